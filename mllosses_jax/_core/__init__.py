@@ -1,0 +1,8 @@
+"""What every loss and metric stands on; private, and stable only for this package.
+
+- `compile`: the decorator that compiles eager calls.
+- `checks`: trace-time checks of arguments, with messages that name the argument.
+- `masking`: replaces what `where` masks before a formula sees it.
+- `numerics`: the accurate primitives and the one value-and-slope mechanism.
+- `reduction`: the only place where losses are weighted, summed and averaged.
+"""

@@ -1,0 +1,116 @@
+"""Trace-time checks: each names the argument, what it should be and what it was.
+
+They look at types, dtypes and shapes only, so they cost nothing in a compiled program.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+Array = jax.Array
+
+
+def array(name: str, value: ArrayLike) -> Array:
+    """Returns `value` as an array; a TypeError says what else was given."""
+    if isinstance(value, list | tuple | dict | str) or value is None:
+        raise TypeError(
+            f"{name} must be an array, got {type(value).__name__}; convert it with jnp.asarray"
+        )
+    return jnp.asarray(value)
+
+
+def float_array(name: str, value: ArrayLike) -> Array:
+    """Returns a floating-point array of at least one axis."""
+    result = array(name, value)
+    if not jnp.issubdtype(result.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} must be a floating-point array, got {result.dtype}"
+            + ("; were the labels passed first?" if name in {"logits", "scores"} else "")
+        )
+    if result.ndim == 0:
+        raise ValueError(f"{name} must have a label axis: shape (..., L), got shape ()")
+    return result
+
+
+def label_array(name: str, value: ArrayLike) -> Array:
+    """Returns an array of bool, integer or floating-point dtype."""
+    result = array(name, value)
+    if jnp.issubdtype(result.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be bool, integer or floating point, got {result.dtype}")
+    return result
+
+
+def same_shape(name: str, value: Array, other_name: str, other: Array) -> None:
+    """Raises ValueError unless both arrays have the same shape."""
+    if value.shape != other.shape:
+        raise ValueError(
+            f"{name} must have the shape of {other_name} (nothing is broadcast): "
+            f"expected {other.shape}, got {value.shape}"
+        )
+
+
+def mask(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+    """Returns a bool mask of exactly `shape`; each of its axes may have been 1."""
+    if value is None:
+        return None
+    result = array(name, value)
+    if result.dtype != jnp.bool_:
+        raise TypeError(f"{name} must be a bool array, got {result.dtype}; write {name} > 0")
+    if result.ndim != len(shape):
+        hint = ""
+        if result.ndim == len(shape) - 1 and result.shape == shape[:-1]:
+            hint = f"; to mask whole samples pass {name}[..., None]"
+            hint = hint.replace("[..., None]", "[:, None]") if len(shape) == 2 else hint
+        elif result.ndim == 1 and result.shape == shape[-1:]:
+            hint = f"; to mask whole labels pass {name}[None, :]" if len(shape) == 2 else ""
+        raise ValueError(
+            f"{name} must have as many axes as the labels, each equal to theirs or 1: "
+            f"expected {shape}, got {result.shape}{hint}"
+        )
+    if any(size not in (1, full) for size, full in zip(result.shape, shape, strict=True)):
+        raise ValueError(
+            f"{name} must have each axis equal to that of the labels or 1: "
+            f"expected {shape}, got {result.shape}"
+        )
+    return jnp.broadcast_to(result, shape)
+
+
+def per_label(name: str, value: ArrayLike, num_labels: int, dtype: jnp.dtype) -> Array:
+    """Returns a parameter that is a scalar or has one entry per label, in `dtype`."""
+    result = array(name, value)
+    if not (result.ndim == 0 or result.shape == (num_labels,)):
+        raise ValueError(
+            f"{name} must be a scalar or have shape ({num_labels},), one entry per label, "
+            f"got {result.shape}"
+        )
+    if jnp.issubdtype(result.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {result.dtype}")
+    return result.astype(dtype)
+
+
+def element_parameter(name: str, value: ArrayLike, like: Array) -> Array:
+    """Returns a scalar or per-label parameter, ready to be combined with logits (..., L)."""
+    result = per_label(name, value, like.shape[-1], like.dtype)
+    return result if result.ndim == 0 else result.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def exponent(name: str, value: ArrayLike, like: Array) -> Array | int:
+    """Returns an element parameter, but leaves a Python integer the constant that it is."""
+    return value if isinstance(value, int) else element_parameter(name, value, like)
+
+
+def scalar(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+    """Returns a scalar parameter in `dtype`."""
+    result = array(name, value)
+    if result.ndim != 0:
+        raise ValueError(f"{name} must be a scalar, got shape {result.shape}")
+    return result.astype(dtype)
+
+
+def one_of(name: str, value: object, options: Sequence[object]) -> None:
+    """Raises ValueError unless `value` is one of the options."""
+    if not any(value is option or (value == option) for option in options):
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}")

@@ -1,0 +1,93 @@
+"""The decorator that compiles eager calls of public functions.
+
+A call such as ``loss(logits, labels, gamma=2.0, alpha=0.25)`` is split into compile-time
+constants (integral numbers, bools, strings, None: ``gamma`` is a multiplication here) and traced
+values (arrays and all other floats: changing ``alpha`` never recompiles, and it can be
+differentiated, scheduled and vmapped). Under a caller's ``jit`` the function is inlined.
+"""
+
+import functools
+import inspect
+import numbers
+from collections.abc import Callable, Hashable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Bounds = tuple[float, float]
+
+_LARGEST_CONSTANT = 2**24  # beyond it a float32 no longer counts
+_ARRAYS = (jax.Array, np.ndarray, np.generic)
+
+
+def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Returns a decorator that jit-compiles a function of arrays and parameters.
+
+    Args:
+        **bounds: closed interval of each numeric parameter, checked where its value is known when
+            it is called, which is always so for Python numbers.
+
+    Returns:
+        A decorator that keeps the signature, the docstring and, as ``__wrapped__``, the function.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        def call(constants: tuple[tuple[str, Hashable], ...], values: dict[str, Any]) -> R:
+            return function(**dict(constants), **values)  # type: ignore[call-arg]
+
+        call.__name__ = call.__qualname__ = function.__name__  # names the program in profiles
+        program = jax.jit(call, static_argnums=0, inline=True)
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            constants: list[tuple[str, Hashable]] = []
+            values: dict[str, Any] = {}
+            for name, value in bound.arguments.items():
+                if name in bounds:
+                    _check_bounds(function.__name__, name, value, bounds[name])
+                if _is_traced(value):
+                    values[name] = value
+                else:
+                    constants.append((name, _constant(function.__name__, name, value)))
+            return program(tuple(constants), values)
+
+        return wrapper
+
+    return decorate
+
+
+def _is_traced(value: object) -> bool:
+    if isinstance(value, numbers.Integral):  # numpy's integer scalars are constants too
+        return False
+    if isinstance(value, float):
+        return not (value.is_integer() and abs(value) <= _LARGEST_CONSTANT)
+    return isinstance(value, _ARRAYS) or hasattr(value, "__jax_array__")
+
+
+def _constant(function: str, name: str, value: object) -> Hashable:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral | float):
+        return int(value)
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"{function}: {name} must be an array or a number, got a {type(value).__name__}; "
+            f"convert it with jnp.asarray"
+        ) from None
+    return value  # type: ignore[return-value]
+
+
+def _check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:
+    low, high = bounds
+    known = isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, jax.core.Tracer)
+    if known and not np.all((np.asarray(value) >= low) & (np.asarray(value) <= high)):
+        raise ValueError(f"{function}: {name} must lie in [{low:g}, {high:g}], got {value}")

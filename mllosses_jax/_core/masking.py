@@ -1,0 +1,87 @@
+"""Brings logits, labels and `where` into the form in which a formula may use them.
+
+What is masked is replaced before any formula sees it. Masking the result alone would not do:
+the gradient of a masked NaN is 0 * NaN.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+
+Array = jax.Array
+
+
+class Inputs(NamedTuple):
+    """Checked and masked arguments of a loss.
+
+    Attributes:
+        x: logits `(..., L)` in the dtype of the computation, 0 where masked.
+        y: labels `(..., L)`: bool if they are hard by dtype, else in the dtype of `x`.
+        where: bool `(..., L)`, or None where every entry counts.
+    """
+
+    x: Array
+    y: Array
+    where: Array | None
+
+    @property
+    def hard(self) -> bool:
+        """Whether the labels are in {0, 1} by construction."""
+        return self.y.dtype == jnp.bool_
+
+    @property
+    def soft_y(self) -> Array:
+        """The labels in the dtype of the logits."""
+        return self.y.astype(self.x.dtype)
+
+    def positives(self) -> Array:
+        """Which entries count and are positive."""
+        return self._and_where(self.y if self.hard else self.y > 0)
+
+    def negatives(self) -> Array:
+        """Which entries count and are negative."""
+        return self._and_where(~self.y if self.hard else self.y <= 0)
+
+    def counted(self) -> Array:
+        """Which entries count."""
+        return jnp.ones(self.x.shape, bool) if self.where is None else self.where
+
+    def _and_where(self, entries: Array) -> Array:
+        return entries if self.where is None else entries & self.where
+
+
+def loss_inputs(
+    logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "logits"
+) -> Inputs:
+    """Checks the three arrays of a loss, converts their dtypes and replaces what is masked.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array of the same shape. Bool and integer labels are
+            positive where `labels > 0`, so that an integer -1 is never a positive.
+        where: bool array of the same rank with every axis equal or 1, or None.
+        name: what the caller calls its first argument.
+    """
+    x = checks.float_array(name, logits)
+    y = checks.label_array("labels", labels)
+    checks.same_shape("labels", y, name, x)
+    where = checks.mask("where", where, x.shape)
+    x = x.astype(compute_dtype(x))
+    y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else _is_positive(y)
+    if where is not None:
+        x = jnp.where(where, x, jnp.zeros_like(x))
+        y = jnp.where(where, y, jnp.zeros_like(y))
+    return Inputs(x, y, where)
+
+
+def compute_dtype(logits: Array) -> jnp.dtype:
+    """Returns the wider of float32 and the dtype of the logits."""
+    return logits.dtype if logits.dtype == jnp.float64 else jnp.dtype(jnp.float32)
+
+
+def _is_positive(labels: Array) -> Array:
+    return labels if labels.dtype == jnp.bool_ else labels > 0

@@ -1,0 +1,209 @@
+"""Accurate primitives with analytic derivatives, and the one value-and-slope mechanism.
+
+Everything is built from ``exp(-|x|)``, which neither overflows nor cancels, so values and slopes
+are right in both tails. Derivatives are written with these same primitives, so they hold at any
+order, at x = 0 too, where automatic differentiation of ``|x|`` would give 0.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+Array = jax.Array
+AxisName = str | tuple[str, ...] | None
+_LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
+
+
+@jax.custom_jvp
+def sigmoid_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (sigmoid(x), sigmoid(-x)), each to full relative accuracy."""
+    e = jnp.exp(-jnp.abs(x))
+    larger = 1 / (1 + e)
+    smaller = e * larger
+    return jnp.where(x >= 0, larger, smaller), jnp.where(x >= 0, smaller, larger)
+
+
+@sigmoid_pair.defjvp
+def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
+    p, q = sigmoid_pair(*primals)
+    change = p * q * tangents[0]
+    return (p, q), (change, -change)
+
+
+def log1p_unit(u: Array) -> Array:
+    """Returns log(1 + u) for u in [-1/2, 1], in float32 several times faster than XLA's log1p.
+
+    log(1 + u) = 2 artanh(s) with s = u / (2 + u), |s| <= 1/3: seven terms of the series of
+    artanh leave a relative error of 2e-8, so the result is within 3 ulp. XLA's log1p evaluates
+    two branches everywhere, and keeps the loop around it from being vectorised on CPU.
+    """
+    if u.dtype != jnp.float32:
+        return jnp.log1p(u)
+    s = u / (2 + u)
+    z = s * s
+    series = jnp.full_like(z, 2 / 13)
+    for denominator in (11, 9, 7, 5, 3, 1):
+        series = series * z + 2 / denominator
+    return s * series
+
+
+@jax.custom_jvp
+def log_sigmoid_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (log sigmoid(x), log sigmoid(-x)), each to full relative accuracy."""
+    log1p_e = log1p_unit(jnp.exp(-jnp.abs(x)))
+    return jnp.minimum(x, 0) - log1p_e, jnp.minimum(-x, 0) - log1p_e
+
+
+@log_sigmoid_pair.defjvp
+def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
+    p, q = sigmoid_pair(*primals)
+    return log_sigmoid_pair(*primals), (q * tangents[0], -p * tangents[0])
+
+
+def softplus(x: Array) -> Array:
+    """Returns log(1 + exp(x))."""
+    return -log_sigmoid_pair(x)[1]
+
+
+def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
+    """Returns base ** exponent for base in [0, 1], with its finite derivatives.
+
+    An exponent known at compile time is a chain of multiplications; any other goes through the
+    logarithm, which the caller knows more accurately than the base.
+
+    Args:
+        base: the base; used by integer exponents.
+        log_base: its logarithm, -inf where the base is zero.
+        exponent: a Python integer, or an array that broadcasts against the base.
+    """
+    if isinstance(exponent, int):
+        return jnp.ones_like(base) if exponent == 0 else jax.lax.integer_pow(base, exponent)
+    # 0 * -inf is NaN: the lowest finite number gives 0 ** 0 = 1 and 0 ** g = 0.
+    floor = jnp.asarray(jnp.finfo(log_base.dtype).min, log_base.dtype)
+    return jnp.exp(exponent * jnp.maximum(log_base, floor))
+
+
+def finite_product(weight: Array, value: Array) -> Array:
+    """Returns weight * value, and 0 where the weight is 0 and the value infinite."""
+    void = (weight == 0) & jnp.isinf(value)
+    return weight * jnp.where(void, jnp.zeros_like(value), value)
+
+
+def log_sum_exp(
+    x: Array, weights: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
+) -> Array:
+    """Returns log(sum of weights * exp(x)) along `axis`, -inf with zero gradient if all are 0.
+
+    Args:
+        x: exponents.
+        weights: non-negative, of the same shape; a bool mask selects a set.
+        axis: the axes to sum over.
+        axis_name: mesh axes that continue `axis` over devices.
+    """
+    weights = weights.astype(x.dtype)
+    lowest = jnp.asarray(-jnp.inf, x.dtype)
+    inside = jax.lax.stop_gradient(jnp.where(weights > 0, x, lowest))
+    top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
+    if axis_name is not None:
+        top = jax.lax.pmax(top, axis_name)
+    top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
+    # Only entries of weight 0 can exceed the top: the bound keeps 0 * exp finite.
+    terms = weights * jnp.exp(jnp.minimum(x - top, _LARGEST_EXPONENT))
+    total = jnp.sum(terms, axis=axis)
+    if axis_name is not None:
+        total = jax.lax.psum(total, axis_name)
+    empty = total == 0
+    log_total = jnp.log(jnp.where(empty, jnp.ones_like(total), total))
+    return jnp.where(empty, lowest, jnp.squeeze(top, axis) + log_total)
+
+
+@jax.custom_jvp
+def log_softmax_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (log s, log(1 - s)) of s = softmax(x) along the last axis.
+
+    The largest entry is kept apart: with R the sum of the others relative to it, its 1 - s is
+    R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of -inf
+    are outside the softmax.
+    """
+    top = jnp.argmax(x, axis=-1, keepdims=True)
+    is_top = jnp.arange(x.shape[-1]).reshape((1,) * (x.ndim - 1) + (-1,)) == top
+    shifted = x - jnp.max(x, axis=-1, keepdims=True)
+    others = jnp.where(is_top, jnp.zeros_like(x), jnp.exp(shifted))
+    rest = jnp.sum(others, axis=-1, keepdims=True)
+    log_total = jnp.log1p(rest)
+    outside = jnp.where(is_top, rest, 1 + rest - others)
+    return shifted - log_total, jnp.log(outside) - log_total
+
+
+@log_softmax_pair.defjvp
+def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
+    log_s, log_rest = log_softmax_pair(*primals)
+    s, rest = jnp.exp(log_s), jnp.exp(log_rest)
+    dx = tangents[0]
+    # dx - sum(s dx) without its cancellation at s = 1; it transposes to the same form.
+    change = s * dx
+    d_log_s = rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
+    # The bound keeps odds * d_log_s, a quotient of numbers that vanish together, finite.
+    odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
+    return (log_s, log_rest), (d_log_s, -odds * d_log_s)
+
+
+def with_slope(slope: Callable[..., Array]) -> Callable[[Callable[..., Array]], Callable[..., Any]]:
+    """Returns a decorator that gives an elementwise function its derivative in the first argument.
+
+    ``value(x, *parameters)`` and ``slope(x, *parameters)`` are plain functions of arrays;
+    Python numbers, bools and None among the parameters are constants. The slope may be any
+    function: where a focusing weight is held constant, it is not the derivative of the value.
+    It is differentiated as it stands, so gradients of every order exist. Tangents of the other
+    parameters flow through the value; those that are not asked for cost nothing.
+
+    Args:
+        slope: the derivative with respect to the first argument.
+    """
+
+    def decorate(value: Callable[..., Array]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Array:
+            arrays = [a for a in arguments if isinstance(a, jax.Array)]
+
+            def merged(traced: Any) -> list[Any]:
+                rest = iter(traced)
+                return [next(rest) if isinstance(a, jax.Array) else a for a in arguments]
+
+            @jax.custom_jvp
+            def function(*traced: Array) -> Array:
+                return value(*merged(traced))
+
+            def rule(primals: Any, tangents: Any) -> Any:
+                result = function(*primals)
+                tangent = jnp.zeros_like(result)
+                if not isinstance(tangents[0], SymbolicZero):
+                    # Apart from the value, whose parts XLA would else keep in memory for both.
+                    x = jax.lax.optimization_barrier(primals[0])
+                    tangent = slope(*merged([x, *primals[1:]])) * tangents[0]
+                live = [
+                    index
+                    for index, t in enumerate(tangents)
+                    if index > 0 and not isinstance(t, SymbolicZero)
+                ]
+                if live:
+
+                    def of_live(*parameters: Array) -> Array:
+                        traced = list(primals)
+                        for index, parameter in zip(live, parameters, strict=True):
+                            traced[index] = parameter
+                        return value(*merged(traced))
+
+                    at, towards = [primals[i] for i in live], [tangents[i] for i in live]
+                    tangent = tangent + jax.jvp(of_live, at, towards)[1]
+                return result, tangent
+
+            function.defjvp(rule, symbolic_zeros=True)
+            return function(*arrays)
+
+        return call
+
+    return decorate

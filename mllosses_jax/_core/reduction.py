@@ -1,0 +1,160 @@
+"""The only place where losses are weighted, summed and averaged.
+
+Each kind of loss has its function, which says what one unreduced entry is, which entries count,
+and what weights look like; the six reductions are then the same for all.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.numerics import AxisName
+
+Array = jax.Array
+Reduction = Literal["none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count"]
+REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
+
+
+def reduce_elements(
+    losses: Array,
+    *,
+    weights: ArrayLike | None,
+    where: Array | None,
+    reduction: Reduction,
+    axis_name: AxisName,
+) -> Array | tuple[Array, Array]:
+    """Reduces element losses (..., L); weights are (L,), or have their rank with axes equal or 1."""
+    scale = None if weights is None else _element_weights(weights, losses)
+    samples = None if where is None else jnp.any(where, axis=-1)
+    return _reduce(losses, scale, where, samples, losses.shape[:-1], reduction, axis_name)
+
+
+def reduce_samples(
+    losses: Array,
+    *,
+    weights: ArrayLike | None,
+    where: Array | None,
+    reduction: Reduction,
+    axis_name: AxisName,
+) -> Array | tuple[Array, Array]:
+    """Reduces sample losses (...); a sample counts if one of its labels (`where`: (..., L)) does."""
+    scale = None if weights is None else _weights_of_shape(weights, losses, "sample")
+    samples = None if where is None else jnp.any(where, axis=-1)
+    return _reduce(losses, scale, samples, samples, losses.shape, reduction, axis_name)
+
+
+def reduce_labels(
+    losses: Array, *, weights: ArrayLike | None, counted: Array | None, reduction: Reduction
+) -> Array | tuple[Array, Array]:
+    """Reduces label losses (L,) of which those `counted` do; they are equal on all devices."""
+    if reduction == "batchmean":
+        raise ValueError('reduction="batchmean" averages over samples; label losses (L,) have none')
+    scale = None if weights is None else _weights_of_shape(weights, losses, "label")
+    return _reduce(losses, scale, counted, None, (), reduction, None)
+
+
+def all_sum(value: Array, axis_name: AxisName) -> Array:
+    """Returns the sum of `value` over the devices of `axis_name`, or `value` without one."""
+    return value if axis_name is None else jax.lax.psum(value, axis_name)
+
+
+def safe_divide(numerator: Array, denominator: Array) -> Array:
+    """Returns numerator / denominator, and 0 with zero gradient where the denominator is 0."""
+    nothing = denominator == 0
+    quotient = numerator / jnp.where(nothing, jnp.ones_like(denominator), denominator)
+    return jnp.where(nothing, jnp.zeros_like(quotient), quotient)
+
+
+def _reduce(
+    losses: Array,
+    weights: Array | None,
+    counted: Array | None,
+    samples: Array | None,
+    sample_shape: tuple[int, ...],
+    reduction: Reduction,
+    axis_name: AxisName,
+) -> Array | tuple[Array, Array]:
+    checks.one_of("reduction", reduction, REDUCTIONS)
+    if weights is not None:
+        losses = losses * weights
+    if counted is not None:
+        losses = jnp.where(counted, losses, jnp.zeros_like(losses))
+    if reduction == "none":
+        return losses
+    total = all_sum(_total(losses), axis_name)
+    if reduction == "sum":
+        return total
+    if reduction == "batchmean":
+        count = _count(samples, sample_shape, losses, axis_name)
+    elif reduction == "weighted_mean" and weights is not None:
+        masked = weights if counted is None else jnp.where(counted, weights, 0.0)
+        count = all_sum(jnp.sum(masked), axis_name)
+    else:
+        count = _count(counted, losses.shape, losses, axis_name)
+    if reduction == "sum_and_count":
+        return total, count
+    return safe_divide(total, count)
+
+
+@jax.custom_jvp
+def _total(losses: Array) -> Array:
+    """Returns the sum of all entries.
+
+    XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; as a
+    product with ones it is written out once and read once. The derivative is that of the sum.
+    """
+    if losses.ndim < 2 or jax.default_backend() != "cpu":
+        return jnp.sum(losses)
+    ones = jnp.ones(losses.shape[-1:], losses.dtype)
+    return jnp.sum(jnp.matmul(losses, ones, precision=jax.lax.Precision.HIGHEST))
+
+
+@_total.defjvp
+def _total_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _total(*primals), jnp.sum(*tangents)
+
+
+def _count(
+    counted: Array | None, shape: tuple[int, ...], losses: Array, axis_name: AxisName
+) -> Array:
+    """Counts in integers, which stay exact beyond the 2 ** 24 of float32."""
+    if counted is None:
+        number = jnp.asarray(float(_size(shape)), losses.dtype)
+        devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+        return number * devices
+    return all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name).astype(losses.dtype)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for axis in shape:
+        size *= axis
+    return size
+
+
+def _element_weights(weights: ArrayLike, losses: Array) -> Array:
+    result = checks.array("weights", weights).astype(losses.dtype)
+    shape = losses.shape
+    if result.ndim == 0 or result.shape == shape[-1:]:
+        return jnp.broadcast_to(result, shape)
+    same_rank = result.ndim == losses.ndim
+    if not same_rank or any(w not in (1, n) for w, n in zip(result.shape, shape, strict=True)):
+        raise ValueError(
+            f"weights must be a scalar, have shape ({shape[-1]},) (per label), or have as many "
+            f"axes as the logits, each equal to theirs or 1 (per sample: {(*shape[:-1], 1)}): "
+            f"got {result.shape} for logits {shape}"
+        )
+    return jnp.broadcast_to(result, shape)
+
+
+def _weights_of_shape(weights: ArrayLike, losses: Array, entry: str) -> Array:
+    result = checks.array("weights", weights).astype(losses.dtype)
+    if result.ndim != 0 and result.shape != losses.shape:
+        raise ValueError(
+            f"weights must be a scalar or have one entry per {entry}: "
+            f"expected {losses.shape}, got {result.shape}"
+        )
+    return jnp.broadcast_to(result, losses.shape)

@@ -1,0 +1,159 @@
+"""The catalogue of losses: one row each, from which lists, descriptions and tests are made.
+
+A row holds what code cannot say of itself. Summary, formula, parameters and reference are read
+from the docstring of the loss, where they are written once.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mllosses_jax import losses
+
+Kind = Literal["element", "sample", "label", "batch"]
+
+UNREDUCED_SHAPE: dict[str, str] = {
+    "element": "(..., L)",
+    "sample": "(...)",
+    "label": "(L,)",
+    "batch": "()",
+}
+CONTRACT_PARAMETERS = ("weights", "where", "reduction", "axis_name")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the catalogue.
+
+    Attributes:
+        loss: the public function.
+        family: the module of `mllosses_jax.losses` it lives in.
+        kind: what one unreduced entry is: an element, a sample, a label or the batch.
+        soft_labels: whether labels strictly between 0 and 1 have a meaning.
+        class_ids: whether labels may also be class ids (...).
+        takes: what the first argument holds.
+        required: own parameters without a default.
+    """
+
+    loss: Callable[..., Any]
+    family: str
+    kind: Kind
+    soft_labels: bool = True
+    class_ids: bool = False
+    takes: Literal["logits", "probabilities"] = "logits"
+
+    @property
+    def name(self) -> str:
+        """The public name."""
+        return self.loss.__name__
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The own parameters that have no default."""
+        parameters = inspect.signature(self.loss).parameters.values()
+        own = (p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        return tuple(p.name for p in own if p.default is inspect.Parameter.empty)
+
+    @property
+    def own_parameters(self) -> dict[str, Any]:
+        """The parameters beyond the common signature, with their defaults."""
+        parameters = inspect.signature(self.loss).parameters.values()
+        return {
+            p.name: p.default
+            for p in parameters
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in CONTRACT_PARAMETERS
+        }
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return inspect.getdoc(self.loss).split("\n", 1)[0]  # type: ignore[union-attr]
+
+    def section(self, title: str) -> str:
+        """Returns a section of the docstring, such as "Formula" or "Reference", without indent."""
+        lines = iter(inspect.getdoc(self.loss).splitlines())  # type: ignore[union-attr]
+        for line in lines:
+            if line == f"{title}:":
+                break
+        else:
+            raise KeyError(f"{self.name} has no section {title!r}")
+        body = []
+        for line in lines:
+            if line and not line.startswith(" "):
+                break
+            body.append(line)
+        return inspect.cleandoc("\n".join(["", *body])).strip()
+
+    @property
+    def formula(self) -> str:
+        """The mathematical definition."""
+        return self.section("Formula")
+
+    @property
+    def reference(self) -> str:
+        """The paper or source, on one line."""
+        return " ".join(self.section("Reference").split())
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the docstring says of each argument."""
+        described: dict[str, str] = {}
+        name = ""
+        for line in self.section("Args").splitlines():
+            if line.startswith(" "):
+                described[name] += " " + line.strip()
+            else:
+                name, text = line.split(":", 1)
+                described[name] = text.strip()
+        return described
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    Entry(losses.sigmoid_binary_cross_entropy, "binary", "element"),
+    Entry(losses.binary_cross_entropy, "binary", "element", takes="probabilities"),
+    Entry(losses.balanced_binary_cross_entropy, "binary", "element"),
+    Entry(losses.multilabel_soft_margin_loss, "binary", "sample"),
+    Entry(losses.sigmoid_focal_loss, "focal", "element"),
+    Entry(losses.asymmetric_loss, "focal", "element"),
+    Entry(losses.softmax_cross_entropy, "softmax", "sample"),
+    Entry(losses.smoothed_softmax_cross_entropy, "softmax", "sample", class_ids=True),
+    Entry(losses.softmax_focal_loss, "softmax", "sample", class_ids=True),
+    Entry(losses.lsep_loss, "ranking", "sample", soft_labels=False),
+    Entry(losses.zlpr_loss, "ranking", "sample"),
+    Entry(losses.two_way_sample_loss, "ranking", "sample", soft_labels=False),
+    Entry(losses.two_way_label_loss, "ranking", "label", soft_labels=False),
+    Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False),
+    Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
+    Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
+)
+
+
+def find(name: str) -> Entry:
+    """Returns the row of a loss; a KeyError lists the nearest names.
+
+    Example:
+        >>> from mllosses_jax import catalogue
+        >>> catalogue.find("zlpr_loss").kind
+        'sample'
+    """
+    for entry in CATALOGUE:
+        if entry.name == name:
+            return entry
+    import difflib
+
+    names = [entry.name for entry in CATALOGUE]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"; did you mean {', '.join(near)}?" if near else f"; known are {', '.join(names)}"
+    raise KeyError(f"no loss is called {name!r}{hint}")
+
+
+def markdown_table() -> str:
+    """Returns the catalogue as the Markdown table of the README."""
+    rows = ["| loss | family | unreduced | what it is | reference |", "|---|---|---|---|---|"]
+    for entry in CATALOGUE:
+        rows.append(
+            f"| `{entry.name}` | {entry.family} | `{UNREDUCED_SHAPE[entry.kind]}` "
+            f"| {entry.summary} | {entry.reference} |"
+        )
+    return "\n".join(rows)

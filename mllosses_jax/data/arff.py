@@ -1,0 +1,238 @@
+"""Reader for ARFF, as the MULAN and MEKA collections write it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mllosses_jax.data._arff_syntax import Arff, Attribute, parse_arff, split_dense, split_sparse
+from mllosses_jax.data._text import (
+    Labels,
+    check_dense_size,
+    label_positions,
+    parse_label,
+    parse_number,
+)
+from mllosses_jax.data.dataset import Dataset
+from mllosses_jax.data.errors import DataError
+
+_Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def read_arff(path: Path, labels: Labels = None) -> Dataset:
+    r"""Read an ARFF file with dense or sparse rows.
+
+    Labels are the attributes that the caller gives; or those named by the XML file beside it
+    (MULAN: `name.xml` beside `name.arff` or `name-train.arff`); or those of `-C n` in the relation
+    (MEKA: the first n attributes, the last n if n is negative). They hold 0 or 1, or `?` when
+    unknown. Beside a file `name-train.arff` (or `name_train.arff`), `name-test.arff` is read as
+    the test part.
+
+    Numeric features are used as they are. A nominal feature becomes 0 or 1 if it has two values,
+    in the order of their declaration, and one column per value if it has more. What a sparse row
+    leaves out is 0, or the first declared value of a nominal attribute, label or feature: that is
+    the rule of the format.
+
+    Args:
+        path: the file.
+        labels: the names of the label attributes, or their number when they are the last ones.
+
+    Returns:
+        The data set, with a test part if there is such a file.
+
+    Raises:
+        DataError: a file breaks one of these rules.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "toy.arff")
+        >>> _ = path.write_text(
+        ...     "@relation 'toy: -C 1'\n@attribute cat {0,1}\n@attribute height real\n"
+        ...     "@data\n1,0.5\n0,1.5\n"
+        ... )
+        >>> data = read_arff(path)
+        >>> data.label_names, data.x_train.tolist()
+        (('cat',), [[0.5], [1.5]])
+    """
+    train = parse_arff(path)
+    at = _label_positions(train, labels)
+    label_names = [train.names[position] for position in at]
+    features = [attribute for j, attribute in enumerate(train.attributes) if j not in set(at)]
+    x, y, mask = _read_rows(train, features, label_names)
+    x_test = y_test = mask_test = None
+    base, test_path = _base_and_test(path)
+    if test_path is not None:
+        try:
+            x_test, y_test, mask_test = _read_rows(parse_arff(test_path), features, label_names)
+        except DataError as error:
+            error.path = test_path
+            raise
+    return Dataset(
+        name=base,
+        label_names=tuple(label_names),
+        x_train=x,
+        y_train=y,
+        mask_train=mask,
+        x_test=x_test,
+        y_test=y_test,
+        mask_test=mask_test,
+        sparse=all(text.startswith("{") for _, text in train.rows),
+    )
+
+
+def _base_and_test(path: Path) -> tuple[str, Path | None]:
+    """Return the name without `-train`, and the test file if there is one."""
+    match = re.fullmatch(r"(.+)([-_])train", path.stem)
+    if match is None:
+        return path.stem, None
+    test_path = path.with_name(f"{match[1]}{match[2]}test{path.suffix}")
+    return match[1], test_path if test_path.is_file() else None
+
+
+def _label_positions(arff: Arff, labels: Labels) -> list[int]:
+    if labels is not None:
+        return label_positions(labels, arff.names)
+    for stem in (arff.path.stem, _base_and_test(arff.path)[0]):
+        xml_path = arff.path.with_name(f"{stem}.xml")
+        if xml_path.is_file():
+            declared = set(_xml_labels(xml_path))
+            unknown = sorted(declared - set(arff.names))
+            if unknown:
+                raise DataError(
+                    f"label {unknown[0]!r} is no attribute of {arff.path.name}; correct its name",
+                    path=xml_path,
+                )
+            return [position for position, name in enumerate(arff.names) if name in declared]
+    meka = re.search(r"-C\s+(-?\d+)", arff.relation)
+    if meka is None:
+        raise DataError(
+            "declares no labels; give labels= with their names or number, put "
+            f"{arff.path.stem}.xml beside it, or write -C n in the relation"
+        )
+    count = int(meka[1])
+    total = len(arff.attributes)
+    if not 0 < abs(count) < total:
+        raise DataError(f"-C {count} in the relation of {total} attributes; correct the number")
+    return list(range(count)) if count > 0 else list(range(total + count, total))
+
+
+def _xml_labels(path: Path) -> list[str]:
+    """Return the names in a MULAN label file, in which labels may be nested."""
+    raw = path.read_bytes()
+    # Label files need no document type; one can define entities that grow without bound.
+    if b"<!DOCTYPE" in raw:
+        raise DataError("has a document type; remove the <!DOCTYPE> line", path=path)
+    try:
+        root = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise DataError(
+            f"is not valid XML ({error}); correct it", path=path, line=error.position[0]
+        ) from None
+    names = [tag.get("name", "") for tag in root.iter() if tag.tag.split("}")[-1] == "label"]
+    if not all(names) or not names:
+        raise DataError('names no labels; write <label name="..."></label> for each', path=path)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"label {twice!r} is there twice; keep one", path=path)
+    return names
+
+
+@dataclass(frozen=True)
+class _Nominal:
+    """How a nominal feature is written: the first of its columns and its values."""
+
+    column: int
+    values: tuple[str, ...]
+
+    def write(self, x: NDArray[np.float32], value: int) -> None:
+        """Write a value, given by its number, into one row or into all of them."""
+        if len(self.values) <= 2:
+            x[..., self.column] = value
+        else:
+            x[..., self.column : self.column + len(self.values)] = 0
+            x[..., self.column + value] = 1
+
+
+def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) -> _Part:
+    """Read the rows of a file into the columns that the training file laid down."""
+    place = {name: position for position, name in enumerate(arff.names)}
+    for name in [*(feature.name for feature in features), *label_names]:
+        if name not in place:
+            raise DataError(f"attribute {name!r} of the training file is missing; add it")
+    if len(place) != len(features) + len(label_names):
+        raise DataError("has attributes that the training file has not; drop them")
+    numeric: dict[int, int] = {}
+    nominal: dict[int, _Nominal] = {}
+    width = 0
+    for feature in features:
+        if feature.values is None:
+            numeric[place[feature.name]] = width
+            width += 1
+        else:
+            nominal[place[feature.name]] = _Nominal(width, feature.values)
+            width += len(feature.values) if len(feature.values) > 2 else 1
+    label_column = {place[name]: column for column, name in enumerate(label_names)}
+
+    check_dense_size(len(arff.rows), width, "features", 4)
+    check_dense_size(len(arff.rows), len(label_names), "labels", 1)
+    x = np.zeros((len(arff.rows), width), np.float32)
+    y = np.zeros((len(arff.rows), len(label_names)), np.bool_)
+    mask = np.ones(y.shape, np.bool_)
+    _write_left_out(arff, nominal, label_column, x, y)
+    for i, (line, text) in enumerate(arff.rows):
+        for position, cell in _cells(arff, text, line):
+            if position in label_column:
+                value = parse_label(cell, arff.names[position], line)
+                y[i, label_column[position]] = bool(value)
+                mask[i, label_column[position]] = value is not None
+            elif position in numeric:
+                x[i, numeric[position]] = parse_number(cell, arff.names[position], line)
+            else:
+                code = nominal[position]
+                if cell not in code.values:
+                    raise DataError(
+                        f"feature {arff.names[position]!r} is {cell!r}, not one of its declared "
+                        "values; fill it in, drop the row or declare the value",
+                        line=line,
+                    )
+                code.write(x[i], code.values.index(cell))
+    return x, y, mask
+
+
+def _write_left_out(
+    arff: Arff,
+    nominal: dict[int, _Nominal],
+    label_column: dict[int, int],
+    x: NDArray[np.float32],
+    y: NDArray[np.bool_],
+) -> None:
+    """Write what sparse rows leave out; numbers are zero already."""
+    for position, code in nominal.items():
+        # The value that comes first in this file, which may not be the first of the training file.
+        own = arff.attributes[position].values or code.values
+        if own[0] in code.values:
+            code.write(x, code.values.index(own[0]))
+    for position, column in label_column.items():
+        values = arff.attributes[position].values
+        if values is not None:
+            y[:, column] = bool(parse_label(values[0], arff.names[position], arff.rows[0][0]))
+
+
+def _cells(arff: Arff, text: str, line: int) -> list[tuple[int, str]]:
+    """Return the cells of a row with their columns."""
+    if text.startswith("{"):
+        return list(split_sparse(text, arff.attributes, line).items())
+    cells = split_dense(text, line)
+    if len(cells) != len(arff.attributes):
+        raise DataError(
+            f"{len(cells)} cells for {len(arff.attributes)} attributes; every row needs one per "
+            "attribute, and cells with commas need quotes",
+            line=line,
+        )
+    return list(enumerate(cells))

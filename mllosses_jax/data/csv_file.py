@@ -1,0 +1,101 @@
+"""Reader for CSV: a header row, then one sample per row, labels and features in columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from mllosses_jax.data._text import (
+    Labels,
+    check_unique,
+    label_positions,
+    parse_label,
+    parse_numbers,
+    read_text,
+)
+from mllosses_jax.data.dataset import Dataset
+from mllosses_jax.data.errors import DataError
+
+PREFIXES = ("label:", "label_")
+
+
+def read_csv(path: Path, labels: Labels = None) -> Dataset:
+    r"""Read a CSV file with a header row.
+
+    Labels are the columns whose names start with `label:` or `label_` (which is dropped from the
+    name), or those the caller gives. A label cell is 0 or 1, or empty, `?` or `nan` when unknown;
+    all other columns are features and hold numbers. Blank lines are skipped.
+
+    Args:
+        path: the file.
+        labels: the names of the label columns, or their number when they are the last ones.
+
+    Returns:
+        A data set without a test part.
+
+    Raises:
+        DataError: the file breaks one of these rules.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "toy.csv")
+        >>> _ = path.write_text("height,label:cat,label:dog\n1.5,0,1\n0.25,1,?\n")
+        >>> data = read_csv(path)
+        >>> data.label_names, data.mask_train.tolist()
+        (('cat', 'dog'), [[True, True], [True, False]])
+    """
+    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise DataError(
+            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
+        ) from None
+    header_line, header = rows.pop(0)
+    columns = [name.strip() for name in header]
+    check_unique(columns, "column", header_line)
+    label_at, label_names = _find_labels(columns, labels, header_line)
+    feature_at = sorted(set(range(len(columns))) - set(label_at))
+    feature_names = [columns[at] for at in feature_at]
+    if not feature_at:
+        raise DataError("all columns are labels; add a column of features", line=header_line)
+    if not rows:
+        raise DataError("no rows below the header; add one per sample", line=header_line)
+
+    x = np.empty((len(rows), len(feature_at)), np.float32)
+    y = np.zeros((len(rows), len(label_at)), np.bool_)
+    mask = np.ones(y.shape, np.bool_)
+    for i, (line, cells) in enumerate(rows):
+        if len(cells) != len(columns):
+            raise DataError(
+                f"{len(cells)} cells under a header of {len(columns)}; every row needs one cell "
+                "per column, and cells with commas need quotes",
+                line=line,
+            )
+        x[i] = parse_numbers([cells[at] for at in feature_at], feature_names, line)
+        for j, at in enumerate(label_at):
+            value = parse_label(cells[at], columns[at], line)
+            y[i, j] = bool(value)
+            mask[i, j] = value is not None
+    return Dataset(
+        name=path.stem, label_names=tuple(label_names), x_train=x, y_train=y, mask_train=mask
+    )
+
+
+def _find_labels(columns: list[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:
+    """Return the positions and the names of the label columns."""
+    if labels is not None:
+        positions = label_positions(labels, columns)
+    else:
+        positions = [at for at, name in enumerate(columns) if name.startswith(PREFIXES)]
+    if not positions:
+        cure = "start their names with 'label:', or give labels= with their names or their number"
+        if len(columns) == 1:
+            cure = "separate columns by commas, and " + cure
+        raise DataError(f"no column is a label; {cure}", line=line)
+    names = [columns[at] for at in positions]
+    return positions, [name[6:] if name.startswith(PREFIXES) else name for name in names]

@@ -1,0 +1,201 @@
+"""What every reader returns: features and labels, checked once, here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mllosses_jax.data.errors import DataError
+from mllosses_jax.data.scaling import standardise
+from mllosses_jax.data.splits import split
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Dataset:
+    """Features and labels of a training part and, where there is one, a test part.
+
+    Arrays are checked and converted on the way in: features to float32, labels and masks to bool.
+
+    Args:
+        name: the name of the data set.
+        label_names: the names of the L labels.
+        x_train: (N, D) features, finite.
+        y_train: (N, L) labels, 0 or 1; what stands at unknown labels becomes 0.
+        mask_train: (N, L), True where the label is known; None when all are.
+        x_test: (M, D) features, or None without a test part.
+        y_test: (M, L) labels, or None.
+        mask_test: (M, L), or None.
+        sparse: the features were stored sparse (mostly zeros, such as word counts); they are used
+            as they are, while dense ones are standardised.
+
+    Raises:
+        DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
+            are repeated or too many or too few.
+
+    Examples:
+        >>> Dataset(name="toy", label_names=("a", "b"), x_train=[[0.5], [1]], y_train=[[1, 0]] * 2)
+        Dataset('toy': 2 training rows, no test part, 1 features, 2 labels)
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    x_train: NDArray[np.float32]
+    y_train: NDArray[np.bool_]
+    mask_train: NDArray[np.bool_] | None = None
+    x_test: NDArray[np.float32] | None = None
+    y_test: NDArray[np.bool_] | None = None
+    mask_test: NDArray[np.bool_] | None = None
+    sparse: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label_names", _label_names(self.label_names))
+        width = self._check_part("train")
+        if not (self.x_test is None and self.y_test is None):
+            test_width = self._check_part("test")
+            if test_width != width:
+                raise DataError(
+                    f"x_train has {width} features but x_test has {test_width}; both parts need "
+                    "the same columns"
+                )
+        elif self.mask_test is not None:
+            raise DataError("mask_test without x_test and y_test; give all three or none")
+
+    def _check_part(self, part: str) -> int:
+        """Check and convert the arrays of one part, "train" or "test"; return its width."""
+        x, y, mask = (getattr(self, f"{kind}_{part}") for kind in ("x", "y", "mask"))
+        if x is None or y is None:
+            raise DataError(f"x_{part} and y_{part} go together; give both or neither")
+        x = _features(x, f"x_{part}")
+        if mask is not None:
+            mask = _binary(mask, f"mask_{part}", "1 where the label is known and 0 elsewhere")
+            if np.shape(y) != mask.shape:
+                raise DataError(
+                    f"mask_{part} {mask.shape} and y_{part} {np.shape(y)} differ in shape; a mask "
+                    "has one entry per label"
+                )
+            y = np.where(mask, y, 0)
+        y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is 0 in mask_{part}")
+        if len(x) != len(y):
+            raise DataError(
+                f"x_{part} has {len(x)} rows but y_{part} has {len(y)}; both need one row per "
+                "sample"
+            )
+        if y.shape[1] != len(self.label_names):
+            raise DataError(
+                f"{len(self.label_names)} label names for the {y.shape[1]} columns of y_{part}; "
+                "give one name per column"
+            )
+        object.__setattr__(self, f"x_{part}", x)
+        object.__setattr__(self, f"y_{part}", y)
+        known = mask is None or bool(mask.all())
+        object.__setattr__(self, f"mask_{part}", None if known else mask)
+        return int(x.shape[1])
+
+    def __repr__(self) -> str:
+        test = "no test part" if self.x_test is None else f"{len(self.x_test)} test rows"
+        return (
+            f"Dataset({self.name!r}: {len(self.x_train)} training rows, {test}, "
+            f"{self.x_train.shape[1]} features, {len(self.label_names)} labels)"
+        )
+
+    def with_test(self, fraction: float, *, seed: int) -> Dataset:
+        """Cut a test part from the training part, keeping rare labels in both.
+
+        Args:
+            fraction: the share of the test part, between 0 and 1.
+            seed: the same seed gives the same split.
+
+        Returns:
+            The data set with a test part.
+
+        Raises:
+            DataError: there is a test part already.
+
+        Examples:
+            >>> y = [[0, 1], [1, 0]] * 4
+            >>> data = Dataset(name="toy", label_names=("a", "b"), x_train=[[1]] * 8, y_train=y)
+            >>> data.with_test(0.25, seed=0)
+            Dataset('toy': 6 training rows, 2 test rows, 1 features, 2 labels)
+        """
+        if self.x_test is not None:
+            raise DataError(f"{self.name} has a test part already; use it")
+        # Unknown labels are 0 in y_train, so they do not count.
+        rest, part = split(self.y_train, fraction, seed=seed)
+        mask = self.mask_train
+        return replace(
+            self,
+            x_train=self.x_train[rest],
+            y_train=self.y_train[rest],
+            mask_train=None if mask is None else mask[rest],
+            x_test=self.x_train[part],
+            y_test=self.y_train[part],
+            mask_test=None if mask is None else mask[part],
+        )
+
+    def standardised(self) -> Dataset:
+        """Standardise dense features on the training part; leave sparse ones as they are.
+
+        Cut the test part first: its rows must not enter the means.
+
+        Returns:
+            The data set with features fit for a linear model.
+
+        Examples:
+            >>> data = Dataset(name="a", label_names=("a",), x_train=[[0], [4]], y_train=[[0], [1]])
+            >>> data.standardised().x_train.tolist()
+            [[-1.0], [1.0]]
+        """
+        if self.sparse:
+            return self
+        if self.x_test is None:
+            return replace(self, x_train=standardise(self.x_train)[0])
+        x_train, x_test = standardise(self.x_train, self.x_test)
+        return replace(self, x_train=x_train, x_test=x_test)
+
+
+def _label_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(str(name) for name in names)
+    if not names:
+        raise DataError("no labels; a data set needs at least one")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError(f"label name {repeated[0]!r} is there twice; give each label its own name")
+    return names
+
+
+def _features(values: ArrayLike, what: str) -> NDArray[np.float32]:
+    x = np.asarray(values)
+    if x.ndim != 2 or 0 in x.shape:
+        raise DataError(f"{what} has shape {x.shape}; it must be (rows, features), none of them 0")
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{what} holds {x.dtype} values; features are numbers")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is told below
+        x = x.astype(np.float32, copy=False)
+    finite = np.isfinite(x)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            f"{what} is NaN or infinite at row {row}, column {column}; fill such values in, for "
+            "example with the column's mean, or drop the row"
+        )
+    return x
+
+
+def _binary(values: ArrayLike, what: str, rule: str) -> NDArray[np.bool_]:
+    array = np.asarray(values)
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(f"{what} has shape {array.shape}; it must be (rows, labels), none 0")
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"{what} holds {array.dtype} values; they must be {rule}")
+    good = (array == 0) | (array == 1)
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise DataError(
+            f"{what} has {array[row, column]} at row {row}, column {column}; values are {rule}"
+        )
+    return array.astype(np.bool_)

@@ -1,0 +1,68 @@
+"""One way in: a data set from a file, by its suffix, or the embedded one, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+from pathlib import Path
+
+from mllosses_jax.data.arff import read_arff
+from mllosses_jax.data.csv_file import read_csv
+from mllosses_jax.data.dataset import Dataset
+from mllosses_jax.data.errors import DataError
+from mllosses_jax.data.mosaics import make_mosaics
+from mllosses_jax.data.npz import read_npz
+from mllosses_jax.data.svmlight import read_svmlight
+
+_TEXT_READERS = {
+    ".arff": read_arff,
+    ".csv": read_csv,
+    ".libsvm": read_svmlight,
+    ".svm": read_svmlight,
+    ".svmlight": read_svmlight,
+    ".txt": read_svmlight,
+}
+
+
+def load(
+    path_or_name: str | PathLike[str], *, labels: int | Sequence[str] | None = None
+) -> Dataset:
+    """Load a data set.
+
+    Args:
+        path_or_name: a file (`.npz`, `.csv`, `.arff`, or svmlight as `.svm`, `.svmlight`,
+            `.libsvm` or `.txt`), or "mosaics" for the data set that comes with the package.
+        labels: which columns of a `.csv` or `.arff` file are labels: their names, or their number
+            when they are the last ones. For svmlight: the names or the number of labels 0, 1, ...
+
+    Returns:
+        The data set. It has a test part where the file has one; `Dataset.with_test` cuts one.
+
+    Raises:
+        DataError: there is no such file, or it is broken; the message says where and how to mend
+            it.
+
+    Examples:
+        >>> load("mosaics")
+        Dataset('mosaics': 4000 training rows, 2000 test rows, 256 features, 10 labels)
+    """
+    path = Path(path_or_name)
+    suffix = path.suffix.lower()
+    embedded = fspath(path_or_name) == "mosaics"
+    try:
+        if labels is not None and (embedded or suffix == ".npz"):
+            raise DataError("names its labels itself; leave labels= out")
+        if embedded:
+            return make_mosaics()
+        if suffix != ".npz" and suffix not in _TEXT_READERS:
+            known = ", ".join([".npz", *_TEXT_READERS])
+            raise DataError(f"unknown kind of file; give one that ends in {known}, or 'mosaics'")
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "no such file"
+            raise DataError(f"{problem}; give the path of a data file, or 'mosaics'")
+        return read_npz(path) if suffix == ".npz" else _TEXT_READERS[suffix](path, labels)
+    except DataError as error:
+        error.path = error.path or path
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error

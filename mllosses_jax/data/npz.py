@@ -1,0 +1,140 @@
+"""Reader for NumPy archives: dense matrices, or sparse ones as their CSR pieces."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from mllosses_jax.data._text import check_dense_size
+from mllosses_jax.data.dataset import Dataset
+from mllosses_jax.data.errors import DataError
+
+
+def read_npz(path: Path) -> Dataset:
+    """Read an archive with `X_train`, `Y_train` and, if there is a test part, `X_test`, `Y_test`.
+
+    A sparse matrix `P` is stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones when
+    absent). `mask_train` and `mask_test` are 1 where a label is known. `label_names` may be
+    left out. Nothing is unpickled.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The data set, with a test part if the archive has one.
+
+    Raises:
+        DataError: the archive cannot be read or breaks one of these rules.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "toy.npz")
+        >>> np.savez(path, X_train=[[0.5], [1.5]], Y_train=[[0, 1], [1, 1]])
+        >>> read_npz(path)
+        Dataset('toy': 2 training rows, no test part, 1 features, 2 labels)
+    """
+    # Opened here, because numpy.load leaves a file that is no archive open.
+    with path.open("rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile):
+            archive = None
+        if not isinstance(archive, NpzFile):
+            raise DataError(
+                "is not an .npz archive, or is cut short; write it again with numpy.savez"
+            )
+        with archive:
+            return _dataset(archive, path.stem)
+
+
+def _dataset(archive: NpzFile, name: str) -> Dataset:
+    x_train, sparse = _matrix(archive, "X_train", np.float32)
+    y_train, _ = _matrix(archive, "Y_train", np.uint8)
+    x_test = y_test = None
+    if any(key.startswith(("X_test", "Y_test")) for key in archive.files):
+        x_test, _ = _matrix(archive, "X_test", np.float32)
+        y_test, _ = _matrix(archive, "Y_test", np.uint8)
+    return Dataset(
+        name=name,
+        label_names=_label_names(archive, y_train),
+        x_train=x_train,
+        y_train=y_train,
+        mask_train=_array(archive, "mask_train") if "mask_train" in archive.files else None,
+        x_test=x_test,
+        y_test=y_test,
+        mask_test=_array(archive, "mask_test") if "mask_test" in archive.files else None,
+        sparse=sparse,
+    )
+
+
+def _array(archive: NpzFile, name: str) -> NDArray[Any]:
+    """Return one array of the archive."""
+    if name not in archive.files:
+        found = ", ".join(archive.files[:8]) or "none"
+        raise DataError(f"no array {name}; found: {found}; save it under this name")
+    try:
+        array = archive[name]
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error):
+        raise DataError(f"array {name} is damaged; write the file again") from None
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise DataError(f"array {name} is damaged; write the file again") from None
+        array = None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{name} holds pickled objects; save it as an array of numbers or strings")
+    return array
+
+
+def _matrix(archive: NpzFile, name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], bool]:
+    """Return a dense matrix, and whether it was stored sparse."""
+    if f"{name}_indptr" not in archive.files:
+        return _array(archive, name), False
+    indptr, indices, shape = (
+        _array(archive, f"{name}_{piece}") for piece in ("indptr", "indices", "shape")
+    )
+    for piece, array in (("indptr", indptr), ("indices", indices), ("shape", shape)):
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise DataError(f"{name}_{piece} must be a vector of whole numbers; save it as one")
+    if shape.size != 2 or int(shape.min()) < 0:
+        raise DataError(f"{name}_shape is {shape.tolist()}; it must be [rows, columns]")
+    rows, columns = int(shape[0]), int(shape[1])
+    counts = indptr[1:].astype(np.int64) - indptr[:-1].astype(np.int64)
+    ends = (int(indptr[0]), int(indptr[-1])) if indptr.size else None
+    if indptr.size != rows + 1 or ends != (0, indices.size) or bool((counts < 0).any()):
+        raise DataError(
+            f"{name}_indptr does not fit {rows} rows and {indices.size} indices; it must rise "
+            "from 0 to their number in rows + 1 steps"
+        )
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < columns:
+        raise DataError(
+            f"{name}_indices has an index out of range (0 to {columns - 1}); correct it"
+        )
+    check_dense_size(rows, columns, name, np.dtype(dtype).itemsize)
+    flat = np.repeat(np.arange(rows), counts) * columns + indices.astype(np.int64)
+    if np.unique(flat).size != flat.size:
+        raise DataError(f"{name}_indices names a column twice in one row; sum such entries first")
+    data = np.ones(indices.size, dtype)
+    if f"{name}_data" in archive.files:
+        data = _array(archive, f"{name}_data")
+        if data.shape != indices.shape or data.dtype.kind not in "biuf":
+            raise DataError(f"{name}_data is not one number per index; store {indices.size}")
+    # Stored values keep their type, so that a label of 0.5 is refused and not rounded to 0.
+    dense = np.zeros(rows * columns, np.result_type(data.dtype, dtype))
+    dense[flat] = data
+    return dense.reshape(rows, columns), True
+
+
+def _label_names(archive: NpzFile, y: NDArray[Any]) -> tuple[str, ...]:
+    """Return the names of the labels: those stored, or their numbers."""
+    if "label_names" not in archive.files:
+        return tuple(f"label {j}" for j in range(y.shape[-1] if y.ndim else 0))
+    names = _array(archive, "label_names")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise DataError("label_names must be a vector of strings; save it as one")
+    return tuple(names.tolist())

@@ -1,0 +1,40 @@
+"""Standardised features: zero mean and unit variance on the training part."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.float32], ...]:
+    """Shift and scale every column by its mean and standard deviation on the training part.
+
+    A column that is constant in the training part tells a model nothing: it becomes zero in
+    every array.
+
+    Args:
+        x_train: (N, D) features of the training part.
+        *others: (M, D) features that get the same shifts and scales, such as the test part.
+
+    Returns:
+        The arrays in the order given, as float32.
+
+    Raises:
+        ValueError: an array is not a matrix, or its columns are not those of `x_train`.
+
+    Examples:
+        >>> train, test = standardise([[0.0, 5.0], [2.0, 5.0]], [[3.0, 6.0]])
+        >>> train.tolist(), test.tolist()
+        ([[-1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0]])
+    """
+    arrays = [np.asarray(x, np.float64) for x in (x_train, *others)]
+    train = arrays[0]
+    for x in arrays:
+        if x.ndim != 2 or x.shape[1] != train.shape[-1]:
+            raise ValueError(f"features of shape {x.shape} beside a training part {train.shape}")
+    mean = train.mean(0)
+    # Rounding leaves the computed deviation of a constant column slightly above zero, which
+    # would blow noise up to unit size; its extremes are equal exactly.
+    varies = train.max(0) > train.min(0)
+    scale = np.where(varies, 1.0 / np.where(varies, train.std(0), 1.0), 0.0)
+    return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)

@@ -1,0 +1,159 @@
+"""Reader for svmlight files with several labels per row, with or without a size header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mllosses_jax.data._text import Labels, check_dense_size, parse_number, read_text
+from mllosses_jax.data.dataset import Dataset
+from mllosses_jax.data.errors import DataError
+
+
+def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
+    r"""Read rows such as `1,3,7 0:1.5 4:2 # comment`: the labels a row has, then its features.
+
+    The list of labels may be empty, and `qid:` entries are skipped. The first line may be
+    `N D L` (rows, features, labels), as in the extreme classification repository; all indices then
+    start at 0, and a blank line is a row with nothing in it. Without it, blank lines are skipped,
+    features start at 0 if index 0 occurs and at 1 if it does not, and every label that occurs gets
+    a column.
+
+    Args:
+        path: the file.
+        labels: the names or the number of labels 0, 1, ..., for a file without a header.
+
+    Returns:
+        A data set without a test part, its features marked sparse.
+
+    Raises:
+        DataError: the file breaks one of these rules.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "toy.svm")
+        >>> _ = path.write_text("2,5 1:0.5 3:2\n5 2:1 # one label\n")
+        >>> data = read_svmlight(path)
+        >>> data.label_names, data.x_train.tolist()
+        (('2', '5'), [[0.5, 0.0, 2.0], [0.0, 1.0, 0.0]])
+    """
+    lines = read_text(path).removesuffix("\n").split("\n")
+    sizes = _sizes(lines[0])
+    if sizes is not None:
+        rows = _rows_of_header(lines, sizes)
+        width, base = sizes[1], 0
+    else:
+        numbered = enumerate((text.partition("#")[0] for text in lines), start=1)
+        rows = [_row(text, line) for line, text in numbered if text.strip()]
+        if not rows:
+            raise DataError("no rows; write one line per sample")
+        base = 0 if any(0 in row.features for row in rows) else 1
+        width = 1 - base + max((max(row.features, default=-1) for row in rows), default=-1)
+    column_of, names = _label_columns(rows, labels, sizes)
+
+    check_dense_size(len(rows), width, "features", 4)
+    check_dense_size(len(rows), len(names), "labels", 1)
+    x = np.zeros((len(rows), max(width, 0)), np.float32)
+    y = np.zeros((len(rows), len(names)), np.bool_)
+    for i, row in enumerate(rows):
+        for index, value in row.features.items():
+            if index - base >= width:
+                raise DataError(
+                    f"feature {index} is out of range; the header says {width}, counted from 0",
+                    line=row.line,
+                )
+            x[i, index - base] = value
+        for label in row.labels:
+            if label not in column_of:
+                raise DataError(
+                    f"label {label} is out of range; there are {len(names)}, counted from 0",
+                    line=row.line,
+                )
+            y[i, column_of[label]] = True
+    return Dataset(name=path.stem, label_names=names, x_train=x, y_train=y, sparse=True)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    labels: list[int]
+    features: dict[int, float]
+
+
+def _sizes(first: str) -> tuple[int, int, int] | None:
+    """Return the three sizes if the first line is a header; no row looks like one."""
+    words = first.split()
+    if len(words) != 3 or not all(word.isdecimal() for word in words):
+        return None
+    count, width, labels = (int(word) for word in words)
+    return count, width, labels
+
+
+def _rows_of_header(lines: list[str], sizes: tuple[int, int, int]) -> list[_Row]:
+    count = sizes[0]
+    body, rest = lines[1 : count + 1], lines[count + 1 :]
+    # Blank lines after the last row are no rows; before it they are.
+    found = count + sum(bool(line.strip()) for line in rest) if rest else len(body)
+    if found != count:
+        raise DataError(f"the header says {count} rows, the file has {found}; correct it", line=1)
+    return [_row(text, line) for line, text in enumerate(body, start=2)]
+
+
+def _row(text: str, line: int) -> _Row:
+    words = text.partition("#")[0].split()
+    labels: list[int] = []
+    if words and ":" not in words[0]:
+        labels = [_label(word, line) for word in words.pop(0).split(",")]
+    features: dict[int, float] = {}
+    for word in words:
+        index, colon, value = word.partition(":")
+        if index == "qid":
+            continue
+        if not colon or not index.isdecimal():
+            raise DataError(
+                f"{word!r} is not index:value; write labels with commas and no spaces, then "
+                "features such as 4:1.5",
+                line=line,
+            )
+        if int(index) in features:
+            raise DataError(f"feature {int(index)} is there twice; keep one", line=line)
+        features[int(index)] = parse_number(value, index, line)
+    return _Row(line, labels, features)
+
+
+def _label(word: str, line: int) -> int:
+    if not word.removeprefix("+").isdecimal():
+        raise DataError(
+            f"label {word!r} is not a whole number from 0 on; write the labels a row has, such as "
+            "1,3,7",
+            line=line,
+        )
+    return int(word)
+
+
+def _label_columns(
+    rows: list[_Row], labels: Labels, sizes: tuple[int, int, int] | None
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Return the column of each label and the names of the columns."""
+    if isinstance(labels, str):
+        labels = [labels]
+    if labels is not None and not isinstance(labels, int):
+        names = tuple(labels)
+        if sizes is not None and len(names) != sizes[2]:
+            raise DataError(
+                f"{len(names)} label names, but the header says {sizes[2]}; name each", line=1
+            )
+        return {j: j for j in range(len(names))}, names
+    count = labels if sizes is None else sizes[2]
+    if labels is not None and labels != count:
+        raise DataError(f"labels={labels}, but the header says {count}; leave it out", line=1)
+    if count is None:
+        seen = sorted({label for row in rows for label in row.labels})
+    else:
+        check_dense_size(count, 128, "label names", 1)
+        seen = list(range(count))
+    if not seen:
+        raise DataError("no row has a label; write labels first, such as 1,3 0:1.5")
+    return {label: j for j, label in enumerate(seen)}, tuple(str(label) for label in seen)

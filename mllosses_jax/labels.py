@@ -1,0 +1,183 @@
+"""Label encodings: converters to labels and `where`, and label smoothing by its many names.
+
+Losses and metrics know one encoding: labels in [0, 1], and a bool `where` that says which are
+known. Every other encoding in use is converted here, explicitly, never guessed.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.reduction import safe_divide
+
+Array = jax.Array
+Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
+CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
+
+
+@compiled()
+def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
+    """Converts 1 = positive, 0 = negative, -1 = unknown.
+
+    Args:
+        labels: array (..., L) of any real dtype; every value below 0 is unknown.
+
+    Returns:
+        Bool labels (..., L), and bool `where` (..., L), true where the label is known.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> y, where = labels.from_signed(jnp.array([1, 0, -1]))
+        >>> print(y, where)
+        [ True False False] [ True  True False]
+    """
+    values = checks.label_array("labels", labels)
+    return values > 0, values >= 0
+
+
+@compiled()
+def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
+    """Converts 1 = positive, -1 = negative, 0 = unknown.
+
+    Args:
+        labels: array (..., L) of a signed dtype.
+
+    Returns:
+        Bool labels (..., L), and bool `where` (..., L), true where the label is known.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> y, where = labels.from_zero_signed(jnp.array([1, 0, -1]))
+        >>> print(y, where)
+        [ True False False] [ True False  True]
+    """
+    values = checks.label_array("labels", labels)
+    return values > 0, values != 0
+
+
+@compiled()
+def from_nan(labels: ArrayLike) -> tuple[Array, Array]:
+    """Converts float labels in which NaN is unknown.
+
+    Args:
+        labels: float array (..., L), hard or soft.
+
+    Returns:
+        Labels (..., L) of the same dtype with 0 for NaN, and bool `where` (..., L).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> y, where = labels.from_nan(jnp.array([1.0, 0.0, jnp.nan]))
+        >>> print(y, where)
+        [1. 0. 0.] [ True  True False]
+    """
+    values = checks.float_array("labels", labels)
+    known = ~jnp.isnan(values)
+    return jnp.where(known, values, jnp.zeros_like(values)), known
+
+
+def from_indices(indices: ArrayLike | Sequence[Sequence[int]], num_labels: int) -> Array:
+    """Converts label indices: ragged lists, or an integer array padded with negative numbers.
+
+    Args:
+        indices: for each sample the indices of its positive labels; or an integer array
+            (..., K) in which negative entries are padding.
+        num_labels: L.
+
+    Returns:
+        Bool labels (..., L).
+
+    Raises:
+        ValueError: if an index of a list is not in [0, L). In an array, whose values are not
+            known at trace time, an index of L or more is ignored like padding.
+
+    Example:
+        >>> from mllosses_jax import labels
+        >>> print(labels.from_indices([[0, 2], []], num_labels=3))
+        [[ True False  True]
+         [False False False]]
+    """
+    if isinstance(indices, list | tuple):
+        dense = np.zeros((len(indices), num_labels), bool)
+        for row, chosen in enumerate(indices):
+            for index in chosen:
+                if not 0 <= index < num_labels:
+                    raise ValueError(
+                        f"indices[{row}] must lie in [0, {num_labels}), got {int(index)}"
+                    )
+                dense[row, index] = True
+        return jnp.asarray(dense)
+    padded = checks.label_array("indices", indices)  # type: ignore[arg-type]
+    if not jnp.issubdtype(padded.dtype, jnp.integer) or padded.ndim == 0:
+        raise TypeError(f"indices must be lists or an integer array, got {padded.dtype}")
+    return jnp.any(jax.nn.one_hot(padded, num_labels, dtype=bool), axis=-2)
+
+
+@compiled(label_smoothing=(0, 1))
+def smooth_labels(
+    labels: ArrayLike,
+    label_smoothing: ArrayLike,
+    convention: Convention = "half",
+    *,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Smooths labels by one of the five conventions in use, which are incompatible.
+
+    Formula:
+        with s the smoothing, L labels of which k are positive, y in [0, 1]:
+
+        "half"           y·(1 − s) + s/2             Keras, TensorFlow, timm's asymmetric loss
+        "full"           y·(1 − s) + (1 − y)·s       mmpretrain "multi_label", SMP, Cole et al.
+        "uniform"        y·(1 − s) + s/L             optax, Szegedy et al.; for distributions
+        "others"         y·(1 − s) + s/(L − k)       on labels with y = 0 alone; no smoothing
+                                                     where there is none; for distributions
+        "classy_vision"  (y + s/L) / (1 + s)         ClassyVision
+
+    Args:
+        labels: bool, integer or float array (..., L).
+        label_smoothing: s in [0, 1], a scalar or (L,).
+        convention: one of the names above.
+        where: bool, the rank of labels with axes equal or 1: L and k count only these.
+
+    Returns:
+        Float labels (..., L), float32 unless the labels are of another floating dtype.
+
+    Raises:
+        ValueError: if the convention is unknown or the smoothing out of range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> print(labels.smooth_labels(jnp.array([1, 0, 0]), 0.5, "others"))
+        [0.5  0.25 0.25]
+    """
+    checks.one_of("convention", convention, CONVENTIONS)
+    given = checks.label_array("labels", labels)
+    floating = jnp.issubdtype(given.dtype, jnp.floating)
+    y = given if floating else (given > 0).astype(jnp.float32)
+    s = checks.element_parameter("label_smoothing", label_smoothing, y)
+    mask = checks.mask("where", where, y.shape)
+    counted = jnp.ones(y.shape, bool) if mask is None else mask
+    size = jnp.sum(counted, axis=-1, keepdims=True).astype(y.dtype)
+    if convention == "half":
+        return y * (1 - s) + s / 2
+    if convention == "full":
+        return y * (1 - s) + (1 - y) * s
+    if convention == "uniform":
+        return y * (1 - s) + safe_divide(jnp.broadcast_to(s, y.shape), size)
+    if convention == "classy_vision":
+        return (y + safe_divide(jnp.broadcast_to(s, y.shape), size)) / (1 + s)
+    off = counted & (y <= 0)
+    others = jnp.sum(off, axis=-1, keepdims=True).astype(y.dtype)
+    spread = safe_divide(jnp.broadcast_to(s, y.shape), others)
+    smoothed = jnp.where(off, spread, y * (1 - s))
+    return jnp.where(others > 0, smoothed, y)

@@ -1,0 +1,293 @@
+"""Binary cross-entropy and its close relatives: each label is a Bernoulli variable of its own."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import (
+    AxisName,
+    finite_product,
+    log_sigmoid_pair,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.reduction import Reduction, reduce_elements, reduce_samples, safe_divide
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+
+
+def _hard_slope(x: Array, y: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    return jnp.where(y, -q, p)
+
+
+@with_slope(_hard_slope)
+def _hard_cross_entropy(x: Array, y: Array) -> Array:
+    log_p, log_q = log_sigmoid_pair(x)
+    return -jnp.where(y, log_p, log_q)
+
+
+def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    return negative * p - positive * q
+
+
+@with_slope(_soft_slope)
+def _soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
+    log_p, log_q = log_sigmoid_pair(x)
+    return -finite_product(positive, log_p) - finite_product(negative, log_q)
+
+
+def cross_entropy(inputs: Inputs) -> Array:
+    """Returns the unreduced binary cross-entropy of hard or soft labels."""
+    if inputs.hard:
+        return _hard_cross_entropy(inputs.x, inputs.y)
+    return _soft_cross_entropy(inputs.x, inputs.y, 1 - inputs.y)
+
+
+@compiled(pos_weight=(0, _INF), label_smoothing=(0, 1))
+def sigmoid_binary_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    pos_weight: ArrayLike | None = None,
+    label_smoothing: ArrayLike = 0.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Binary cross-entropy of logits: the negative log-likelihood of independent labels.
+
+    Formula:
+        ℓ = −w·y·log σ(x) − (1 − y)·log σ(−x),  with y ← y·(1 − s) + s/2
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); hard in {0, 1} or soft in [0, 1].
+        pos_weight: w, a scalar or (L,): scales the positive term, of soft labels too.
+        label_smoothing: s, a scalar in [0, 1] or (L,); the convention of Keras and timm.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (); `torch.nn.BCEWithLogitsLoss` is "mean",
+        `optax.sigmoid_binary_cross_entropy` is "none".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        G. Tsoumakas and I. Katakis, "Multi-Label Classification: An Overview", 2007 (binary
+        relevance).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import sigmoid_binary_cross_entropy
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{sigmoid_binary_cross_entropy(logits, labels):.4f}")
+        0.2201
+    """
+    inputs = loss_inputs(logits, labels, where)
+    w = checks.element_parameter("pos_weight", 1 if pos_weight is None else pos_weight, inputs.x)
+    if inputs.hard and isinstance(label_smoothing, int) and label_smoothing == 0:
+        losses = _hard_cross_entropy(inputs.x, inputs.y)
+        losses = losses if pos_weight is None else jnp.where(inputs.y, w, 1) * losses
+    else:
+        s = checks.element_parameter("label_smoothing", label_smoothing, inputs.x)
+        y = inputs.soft_y * (1 - s) + s / 2
+        losses = _soft_cross_entropy(inputs.x, w * y, 1 - y)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(alpha=(0, 1))
+def balanced_binary_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: ArrayLike,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Alpha-balanced binary cross-entropy: positives weigh alpha, negatives 1 - alpha.
+
+    Formula:
+        ℓ = −α·y·log σ(x) − (1 − α)·(1 − y)·log σ(−x)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        alpha: α in [0, 1], a scalar or (L,). Below 1/2 it weakens the positives: the 0.25 of
+            RetinaNet was tuned together with a focal gamma of 2. (L − |Y|)/L of Xie and Tu's
+            edge detector gives each class the same total weight.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else ().
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or alpha is not in [0, 1].
+
+    Reference:
+        T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
+        Detection", 2017, arXiv:1708.02002, equation 3.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import balanced_binary_cross_entropy
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{balanced_binary_cross_entropy(logits, labels, alpha=0.75):.4f}")
+        0.0868
+    """
+    inputs = loss_inputs(logits, labels, where)
+    a = checks.element_parameter("alpha", alpha, inputs.x)
+    if inputs.hard:
+        losses = jnp.where(inputs.y, a, 1 - a) * _hard_cross_entropy(inputs.x, inputs.y)
+    else:
+        losses = _soft_cross_entropy(inputs.x, a * inputs.y, (1 - a) * (1 - inputs.y))
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled()
+def multilabel_soft_margin_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    label_weights: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Binary cross-entropy averaged over the labels of each sample.
+
+    Formula:
+        ℓ = −(1/L)·Σ_c w_c·[y_c·log σ(x_c) + (1 − y_c)·log σ(−x_c)]
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        label_weights: w, a scalar or (L,). The sum is divided by the number of labels that
+            count, not by the sum of the weights.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per label: (...) with "none", else (). Without masks the mean is that of
+        `sigmoid_binary_cross_entropy`; `torch.nn.MultiLabelSoftMarginLoss` is "mean".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        PyTorch, `torch.nn.MultiLabelSoftMarginLoss`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import multilabel_soft_margin_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(multilabel_soft_margin_loss(logits, labels, reduction="none").round(4))
+        [0.2201]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = cross_entropy(inputs)
+    if label_weights is not None:
+        losses = checks.element_parameter("label_weights", label_weights, inputs.x) * losses
+    counted = inputs.counted()
+    total = jnp.sum(jnp.where(counted, losses, jnp.zeros_like(losses)), axis=-1)
+    means = safe_divide(total, jnp.sum(counted, axis=-1).astype(total.dtype))
+    return reduce_samples(
+        means, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+_LOWEST_LOG = -100.0  # PyTorch's floor for log(0)
+_SMALLEST = 1e-12  # PyTorch's floor for the denominator of the slope
+
+
+def _probability_slope(p: Array, positive: Array, negative: Array) -> Array:
+    return negative / jnp.maximum(1 - p, _SMALLEST) - positive / jnp.maximum(p, _SMALLEST)
+
+
+@with_slope(_probability_slope)
+def _probability_cross_entropy(p: Array, positive: Array, negative: Array) -> Array:
+    def floored_log(inside: Array, log: Array) -> Array:
+        return jnp.where(inside <= 0, _LOWEST_LOG, jnp.maximum(log, _LOWEST_LOG))
+
+    log_p = floored_log(p, jnp.log(jnp.where(p <= 0, 1, p)))
+    log_q = floored_log(1 - p, jnp.log1p(-jnp.where(p >= 1, 0, p)))
+    return -positive * log_p - negative * log_q
+
+
+@compiled()
+def binary_cross_entropy(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Binary cross-entropy of probabilities, for models that do not expose their logits.
+
+    Probabilities have lost what logits still know: next to 0 and 1 the loss is coarse. Prefer
+    `sigmoid_binary_cross_entropy` wherever logits are at hand.
+
+    Formula:
+        ℓ = −y·max(log p, −100) − (1 − y)·max(log(1 − p), −100)
+
+    Args:
+        probabilities: float array (..., L) in [0, 1].
+        labels: bool, integer or float array (..., L), hard or soft.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of probabilities with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (); `torch.nn.BCELoss` is "mean". The slope
+        −y/p + (1 − y)/(1 − p) has denominators of at least 1e-12, so a wrong certainty keeps a
+        finite gradient.
+
+    Raises:
+        TypeError: if probabilities are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        PyTorch, `torch.nn.BCELoss`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import binary_cross_entropy
+        >>> probabilities, labels = jnp.array([[0.9, 0.0]]), jnp.array([[1, 1]])
+        >>> print(binary_cross_entropy(probabilities, labels, reduction="none").round(4))
+        [[  0.1054 100.    ]]
+    """
+    inputs = loss_inputs(probabilities, labels, where, name="probabilities")
+    y = inputs.soft_y
+    losses = _probability_cross_entropy(inputs.x, y, 1 - y)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

@@ -1,0 +1,335 @@
+"""Losses over pairs of a positive and a negative label, in closed form: never (L, L) arrays."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, log_sum_exp, softplus
+from mllosses_jax._core.reduction import (
+    Reduction,
+    all_sum,
+    reduce_labels,
+    reduce_samples,
+    safe_divide,
+)
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_SMALLEST = 1e-30  # a temperature is above it
+
+
+@compiled()
+def lsep_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Log-sum-exp pairwise loss (LSEP): every positive should be above every negative.
+
+    Formula:
+        ℓ = log(1 + Σ_{i∈P} Σ_{j∈N} exp(x_j − x_i)) = softplus(LSE_N(x) + LSE_P(−x))
+
+    The right-hand side needs no pairs and no sampling of pairs. The loss only ranks: it sets no
+    threshold.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (). Without a positive or without a
+        negative it is 0 with zero gradient.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        Y. Li, Y. Song and J. Luo, "Improving Pairwise Ranking for Multi-label Image
+        Classification", 2017, arXiv:1704.03135.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import lsep_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{lsep_loss(logits, labels):.4f}")
+        0.1698
+    """
+    inputs = loss_inputs(logits, labels, where)
+    pairs = log_sum_exp(inputs.x, inputs.negatives(), -1)
+    pairs = pairs + log_sum_exp(-inputs.x, inputs.positives(), -1)
+    return reduce_samples(
+        softplus(pairs),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled()
+def zlpr_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Zero-bounded log-sum-exp pairwise rank loss (ZLPR): positives above 0, negatives below.
+
+    Formula:
+        ℓ = log(1 + Σ_{i∈P} exp(−x_i)) + log(1 + Σ_{j∈N} exp(x_j))
+        soft labels:  log(1 + Σ_c y_c·exp(−x_c)) + log(1 + Σ_c (1 − y_c)·exp(x_c))
+
+    Args:
+        logits: float array (..., L); the prediction is x > 0.
+        labels: bool, integer or float array (..., L), hard or soft.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (). Empty and full label sets have a
+        true gradient: they push all logits to one side of 0.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        J. Su, M. Zhu, A. Murtadha, S. Pan, B. Wen and Y. Liu, "ZLPR: A Novel Loss for
+        Multi-label Classification", 2022, arXiv:2208.02955.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import zlpr_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{zlpr_loss(logits, labels):.4f}")
+        0.9889
+    """
+    inputs = loss_inputs(logits, labels, where)
+    y = inputs.soft_y
+    positive, negative = y, 1 - y
+    if inputs.where is not None:
+        negative = jnp.where(inputs.where, negative, 0)
+    losses = softplus(log_sum_exp(-inputs.x, positive, -1))
+    losses = losses + softplus(log_sum_exp(inputs.x, negative, -1))
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+def _two_way(
+    x: Array,
+    positives: Array,
+    negatives: Array,
+    positive_temperature: ArrayLike,
+    negative_temperature: ArrayLike,
+    axis: int | tuple[int, ...],
+    axis_name: AxisName = None,
+) -> Array:
+    """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
+    t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
+    t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
+    negative = log_sum_exp(x / t_n, negatives, axis, axis_name)
+    positive = log_sum_exp(-x / t_p, positives, axis, axis_name)
+    # Without pairs the derivative in a temperature would be 0 * inf.
+    pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
+    product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)
+    return jnp.where(pairs, softplus(product), 0)
+
+
+def _two_way_by_label(
+    inputs: Inputs,
+    positive_temperature: ArrayLike,
+    negative_temperature: ArrayLike,
+    axis_name: AxisName,
+) -> Array:
+    """Returns the two-way loss of each label (L,), over all samples of all devices."""
+
+    def of_label(x: Array, positives: Array, negatives: Array) -> Array:
+        batch = tuple(range(x.ndim))
+        temperatures = (positive_temperature, negative_temperature)
+        return _two_way(x, positives, negatives, *temperatures, batch, axis_name)
+
+    columns = jax.vmap(of_label, in_axes=-1)
+    return columns(inputs.x, inputs.positives(), inputs.negatives())
+
+
+@compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
+def two_way_sample_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive_temperature: ArrayLike = 4.0,
+    negative_temperature: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Sample-wise part of the two-way loss: LSEP with temperatures.
+
+    Formula:
+        ℓ = softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)), over the labels of a sample
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        positive_temperature: T_p > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (). Without a positive or without a
+        negative it is 0 with zero gradient.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a temperature is not positive.
+
+    Reference:
+        T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import two_way_sample_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{two_way_sample_loss(logits, labels):.4f}")
+        0.1698
+    """
+    inputs = loss_inputs(logits, labels, where)
+    temperatures = (positive_temperature, negative_temperature)
+    losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), *temperatures, -1)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
+def two_way_label_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive_temperature: ArrayLike = 4.0,
+    negative_temperature: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Label-wise part of the two-way loss: each label ranks the samples of the batch.
+
+    Formula:
+        ℓ = softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)), over the samples of a label
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        positive_temperature: T_p > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar.
+        weights: scale labels: shape (L,).
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in nats per label: (L,) with "none", else (). A label without a positive or
+        without a negative in the batch has 0 with zero gradient.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, a temperature is not positive, or reduction is "batchmean".
+
+    Reference:
+        T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import two_way_label_loss
+        >>> logits, labels = jnp.array([[2.0], [-1.0], [0.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{two_way_label_loss(logits, labels):.4f}")
+        0.1698
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = _two_way_by_label(inputs, positive_temperature, negative_temperature, axis_name)
+    counted = None if inputs.where is None else _any_over_batch(inputs.where, axis_name)
+    return reduce_labels(losses, weights=weights, counted=counted, reduction=reduction)
+
+
+@compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
+def two_way_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive_temperature: ArrayLike = 4.0,
+    negative_temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    axis_name: AxisName = None,
+) -> Array:
+    """Two-way loss: each sample ranks its labels, and each label ranks the samples.
+
+    Formula:
+        ℓ = mean of the sample loss over samples with a positive
+          + mean of the label loss over labels with a positive
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        positive_temperature: T_p > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar.
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in nats, (). Without any positive it is 0 (the authors' code gives NaN).
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a temperature is not positive.
+
+    Reference:
+        T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import two_way_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0], [0.0, 1.0]]), jnp.array([[1, 0], [0, 1]])
+        >>> print(f"{two_way_loss(logits, labels):.4f}")
+        0.3079
+    """
+    inputs = loss_inputs(logits, labels, where)
+    positives = inputs.positives()
+    temperatures = (positive_temperature, negative_temperature)
+    by_sample = _two_way(inputs.x, positives, inputs.negatives(), *temperatures, -1)
+    by_label = _two_way_by_label(inputs, *temperatures, axis_name)
+    in_sample = jnp.any(positives, axis=-1)
+    total = all_sum(jnp.sum(jnp.where(in_sample, by_sample, 0)), axis_name)
+    count = all_sum(jnp.sum(in_sample), axis_name).astype(total.dtype)
+    in_label = _any_over_batch(positives, axis_name)
+    label_total = jnp.sum(jnp.where(in_label, by_label, 0))
+    label_count = jnp.sum(in_label).astype(total.dtype)
+    return safe_divide(total, count) + safe_divide(label_total, label_count)
+
+
+def _any_over_batch(entries: Array, axis_name: AxisName) -> Array:
+    """Returns for each label whether any of its entries (..., L) is true, on any device."""
+    batch = tuple(range(entries.ndim - 1))
+    return all_sum(jnp.sum(entries, axis=batch, dtype=jnp.int32), axis_name) > 0

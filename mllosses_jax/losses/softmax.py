@@ -1,0 +1,241 @@
+"""Softmax losses: the labels of a sample share one probability distribution."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, finite_product, log_softmax_pair, power
+from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
+from mllosses_jax.labels import smooth_labels
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+
+
+class _Softmax(NamedTuple):
+    """Logs of s = softmax(x) and of 1 − s, over the labels that count; (..., L)."""
+
+    log_s: Array
+    log_rest: Array
+
+
+def _softmax(inputs: Inputs) -> _Softmax:
+    x = inputs.x
+    if inputs.where is not None:
+        # A row in which nothing counts keeps its finite values; the reducer drops them.
+        outside = ~inputs.where & jnp.any(inputs.where, axis=-1, keepdims=True)
+        x = jnp.where(outside, -_INF, x)
+    return _Softmax(*log_softmax_pair(x))
+
+
+def inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Inputs:
+    """Checks the arrays of a loss that takes class ids (...) as well as labels (..., L).
+
+    Ids outside [0, L) are an empty label set.
+    """
+    x = checks.float_array("logits", logits)
+    y = checks.label_array("labels", labels)
+    if y.ndim == x.ndim - 1:
+        if not jnp.issubdtype(y.dtype, jnp.integer):
+            raise TypeError(
+                f"labels of shape {y.shape} would be class ids, which are integers, got {y.dtype}"
+            )
+        if y.shape != x.shape[:-1]:
+            raise ValueError(
+                f"labels must be class ids of shape {x.shape[:-1]} or label sets of shape "
+                f"{x.shape}, got {y.shape}"
+            )
+        y = jax.nn.one_hot(y, x.shape[-1], dtype=bool)
+    return loss_inputs(x, y, where)
+
+
+def _distribution(y: Array) -> Array:
+    """Returns labels divided by their sum; an empty set stays empty."""
+    return safe_divide(y, jnp.broadcast_to(jnp.sum(y, axis=-1, keepdims=True), y.shape))
+
+
+def _entropy(labels: Array, log_s: Array) -> Array:
+    return -jnp.sum(finite_product(labels, log_s), axis=-1)
+
+
+@compiled()
+def softmax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    normalize: bool = True,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Softmax cross-entropy with label sets, known as PAL-N (normalised) and PAL.
+
+    Formula:
+        ℓ = −Σ_c t_c·log softmax(x)_c,  t = y/Σy (PAL-N) or t = y (PAL)
+
+    PAL-N is consistent for recall@k, PAL for precision@k (Menon et al.).
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets or distributions. An empty set
+            has loss and gradient 0.
+        normalize: divide the labels of a sample by their sum (PAL-N).
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (). With `normalize=False` it is
+        `optax.softmax_cross_entropy` at "none", `torch.nn.CrossEntropyLoss` at "mean".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        A. K. Menon, A. S. Rawat, S. Reddi and S. Kumar, "Multilabel reductions: what is my loss
+        optimising?", 2019 (NeurIPS).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import softmax_cross_entropy
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 1]])
+        >>> print(f"{softmax_cross_entropy(logits, labels):.4f}")
+        1.1698
+    """
+    inputs = loss_inputs(logits, labels, where)
+    y = inputs.soft_y
+    losses = _entropy(_distribution(y) if normalize else y, _softmax(inputs).log_s)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(label_smoothing=(0, 1))
+def smoothed_softmax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    label_smoothing: ArrayLike = 0.1,
+    convention: Literal["others", "uniform"] = "others",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Softmax cross-entropy with smoothed labels.
+
+    Formula:
+        ℓ = −Σ_c t_c·log softmax(x)_c
+        "others":   t = (1 − s)·y/Σy on the positives, s/(L − k) on the L − k other labels;
+                    no smoothing where there are none
+        "uniform":  t = (1 − s)·y/Σy + s/L
+
+    Args:
+        logits: float array (..., L).
+        labels: class ids (...) of integer dtype, or label sets or distributions (..., L). An
+            empty set, and an id outside [0, L), has loss and gradient 0.
+        label_smoothing: s, a scalar in [0, 1].
+        convention: "others" spares the positives; "uniform" is that of Szegedy et al., PyTorch
+            and optax.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else ().
+
+    Raises:
+        TypeError: if logits are not floating point, or class ids are not integers.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+        Architecture for Computer Vision", 2015, arXiv:1512.00567.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import smoothed_softmax_cross_entropy
+        >>> logits, ids = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([0])
+        >>> print(f"{smoothed_softmax_cross_entropy(logits, ids):.4f}")
+        0.4198
+    """
+    checks.one_of("convention", convention, ("others", "uniform"))
+    inputs = inputs_or_ids(logits, labels, where)
+    smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
+    y = _distribution(inputs.soft_y)
+    target = smooth_labels(y, smoothing, convention, where=inputs.where)
+    if inputs.where is not None:
+        target = jnp.where(inputs.where, target, 0)
+    empty = jnp.sum(y, axis=-1) == 0
+    losses = jnp.where(empty, 0, _entropy(target, _softmax(inputs).log_s))
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(gamma=(0, _INF), alpha=(0, _INF))
+def softmax_focal_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma: ArrayLike = 2.0,
+    alpha: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Focal loss on softmax probabilities, for class ids or label distributions.
+
+    Formula:
+        ℓ = −Σ_c α_c·y_c·(1 − s_c)^γ·log s_c,  s = softmax(x)
+
+    Args:
+        logits: float array (..., L).
+        labels: class ids (...) of integer dtype, or label sets or distributions (..., L), used
+            as they are. An empty set, and an id outside [0, L), has loss and gradient 0.
+        gamma: γ ≥ 0, a scalar or (L,).
+        alpha: α ≥ 0, a scalar or (L,), the weight of each class; None for no weights.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else ().
+
+    Raises:
+        TypeError: if logits are not floating point, or class ids are not integers.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
+        Detection", 2017, arXiv:1708.02002, in the softmax form of Keras and MONAI.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import softmax_focal_loss
+        >>> logits, ids = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([2])
+        >>> print(f"{softmax_focal_loss(logits, ids):.4f}")
+        1.7026
+    """
+    inputs = inputs_or_ids(logits, labels, where)
+    log_s, log_rest = _softmax(inputs)
+    exponent = checks.exponent("gamma", gamma, inputs.x)
+    y = inputs.soft_y
+    if alpha is not None:
+        y = y * checks.element_parameter("alpha", alpha, inputs.x)
+    losses = _entropy(y * power(jnp.exp(log_rest), log_rest, exponent), log_s)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

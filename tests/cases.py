@@ -1,0 +1,117 @@
+"""One or more rows per public loss: what drives the contract suite.
+
+`kwargs` are given to the loss and, as float64, to the oracle. Arrays of shape (L,) in it are
+per label, and are cut where the suite deletes labels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import oracles
+
+from mllosses_jax import catalogue
+
+NUM_SAMPLES, NUM_LABELS = 8, 5
+PER_LABEL = np.linspace(0.3, 1.9, NUM_LABELS).astype(np.float32)
+IN_UNIT = np.linspace(0.1, 0.9, NUM_LABELS).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A loss with parameters, and its oracle.
+
+    Attributes:
+        name: the public name of the loss.
+        oracle: unreduced float64 loss of (logits, labels, mask, **kwargs).
+        kwargs: own parameters.
+        slope: the gradient of the sum of an element loss where it is not the derivative of the
+            value, as (logits, labels, mask, **kwargs) -> (B, L).
+        kind: what one unreduced entry is, if a parameter changes it from the catalogue's.
+        traced: the name of a parameter that changes without recompilation, and two values.
+    """
+
+    name: str
+    oracle: Callable[..., np.ndarray]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    slope: Callable[..., np.ndarray] | None = None
+    kind: str = ""
+    traced: tuple[str, float, float] | None = None
+
+    @property
+    def entry(self) -> catalogue.Entry:
+        return catalogue.find(self.name)
+
+    @property
+    def loss(self) -> Callable[..., Any]:
+        return self.entry.loss
+
+    @property
+    def unreduced(self) -> str:
+        return self.kind or self.entry.kind
+
+    def __str__(self) -> str:
+        values = ",".join(
+            f"{k}={'array' if isinstance(v, np.ndarray) else v}" for k, v in self.kwargs.items()
+        )
+        return f"{self.name}({values})"
+
+
+def _row(name: str, **kwargs: Any) -> Case:
+    slope = oracles.asymmetric_loss_slope if name == "asymmetric_loss" else None
+    kind = {"samples": "sample", "micro": "batch"}.get(kwargs.get("average", ""), "")
+    traced = {
+        "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
+        "balanced_binary_cross_entropy": ("alpha", 0.3, 0.4),
+        "sigmoid_focal_loss": ("gamma", 1.5, 2.5),
+        "asymmetric_loss": ("gamma_neg", 3.5, 4.5),
+        "smoothed_softmax_cross_entropy": ("label_smoothing", 0.1, 0.2),
+        "softmax_focal_loss": ("gamma", 1.5, 2.5),
+        "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
+        "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
+        "two_way_loss": ("positive_temperature", 1.5, 2.5),
+        "soft_f1_loss": ("epsilon", 0.1, 0.2),
+        "soft_fbeta_loss": ("beta", 0.5, 1.5),
+    }.get(name)
+    return Case(name, getattr(oracles, name), kwargs, slope, kind, traced)
+
+
+CASES: tuple[Case, ...] = (
+    _row("sigmoid_binary_cross_entropy"),
+    _row("sigmoid_binary_cross_entropy", pos_weight=PER_LABEL, label_smoothing=0.1),
+    _row("binary_cross_entropy"),
+    _row("balanced_binary_cross_entropy", alpha=0.75),
+    _row("balanced_binary_cross_entropy", alpha=IN_UNIT),
+    _row("multilabel_soft_margin_loss"),
+    _row("multilabel_soft_margin_loss", label_weights=PER_LABEL),
+    _row("sigmoid_focal_loss"),
+    _row("sigmoid_focal_loss", gamma=0.5, alpha=0.25),
+    _row("sigmoid_focal_loss", gamma=PER_LABEL, alpha=IN_UNIT),
+    _row("asymmetric_loss"),
+    _row("asymmetric_loss", gamma_pos=0.0, detach_focus=False),
+    _row("asymmetric_loss", gamma_neg=PER_LABEL, gamma_pos=0.5, clip=0.0, detach_focus=False),
+    _row("asymmetric_loss", gamma_neg=2.5, gamma_pos=1.5, clip=0.3),
+    _row("softmax_cross_entropy"),
+    _row("softmax_cross_entropy", normalize=False),
+    _row("smoothed_softmax_cross_entropy"),
+    _row("smoothed_softmax_cross_entropy", convention="uniform", label_smoothing=0.3),
+    _row("softmax_focal_loss"),
+    _row("softmax_focal_loss", gamma=0.5, alpha=PER_LABEL),
+    _row("lsep_loss"),
+    _row("zlpr_loss"),
+    _row("two_way_sample_loss"),
+    _row("two_way_sample_loss", positive_temperature=1.0, negative_temperature=2.5),
+    _row("two_way_label_loss"),
+    _row("two_way_loss"),
+    _row("soft_f1_loss"),
+    _row("soft_f1_loss", activation="softmax"),
+    _row("soft_fbeta_loss", beta=2.0, epsilon=0.01),
+    _row("soft_fbeta_loss", beta=0.5, average="samples"),
+    _row("soft_fbeta_loss", beta=0.5, average="micro"),
+)
+
+FIRST_OF_EACH: tuple[Case, ...] = tuple(
+    next(case for case in CASES if case.name == name)
+    for name in dict.fromkeys(case.name for case in CASES)
+)

@@ -1,0 +1,518 @@
+"""Every public loss goes through the whole contract; `cases.CASES` is the table."""
+
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CASES, FIRST_OF_EACH, NUM_LABELS, NUM_SAMPLES
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import mllosses_jax as mll
+from mllosses_jax import catalogue
+
+all_cases = pytest.mark.parametrize("case", CASES, ids=str)
+each_loss = pytest.mark.parametrize("case", FIRST_OF_EACH, ids=str)
+REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
+
+
+def make_inputs(case, seed=0, soft=False, samples=NUM_SAMPLES):
+    """Returns float32 logits, float32 labels and a bool mask, with an empty and a full row."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=2.0, size=(samples, NUM_LABELS)).astype(np.float32)
+    if case.entry.takes == "probabilities":
+        logits = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    labels = (rng.random(logits.shape) < 0.4).astype(np.float32)
+    labels[0], labels[1] = 0, 1
+    if soft:
+        labels = rng.uniform(0.05, 0.95, size=logits.shape).astype(np.float32)
+    mask = rng.random(logits.shape) < 0.7
+    mask[2], mask[:, 3] = False, mask[:, 3] & (np.arange(samples) < samples // 2)
+    return logits, labels, mask
+
+
+def expected(case, logits, labels, mask):
+    kwargs = {
+        k: v.astype(np.float64) if isinstance(v, np.ndarray) else v
+        for k, v in case.kwargs.items()
+    }
+    kwargs = {k: np.float64(np.float32(v)) if type(v) is float else v for k, v in kwargs.items()}
+    return case.oracle(logits.astype(np.float64), labels.astype(np.float64), mask, **kwargs)
+
+
+@functools.cache
+def compiled(case, reduction=None):
+    """Returns the jitted loss of (logits, labels, where, weights) of a case."""
+    kwargs = dict(case.kwargs)
+    if case.entry.kind != "batch":
+        kwargs["reduction"] = reduction or "none"
+
+        def function(logits, labels, where=None, weights=None):
+            return case.loss(logits, labels, where=where, weights=weights, **kwargs)
+    else:
+
+        def function(logits, labels, where=None, weights=None):
+            assert weights is None
+            return case.loss(logits, labels, where=where, **kwargs)
+
+    return jax.jit(function)
+
+
+@functools.cache
+def compiled_grad(case):
+    """Returns the jitted value and gradient of the sum of a case."""
+    function = compiled(case, "sum")
+    return jax.jit(jax.value_and_grad(lambda x, y, w=None: function(x, y, w)))
+
+
+def slopes(case, logits, labels, mask, h=1e-6):
+    """Returns the gradient of the sum of the oracle by central differences."""
+    if case.slope is not None:
+        kwargs = {
+            k: v.astype(np.float64) if isinstance(v, np.ndarray) else v
+            for k, v in case.kwargs.items()
+        }
+        return case.slope(logits.astype(np.float64), labels.astype(np.float64), mask, **kwargs)
+    result = np.zeros(logits.shape)
+    x = logits.astype(np.float64)
+    for index in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[index] = h
+        above, below = (
+            np.sum(expected(case, x + sign * step, labels, mask)) for sign in (1, -1)
+        )
+        result[index] = (above - below) / (2 * h)
+    return result
+
+
+def test_every_public_loss_has_a_row_in_catalogue_and_cases():
+    public = {name for name in vars(mll.losses) if name.endswith(("_loss", "entropy"))}
+    assert {entry.name for entry in catalogue.CATALOGUE} == public
+    assert {case.name for case in CASES} == public
+    assert public <= set(mll.__all__)
+    assert mll.__all__ == sorted(mll.__all__)
+
+
+@all_cases
+@pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
+def test_value_of_hard_labels(case, dtype):
+    logits, labels, mask = make_inputs(case)
+    everything = np.ones_like(mask)
+    result = compiled(case)(logits, labels.astype(dtype))
+    assert result.dtype == jnp.float32
+    reference = expected(case, logits, labels, everything)
+    np.testing.assert_allclose(result, reference, rtol=3e-5, atol=1e-6)
+    masked = compiled(case)(logits, labels.astype(dtype), mask)
+    np.testing.assert_allclose(masked, expected(case, logits, labels, mask), rtol=3e-5, atol=1e-6)
+
+
+@all_cases
+def test_value_of_soft_labels(case):
+    if not case.entry.soft_labels:
+        pytest.skip("soft labels have no meaning for this loss")
+    logits, labels, mask = make_inputs(case, soft=True)
+    result = compiled(case)(logits, labels, mask)
+    np.testing.assert_allclose(result, expected(case, logits, labels, mask), rtol=3e-5, atol=1e-6)
+
+
+@each_loss
+def test_class_ids_are_one_hot_labels(case):
+    kwargs = {"activation": "softmax"} if "activation" in case.entry.own_parameters else {}
+    logits, _, _ = make_inputs(case)
+    ids = np.arange(NUM_SAMPLES, dtype=np.int32) % NUM_LABELS
+    if not case.entry.class_ids:
+        with pytest.raises(ValueError, match="labels must have the shape of"):
+            case.loss(logits, ids)if not case.entry.required else case.loss(
+                logits, ids, **case.kwargs
+            )
+        return
+    one_hot = ids[:, None] == np.arange(NUM_LABELS)
+    reference = case.oracle(
+        logits.astype(np.float64), one_hot.astype(float), np.ones_like(one_hot), **kwargs
+    )
+    result = case.loss(logits, ids, reduction="none", **kwargs)
+    np.testing.assert_allclose(result, reference, rtol=3e-5, atol=1e-6)
+
+
+@all_cases
+@pytest.mark.parametrize("masked", [False, True])
+def test_reductions_weigh_and_average_what_counts(case, masked):
+    if case.entry.kind == "batch":
+        pytest.skip("a batch loss has no reduction")
+    logits, labels, mask = make_inputs(case)
+    mask = mask if masked else np.ones_like(mask)
+    unreduced = expected(case, logits, labels, mask)
+    rng = np.random.default_rng(1)
+    counts = {
+        "element": mask,
+        "sample": mask.any(-1),
+        "label": mask.any(0),
+        "batch": np.asarray(mask.any()),
+    }[case.unreduced]
+    weights = rng.uniform(0.5, 2, size=unreduced.shape).astype(np.float32)
+    total = (unreduced * weights)[counts].sum()
+    references = {
+        "none": np.where(counts, unreduced * weights, 0),
+        "sum": total,
+        "mean": total / counts.sum(),
+        "batchmean": total / mask.any(-1).sum(),
+        "weighted_mean": total / weights[counts].sum(),
+        "sum_and_count": (total, counts.sum()),
+    }
+    for reduction, reference in references.items():
+        arguments = (logits, labels, mask if masked else None, weights)
+        if reduction == "batchmean" and case.unreduced in ("label", "batch"):
+            with pytest.raises(ValueError, match="batchmean"):
+                compiled(case, reduction)(*arguments)
+            continue
+        result = compiled(case, reduction)(*arguments)
+        for got, wanted in zip(
+            result if isinstance(result, tuple) else (result,),
+            reference if isinstance(reference, tuple) else (reference,),
+            strict=True,
+        ):
+            np.testing.assert_allclose(got, wanted, rtol=3e-5, atol=1e-6)
+
+
+def test_element_weights_per_label_and_per_sample():
+    case = CASES[0]
+    logits, labels, mask = make_inputs(case)
+    unreduced = expected(case, logits, labels, mask)
+    per_label = np.linspace(1, 2, NUM_LABELS).astype(np.float32)
+    per_sample = np.linspace(1, 3, NUM_SAMPLES).astype(np.float32)[:, None]
+    for weights in (np.float32(3), per_label, per_sample, per_label[None]):
+        result = compiled(case, "sum")(logits, labels, mask, weights)
+        np.testing.assert_allclose(result, (unreduced * weights).sum(), rtol=1e-5)
+        mean = compiled(case, "weighted_mean")(logits, labels, mask, weights)
+        scale = np.broadcast_to(weights, mask.shape)[mask].sum()
+        np.testing.assert_allclose(mean, (unreduced * weights).sum() / scale, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"weights must be a scalar.*got \(8,\)"):
+        case.loss(logits, labels, weights=per_sample[:, 0])
+
+
+@all_cases
+def test_gradient(case):
+    logits, labels, mask = make_inputs(case)
+    for y in (labels.astype(bool), labels):
+        _, gradient = compiled_grad(case)(logits, y, mask)
+        reference = slopes(case, logits, labels, mask)
+        np.testing.assert_allclose(gradient, reference, rtol=2e-4, atol=2e-6)
+    if case.entry.soft_labels:
+        logits, labels, mask = make_inputs(case, soft=True)
+        _, gradient = compiled_grad(case)(logits, labels, mask)
+        reference = slopes(case, logits, labels, mask)
+        np.testing.assert_allclose(gradient, reference, rtol=2e-4, atol=2e-6)
+
+
+@all_cases
+def test_hessian(case):
+    logits, labels, mask = make_inputs(case)
+    function = compiled(case, "sum")
+    rng = np.random.default_rng(2)
+    direction = rng.normal(size=logits.shape).astype(np.float32)
+
+    @jax.jit
+    def product(x, y):
+        return jax.jvp(jax.grad(lambda x: function(x, y, mask)), (x,), (direction,))[1]
+
+    h = 1e-3  # and 1e-4 within slopes: rounding stays below 1e-8
+    x, step = logits.astype(np.float64), h * direction.astype(np.float64)
+    above, below = (slopes(case, x + sign * step, labels, mask, 1e-4) for sign in (1, -1))
+    reference = (above - below) / (2 * h)
+    scale = np.abs(reference).max()
+    for y in (labels.astype(bool), labels):
+        np.testing.assert_allclose(product(logits, y), reference, rtol=2e-3, atol=2e-5 * scale)
+
+
+@all_cases
+def test_eager_calls_equal_compiled_ones(case):
+    logits, labels, mask = make_inputs(case)
+    extra = {} if case.entry.kind == "batch" else {"reduction": "sum"}
+    eager = case.loss(jnp.asarray(logits), labels=labels, where=mask, **case.kwargs, **extra)
+    np.testing.assert_allclose(eager, compiled(case, "sum")(logits, labels, mask), rtol=1e-6)
+
+
+@all_cases
+def test_vmap_equals_a_loop(case):
+    logits, labels, mask = (
+        np.stack(parts) for parts in zip(*(make_inputs(case, seed) for seed in range(3)))
+    )
+    function = compiled(case)
+    together = jax.jit(jax.vmap(function))(logits, labels, mask)
+    for i in range(3):
+        alone = function(logits[i], labels[i], mask[i])
+        np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-7)
+
+
+@each_loss
+def test_more_batch_axes_are_one_batch(case):
+    logits, labels, mask = make_inputs(case)
+    split = tuple(a.reshape(2, NUM_SAMPLES // 2, NUM_LABELS) for a in (logits, labels, mask))
+    result = np.asarray(compiled(case)(*split))
+    flat = np.asarray(compiled(case)(logits, labels, mask))
+    if case.unreduced in ("element", "sample"):
+        assert result.shape[:2] == (2, NUM_SAMPLES // 2)
+    np.testing.assert_allclose(result.reshape(flat.shape), flat, rtol=1e-5, atol=1e-7)
+
+
+@all_cases
+def test_masking_equals_deletion(case):
+    logits, labels, _ = make_inputs(case)
+    rows, columns = [0, 1, 4, 6], [0, 2, 4]
+    mask = np.zeros(logits.shape, bool)
+    mask[np.ix_(rows, columns)] = True
+    kept = {
+        k: v[columns] if isinstance(v, np.ndarray) else v for k, v in case.kwargs.items()
+    }
+    small = (logits[np.ix_(rows, columns)], labels[np.ix_(rows, columns)])
+    extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
+    deleted = case.loss(*small, **kept, **extra)
+    masked = compiled(case, "mean")(logits, labels, mask)
+    np.testing.assert_allclose(masked, deleted, rtol=1e-5, atol=1e-7)
+
+
+@all_cases
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_masked_cells_never_leak(case, poison):
+    logits, labels, mask = make_inputs(case)
+    clean = compiled_grad(case)(logits, labels, mask)
+    poisoned = compiled_grad(case)(
+        np.where(mask, logits, poison).astype(np.float32),
+        np.where(mask, labels, poison).astype(np.float32),
+        mask,
+    )
+    np.testing.assert_array_equal(poisoned[0], clean[0])
+    np.testing.assert_array_equal(poisoned[1], clean[1])
+    assert np.all(np.asarray(poisoned[1])[~mask] == 0)
+    second = jax.jit(
+        jax.grad(lambda x, y: jnp.sum(jax.grad(compiled(case, "sum"))(x, y, mask) ** 2))
+    )(np.where(mask, logits, poison).astype(np.float32), labels)
+    assert np.all(np.isfinite(second))
+    assert np.all(np.asarray(second)[~mask] == 0)
+
+
+@all_cases
+def test_nothing_counts_gives_zero(case):
+    logits, labels, mask = make_inputs(case)
+    nothing = np.zeros_like(mask)
+    for reduction in REDUCTIONS:
+        if case.unreduced in ("label", "batch") and reduction == "batchmean":
+            continue
+        if case.entry.kind == "batch" and reduction != "mean":
+            continue
+        result = compiled(case, reduction)(np.full_like(logits, np.nan), labels, nothing)
+        assert all(np.all(np.asarray(r) == 0) for r in jax.tree.leaves(result))
+    function = compiled(case, "mean")
+    gradient = jax.jit(jax.grad(lambda x: function(x, labels, nothing)))(logits)
+    assert np.all(np.asarray(gradient) == 0)
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_logits(case, dtype):
+    logits, labels, mask = make_inputs(case)
+    half = jnp.asarray(logits).astype(dtype)
+    value, gradient = compiled_grad(case)(half, labels, mask)
+    assert value.dtype == jnp.float32
+    assert gradient.dtype == dtype
+    wide = np.asarray(half.astype(jnp.float32))
+    full_value, full_gradient = compiled_grad(case)(wide, labels, mask)
+    np.testing.assert_array_equal(value, full_value)
+    np.testing.assert_array_equal(gradient, full_gradient.astype(dtype))
+
+
+@each_loss
+def test_float64_labels_promote_nothing(case):
+    logits, labels, _ = make_inputs(case)
+    with jax.enable_x64(True):
+        single = case.loss(logits, labels.astype(np.float64), **case.kwargs)
+        double = case.loss(logits.astype(np.float64), labels, **case.kwargs)
+    assert single.dtype == jnp.float32
+    assert double.dtype == jnp.float64
+    reference = expected(case, logits, labels, np.ones(labels.shape, bool))
+    if case.unreduced == "element":
+        np.testing.assert_allclose(double, reference.mean(), rtol=1e-12)
+
+
+EXTREMES = np.array([0, 17, 25, 88, 110, 1e4, 1e30, 3e38])
+
+
+def extreme_inputs(case, dtype):
+    # Sums over labels and products with gamma need some room below the largest float.
+    largest = min(float(jnp.finfo(dtype).max), np.inf if case.entry.kind == "element" else 1e30)
+    levels = np.unique(np.clip(np.concatenate([EXTREMES, -EXTREMES]), -largest, largest))
+    rng = np.random.default_rng(3)
+    logits = rng.choice(levels, size=(64, NUM_LABELS))
+    if case.entry.takes == "probabilities":
+        logits = rng.choice([0, 1e-30, 0.5, 1], size=(64, NUM_LABELS))
+    labels = rng.random(logits.shape) < 0.5
+    labels[0], labels[1] = False, True
+    mask = rng.random(logits.shape) < 0.7
+    mask[:32] = True
+    return jnp.asarray(logits.astype(np.float32)).astype(dtype), labels, mask
+
+
+@functools.cache
+def value_gradient_and_product(case):
+    """Returns the jitted value, gradient and Hessian-vector product of the sum of a case."""
+    function = compiled(case, "sum")
+
+    def everything(x, y, where):
+        gradient = jax.grad(lambda x: function(x, y, where))
+        return function(x, y, where), *jax.jvp(gradient, (x,), (jnp.ones_like(x),))
+
+    return jax.jit(everything)
+
+
+@all_cases
+@pytest.mark.parametrize("labels_dtype", [bool, np.float32])
+def test_extreme_logits_give_no_nan(case, labels_dtype):
+    logits, labels, mask = extreme_inputs(case, jnp.float32)
+    results = value_gradient_and_product(case)(logits, labels.astype(labels_dtype), mask)
+    assert not any(np.any(np.isnan(r)) for r in results)
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_extreme_logits_of_half_precision_give_no_nan(case, dtype):
+    logits, labels, mask = extreme_inputs(case, dtype)
+    results = value_gradient_and_product(case)(logits, labels, mask)
+    assert not any(np.any(np.isnan(np.asarray(r, np.float32))) for r in results)
+
+
+def _mesh(axis_type, shape=(8,), names=("data",)):
+    return jax.make_mesh(shape, names, axis_types=(axis_type,) * len(names))
+
+
+@each_loss
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
+def test_sharded_arrays(case, axis_type):
+    logits, labels, mask = make_inputs(case)
+    reference = compiled_grad(case)(logits, labels, mask)
+    mesh = _mesh(axis_type)
+    with jax.set_mesh(mesh):
+        sharding = NamedSharding(mesh, PartitionSpec("data", None))
+        arrays = [jax.device_put(a, sharding) for a in (logits, labels, mask)]
+        value, gradient = jax.jit(
+            jax.value_and_grad(lambda x, y, w: jnp.sum(compiled(case, "sum")(x, y, w)))
+        )(*arrays)
+    np.testing.assert_allclose(value, reference[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-6)
+
+
+@all_cases
+@pytest.mark.parametrize("masked", [False, True])
+def test_shard_map_equals_one_device(case, masked):
+    logits, labels, mask = make_inputs(case)
+    where = mask if masked else None
+    extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
+
+    def local(x, y, *where):
+        where = where[0] if where else None
+        return jax.value_and_grad(
+            lambda x: case.loss(x, y, where=where, axis_name="data", **case.kwargs, **extra)
+        )(x)
+
+    arrays = (logits, labels) + ((mask,) if masked else ())
+    spec = PartitionSpec("data")
+    sharded = jax.shard_map(
+        local,
+        mesh=_mesh(AxisType.Auto),
+        in_specs=(spec,) * len(arrays),
+        out_specs=(PartitionSpec(), spec),
+        check_vma=True,
+    )
+    value, gradient = jax.jit(sharded)(*arrays)
+    one = jax.jit(jax.value_and_grad(lambda x: compiled(case, "mean")(x, labels, where)))
+    reference = one(logits)
+    np.testing.assert_allclose(value, reference[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-7)
+
+
+@each_loss
+def test_a_changed_parameter_does_not_recompile(case, caplog):
+    if case.traced is None:
+        pytest.skip("the loss has no numeric parameter of its own")
+    name, first, second = case.traced
+    logits, labels, _ = make_inputs(case)
+    jax.block_until_ready(case.loss(logits, labels, **{**case.kwargs, name: first}))
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        one = case.loss(logits, labels, **{**case.kwargs, name: first})
+        other = case.loss(logits, labels, **{**case.kwargs, name: second})
+    assert not [r for r in caplog.records if r.getMessage().startswith("Compiling")]
+    assert float(one) != float(other)
+
+
+@each_loss
+def test_parameters_are_differentiable(case):
+    if case.traced is None:
+        pytest.skip("the loss has no numeric parameter of its own")
+    name, value, _ = case.traced
+    logits, labels, mask = make_inputs(case)
+    kwargs = {k: v for k, v in case.kwargs.items() if k != name}
+    gradient = jax.jit(
+        jax.grad(lambda v: case.loss(logits, labels, where=mask, **{**kwargs, name: v}))
+    )(jnp.float32(value))
+
+    def reference(v):
+        unreduced = case.oracle(
+            logits.astype(np.float64), labels.astype(np.float64), mask, **{**kwargs, name: v}
+        )
+        counts = {
+            "element": mask,
+            "sample": mask.any(-1),
+            "label": mask.any(0),
+            "batch": np.asarray(True),
+        }[case.unreduced]
+        return unreduced[counts].sum() / counts.sum()
+
+    slope = (reference(value + 1e-6) - reference(value - 1e-6)) / 2e-6
+    np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
+
+
+@each_loss
+def test_bad_input_is_named(case):
+    logits, labels, mask = make_inputs(case)
+    first = case.entry.takes
+    call = functools.partial(case.loss, **case.kwargs)
+    with pytest.raises(TypeError, match=f"{first} must be a floating-point array, got int32"):
+        call(logits.astype(np.int32), labels)
+    with pytest.raises(TypeError, match=f"{first} must be an array.*list"):
+        call(logits.tolist(), labels)
+    with pytest.raises(ValueError, match=r"labels must .*\(8, 4\)"):
+        call(logits, labels[:, :4])
+    with pytest.raises(ValueError, match=r"labels must .*\(1, 5\)"):
+        call(logits, labels[:1])
+    with pytest.raises(ValueError, match=r"where must have as many axes.*where\[:, None\]"):
+        call(logits, labels, where=mask[:, 0])
+    with pytest.raises(TypeError, match="where must be a bool array, got int32"):
+        call(logits, labels, where=mask.astype(np.int32))
+    with pytest.raises(ValueError, match=r"where must have each axis equal"):
+        call(logits, labels, where=mask[:3])
+    if case.entry.kind != "batch":
+        with pytest.raises(ValueError, match="reduction must be one of 'none'.*got 'average'"):
+            call(logits, labels, reduction="average")
+        with pytest.raises(ValueError, match="weights must be a scalar"):
+            call(logits, labels, weights=np.ones((3, 3, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in FIRST_OF_EACH if c.entry.kind == "element"],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+def test_gradient_needs_little_memory(case, dtype):
+    shape = (512, 256)
+    one = int(np.prod(shape)) * 4
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    y = jax.ShapeDtypeStruct(shape, dtype)
+    step = jax.jit(jax.value_and_grad(lambda x, y: case.loss(x, y, **_first_label(case))))
+    analysis = step.lower(x, y).compile().memory_analysis()
+    assert analysis.temp_size_in_bytes <= 1.1 * one
+
+
+def _first_label(case):
+    return {k: v[0] if isinstance(v, np.ndarray) else v for k, v in case.kwargs.items()}

@@ -11,27 +11,59 @@
 lists them all.
 """
 
-from mllosses_jax import catalogue as catalogue
-from mllosses_jax import data as data
-from mllosses_jax import decisions as decisions
-from mllosses_jax import labels as labels
-from mllosses_jax import losses as losses
-from mllosses_jax import metrics as metrics
-from mllosses_jax import training as training
-from mllosses_jax import weighting as weighting
-from mllosses_jax.losses import *  # noqa: F403
-
-__all__ = sorted(
-    [
-        "catalogue",
-        "data",
-        "decisions",
-        "labels",
-        "losses",
-        "metrics",
-        "training",
-        "weighting",
-        *(entry.name for entry in catalogue.CATALOGUE),
-    ]
+from mllosses_jax import (
+    catalogue,
+    data,
+    decisions,
+    labels,
+    losses,
+    metrics,
+    training,
+    weighting,
 )
+from mllosses_jax.losses import (
+    asymmetric_loss,
+    balanced_binary_cross_entropy,
+    binary_cross_entropy,
+    lsep_loss,
+    multilabel_soft_margin_loss,
+    sigmoid_binary_cross_entropy,
+    sigmoid_focal_loss,
+    smoothed_softmax_cross_entropy,
+    soft_f1_loss,
+    soft_fbeta_loss,
+    softmax_cross_entropy,
+    softmax_focal_loss,
+    two_way_label_loss,
+    two_way_loss,
+    two_way_sample_loss,
+    zlpr_loss,
+)
+
+__all__ = [
+    "asymmetric_loss",
+    "balanced_binary_cross_entropy",
+    "binary_cross_entropy",
+    "catalogue",
+    "data",
+    "decisions",
+    "labels",
+    "losses",
+    "lsep_loss",
+    "metrics",
+    "multilabel_soft_margin_loss",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_focal_loss",
+    "smoothed_softmax_cross_entropy",
+    "soft_f1_loss",
+    "soft_fbeta_loss",
+    "softmax_cross_entropy",
+    "softmax_focal_loss",
+    "training",
+    "two_way_label_loss",
+    "two_way_loss",
+    "two_way_sample_loss",
+    "weighting",
+    "zlpr_loss",
+]
 __version__ = "0.1.0"

@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.reduction import safe_divide
 
 Array = jax.Array
 Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
@@ -166,18 +165,17 @@ def smooth_labels(
     y = given if floating else (given > 0).astype(jnp.float32)
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
     mask = checks.mask("where", where, y.shape)
-    counted = jnp.ones(y.shape, bool) if mask is None else mask
-    size = jnp.sum(counted, axis=-1, keepdims=True).astype(y.dtype)
+    counted = jnp.ones_like(y, dtype=bool) if mask is None else mask
+    size = jnp.maximum(jnp.sum(counted, axis=-1, keepdims=True), 1).astype(y.dtype)
     if convention == "half":
         return y * (1 - s) + s / 2
     if convention == "full":
         return y * (1 - s) + (1 - y) * s
     if convention == "uniform":
-        return y * (1 - s) + safe_divide(jnp.broadcast_to(s, y.shape), size)
+        return y * (1 - s) + s / size
     if convention == "classy_vision":
-        return (y + safe_divide(jnp.broadcast_to(s, y.shape), size)) / (1 + s)
+        return (y + s / size) / (1 + s)
     off = counted & (y <= 0)
     others = jnp.sum(off, axis=-1, keepdims=True).astype(y.dtype)
-    spread = safe_divide(jnp.broadcast_to(s, y.shape), others)
-    smoothed = jnp.where(off, spread, y * (1 - s))
+    smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
     return jnp.where(others > 0, smoothed, y)

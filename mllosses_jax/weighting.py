@@ -48,8 +48,9 @@ def effective_number_weights(label_counts: ArrayLike, beta: ArrayLike = 0.999) -
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import weighting
-        >>> print(weighting.effective_number_weights(jnp.array([30, 10]), 1.0))
-        [0.5 1.5]
+        >>> weights = weighting.effective_number_weights(jnp.array([30, 10]), 1.0)
+        >>> print([f"{weight:.3f}" for weight in weights])
+        ['0.500', '1.500']
     """
     counts = jnp.maximum(_counts(label_counts), 1)
     b = checks.scalar("beta", beta, counts.dtype)

@@ -21,9 +21,7 @@ def _bce(x, y):
 
 def sigmoid_binary_cross_entropy(x, y, mask, pos_weight=1.0, label_smoothing=0.0):
     y = y * (1 - label_smoothing) + label_smoothing / 2
-    return _masked(
-        pos_weight * y * np.logaddexp(0, -x) + (1 - y) * np.logaddexp(0, x), mask
-    )
+    return _masked(pos_weight * y * np.logaddexp(0, -x) + (1 - y) * np.logaddexp(0, x), mask)
 
 
 def binary_cross_entropy(p, y, mask):
@@ -50,9 +48,7 @@ def sigmoid_focal_loss(x, y, mask, gamma=2.0, alpha=None):
     return _masked(scale * wrong**gamma * _bce(x, y), mask)
 
 
-def asymmetric_loss(
-    x, y, mask, gamma_neg=4.0, gamma_pos=1.0, clip=0.05, detach_focus=True
-):
+def asymmetric_loss(x, y, mask, gamma_neg=4.0, gamma_pos=1.0, clip=0.05, detach_focus=True):
     weight, entropy = _asymmetric_parts(x, y, gamma_neg, gamma_pos, clip)
     return _masked(weight * entropy, mask)
 
@@ -166,9 +162,7 @@ def two_way_loss(x, y, mask, **temperatures):
     return total
 
 
-def soft_fbeta_loss(
-    x, y, mask, beta=1.0, average="macro", activation="sigmoid", epsilon=1e-7
-):
+def soft_fbeta_loss(x, y, mask, beta=1.0, average="macro", activation="sigmoid", epsilon=1e-7):
     p = sigmoid(x) if activation == "sigmoid" else np.exp(_log_softmax(x, mask))
     p, y, q = _masked(p, mask), _masked(y, mask), _masked(1 - p, mask)
     axis = {"macro": 0, "samples": 1, "micro": None}[average]

@@ -10,7 +10,7 @@ import functools
 import inspect
 import numbers
 from collections.abc import Callable, Hashable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
@@ -38,7 +38,7 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
         signature = inspect.signature(function)
 
         def call(constants: tuple[tuple[str, Hashable], ...], values: dict[str, Any]) -> R:
-            return function(**dict(constants), **values)  # type: ignore[call-arg]
+            return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
 
         call.__name__ = call.__qualname__ = function.__name__  # names the program in profiles
         program = jax.jit(call, static_argnums=0, inline=True)
@@ -56,7 +56,7 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     values[name] = value
                 else:
                     constants.append((name, _constant(function.__name__, name, value)))
-            return program(tuple(constants), values)
+            return cast(R, program(tuple(constants), values))
 
         return wrapper
 
@@ -83,7 +83,7 @@ def _constant(function: str, name: str, value: object) -> Hashable:
             f"{function}: {name} must be an array or a number, got a {type(value).__name__}; "
             f"convert it with jnp.asarray"
         ) from None
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:

@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
     @property
     def hard(self) -> bool:
         """Whether the labels are in {0, 1} by construction."""
-        return self.y.dtype == jnp.bool_
+        return bool(self.y.dtype == jnp.bool_)
 
     @property
     def soft_y(self) -> Array:
@@ -48,7 +48,7 @@ class Inputs(NamedTuple):
 
     def counted(self) -> Array:
         """Which entries count."""
-        return jnp.ones(self.x.shape, bool) if self.where is None else self.where
+        return jnp.ones_like(self.x, dtype=bool) if self.where is None else self.where
 
     def _and_where(self, entries: Array) -> Array:
         return entries if self.where is None else entries & self.where

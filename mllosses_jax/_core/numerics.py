@@ -18,11 +18,20 @@ AxisName = str | tuple[str, ...] | None
 _LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
 
 
+def exp_unit(x: Array) -> Array:
+    """Returns exp(x) for x <= 0.
+
+    The bound, which changes nothing, is there for XLA: it writes a costly result with several
+    users out to memory, but not a cheap one.
+    """
+    return jnp.minimum(jnp.exp(x), 1)
+
+
 @jax.custom_jvp
 def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (sigmoid(x), sigmoid(-x)), each to full relative accuracy."""
-    e = jnp.exp(-jnp.abs(x))
-    larger = 1 / (1 + e)
+    e = exp_unit(-jnp.abs(x))
+    larger = jnp.minimum(1 / (1 + e), 1)
     smaller = e * larger
     return jnp.where(x >= 0, larger, smaller), jnp.where(x >= 0, smaller, larger)
 
@@ -43,7 +52,7 @@ def log1p_unit(u: Array) -> Array:
     """
     if u.dtype != jnp.float32:
         return jnp.log1p(u)
-    s = u / (2 + u)
+    s = u * (1 / (2 + u))
     z = s * s
     series = jnp.full_like(z, 2 / 13)
     for denominator in (11, 9, 7, 5, 3, 1):
@@ -54,7 +63,7 @@ def log1p_unit(u: Array) -> Array:
 @jax.custom_jvp
 def log_sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (log sigmoid(x), log sigmoid(-x)), each to full relative accuracy."""
-    log1p_e = log1p_unit(jnp.exp(-jnp.abs(x)))
+    log1p_e = log1p_unit(exp_unit(-jnp.abs(x)))
     return jnp.minimum(x, 0) - log1p_e, jnp.minimum(-x, 0) - log1p_e
 
 
@@ -88,9 +97,9 @@ def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
 
 
 def finite_product(weight: Array, value: Array) -> Array:
-    """Returns weight * value, and 0 where the weight is 0 and the value infinite."""
-    void = (weight == 0) & jnp.isinf(value)
-    return weight * jnp.where(void, jnp.zeros_like(value), value)
+    """Returns weight * value for value >= 0, and 0 where the weight is 0 and the value infinite."""
+    largest = jnp.finfo(value.dtype).max
+    return weight * jnp.where(weight == 0, jnp.minimum(value, largest), value)
 
 
 def log_sum_exp(
@@ -129,11 +138,11 @@ def log_softmax_pair(x: Array) -> tuple[Array, Array]:
     R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of -inf
     are outside the softmax.
     """
-    top = jnp.argmax(x, axis=-1, keepdims=True)
-    is_top = jnp.arange(x.shape[-1]).reshape((1,) * (x.ndim - 1) + (-1,)) == top
     shifted = x - jnp.max(x, axis=-1, keepdims=True)
+    is_top = shifted == 0
     others = jnp.where(is_top, jnp.zeros_like(x), jnp.exp(shifted))
-    rest = jnp.sum(others, axis=-1, keepdims=True)
+    ties = jnp.sum(is_top, axis=-1, keepdims=True).astype(x.dtype) - 1
+    rest = jnp.sum(others, axis=-1, keepdims=True) + ties
     log_total = jnp.log1p(rest)
     outside = jnp.where(is_top, rest, 1 + rest - others)
     return shifted - log_total, jnp.log(outside) - log_total
@@ -152,7 +161,9 @@ def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
     return (log_s, log_rest), (d_log_s, -odds * d_log_s)
 
 
-def with_slope(slope: Callable[..., Array]) -> Callable[[Callable[..., Array]], Callable[..., Any]]:
+def with_slope(
+    slope: Callable[..., Array], *, share: bool = False
+) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     """Returns a decorator that gives an elementwise function its derivative in the first argument.
 
     ``value(x, *parameters)`` and ``slope(x, *parameters)`` are plain functions of arrays;
@@ -163,9 +174,11 @@ def with_slope(slope: Callable[..., Array]) -> Callable[[Callable[..., Array]], 
 
     Args:
         slope: the derivative with respect to the first argument.
+        share: let XLA keep what value and slope have in common in memory. As a rule it is
+            cheaper to compute it twice.
     """
 
-    def decorate(value: Callable[..., Array]) -> Callable[..., Any]:
+    def decorate(value: Callable[..., Array]) -> Callable[..., Array]:
         def call(*arguments: Any) -> Array:
             arrays = [a for a in arguments if isinstance(a, jax.Array)]
 
@@ -181,8 +194,7 @@ def with_slope(slope: Callable[..., Array]) -> Callable[[Callable[..., Array]], 
                 result = function(*primals)
                 tangent = jnp.zeros_like(result)
                 if not isinstance(tangents[0], SymbolicZero):
-                    # Apart from the value, whose parts XLA would else keep in memory for both.
-                    x = jax.lax.optimization_barrier(primals[0])
+                    x = primals[0] if share else jax.lax.optimization_barrier(primals[0])
                     tangent = slope(*merged([x, *primals[1:]])) * tangents[0]
                 live = [
                     index

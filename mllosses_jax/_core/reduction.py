@@ -26,7 +26,7 @@ def reduce_elements(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> Array | tuple[Array, Array]:
-    """Reduces element losses (..., L); weights are (L,), or have their rank with axes equal or 1."""
+    """Reduces element losses (..., L); weights are (L,), or of their rank with axes equal or 1."""
     scale = None if weights is None else _element_weights(weights, losses)
     samples = None if where is None else jnp.any(where, axis=-1)
     return _reduce(losses, scale, where, samples, losses.shape[:-1], reduction, axis_name)
@@ -40,7 +40,7 @@ def reduce_samples(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> Array | tuple[Array, Array]:
-    """Reduces sample losses (...); a sample counts if one of its labels (`where`: (..., L)) does."""
+    """Reduces sample losses (...); a sample counts if `where` (..., L) holds for a label of it."""
     scale = None if weights is None else _weights_of_shape(weights, losses, "sample")
     samples = None if where is None else jnp.any(where, axis=-1)
     return _reduce(losses, scale, samples, samples, losses.shape, reduction, axis_name)

@@ -27,19 +27,48 @@ What one unreduced entry is depends on the loss: an entry (..., L), a sample (..
 or the whole batch (); its docstring says so.
 """
 
-from mllosses_jax.losses.binary import balanced_binary_cross_entropy as balanced_binary_cross_entropy
-from mllosses_jax.losses.binary import binary_cross_entropy as binary_cross_entropy
-from mllosses_jax.losses.binary import multilabel_soft_margin_loss as multilabel_soft_margin_loss
-from mllosses_jax.losses.binary import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
-from mllosses_jax.losses.focal import asymmetric_loss as asymmetric_loss
-from mllosses_jax.losses.focal import sigmoid_focal_loss as sigmoid_focal_loss
-from mllosses_jax.losses.overlap import soft_f1_loss as soft_f1_loss
-from mllosses_jax.losses.overlap import soft_fbeta_loss as soft_fbeta_loss
-from mllosses_jax.losses.ranking import lsep_loss as lsep_loss
-from mllosses_jax.losses.ranking import two_way_label_loss as two_way_label_loss
-from mllosses_jax.losses.ranking import two_way_loss as two_way_loss
-from mllosses_jax.losses.ranking import two_way_sample_loss as two_way_sample_loss
-from mllosses_jax.losses.ranking import zlpr_loss as zlpr_loss
-from mllosses_jax.losses.softmax import smoothed_softmax_cross_entropy as smoothed_softmax_cross_entropy
-from mllosses_jax.losses.softmax import softmax_cross_entropy as softmax_cross_entropy
-from mllosses_jax.losses.softmax import softmax_focal_loss as softmax_focal_loss
+from mllosses_jax.losses.binary import (
+    balanced_binary_cross_entropy,
+    binary_cross_entropy,
+    multilabel_soft_margin_loss,
+    sigmoid_binary_cross_entropy,
+)
+from mllosses_jax.losses.focal import (
+    asymmetric_loss,
+    sigmoid_focal_loss,
+)
+from mllosses_jax.losses.overlap import (
+    soft_f1_loss,
+    soft_fbeta_loss,
+)
+from mllosses_jax.losses.ranking import (
+    lsep_loss,
+    two_way_label_loss,
+    two_way_loss,
+    two_way_sample_loss,
+    zlpr_loss,
+)
+from mllosses_jax.losses.softmax import (
+    smoothed_softmax_cross_entropy,
+    softmax_cross_entropy,
+    softmax_focal_loss,
+)
+
+__all__ = [
+    "asymmetric_loss",
+    "balanced_binary_cross_entropy",
+    "binary_cross_entropy",
+    "lsep_loss",
+    "multilabel_soft_margin_loss",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_focal_loss",
+    "smoothed_softmax_cross_entropy",
+    "soft_f1_loss",
+    "soft_fbeta_loss",
+    "softmax_cross_entropy",
+    "softmax_focal_loss",
+    "two_way_label_loss",
+    "two_way_loss",
+    "two_way_sample_loss",
+    "zlpr_loss",
+]

@@ -40,7 +40,7 @@ def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
 @with_slope(_soft_slope)
 def _soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
-    return -finite_product(positive, log_p) - finite_product(negative, log_q)
+    return finite_product(positive, -log_p) + finite_product(negative, -log_q)
 
 
 def cross_entropy(inputs: Inputs) -> Array:

@@ -1,5 +1,8 @@
 """Focal and asymmetric losses: cross-entropy times a weight that fades as a label gets easy."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -9,6 +12,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
+    exp_unit,
     finite_product,
     log1p_unit,
     log_sigmoid_pair,
@@ -22,7 +26,7 @@ Array = jax.Array
 Loss = Array | tuple[Array, Array]
 Exponent = Array | int
 _INF = float("inf")
-_TINY = 1e-30  # below it a product of probabilities may have underflowed
+_TINY = 1e-18  # the square of what is smaller underflows in float32
 
 
 # Focal loss: u**gamma * CE with u = 1 - p_t, the probability of being wrong.
@@ -32,7 +36,7 @@ def _hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
     z = jnp.where(y, x, -x)
     p, q = sigmoid_pair(z)
     log_p, log_q = log_sigmoid_pair(z)
-    slope = power(q, log_q, gamma) * (gamma * finite_product(p, log_p) - q)
+    slope = -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
     return jnp.where(y, slope, -slope)
 
 
@@ -46,13 +50,12 @@ def _hard_focal(x: Array, y: Array, gamma: Exponent) -> Array:
 def _wrong_probability(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """Returns u = y·q + (1 − y)·p, its logarithm, and p·q/u."""
     p, q = sigmoid_pair(x)
-    log_p, log_q = log_sigmoid_pair(x)
     u = y * q + (1 - y) * p
-    # Where u underflows, the label is hard and the logit agrees with it: u is q or p.
+    # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
     sound = u > _TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
-    log_u = jnp.where(sound, jnp.log(safe), jnp.where(y > 0.5, log_q, log_p))
-    ratio = jnp.where(sound, p * q / safe, jnp.where(y > 0.5, p, q))
+    log_u = jnp.where(sound, jnp.log(safe), jnp.where(y > 0.5, -x, x))
+    ratio = jnp.where(sound, p * q / safe, 1)
     return u, log_u, ratio
 
 
@@ -60,17 +63,17 @@ def _soft_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     log_p, log_q = log_sigmoid_pair(x)
     u, log_u, ratio = _wrong_probability(x, y)
-    by_weight = finite_product(ratio * y, log_p) + finite_product(ratio * (1 - y), log_q)
+    by_weight = finite_product(ratio * y, -log_p) + finite_product(ratio * (1 - y), -log_q)
     by_entropy = (1 - y) * p - y * q
-    return power(u, log_u, gamma) * (by_entropy - gamma * (1 - 2 * y) * by_weight)
+    return power(u, log_u, gamma) * (by_entropy + gamma * (1 - 2 * y) * by_weight)
 
 
 @with_slope(_soft_focal_slope)
 def _soft_focal(x: Array, y: Array, gamma: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     u, log_u, _ = _wrong_probability(x, y)
-    entropy = -finite_product(y, log_p) - finite_product(1 - y, log_q)
-    return finite_product(power(u, log_u, gamma), entropy)
+    entropy = finite_product(y, -log_p) + finite_product(1 - y, -log_q)
+    return power(u, log_u, gamma) * entropy
 
 
 @compiled(gamma=(0, _INF), alpha=(0, 1))
@@ -161,14 +164,14 @@ def _asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     positive, negative = -log_p, -log_q
     if not (isinstance(clip, int) and clip == 0):
-        _, q = sigmoid_pair(x)
         p_m, _, _ = _shift(x, clip)
-        # Small p_m are known accurately; for large ones 1 - p_m = q + clip is.
+        # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
+        # log(q + clip) = higher + log(1 + exp(lower - higher)) with the logarithms of both.
         small = p_m <= 0.5
-        rest = jnp.where(small, 1, q + clip)
-        rest = jnp.where(rest > 0, rest, 1)
-        shifted = jnp.where(small, -log1p_unit(jnp.where(small, -p_m, 0)), -jnp.log(rest))
-        negative = jnp.where(clip == 0, negative, shifted)
+        log_clip = jnp.maximum(jnp.log(clip), jnp.finfo(x.dtype).min)
+        ratio = exp_unit(-jnp.abs(log_q - log_clip))
+        higher = jnp.where(small, 0, jnp.maximum(log_q, log_clip))
+        negative = -higher - log1p_unit(jnp.where(small, -p_m, ratio))
     if y.dtype == x.dtype:
         return finite_product(y, positive) + finite_product(1 - y, negative)
     return jnp.where(y, positive, negative)
@@ -190,61 +193,79 @@ def _soft_focus(
 ) -> tuple[Array, Array, Array]:
     """Returns u^γ with u = y·q + (1 − y)·p_m and γ = y·γ₊ + (1 − y)·γ₋, then γ, then u'/u."""
     p, q = sigmoid_pair(x)
-    log_q = log_sigmoid_pair(x)[1]
     p_m, above, _ = _shift(x, clip)
     u = y * q + (1 - y) * p_m
+    # Where u is tiny, the label is hard: u is q = exp(-x), p = exp(x), or a clipped p_m.
     sound = u > _TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
-    # Where u underflows, the label is hard: u is q, or a p_m whose loss is 0 as well.
-    log_u = jnp.where(sound, jnp.log(safe), jnp.where(y > 0.5, log_q, jnp.log(_TINY)))
+    positive = y > 0.5
+    tiny = jnp.where(positive, -x, jnp.where(above, x, -jnp.inf))
+    log_u = jnp.where(sound, jnp.log(safe), tiny)
     change = (1 - y) * above.astype(x.dtype) - y
-    growth = jnp.where(sound, change * (p * q / safe), jnp.where(y > 0.5, -p, 0))
+    growth = change * jnp.where(sound, p * q / safe, 1)
     gamma = gamma_pos * y + gamma_neg * (1 - y)
     return power(u, log_u, gamma), gamma, growth
 
 
-def _asymmetric_slope(
+def _hard_slope(
     x: Array,
     y: Array,
     gamma_neg: Exponent,
     gamma_pos: Exponent,
     clip: Exponent,
+    *,
     detach_focus: bool,
 ) -> Array:
-    entropy_slope = _asymmetric_entropy_slope(x, y, clip)
-    if y.dtype == x.dtype:
-        focus, gamma, growth = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
-        if detach_focus:
-            return focus * entropy_slope
-        entropy = _asymmetric_entropy(x, y, clip)
-        return focus * (entropy_slope + gamma * finite_product(growth, entropy))
     focus = _hard_focus(x, y, gamma_neg, gamma_pos, clip)
+    entropy_slope = _asymmetric_entropy_slope(x, y, clip)
     if detach_focus:
         return focus * entropy_slope
     p, q = sigmoid_pair(x)
     p_m, above, _ = _shift(x, clip)
     entropy = _asymmetric_entropy(x, y, clip)
     # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
-    per_p_m = jnp.where(above, entropy / jnp.where(above, p_m, 1), 0)
+    sound = p_m > _TINY
+    per_p_m = jnp.where(sound, entropy / jnp.where(sound, p_m, 1), above.astype(x.dtype))
     by_weight = jnp.where(y, -gamma_pos * finite_product(p, entropy), gamma_neg * p * q * per_p_m)
     return focus * (entropy_slope + by_weight)
 
 
-@with_slope(_asymmetric_slope)
-def _asymmetric(
+def _hard_asymmetric(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> Array:
+    return _hard_focus(x, y, gamma_neg, gamma_pos, clip) * _asymmetric_entropy(x, y, clip)
+
+
+def _soft_slope(
     x: Array,
     y: Array,
     gamma_neg: Exponent,
     gamma_pos: Exponent,
     clip: Exponent,
+    *,
     detach_focus: bool,
 ) -> Array:
-    del detach_focus  # changes the slope, not the value
-    if y.dtype == x.dtype:
-        focus, _, _ = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
-    else:
-        focus = _hard_focus(x, y, gamma_neg, gamma_pos, clip)
-    return finite_product(focus, _asymmetric_entropy(x, y, clip))
+    focus, gamma, growth = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
+    entropy_slope = _asymmetric_entropy_slope(x, y, clip)
+    if detach_focus:
+        return focus * entropy_slope
+    entropy = _asymmetric_entropy(x, y, clip)
+    return focus * (entropy_slope + gamma * finite_product(growth, entropy))
+
+
+def _soft_asymmetric(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> Array:
+    focus, _, _ = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
+    return focus * _asymmetric_entropy(x, y, clip)
+
+
+def _asymmetric(hard: bool, detach_focus: bool) -> Callable[..., Array]:
+    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
+    slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)
+    # The power of a soft label costs more than the memory in which value and slope share it.
+    share = detach_focus and not hard
+    return with_slope(functools.partial(slope, detach_focus=detach_focus), share=share)(value)
 
 
 @compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
@@ -303,13 +324,12 @@ def asymmetric_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x
-    losses = _asymmetric(
+    losses = _asymmetric(inputs.hard, detach_focus)(
         x,
         inputs.y,
         checks.exponent("gamma_neg", gamma_neg, x),
         checks.exponent("gamma_pos", gamma_pos, x),
         checks.exponent("clip", clip, x),
-        detach_focus,
     )
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name

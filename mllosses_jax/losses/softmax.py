@@ -10,7 +10,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, finite_product, log_softmax_pair, power
-from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
+from mllosses_jax._core.reduction import Reduction, reduce_samples
 from mllosses_jax.labels import smooth_labels
 
 Array = jax.Array
@@ -57,11 +57,12 @@ def inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None)
 
 def _distribution(y: Array) -> Array:
     """Returns labels divided by their sum; an empty set stays empty."""
-    return safe_divide(y, jnp.broadcast_to(jnp.sum(y, axis=-1, keepdims=True), y.shape))
+    total = jnp.sum(y, axis=-1, keepdims=True)
+    return y / jnp.where(total == 0, 1, total)
 
 
 def _entropy(labels: Array, log_s: Array) -> Array:
-    return -jnp.sum(finite_product(labels, log_s), axis=-1)
+    return jnp.sum(finite_product(labels, -log_s), axis=-1)
 
 
 @compiled()

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks losses` and `python -m benchmarks metrics`."""

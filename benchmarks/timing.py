@@ -1,0 +1,28 @@
+"""Times several calls in turn, so that all of them see the same state of the machine."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+
+def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Returns the median time of each call in milliseconds.
+
+    Each call is made once before the clock starts, then all of them in turn, `rounds` times.
+
+    Args:
+        calls: named functions without arguments; JAX arrays they return are waited for.
+        rounds: how often each is timed.
+    """
+    for call in calls.values():
+        jax.block_until_ready(call())
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}

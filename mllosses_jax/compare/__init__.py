@@ -1,0 +1,1 @@
+"""The application: compares losses on a data set, from the command line (`mllosses`)."""

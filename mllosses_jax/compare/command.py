@@ -1,0 +1,154 @@
+"""The command line: `mllosses compare | list | describe | check`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mllosses_jax.compare.errors import UsageError
+
+OK, USAGE, INTERRUPTED = 0, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says in one line what is wrong; argparse prints the usage before it."""
+        raise UsageError(f"{message} (`{self.prog} --help` shows what there is)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a sub-command and returns its exit status.
+
+    Args:
+        arguments: what stands after `mllosses`; None takes it from the command line.
+
+    Returns:
+        0; 2 where the user has something to mend, which one line on stderr says; 130 where the
+        user interrupted.
+    """
+    from mllosses_jax.data import DataError
+
+    options = argparse.Namespace()
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+        sys.stdout.flush()
+    except (UsageError, DataError) as error:
+        print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        resumable = getattr(options, "out", None) is not None
+        more = "; the same command goes on from what is finished" if resumable else ""
+        print(f"mllosses: interrupted{more}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # such as `mllosses list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # such as a full disk
+        print(f"mllosses: {error.filename}: {error.strerror}", file=sys.stderr)
+        return USAGE
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="mllosses", description="Losses for multi-label learning in JAX.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    compare = commands.add_parser(
+        "compare",
+        help="train a model under each loss and compare them on test data",
+        description="Train a model under each loss and compare them on test data. Weight decay "
+        "and thresholds are chosen on validation data.",
+    )
+    _add_data(compare, default="mosaics")
+    compare.add_argument(
+        "--losses",
+        metavar="A,B,...",
+        help="names separated by commas, or all (`mllosses list` shows them); "
+        "default: those that differ most",
+    )
+    compare.add_argument("--model", choices=("linear", "mlp"), default="linear")
+    compare.add_argument("--seeds", type=_positive, default=5, metavar="N", help="default: 5")
+    compare.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for results.json, results.csv, report.txt"
+    )
+    compare.add_argument(
+        "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"
+    )
+    compare.set_defaults(run=_compare)
+
+    listing = commands.add_parser("list", help="all losses, by family")
+    listing.set_defaults(run=_list)
+
+    describe = commands.add_parser("describe", help="one loss: formula, parameters, reference")
+    describe.add_argument("loss", metavar="LOSS")
+    describe.set_defaults(run=_describe)
+
+    check = commands.add_parser("check", help="what a data set is like, and whether it is sound")
+    _add_data(check, default=None)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?" if default else None,
+        default=default,
+        help="an .npz, .csv, .arff or svmlight file, or mosaics, the data set that is built in"
+        + (" (the default)" if default else ""),
+    )
+    parser.add_argument(
+        "--labels",
+        type=_labels,
+        metavar="A,B,... | N",
+        help="the label columns of a .csv or .arff file: names, or how many at the end",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number above zero, got {text!r}")
+    return int(text)
+
+
+def _labels(text: str) -> int | list[str]:
+    return int(text) if text.isdecimal() else [name.strip() for name in text.split(",")]
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from mllosses_jax.compare.comparison import compare
+
+    compare(
+        options.data,
+        labels=options.labels,
+        losses=options.losses,
+        model=options.model,
+        num_seeds=options.seeds,
+        out=options.out,
+        force=options.force,
+    )
+
+
+def _list(options: argparse.Namespace) -> None:
+    from mllosses_jax.compare.information import listing
+
+    print(listing())
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from mllosses_jax.compare.information import description
+
+    print(description(options.loss))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from mllosses_jax.compare.information import checkup
+
+    print(checkup(options.data, options.labels))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""What `mllosses compare` prints: the table, what it means, and the best loss in detail."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.compare.choice import zero_decides
+from mllosses_jax.compare.experiment import MIN_POSITIVES, Outcome, Settings
+from mllosses_jax.compare.judgement import HIGHER_IS_BETTER, Difference, decide
+from mllosses_jax.data import Dataset
+from mllosses_jax.metrics import classification_report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Differences = Mapping[str, Mapping[str, Difference]]
+
+MAX_LABELS = 20
+HEADINGS = {
+    "map": "mAP",
+    "macro_f1_at_half": "macro-F1\nat 0.5",
+    "macro_f1_tuned": "macro-F1\ntuned",
+    "micro_f1_tuned": "micro-F1\ntuned",
+    "ranking_loss": "ranking\nloss",
+    "precision_at_1": "P@1",
+}
+
+
+def heading(dataset: Dataset) -> str:
+    """Returns the size of the data set, on one line."""
+    assert dataset.y_test is not None
+    rows, (test_rows, num_labels) = len(dataset.x_train), dataset.y_test.shape
+    return (
+        f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
+        f"{dataset.x_train.shape[1]} features, {num_labels} labels"
+    )
+
+
+def table(results: Results, differences: Differences) -> "Table":
+    """Returns the table of all losses; 80 columns are enough for it.
+
+    Args:
+        results: ``results[LOSS][METRIC]`` of `judgement.summary`.
+        differences: ``differences[LOSS][METRIC]`` to the baseline, which has no row there.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    grid.add_column("loss", width=15, overflow="fold")
+    for heading in HEADINGS.values():
+        grid.add_column(heading, width=9, overflow="fold")
+    grid.add_column("s", justify="right", min_width=4)
+    for name, figures in results.items():
+        cells = [Text(_wrapped(name + ("" if zero_decides(name) else "*")))]
+        for metric, better in HIGHER_IS_BETTER.items():
+            figure, difference = figures[metric], None
+            if _comparable(name, metric):
+                difference = differences.get(name, {}).get(metric)
+            mark, style = _mark(difference, better)
+            cell = Text(_number(figure["mean"]) + mark, style=style)
+            cell.append(f"\n{_number(figure['low'])}-{_number(figure['high'])}", style="dim")
+            cells.append(cell)
+        seconds = figures["seconds"]["mean"]
+        grid.add_row(*cells, f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}")
+    return grid
+
+
+def footnotes(
+    results: Results,
+    differences: Differences,
+    *,
+    baseline: str,
+    settings: Settings,
+    num_resamples: int,
+) -> list[str]:
+    """Returns what a reader must know to read the table, one paragraph each."""
+    compared = [
+        difference
+        for name, by_metric in differences.items()
+        for metric, difference in by_metric.items()
+        if _comparable(name, metric) and not math.isnan(difference.mean)
+    ]
+    marked = sum(difference.excludes_zero for difference in compared)
+    notes = [
+        f"Mean over {settings.num_seeds} seeds; below it the 95% interval of a paired bootstrap: "
+        f"{num_resamples} resamples of the test rows and of the seeds, the same for all losses, "
+        f"centred on the mean."
+    ]
+    if compared:
+        chance = 0.05 * len(compared)
+        expected = f"{chance:.0f}" if chance >= 1 else f"{chance:.1f}"
+        notes.append(
+            f"+ better and - worse than {baseline}: the interval of the difference excludes zero. "
+            f"{marked} of {len(compared)} comparisons are marked; by chance alone about "
+            f"{expected} would be, for nothing is corrected for their number."
+        )
+    notes.append(
+        f"Model: {settings.model}, AdamW, {settings.num_steps} steps. Chosen on "
+        f"{settings.validation_fraction:.0%} of the training rows: weight decay, one per loss, for "
+        f"the best average precision by label and by row; thresholds for the best F1, one for all "
+        f"labels for micro-F1 and one per label for macro-F1 (a label with fewer than "
+        f"{MIN_POSITIVES} positives takes the common one). Then the model is trained again on "
+        f"training and validation data together. s: seconds per seed, compilation included."
+    )
+    notes.append("At 0.5: a label is predicted where sigmoid(logit) > 0.5, that is logit > 0.")
+    if not all(zero_decides(name) for name in results):
+        notes[-1] += (
+            " *: this loss orders the labels and fixes no origin, so that 0.5 says nothing about "
+            "it and is not compared; see the tuned columns."
+        )
+    diverged = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
+    if diverged:
+        notes.append(f"n/a: training diverged ({', '.join(diverged)}).")
+    return notes
+
+
+def verdict(winner: str, baseline: str, differences: Differences) -> str:
+    """Returns a sentence that names the loss of the highest mAP, and by how much it leads."""
+    lead = ""
+    if winner in differences:
+        ahead = differences[winner]["map"]
+        lead = (
+            f", ahead of {baseline} by {ahead.mean:.3f} ({ahead.low:.3f} to {ahead.high:.3f}"
+            f"{'' if ahead.excludes_zero else ', which includes zero: not a safe lead'})"
+        )
+    return (
+        f"Highest mAP: {winner}{lead}. Its classification report (first seed, thresholds tuned "
+        f"per label):"
+    )
+
+
+def best_report(outcome: Outcome, dataset: Dataset, max_labels: int | None = MAX_LABELS) -> str:
+    """Returns the classification report of the first seed, at thresholds tuned per label.
+
+    Args:
+        outcome: of the loss.
+        dataset: its test part is the truth.
+        max_labels: show only that many labels, those with the most test positives; None for all.
+    """
+    predictions = decide(outcome)["macro_f1_tuned"][0]
+    report = classification_report(
+        predictions,
+        jnp.asarray(dataset.y_test),
+        label_names=list(dataset.label_names),
+        where=None if dataset.mask_test is None else jnp.asarray(dataset.mask_test),
+    )
+    lines = str(report).rstrip().splitlines()
+    num_labels = len(dataset.label_names)
+    if max_labels is None or num_labels <= max_labels:
+        return "\n".join(lines)
+    assert dataset.y_test is not None
+    first = 2  # a heading and an empty line come before the labels
+    frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
+    kept = [*lines[:first], *(lines[first + label] for label in frequent)]
+    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are left out")
+    return "\n".join([*kept, *lines[first + num_labels :]])
+
+
+def csv_rows(results: Results, differences: Differences) -> list[dict[str, Any]]:
+    """Returns one row per loss and metric."""
+    rows = []
+    for name, figures in results.items():
+        for metric, figure in figures.items():
+            difference = differences.get(name, {}).get(metric)
+            rows.append(
+                {
+                    "loss": name,
+                    "metric": metric,
+                    **{key: figure[key] for key in ("mean", "low", "high")},
+                    "difference": "" if difference is None else difference.mean,
+                    "difference_low": "" if difference is None else difference.low,
+                    "difference_high": "" if difference is None else difference.high,
+                    "values": " ".join(map(repr, figure["values"])),
+                }
+            )
+    return rows
+
+
+def _comparable(name: str, metric: str) -> bool:
+    """Whether the metric says something about the loss."""
+    return metric != "macro_f1_at_half" or zero_decides(name)
+
+
+def _number(value: float) -> str:
+    """Three decimals in at most four characters."""
+    if math.isnan(value):
+        return "n/a"
+    return "1.00" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")
+
+
+def _mark(difference: Difference | None, higher_is_better: bool) -> tuple[str, str]:
+    if difference is None or not difference.excludes_zero:
+        return "", ""
+    better = (difference.mean > 0) == higher_is_better
+    return (" +", "bold green") if better else (" -", "bold red")
+
+
+def _wrapped(name: str, width: int = 15) -> str:
+    """Breaks a long name before an underscore, so that no line is longer than the column."""
+    lines = [""]
+    for index, word in enumerate(name.split("_")):
+        piece = word if index == 0 else f"_{word}"
+        if len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)

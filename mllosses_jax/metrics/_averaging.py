@@ -1,0 +1,35 @@
+"""Means over labels or samples that skip what does not count."""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from mllosses_jax._core import checks
+
+Array = jax.Array
+Average = Literal["micro", "macro", "weighted", "samples"] | None
+
+AVERAGES: tuple[Average, ...] = (*get_args(get_args(Average)[0]), None)
+
+
+def check_average(average: object) -> None:
+    """Raises ValueError unless `average` is known."""
+    checks.one_of("average", average, AVERAGES)
+
+
+def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Array:
+    """Returns the mean of the values that count, (R,) to (); NaN where none does.
+
+    Weights that sum to zero are ignored, as in scikit-learn.
+    """
+    ones = counted.astype(values.dtype)
+    if weights is None:
+        return _ratio(values, ones)
+    w = jnp.where(counted, weights.astype(values.dtype), 0)
+    return _ratio(values, jnp.where(jnp.sum(w) == 0, ones, w))
+
+
+def _ratio(values: Array, weights: Array) -> Array:
+    # A value of weight zero may be NaN.
+    return jnp.sum(jnp.where(weights == 0, 0, values * weights)) / jnp.sum(weights)

@@ -1,0 +1,119 @@
+"""What metrics are computed from: checked, hard, two-dimensional arrays and their mask."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+
+Array = jax.Array
+
+
+class Sets(NamedTuple):
+    """Predicted and true label sets, false where masked."""
+
+    predicted: Array  # bool (N, L)
+    actual: Array  # bool (N, L)
+    where: Array | None  # bool (N, L)
+
+
+class Scored(NamedTuple):
+    """Scores of at least float32 with hard labels, which are false where masked."""
+
+    scores: Array  # float (N, L)
+    actual: Array  # bool (N, L)
+    where: Array | None  # bool (N, L)
+
+    def cells(self) -> Array:
+        """Returns the number of entries that count in each row, int32 (N,)."""
+        return count_cells(self.where, self.actual.shape, axis=1)
+
+    def has_nan(self) -> Array:
+        """Returns which rows hold a NaN score that counts, bool (N,)."""
+        nan = jnp.isnan(self.scores)
+        return jnp.any(nan if self.where is None else nan & self.where, axis=1)
+
+    def transposed(self) -> "Scored":
+        """Returns the same with labels as rows."""
+        return Scored(self.scores.T, self.actual.T, None if self.where is None else self.where.T)
+
+    def flattened(self) -> "Scored":
+        """Returns the same as one row."""
+        where = None if self.where is None else self.where.reshape(1, -1)
+        return Scored(self.scores.reshape(1, -1), self.actual.reshape(1, -1), where)
+
+
+def result_dtype() -> jnp.dtype:
+    """Returns the dtype of metrics of hard sets: float32, or float64 where x64 is enabled."""
+    return jnp.result_type(float)
+
+
+def score_dtype(scores: Array) -> jnp.dtype:
+    """Returns the wider of float32 and the dtype of the scores."""
+    wide = scores.dtype == jnp.float64
+    return scores.dtype if wide else np.dtype(np.float32)
+
+
+def count_cells(where: Array | None, shape: tuple[int, ...], axis: int) -> Array:
+    """Returns the number of entries that count along an axis of (N, L)."""
+    if where is None:
+        return jnp.full(shape[1 - axis], shape[axis], jnp.int32)
+    return jnp.sum(where, axis=axis, dtype=jnp.int32)
+
+
+def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Sets:
+    """Checks hard predictions and labels, both (N, L)."""
+    p = checks.array("predictions", predictions)
+    if not (p.dtype == jnp.bool_ or jnp.issubdtype(p.dtype, jnp.integer)):
+        raise TypeError(
+            f"predictions must be hard sets (bool or integer), got {p.dtype}; threshold scores "
+            f"first: mll.decisions.apply_thresholds(scores, thresholds)"
+        )
+    _two_axes("predictions", p)
+    y, mask = _labels_and_mask(labels, where, "predictions", p)
+    p = _hard(p)
+    return Sets(p if mask is None else p & mask, y, mask)
+
+
+def scored(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Scored:
+    """Checks scores and labels, both (N, L)."""
+    s = checks.float_array("scores", scores)
+    _two_axes("scores", s)
+    y, mask = _labels_and_mask(labels, where, "scores", s)
+    return Scored(s.astype(score_dtype(s)), y, mask)
+
+
+def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
+    """Checks weights per sample, (N,)."""
+    if weights is None:
+        return None
+    w = checks.array("weights", weights)
+    if w.shape != (num_samples,):
+        raise ValueError(
+            f"weights must have one entry per sample: expected ({num_samples},), got {w.shape}"
+        )
+    return w.astype(result_dtype())
+
+
+def _two_axes(name: str, value: Array) -> None:
+    if value.ndim != 2:
+        raise ValueError(
+            f"{name} must have two axes, samples and labels: expected (N, L), got {value.shape}"
+        )
+
+
+def _labels_and_mask(
+    labels: ArrayLike, where: ArrayLike | None, other_name: str, other: Array
+) -> tuple[Array, Array | None]:
+    y = checks.label_array("labels", labels)
+    checks.same_shape("labels", y, other_name, other)
+    mask = checks.mask("where", where, y.shape)
+    y = _hard(y)
+    return (y if mask is None else y & mask), mask
+
+
+def _hard(value: Array) -> Array:
+    return value if value.dtype == jnp.bool_ else value > 0

@@ -1,0 +1,102 @@
+"""Rows ranked by descending score, exactly and with ties grouped: one sort, then running counts.
+
+Scores are mapped to integers of the same order. A float32 key and its label are packed in one
+64-bit integer, because sorting single integers is several times faster than sorting pairs.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+_FEW_ROWS = 64
+
+
+class Ranking(NamedTuple):
+    """Rows (R, n) in ranked order; entries that do not count come last, as one tied group."""
+
+    keys: Array  # int, ascending: see `ranking_keys`
+    positive: Array  # int32, 1 for a positive
+    group_end: Array  # bool, at the last entry of each group of tied scores
+    rank: Array  # int32, 1, 2, ..., n in every row
+
+    def running_count(self, flags: Array) -> tuple[Array, Array]:
+        """Counts int32 flags in {0, 1} (R, n) along each row.
+
+        Returns:
+            The counts up to each entry and with it, and those up to the end of the group of tied
+            scores before its own, both (R, n).
+        """
+        if self.keys.shape[0] < _FEW_ROWS:
+            return _parallel_count(flags, self.group_end)
+        # Across many rows at a time, a loop is faster than parallel prefix sums on a CPU only.
+        return lax.platform_dependent(  # type: ignore[no-any-return]
+            flags, self.group_end, cpu=_sequential_count, default=_parallel_count
+        )
+
+
+def ranking_keys(scores: Array, where: Array | None = None) -> Array:
+    """Returns integers that ascend as scores descend; equal for equal scores, -0 and 0 included.
+
+    Entries that do not count get the largest integer, which no score but a NaN has.
+    """
+    signed = jnp.int64 if scores.dtype == jnp.float64 else jnp.int32
+    largest = jnp.iinfo(signed).max
+    bits = lax.bitcast_convert_type(scores, signed)
+    magnitude = bits & largest
+    keys = jnp.where(bits < 0, magnitude, ~magnitude)
+    keys = jnp.where(magnitude == 0, -1, keys)
+    return keys if where is None else jnp.where(where, keys, largest)
+
+
+def scores_of_keys(keys: Array, dtype: jnp.dtype) -> Array:
+    """Returns the scores that `ranking_keys` maps to these keys."""
+    smallest = jnp.iinfo(keys.dtype).min
+    bits = jnp.where(keys < 0, ~keys, keys | smallest)
+    return lax.bitcast_convert_type(bits, dtype)
+
+
+def ranked(keys: Array, positive: Array) -> Ranking:
+    """Sorts each row of keys (R, n), and among equal keys its labels, bool (R, n), false first."""
+    if keys.dtype == jnp.int32:
+        keys, hits = _sort_packed(keys, positive)
+    else:
+        keys, hits = lax.sort((keys, positive.astype(jnp.int32)), dimension=1, num_keys=2)
+    last = jnp.ones_like(positive[:, :1])
+    group_end = jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)
+    return Ranking(keys, hits, group_end, lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1)
+
+
+def _sort_packed(keys: Array, positive: Array) -> tuple[Array, Array]:
+    with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
+        packed = lax.convert_element_type(keys, jnp.int64)
+        one = lax.full_like(packed, 1)
+        packed = lax.bitwise_or(
+            lax.shift_left(packed, one), lax.convert_element_type(positive, jnp.int64)
+        )
+        packed = lax.sort(packed, dimension=1)
+        keys = lax.convert_element_type(lax.shift_right_arithmetic(packed, one), jnp.int32)
+        return keys, lax.convert_element_type(lax.bitwise_and(packed, one), jnp.int32)
+
+
+def _parallel_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+    count = jnp.cumsum(flags, axis=1)
+    at_ends = lax.cummax(jnp.where(group_end, count, 0), axis=1)
+    return count, jnp.concatenate([jnp.zeros_like(count[:, :1]), at_ends[:, :-1]], axis=1)
+
+
+def _sequential_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+    Pair = tuple[Array, Array]
+
+    def step(carry: Pair, column: Pair) -> tuple[Pair, Pair]:
+        count, before = carry
+        flag, end = column
+        count = count + flag
+        return (count, jnp.where(end, count, before)), (count, before)
+
+    zero = jnp.zeros_like(flags[:, 0])
+    _, (count, before) = lax.scan(step, (zero, zero), (flags.T, group_end.T))
+    return count.T, before.T

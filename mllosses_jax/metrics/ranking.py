@@ -1,0 +1,235 @@
+"""Metrics of how each sample ranks its labels, in O(L log L) per sample and less."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax.metrics._averaging import mean_over
+from mllosses_jax.metrics._inputs import Scored, scored
+from mllosses_jax.metrics._ordering import ranked, ranking_keys
+from mllosses_jax.metrics.curves import average_precision_of_rows, count_pairs
+
+Array = jax.Array
+
+
+@compiled()
+def label_ranking_average_precision(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Label ranking average precision (LRAP): precision at the rank of each true label.
+
+    Formula:
+        mean over samples of (1/|Y|) Σ_{j∈Y} #{k∈Y : s_k ≥ s_j} / #{k : s_k ≥ s_j}; a sample with
+        no or all labels true is 1
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
+            not in the mean.
+
+    Returns:
+        The precision in (0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
+        that counts is NaN, and where nothing counts. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.label_ranking_average_precision_score(labels, scores)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.75, 0.5, 1.0], [1.0, 0.2, 0.1]])
+        >>> labels = jnp.array([[1, 0, 0], [0, 0, 1]])
+        >>> print(f"{metrics.label_ranking_average_precision(scores, labels):.4f}")
+        0.4167
+    """
+    inputs = scored(scores, labels, where)
+    values, _ = average_precision_of_rows(inputs)
+    positives = jnp.sum(inputs.actual, axis=1, dtype=jnp.int32)
+    trivial = (positives == 0) | (positives == inputs.cells())
+    return _mean_over_rows(jnp.where(trivial, 1, values), inputs)
+
+
+@compiled()
+def label_ranking_loss(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Ranking loss: the fraction of pairs whose false label is ranked as high as the true one.
+
+    Formula:
+        mean over samples of #{(j, k) : j∈Y, k∉Y, s_j ≤ s_k} / (|Y|·(L − |Y|)); a sample with no
+        or all labels true is 0, and a tie is a full error
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
+            not in the mean.
+
+    Returns:
+        The loss in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
+        counts is NaN, and where nothing counts. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.label_ranking_loss(labels, scores)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores, labels = jnp.array([[0.5, 0.5, 0.1]]), jnp.array([[1, 0, 0]])
+        >>> metrics.label_ranking_loss(scores, labels)
+        Array(0.5, dtype=float32)
+    """
+    inputs = scored(scores, labels, where)
+    ranking = ranked(ranking_keys(inputs.scores, inputs.where), inputs.actual)
+    # Of tied labels the false ones are sorted first, so that a true one comes after all of them.
+    above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(inputs.scores.dtype)
+    wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
+    return _mean_over_rows(wrong / jnp.maximum(count_pairs(inputs), 1), inputs)
+
+
+@compiled()
+def coverage_error(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Coverage error: how many labels must be taken from the top to include every true one.
+
+    Formula:
+        mean over samples of #{k : s_k ≥ min_{j∈Y} s_j}; a sample without labels is 0
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
+            not in the mean.
+
+    Returns:
+        The number of labels in [0, L], (), in float32 or the wider dtype of the scores; NaN where
+        a score that counts is NaN, and where nothing counts. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.coverage_error(labels, scores)`. (Some papers count from 0: one less.)
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.5]])
+        >>> labels = jnp.array([[1, 0, 0], [0, 1, 1]])
+        >>> metrics.coverage_error(scores, labels)
+        Array(1.5, dtype=float32)
+    """
+    inputs = scored(scores, labels, where)
+    keys = ranking_keys(inputs.scores, inputs.where)
+    smallest = jnp.iinfo(keys.dtype).min
+    last_true = jnp.max(jnp.where(inputs.actual, keys, smallest), axis=1, keepdims=True)
+    covered = jnp.sum(keys <= last_true, axis=1, dtype=jnp.int32)
+    return _mean_over_rows(covered, inputs)
+
+
+@compiled()
+def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
+    """One-error: the fraction of samples whose top-ranked label is false.
+
+    Formula:
+        mean over samples of [argmax_k s_k ∉ Y]; of tied scores the lowest index is taken, and a
+        sample without labels is 1
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
+            not in the mean.
+
+    Returns:
+        The error in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
+        that counts is NaN, and where nothing counts. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        R. E. Schapire and Y. Singer, "BoosTexter", Machine Learning, 2000; MEKA's `L_OneError`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.5]])
+        >>> labels = jnp.array([[1, 0, 0], [0, 0, 1]])
+        >>> metrics.one_error(scores, labels)
+        Array(0.5, dtype=float32)
+    """
+    inputs = scored(scores, labels, where)
+    top = jnp.argmin(ranking_keys(inputs.scores, inputs.where), axis=1, keepdims=True)
+    hit = jnp.take_along_axis(inputs.actual, top, axis=1)[:, 0]
+    return _mean_over_rows(~hit, inputs)
+
+
+@compiled()
+def precision_at_k(
+    scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
+) -> Array:
+    """Precision at k: the fraction of the k top-ranked labels that are true.
+
+    Formula:
+        mean over samples of |top_k(s) ∩ Y| / k; of tied scores the lowest index comes first
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        k: number of labels taken, 1 to L; always the denominator, however few are true.
+        where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
+            not in the mean.
+
+    Returns:
+        The precision in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
+        that counts is NaN, and where nothing counts. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, k is not an integer, or where is not bool.
+        ValueError: if shapes differ, or k is not in 1 to L.
+
+    Reference:
+        The definition of the Extreme Classification Repository, http://manikvarma.org.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.5]])
+        >>> labels = jnp.array([[1, 0, 0], [0, 1, 1]])
+        >>> metrics.precision_at_k(scores, labels, 2)
+        Array(0.75, dtype=float32)
+    """
+    inputs = scored(scores, labels, where)
+    check_k(k, inputs.actual.shape[1])
+    _, top = lax.top_k(~ranking_keys(inputs.scores, inputs.where), k)
+    hits = jnp.sum(jnp.take_along_axis(inputs.actual, top, axis=1), axis=1, dtype=jnp.int32)
+    return _mean_over_rows(hits, inputs) / k
+
+
+def check_k(k: object, num_labels: int) -> None:
+    """Raises unless `k` is a Python integer from 1 to the number of labels."""
+    if not isinstance(k, int) or isinstance(k, bool):
+        raise TypeError(f"k must be a Python integer (it sets a shape), got {type(k).__name__}")
+    if not 1 <= k <= num_labels:
+        raise ValueError(f"k must be between 1 and the number of labels, {num_labels}, got {k}")
+
+
+def _mean_over_rows(values: Array, inputs: Scored) -> Array:
+    values = values.astype(inputs.scores.dtype)
+    values = jnp.where(inputs.has_nan(), jnp.nan, values)
+    return mean_over(values, inputs.cells() > 0)

@@ -1,0 +1,146 @@
+"""The classification report: precision, recall, F1 and support of every label, and their means."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax.metrics._inputs import count_cells, sets
+from mllosses_jax.metrics._tally import count_together
+
+Counts = np.ndarray[Any, np.dtype[Any]]
+_COLUMNS = ("precision", "recall", "f1-score", "support")
+_AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")
+
+
+def classification_report(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    label_names: Sequence[str] | None = None,
+    digits: int = 2,
+    output_dict: bool = False,
+    zero_division: float = 0.0,
+    where: ArrayLike | None = None,
+) -> str | dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support per label and averaged, as text or as a dictionary.
+
+    Counts are taken in one compiled pass; fractions are formed from them in float64 on the host,
+    so this function is not for use under `jit`.
+
+    Formula:
+        precision = TP/(TP + FP), recall = TP/(TP + FN), F1 = 2·TP/(2·TP + FP + FN),
+        support = TP + FN
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        label_names: one name per label; "0", "1", ... if None.
+        digits: decimals of the text.
+        output_dict: whether to return the numbers instead of text.
+        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the means.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        The text, character for character that of scikit-learn, or
+        {name: {"precision", "recall", "f1-score", "support"}} with a row per label and for
+        "micro avg", "macro avg", "weighted avg" and "samples avg".
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ, or label_names has not one name per label.
+
+    Reference:
+        `sklearn.metrics.classification_report(labels, predictions, target_names=...)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions = jnp.array([[1, 0], [1, 1]])
+        >>> labels = jnp.array([[1, 0], [0, 1]])
+        >>> report = metrics.classification_report(predictions, labels, label_names=["sky", "sea"])
+        >>> print(report.splitlines()[2])
+                 sky       0.50      1.00      0.67         1
+    """
+    per_label, per_sample = jax.device_get(_counts(predictions, labels, where=where))
+    num_labels = per_label.shape[1]
+    names = [str(i) for i in range(num_labels)] if label_names is None else list(label_names)
+    if len(names) != num_labels:
+        raise ValueError(
+            f"label_names must have one name per label: expected {num_labels}, got {len(names)}"
+        )
+    rows, averages = _fractions(per_label, per_sample, float(zero_division))
+    support = per_label[2]
+    lines = [(name, *row, count) for name, row, count in zip(names, rows, support, strict=True)]
+    means = [(name, *row, support.sum()) for name, row in zip(_AVERAGES, averages, strict=True)]
+    if output_dict:
+        return {
+            str(name): dict(zip(_COLUMNS, map(float, numbers), strict=True))
+            for name, *numbers in lines + means
+        }
+    width = max(*(len(name) for name in (*names, "weighted avg")), digits)
+    header = " ".join(f"{column:>9}" for column in _COLUMNS)
+    body = "\n".join(_line(line, width, digits) for line in lines)
+    foot = "\n".join(_line(line, width, digits) for line in means)
+    return f"{'':>{width}}  {header}\n\n{body}\n\n{foot}\n"
+
+
+@compiled()
+def _counts(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None
+) -> tuple[jax.Array, jax.Array]:
+    """Returns true positives, predictions, positives and entries, (4, L) and (4, N)."""
+    inputs = sets(predictions, labels, where)
+    kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
+
+    def along(axis: int) -> jax.Array:
+        sums = count_together(kinds, axis)
+        return jnp.stack([*sums, count_cells(inputs.where, inputs.actual.shape, axis)])
+
+    return along(0), along(1)
+
+
+def _fractions(
+    per_label: Counts, per_sample: Counts, zero_division: float
+) -> tuple[Counts, list[Counts]]:
+    """Returns precision, recall and F1 of every label (L, 3) and of the four averages."""
+    label_rows = _precision_recall_f1(per_label, zero_division)
+    sample_rows = _precision_recall_f1(per_sample, zero_division)
+    micro = _precision_recall_f1(per_label.sum(axis=1, dtype=np.int64)[:, None], zero_division)
+    return label_rows, [
+        micro[0],
+        _mean(label_rows),
+        _mean(label_rows, per_label[2]),
+        _mean(sample_rows),
+    ]
+
+
+def _precision_recall_f1(counts: Counts, zero_division: float) -> Counts:
+    hits, predicted, actual, cells = counts
+    fractions = ((hits, predicted), (hits, actual), (2 * hits, actual + predicted))
+    rows = np.stack(
+        [np.where(den == 0, zero_division, num / np.maximum(den, 1)) for num, den in fractions],
+        axis=1,
+    )
+    return np.where(cells[:, None] > 0, rows, np.nan)
+
+
+def _mean(rows: Counts, weights: Counts | None = None) -> Counts:
+    """Returns the mean of each column without its NaN; weights that sum to zero are ignored."""
+    means = []
+    for column in rows.T:
+        counted = ~np.isnan(column)
+        w = None if weights is None or not weights[counted].any() else weights[counted]
+        means.append(np.average(column[counted], weights=w) if counted.any() else np.nan)
+    return np.array(means)
+
+
+def _line(line: tuple[Any, ...], width: int, digits: int) -> str:
+    name, *numbers, support = line
+    columns = " ".join(f"{number:>9.{digits}f}" for number in numbers)
+    return f"{name:>{width}}  {columns} {support:>9}"

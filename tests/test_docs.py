@@ -1,0 +1,87 @@
+"""Docstrings hold what the project promises, their examples run, the README's table is current."""
+
+import doctest
+import inspect
+import re
+import types
+from pathlib import Path
+
+import jax
+import pytest
+
+import mllosses_jax as mll
+from mllosses_jax import catalogue
+
+ROOT = Path(__file__).parent.parent
+SUBMODULES = ("data", "decisions", "labels", "metrics", "training", "weighting")
+
+
+def _public(module: types.ModuleType):
+    """Yields the public functions and classes of a module, unwrapped, with their names."""
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    for name in names:
+        value = inspect.unwrap(getattr(module, name))
+        if callable(value) and not isinstance(value, types.GenericAlias) and value.__doc__:
+            yield f"{module.__name__}.{name}", value
+
+
+PUBLIC = dict(pair for name in ("losses", *SUBMODULES) for pair in _public(getattr(mll, name)))
+
+
+@pytest.fixture(autouse=True)
+def default_promotion():
+    """Examples run as a user's session would: without the strictness of the test session."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def _run(name, obj):
+    examples = doctest.DocTestFinder(recurse=False).find(obj, name)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    report = []
+    for example in examples:
+        runner.run(example, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+    return sum(len(example.examples) for example in examples)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_example_of(name):
+    ran = _run(name, PUBLIC[name])
+    if inspect.isfunction(PUBLIC[name]):
+        assert ran > 0, f"{name} has no example"
+
+
+def test_example_of_the_package():
+    assert _run("mllosses_jax", mll) > 0
+
+
+@pytest.mark.parametrize("entry", catalogue.CATALOGUE, ids=lambda entry: entry.name)
+def test_docstring_of_a_loss_is_complete(entry):
+    for title in ("Formula", "Args", "Returns", "Raises", "Reference", "Example"):
+        assert entry.section(title), title
+    arguments = set(inspect.signature(entry.loss).parameters)
+    assert set(entry.parameters) == arguments
+    assert re.search(r"\b(19|20)\d\d\b|PyTorch", entry.reference)
+    assert entry.loss.__module__.endswith(f".{entry.family}")
+
+
+def test_readme_shows_the_catalogue():
+    assert catalogue.markdown_table() in (ROOT / "README.md").read_text()
+
+
+def test_readme_code_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    scope: dict = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), scope)
+
+
+def test_unknown_loss_suggests_a_name():
+    with pytest.raises(KeyError, match="did you mean.*sigmoid_focal_loss"):
+        catalogue.find("sigmoid_focal")

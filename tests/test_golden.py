@@ -1,0 +1,194 @@
+"""Values and gradients computed with the authors' own code agree, or the difference is asserted."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_calls import MAPPINGS, Case
+
+FOLDER = Path(__file__).parent / "golden"
+
+# Deliberate differences
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def sums_in_float32(case, value, gradient, stored, stored_gradient):
+    """The source takes the mean in float32 whatever the dtype of its inputs."""
+    del case
+    np.testing.assert_allclose(value, stored, rtol=2e-7)
+    np.testing.assert_allclose(gradient, stored_gradient, rtol=6e-9)
+
+
+def empty_rows_are_zero(case, value, gradient, stored, stored_gradient):
+    """The source gives NaN for a row without positives; ours gives 0 for it alone."""
+    empty = case.labels.sum(-1) == 0
+    assert empty.any()
+    assert np.all(gradient[empty] == 0)
+    assert np.all(np.isnan(stored_gradient[empty]))
+    close(gradient[~empty], stored_gradient[~empty], case)
+    if value.ndim:
+        assert np.all(value[empty] == 0)
+        close(value[~empty], stored[~empty].sum(-1), case)
+    else:
+        assert np.isnan(stored)
+        assert np.isfinite(value)
+
+
+def no_positive_is_zero(case, value, gradient, stored, stored_gradient):
+    """The source gives NaN for a batch without positives; ours gives 0, as timm does."""
+    del stored_gradient
+    assert not np.any(case.labels > 0)
+    assert np.isnan(stored)
+    assert value == 0
+    assert np.all(gradient == 0)
+
+
+def offset_of_logarithm(case, value, gradient, stored, stored_gradient):
+    """The source has log(p + 1e-5) for log p: the whole difference is that offset."""
+    x, y = case.array("logits"), case.labels
+    e = 1e-5
+    if case.name == "spml_iu":
+        positive, negative = (y > 0) * 1.0, (y < 0) * 1.0
+    else:
+        s = case.params.get("ls_coef", 0)
+        y = (1 - s) * y + s * (1 - y)
+        positive, negative = y, (1 - y) * (1 / 6 if case.name == "spml_wan" else 1)
+    p, q = sigmoid(x), sigmoid(-x)
+    offset = positive * np.log1p(e / p) + negative * np.log1p(e / q)
+    slope = -positive * q * e / (p + e) + negative * p * e / (q + e)
+    close(value - offset.mean(), stored, case)
+    close(gradient - slope / x.size, stored_gradient, case)
+    assert 0 < offset.mean() < 1e-3
+
+
+def other_f1_form(case, value, gradient, stored, stored_gradient):
+    """The source puts epsilon into precision, recall and F1, and clamps; ours has it once."""
+    epsilon = case.params["epsilon"]
+    np.testing.assert_allclose(value, stored, rtol=0, atol=epsilon)
+    np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=epsilon)
+    assert value != stored
+
+
+def soft_pos_weight(case, value, gradient, stored, stored_gradient):
+    """Ours has no pos_weight; as `weights` it cannot tell the two terms of a soft label apart."""
+    del gradient, stored_gradient
+    assert np.any((case.labels > 0) & (case.labels < 1))
+    assert value > stored
+
+
+def no_power_of_inverse_counts(case, value, gradient, stored, stored_gradient):
+    """Ours gives inverse counts, of which the source takes the root before normalising."""
+    del gradient, stored, stored_gradient
+    root = value**0.5
+    close(root * 7 / root.sum(), case.stored["extra"]["class_weight"], case)
+
+
+DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
+    ("keras_bce", lambda c: True, sums_in_float32),
+    ("keras_binary_focal", lambda c: True, sums_in_float32),
+    ("kpos_cross_entropy", lambda c: c.params["labels"] == "edge_rows", empty_rows_are_zero),
+    ("two_way", lambda c: c.params["labels"] == "all zero", no_positive_is_zero),
+    ("spml_an", lambda c: True, offset_of_logarithm),
+    ("spml_wan", lambda c: True, offset_of_logarithm),
+    ("spml_iu", lambda c: True, offset_of_logarithm),
+    ("spml_bce_ls", lambda c: True, offset_of_logarithm),
+    ("macro_soft_f1_seed003", lambda c: True, other_f1_form),
+    (
+        "timm_asl",
+        lambda c: "pos_weight" in c.params and c.params["labels"] == "soft",
+        soft_pos_weight,
+    ),
+    (
+        "timm_class_weights",
+        lambda c: c.params["method"] == "inv_freq" and "power" in c.params,
+        no_power_of_inverse_counts,
+    ),
+)
+
+
+def difference(case: Case) -> Callable[..., None] | None:
+    """Returns the assertion that takes the place of agreement for a case, or None."""
+    found = [check for name, applies, check in DIFFERENCES if name == case.name and applies(case)]
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+# The tests
+
+IN_FLOAT32 = ("timm_bce", "monai_focal", "asl_mmpretrain", "softmax_cross_entropy_soft", "zlpr")
+CASES = [
+    Case(path.stem, index, stored)
+    for path in sorted(FOLDER.glob("*.json"))
+    for index, stored in enumerate(json.loads(path.read_text()))
+]
+
+
+def close(ours, stored, case):
+    rtol, atol = case.stored["rtol_expected"], 1e-12
+    if case.dtype == np.float32:
+        rtol, atol = 2e-5, 1e-6
+    np.testing.assert_allclose(ours, stored, rtol=rtol, atol=atol)
+
+
+@functools.cache
+def results(name: str, dtype: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns of each case of a file our value, and the gradient of its sum; one compilation."""
+    cases = [case._replace(dtype=dtype) for case in CASES if case.name == name]
+
+    def value_and_gradient(x, case):
+        def total(x):
+            value = MAPPINGS[name](x, case)
+            return jnp.sum(value), value
+
+        gradient, value = jax.grad(total, has_aux=True)(x)
+        return value, gradient
+
+    @jax.jit
+    def everything(logits):
+        return [value_and_gradient(x, case) for x, case in zip(logits, cases, strict=True)]
+
+    return jax.device_get(everything([case.array("logits") for case in cases]))
+
+
+def agrees(case: Case) -> None:
+    value, gradient = results(case.name, case.dtype)[case.index]
+    assert value.dtype == gradient.dtype == case.dtype
+    stored = case.stored
+    expected = np.array(stored["value"], np.float64)
+    expected_gradient = np.array(stored["grad_logits"], np.float64)
+    check = difference(case)
+    if check is not None:
+        check(case, value, gradient, expected, expected_gradient)
+        return
+    if case.name == "timm_class_weights":
+        (expected,) = map(np.array, stored["extra"].values())
+    if value.ndim == 1 and expected.ndim == 2:
+        expected = expected.sum(-1)  # unreduced per entry there, per sample here
+    close(value, expected, case)
+    close(gradient, expected_gradient, case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_agrees_in_float64(case):
+    with jax.enable_x64(True):
+        agrees(case)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in IN_FLOAT32], ids=str)
+def test_agrees_in_float32(case):
+    agrees(case._replace(dtype=np.float32))
+
+
+def test_every_file_and_every_difference_is_used():
+    assert {case.name for case in CASES} == set(MAPPINGS)
+    for name, applies, _ in DIFFERENCES:
+        assert any(case.name == name and applies(case) for case in CASES)

@@ -18,11 +18,11 @@ import mllosses_jax as mll
 from benchmarks.timing import interleaved
 
 Array = jax.Array
-Loss = Callable[[Array, Array], Array]
+Loss = Callable[..., Any]
 
 
 def port_of_focal(logits: Array, labels: Array) -> Array:
-    """torchvision's lines in jax.numpy."""
+    """The lines of torchvision in jax.numpy."""
     y = labels.astype(logits.dtype)
     p = jax.nn.sigmoid(logits)
     entropy = optax.sigmoid_binary_cross_entropy(logits, y)
@@ -47,7 +47,7 @@ def _mean(loss: Callable[..., Any]) -> Loss:
 
 LOSSES: dict[str, dict[str, Loss]] = {
     "binary cross-entropy": {
-        "ours": lambda x, y: mll.sigmoid_binary_cross_entropy(x, y),
+        "ours": mll.sigmoid_binary_cross_entropy,
         "optax": _mean(optax.sigmoid_binary_cross_entropy),
     },
     "focal, gamma 2": {
@@ -60,24 +60,24 @@ LOSSES: dict[str, dict[str, Loss]] = {
         "optax": _mean(lambda x, y: optax.sigmoid_focal_loss(x, y, gamma=2.5)),
     },
     "asymmetric": {
-        "ours": lambda x, y: mll.asymmetric_loss(x, y),
+        "ours": mll.asymmetric_loss,
         "port": port_of_asymmetric,
     },
     "asymmetric, gradient through the weight": {
         "ours": lambda x, y: mll.asymmetric_loss(x, y, detach_focus=False),
     },
     "softmax cross-entropy (PAL-N)": {
-        "ours": lambda x, y: mll.softmax_cross_entropy(x, y),
+        "ours": mll.softmax_cross_entropy,
         "optax": lambda x, y: jnp.mean(
             optax.softmax_cross_entropy(
                 x, y.astype(x.dtype) / jnp.maximum(jnp.sum(y, -1, keepdims=True), 1)
             )
         ),
     },
-    "LSEP": {"ours": lambda x, y: mll.lsep_loss(x, y)},
-    "ZLPR": {"ours": lambda x, y: mll.zlpr_loss(x, y)},
-    "two-way": {"ours": lambda x, y: mll.two_way_loss(x, y)},
-    "soft F1": {"ours": lambda x, y: mll.soft_f1_loss(x, y)},
+    "LSEP": {"ours": mll.lsep_loss},
+    "ZLPR": {"ours": mll.zlpr_loss},
+    "two-way": {"ours": mll.two_way_loss},
+    "soft F1": {"ours": mll.soft_f1_loss},
 }
 
 

@@ -1,4 +1,7 @@
-"""Element losses and their derivatives in the logit to 50 digits, straight from the formulas."""
+"""Element losses and their derivatives in the logit to 50 digits, straight from the formulas.
+
+The last lines hold the logits at which they are compared, and the unit of the comparison.
+"""
 
 import functools
 from typing import Any, NamedTuple
@@ -126,3 +129,30 @@ def numbers(terms: Terms) -> Numbers:
         product.v * by_gamma,
         abs(weight.dd * loss.v) + 2 * abs(weight.d * loss.d) + abs(weight.v * loss.dd),
     )
+
+
+# The comparison
+
+ZERO = 1e-36  # XLA's CPU backend flushes subnormal numbers
+
+
+def spread_of_logits() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    sizes = np.concatenate([[2e-38, 1e-30, 1e-3], np.geomspace(0.1, 110, 40), [1e4, 1e30]])
+    logits = np.concatenate([[0], sizes, -sizes, rng.normal(scale=6, size=40)])
+    return logits.astype(np.float32)
+
+
+LOGITS = spread_of_logits()
+
+
+def excess(found: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Returns by how much a number is outside its interval; what is below ZERO counts as zero."""
+    both_zero = (np.abs(found) <= ZERO) & (np.maximum(np.abs(low), np.abs(high)) <= ZERO)
+    return np.where(both_zero, 0, np.maximum(np.maximum(low - found, found - high), 0))
+
+
+def ulps(found, low, high, conditions):
+    """Returns errors in units of the last place of float32, over 1 + condition number."""
+    unit = np.spacing(np.maximum(np.abs(high), np.abs(low)).astype(np.float32))
+    return excess(found, low, high) / (unit * (1 + conditions))

@@ -83,5 +83,5 @@ def test_readme_code_runs():
 
 
 def test_unknown_loss_suggests_a_name():
-    with pytest.raises(KeyError, match="did you mean.*sigmoid_focal_loss"):
+    with pytest.raises(KeyError, match=r"did you mean.*sigmoid_focal_loss"):
         catalogue.find("sigmoid_focal")

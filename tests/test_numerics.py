@@ -1,4 +1,4 @@
-"""Element losses and the primitives below them, against a reference of 50 digits.
+"""Element losses against a reference of 50 digits.
 
 The bars are those of the package: value and slope within 8 ulp x (1 + condition number) over
 all finite float32 logits, binary cross-entropy within 3. `python tests/test_numerics.py` prints
@@ -15,23 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import Numbers, Terms, mp
+from exact import LOGITS, Numbers, Terms, excess, mp, ulps
 
 import mllosses_jax as mll
-from mllosses_jax._core import numerics
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 2.5, 4.0)
 CLIPS = (0.0, float(np.float32(0.05)))
 HARD = (False, True)
 SOFT = tuple(float(np.float32(y)) for y in (0, 1, 0.9, 0.25, 1e-3))
-ZERO = 1e-36  # XLA's CPU backend flushes subnormal numbers
-
-
-def spread_of_logits() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    sizes = np.concatenate([[2e-38, 1e-30, 1e-3], np.geomspace(0.1, 110, 40), [1e4, 1e30]])
-    logits = np.concatenate([[0], sizes, -sizes, rng.normal(scale=6, size=40)])
-    return logits.astype(np.float32)
 
 
 def logits_at(probability: float) -> np.ndarray:
@@ -40,7 +31,6 @@ def logits_at(probability: float) -> np.ndarray:
     return centre + np.arange(-8, 9, dtype=np.float32) * np.spacing(centre)
 
 
-LOGITS = spread_of_logits()
 BOUNDARY = logits_at(CLIPS[1])
 PROBABILITIES = np.concatenate(
     [
@@ -188,18 +178,6 @@ def computed(row: Row, x: np.ndarray, y: np.ndarray) -> Numbers:
     return Numbers(*(np.asarray(part, np.float64) for part in program(x, y)))
 
 
-def excess(found: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Returns by how much a number is outside its interval; what is below ZERO counts as zero."""
-    both_zero = (np.abs(found) <= ZERO) & (np.maximum(np.abs(low), np.abs(high)) <= ZERO)
-    return np.where(both_zero, 0, np.maximum(np.maximum(low - found, found - high), 0))
-
-
-def ulps(found, low, high, conditions):
-    """Returns errors in units of the last place of float32, over 1 + condition number."""
-    unit = np.spacing(np.maximum(np.abs(high), np.abs(low)).astype(np.float32))
-    return excess(found, low, high) / (unit * (1 + conditions))
-
-
 class Measured(NamedTuple):
     """The worst error of each kind: ulp ratios, then relative errors; NaN if a number is NaN."""
 
@@ -288,156 +266,6 @@ def test_infinite_logits(dtype, gamma):
         np.testing.assert_allclose(value, [np.inf, 0, 0, highest], rtol=1e-6)
         gradient = jax.jit(jax.grad(lambda x, loss=loss: loss(x, y, reduction="sum")))(x)
         np.testing.assert_array_equal(gradient, [-1, 0, 0, slope])
-
-
-# The primitives
-
-
-def test_sigmoids_and_their_logarithms():
-    x = LOGITS
-    p, q = jax.jit(numerics.sigmoid_pair)(x)
-    log_p, log_q = jax.jit(numerics.log_sigmoid_pair)(x)
-    references = [(a, b, a.log(), b.log()) for a, b in (exact.sigmoids(float(v)) for v in x)]
-    for found, jets in zip((p, q, log_p, log_q), zip(*references, strict=True), strict=True):
-        truth = np.array([float(jet.v) for jet in jets])
-        condition = np.array(
-            [
-                float(abs(v * jet.d / jet.v)) if jet.v else 0.0
-                for v, jet in zip(x.tolist(), jets, strict=True)
-            ]
-        )
-        assert np.max(ulps(np.asarray(found, np.float64), truth, truth, condition)) <= 3
-
-
-@pytest.mark.parametrize(
-    ("function", "derivatives"),
-    [
-        (lambda x: numerics.sigmoid_pair(x)[0], (1 / 2, 1 / 4, 0, -1 / 8)),
-        (lambda x: numerics.sigmoid_pair(x)[1], (1 / 2, -1 / 4, 0, 1 / 8)),
-        (lambda x: numerics.log_sigmoid_pair(x)[0], (np.log(0.5), 1 / 2, -1 / 4, 0)),
-        (lambda x: numerics.log_sigmoid_pair(x)[1], (np.log(0.5), -1 / 2, -1 / 4, 0)),
-        (numerics.softplus, (np.log(2), 1 / 2, 1 / 4, 0)),
-        (numerics.log1p_unit, (0, 1, -1, 2)),
-    ],
-)
-def test_derivatives_at_zero(function, derivatives):
-    for derivative in derivatives:
-        np.testing.assert_allclose(jax.jit(function)(jnp.float32(0)), derivative, rtol=1e-6)
-        function = jax.grad(function)
-
-
-def test_log1p_of_the_unit_interval():
-    u = np.concatenate([np.linspace(-0.5, 1, 601), [1e-30, -1e-30, 1e-7, -1e-7]])
-    u = u.astype(np.float32)
-    value, slope = jax.jit(jax.vmap(jax.value_and_grad(numerics.log1p_unit)))(u)
-    truth = np.log1p(u.astype(np.float64))
-    assert np.max(ulps(np.asarray(value, np.float64), truth, truth, np.zeros(u.shape))) <= 3
-    np.testing.assert_allclose(slope, 1 / (1 + u.astype(np.float64)), rtol=1e-6)
-
-
-@pytest.mark.parametrize("gamma", [0, 1, 2, 4, jnp.array(GAMMAS)[None, :]], ids=str)
-def test_powers(gamma):
-    gammas = np.atleast_2d(np.asarray(gamma, np.float64))
-
-    @jax.jit
-    def program(x):
-        def function(x):
-            p, log_p = numerics.sigmoid_pair(x)[0], numerics.log_sigmoid_pair(x)[0]
-            return numerics.power(p, log_p, gamma)
-
-        return jax.jvp(function, (x,), (jnp.ones_like(x),))
-
-    x = np.broadcast_to(LOGITS[:, None], (len(LOGITS), gammas.size))
-    found = [np.asarray(part, np.float64) for part in program(x)]
-    jets = [[exact.sigmoids(float(v))[0].power(mp.mpf(g)) for g in gammas[0]] for v in LOGITS]
-    value, slope, curvature = np.moveaxis(np.vectorize(float)(np.array(jets)), 2, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        of_value = np.nan_to_num(np.abs(x * slope / value), posinf=0)
-        of_slope = np.nan_to_num(np.abs(x * curvature / slope), posinf=0)
-    assert np.max(ulps(found[0], value, value, of_value)) <= 8
-    assert np.max(ulps(found[1], slope, slope, of_slope)) <= 8
-
-
-def test_zero_to_a_power():
-    zero, log_zero = jnp.zeros(()), jnp.array(-jnp.inf)
-    for gamma in (0, jnp.array(0.0)):
-        assert numerics.power(zero, log_zero, gamma) == 1
-    for gamma in (2, jnp.array(0.5)):
-        assert numerics.power(zero, log_zero, gamma) == 0
-
-
-SOFTMAX_ROWS = np.concatenate(
-    [
-        np.random.default_rng(2).normal(scale=8, size=(20, 6)),
-        [
-            [0, 0, 0, 0, 0, 0],
-            [3, 3, -3, -3, 0, 0],
-            [60, 0, 0, -60, 1, 2],
-            [-80, 0, 17, -5, 2, 0.5],
-            [1e30, 0, -1e30, 1, 2, 3],
-        ],
-    ]
-).astype(np.float32)
-
-
-def test_log_softmax_and_the_rest():
-    pair = numerics.log_softmax_pair
-    log_s, log_rest = np.asarray(jax.jit(pair)(SOFTMAX_ROWS), np.float64)
-    by_s, by_rest = np.asarray(jax.jit(jax.vmap(jax.jacfwd(pair)))(SOFTMAX_ROWS), np.float64)
-    for index in np.ndindex(SOFTMAX_ROWS.shape):
-        row, i = index
-        x = [mp.mpf(float(v)) for v in SOFTMAX_ROWS[row]]
-        e = [mp.exp(v - max(x)) for v in x]
-        total, rest = mp.fsum(e), mp.fsum(e[:i] + e[i + 1 :])
-        slopes = [(rest if i == j else -e[j]) / total for j in range(len(x))]
-        slopes_of_rest = [-e[i] / rest * slope for slope in slopes]
-
-        def condition(truth, slopes, x=x):
-            return float(mp.fsum(abs(v * d) for v, d in zip(x, slopes, strict=True)) / abs(truth))
-
-        truth = mp.log(e[i] / total)
-        value = float(truth)
-        assert ulps(log_s[index], value, value, condition(truth, slopes)) <= 8
-        truth = mp.log(rest / total)
-        value = float(truth)
-        slack = np.finfo(np.float32).eps  # 1 - s, of which it is the logarithm, is rounded
-        of_rest = (value - slack, value + slack, condition(truth, slopes_of_rest))
-        assert ulps(log_rest[index], *of_rest) <= 8
-        for found, wanted in ((by_s, slopes), (by_rest, slopes_of_rest)):
-            wanted = np.array([float(d) for d in wanted])
-            np.testing.assert_allclose(found[index], wanted, rtol=2e-5, atol=1e-25)
-
-
-def test_entries_outside_the_softmax():
-    x = np.array([[1.0, -np.inf, 2.0]], np.float32)
-    inside = jax.jit(numerics.log_softmax_pair)(x[:, ::2])
-    both = jax.jit(numerics.log_softmax_pair)(x)
-    np.testing.assert_allclose(np.asarray(both)[..., ::2], inside, rtol=1e-6)
-    np.testing.assert_allclose(np.asarray(both)[..., 1], [[-np.inf], [0]], atol=1e-7)
-
-
-def test_log_sum_exp():
-    rng = np.random.default_rng(3)
-    weights = (rng.random(SOFTMAX_ROWS.shape) < 0.6).astype(np.float32)
-    weights[:10] *= rng.random((10, 6), np.float32)
-    weights[11] = 0
-    value, slope = jax.jit(
-        jax.vmap(jax.value_and_grad(lambda x, w: numerics.log_sum_exp(x, w, -1)))
-    )(SOFTMAX_ROWS, weights)
-    for row, (logits, w) in enumerate(zip(SOFTMAX_ROWS.tolist(), weights.tolist(), strict=True)):
-        terms = [mp.mpf(b) * mp.exp(mp.mpf(a)) for a, b in zip(logits, w, strict=True)]
-        total = mp.fsum(terms)
-        if total == 0:
-            assert value[row] == -np.inf
-            np.testing.assert_array_equal(slope[row], 0)
-            continue
-        truth, slopes = mp.log(total), [t / total for t in terms]
-        scale = mp.fsum(abs(a * d) for a, d in zip(logits, slopes, strict=True))
-        condition = (scale + 1) / abs(truth) if truth else 0.0
-        got = np.asarray(value[row], np.float64)
-        assert ulps(got, float(truth), float(truth), float(condition)) <= 8
-        wanted = np.array([float(d) for d in slopes])
-        np.testing.assert_allclose(slope[row], wanted, rtol=1e-5, atol=1e-36)
 
 
 if __name__ == "__main__":

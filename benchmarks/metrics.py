@@ -1,15 +1,13 @@
 """Metrics and threshold tuning beside scikit-learn, both exact, on the same arrays."""
 
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn import metrics as sk
 
+from benchmarks.timing import interleaved
 from mllosses_jax import decisions, metrics
 
 Call = Callable[[], Any]
@@ -61,8 +59,10 @@ def run(quick: bool) -> list[dict[str, Any]]:
             lambda: _tune_with_curves(truth, scores),
         ),
     ]
-    repeats = 1 if quick else 5
-    return [_row(name, ours, peer, repeats) for name, ours, peer in tasks]
+    calls = {f"ours: {name}": ours for name, ours, _ in tasks}
+    calls |= {f"peer: {name}": peer for name, _, peer in tasks}
+    times = interleaved(calls, 1 if quick else 5)
+    return [_row(name, times[f"ours: {name}"], times[f"peer: {name}"]) for name, _, _ in tasks]
 
 
 def _tune_with_curves(truth: np.ndarray, scores: np.ndarray) -> list[float]:
@@ -75,19 +75,6 @@ def _tune_with_curves(truth: np.ndarray, scores: np.ndarray) -> list[float]:
     return thresholds
 
 
-def _row(name: str, ours: Call, peer: Call, repeats: int) -> dict[str, Any]:
-    jax.block_until_ready(ours())  # compiles
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for _ in range(repeats):  # in turns, so that a busy machine slows both
-        for who, call in (("ours", ours), ("peer", peer)):
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            times[who].append(1e3 * (time.perf_counter() - start))
-    ours_ms, peer_ms = statistics.median(times["ours"]), statistics.median(times["peer"])
-    return {
-        "name": name,
-        "ours_ms": ours_ms,
-        "peer": "scikit-learn",
-        "peer_ms": peer_ms,
-        "ratio": peer_ms / ours_ms,
-    }
+def _row(name: str, ours: float, peer: float) -> dict[str, Any]:
+    row = {"name": name, "ours_ms": ours, "peer": "scikit-learn", "peer_ms": peer}
+    return row | {"ratio": peer / ours}

@@ -33,7 +33,8 @@ class Entry:
         soft_labels: whether labels strictly between 0 and 1 have a meaning.
         class_ids: whether labels may also be class ids (...).
         takes: what the first argument holds.
-        required: own parameters without a default.
+        zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
+            only order the labels have no such origin.
     """
 
     loss: Callable[..., Any]
@@ -42,6 +43,7 @@ class Entry:
     soft_labels: bool = True
     class_ids: bool = False
     takes: Literal["logits", "probabilities"] = "logits"
+    zero_decides: bool = True
 
     @property
     def name(self) -> str:
@@ -116,14 +118,20 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.multilabel_soft_margin_loss, "binary", "sample"),
     Entry(losses.sigmoid_focal_loss, "focal", "element"),
     Entry(losses.asymmetric_loss, "focal", "element"),
-    Entry(losses.softmax_cross_entropy, "softmax", "sample"),
-    Entry(losses.smoothed_softmax_cross_entropy, "softmax", "sample", class_ids=True),
-    Entry(losses.softmax_focal_loss, "softmax", "sample", class_ids=True),
-    Entry(losses.lsep_loss, "ranking", "sample", soft_labels=False),
+    Entry(losses.softmax_cross_entropy, "softmax", "sample", zero_decides=False),
+    Entry(
+        losses.smoothed_softmax_cross_entropy,
+        "softmax",
+        "sample",
+        class_ids=True,
+        zero_decides=False,
+    ),
+    Entry(losses.softmax_focal_loss, "softmax", "sample", class_ids=True, zero_decides=False),
+    Entry(losses.lsep_loss, "ranking", "sample", soft_labels=False, zero_decides=False),
     Entry(losses.zlpr_loss, "ranking", "sample"),
-    Entry(losses.two_way_sample_loss, "ranking", "sample", soft_labels=False),
-    Entry(losses.two_way_label_loss, "ranking", "label", soft_labels=False),
-    Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False),
+    Entry(losses.two_way_sample_loss, "ranking", "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.two_way_label_loss, "ranking", "label", soft_labels=False, zero_decides=False),
+    Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
 )

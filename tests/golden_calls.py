@@ -33,7 +33,7 @@ class Case(NamedTuple):
         return self.stored["reduction"].split(" (")[0]
 
     def array(self, name: str) -> np.ndarray | None:
-        """An input, or None; NaN stands for what JSON cannot hold."""
+        """An input, or None."""
         values = self.stored["inputs"].get(name)
         return None if values is None else np.array(values, self.dtype)
 

@@ -81,8 +81,8 @@ def other_f1_form(case, value, gradient, stored, stored_gradient):
 def soft_pos_weight(case, value, gradient, stored, stored_gradient):
     """Ours has no pos_weight; as `weights` it cannot tell the two terms of a soft label apart."""
     del gradient, stored_gradient
-    assert np.any((case.labels > 0) & (case.labels < 1))
-    assert value > stored
+    assert np.all((case.labels > 0) & (case.labels < 1))
+    assert value / case.params["pos_weight"] < stored < value
 
 
 def no_power_of_inverse_counts(case, value, gradient, stored, stored_gradient):

@@ -5,4 +5,5 @@
 - `masking`: replaces what `where` masks before a formula sees it.
 - `numerics`: the accurate primitives and the one value-and-slope mechanism.
 - `reduction`: the only place where losses are weighted, summed and averaged.
+- `sets`, `ordering`: what metrics and decisions share: checked sets and scores, exact ranking.
 """

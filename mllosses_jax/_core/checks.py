@@ -114,3 +114,11 @@ def one_of(name: str, value: object, options: Sequence[object]) -> None:
     if not any(value is option or (value == option) for option in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {listed}, got {value!r}")
+
+
+def set_size(k: object, num_labels: int) -> None:
+    """Raises unless `k` is a Python integer from 1 to the number of labels."""
+    if not isinstance(k, int) or isinstance(k, bool):
+        raise TypeError(f"k must be a Python integer (it sets a shape), got {type(k).__name__}")
+    if not 1 <= k <= num_labels:
+        raise ValueError(f"k must be between 1 and the number of labels, {num_labels}, got {k}")

@@ -23,7 +23,6 @@ DEFAULT = (
     "lsep_loss",
     "two_way_loss",
 )
-_RANKING_FAMILIES = ("softmax", "ranking")
 
 
 def choose(text: str | None) -> tuple[str, ...]:
@@ -72,15 +71,6 @@ def bind(name: str, dataset: Dataset) -> Callable[..., Any]:
     total = np.maximum(known.sum(0), 2)
     positives = np.clip((dataset.y_train & known).sum(0), 1, total - 1)
     return functools.partial(entry.loss, alpha=jnp.asarray(1 - positives / total, jnp.float32))
-
-
-def zero_decides(name: str) -> bool:
-    """Whether a logit above zero is this loss's own decision for a label.
-
-    Softmax and ranking losses fix the order of the logits and not their origin; ZLPR, whose
-    threshold is zero, is the exception.
-    """
-    return name == "zlpr_loss" or find(name).family not in _RANKING_FAMILIES
 
 
 def _obstacle(entry: Entry) -> str | None:

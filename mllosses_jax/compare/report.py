@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax.compare.choice import zero_decides
+from mllosses_jax.catalogue import find
 from mllosses_jax.compare.experiment import MIN_POSITIVES, Outcome, Settings
 from mllosses_jax.compare.judgement import HIGHER_IS_BETTER, Difference, decide
 from mllosses_jax.data import Dataset
@@ -56,7 +56,7 @@ def table(results: Results, differences: Differences) -> "Table":
         grid.add_column(heading, width=9, overflow="fold")
     grid.add_column("s", justify="right", min_width=4)
     for name, figures in results.items():
-        cells = [Text(_wrapped(name + ("" if zero_decides(name) else "*")))]
+        cells = [Text(_wrapped(name + ("" if find(name).zero_decides else "*")))]
         for metric, better in HIGHER_IS_BETTER.items():
             figure, difference = figures[metric], None
             if _comparable(name, metric):
@@ -108,7 +108,7 @@ def footnotes(
         f"training and validation data together. s: seconds per seed, compilation included."
     )
     notes.append("At 0.5: a label is predicted where sigmoid(logit) > 0.5, that is logit > 0.")
-    if not all(zero_decides(name) for name in results):
+    if not all(find(name).zero_decides for name in results):
         notes[-1] += (
             " *: this loss orders the labels and fixes no origin, so that 0.5 says nothing about "
             "it and is not compared; see the tuned columns."
@@ -183,7 +183,7 @@ def csv_rows(results: Results, differences: Differences) -> list[dict[str, Any]]
 
 def _comparable(name: str, metric: str) -> bool:
     """Whether the metric says something about the loss."""
-    return metric != "macro_f1_at_half" or zero_decides(name)
+    return metric != "macro_f1_at_half" or find(name).zero_decides
 
 
 def _number(value: float) -> str:

@@ -7,9 +7,8 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax.metrics._inputs import score_dtype
-from mllosses_jax.metrics._ordering import ranking_keys
-from mllosses_jax.metrics.ranking import check_k
+from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.ordering import ranking_keys
 
 Array = jax.Array
 
@@ -42,7 +41,7 @@ def top_k(scores: ArrayLike, k: int) -> Array:
         Array([[ True, False,  True]], dtype=bool)
     """
     s = checks.float_array("scores", scores)
-    s = s.astype(score_dtype(s))
-    check_k(k, s.shape[-1])
+    s = s.astype(compute_dtype(s))
+    checks.set_size(k, s.shape[-1])
     _, top = lax.top_k(~ranking_keys(s, ~jnp.isnan(s)), k)
     return jnp.put_along_axis(jnp.zeros(s.shape, bool), top, True, axis=-1, inplace=False)

@@ -9,9 +9,9 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax.metrics._inputs import Scored, score_dtype, scored
-from mllosses_jax.metrics._ordering import ranked, ranking_keys, scores_of_keys
-from mllosses_jax.metrics._tally import fbeta_shares
+from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.ordering import ranked, ranking_keys, scores_of_keys
+from mllosses_jax._core.sets import Scored, fbeta_shares, scored
 
 Array = jax.Array
 _INF = float("inf")
@@ -45,7 +45,7 @@ def apply_thresholds(scores: ArrayLike, thresholds: ArrayLike) -> Array:
         Array([[ True, False]], dtype=bool)
     """
     s = checks.float_array("scores", scores)
-    s = s.astype(score_dtype(s))
+    s = s.astype(compute_dtype(s))
     t = checks.per_label("thresholds", thresholds, s.shape[-1], s.dtype)
     return s >= jnp.broadcast_to(t, s.shape)
 

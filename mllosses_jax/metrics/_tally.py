@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
+from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over
-from mllosses_jax.metrics._inputs import Sets, count_cells, result_dtype, sample_weights
 
 Array = jax.Array
 
@@ -79,10 +79,3 @@ def average_ratio(
     if average == "micro":
         return values[0]
     return mean_over(values, ~jnp.isnan(values), tally.weights)
-
-
-def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
-    """Returns a and b with F-beta = TP / (a·positives + b·predictions), a + b = 1."""
-    # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.
-    squared = jnp.asarray(beta, dtype) ** 2
-    return 1 / (1 + 1 / squared), 1 / (1 + squared)

@@ -8,9 +8,16 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.sets import (
+    Sets,
+    count_cells,
+    fbeta_shares,
+    result_dtype,
+    sample_weights,
+    sets,
+)
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._inputs import Sets, count_cells, result_dtype, sample_weights, sets
-from mllosses_jax.metrics._tally import average_ratio, fbeta_shares, tally_of, weighted_count
+from mllosses_jax.metrics._tally import average_ratio, tally_of, weighted_count
 
 Array = jax.Array
 _INF = float("inf")

@@ -12,9 +12,9 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import ranked, ranking_keys
+from mllosses_jax._core.sets import Scored, scored
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over
-from mllosses_jax.metrics._inputs import Scored, scored
-from mllosses_jax.metrics._ordering import ranked, ranking_keys
 
 Array = jax.Array
 Undefined = Literal["skip", "nan", "zero"]

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
+from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import ranked, ranking_keys
+from mllosses_jax._core.sets import Scored, scored
 from mllosses_jax.metrics._averaging import mean_over
-from mllosses_jax.metrics._inputs import Scored, scored
-from mllosses_jax.metrics._ordering import ranked, ranking_keys
 from mllosses_jax.metrics.curves import average_precision_of_rows, count_pairs
 
 Array = jax.Array
@@ -215,18 +216,10 @@ def precision_at_k(
         Array(0.75, dtype=float32)
     """
     inputs = scored(scores, labels, where)
-    check_k(k, inputs.actual.shape[1])
+    checks.set_size(k, inputs.actual.shape[1])
     _, top = lax.top_k(~ranking_keys(inputs.scores, inputs.where), k)
     hits = jnp.sum(jnp.take_along_axis(inputs.actual, top, axis=1), axis=1, dtype=jnp.int32)
     return _mean_over_rows(hits, inputs) / k
-
-
-def check_k(k: object, num_labels: int) -> None:
-    """Raises unless `k` is a Python integer from 1 to the number of labels."""
-    if not isinstance(k, int) or isinstance(k, bool):
-        raise TypeError(f"k must be a Python integer (it sets a shape), got {type(k).__name__}")
-    if not 1 <= k <= num_labels:
-        raise ValueError(f"k must be between 1 and the number of labels, {num_labels}, got {k}")
 
 
 def _mean_over_rows(values: Array, inputs: Scored) -> Array:

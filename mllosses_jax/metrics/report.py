@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax.metrics._inputs import count_cells, sets
+from mllosses_jax._core.sets import count_cells, sets
 from mllosses_jax.metrics._tally import count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]

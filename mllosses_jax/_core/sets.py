@@ -1,13 +1,13 @@
-"""What metrics are computed from: checked, hard, two-dimensional arrays and their mask."""
+"""What metrics and decisions are computed from: checked, hard, two-dimensional arrays."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.masking import compute_dtype
 
 Array = jax.Array
 
@@ -51,12 +51,6 @@ def result_dtype() -> jnp.dtype:
     return jnp.result_type(float)
 
 
-def score_dtype(scores: Array) -> jnp.dtype:
-    """Returns the wider of float32 and the dtype of the scores."""
-    wide = scores.dtype == jnp.float64
-    return scores.dtype if wide else np.dtype(np.float32)
-
-
 def count_cells(where: Array | None, shape: tuple[int, ...], axis: int) -> Array:
     """Returns the number of entries that count along an axis of (N, L)."""
     if where is None:
@@ -83,7 +77,7 @@ def scored(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Sco
     s = checks.float_array("scores", scores)
     _two_axes("scores", s)
     y, mask = _labels_and_mask(labels, where, "scores", s)
-    return Scored(s.astype(score_dtype(s)), y, mask)
+    return Scored(s.astype(compute_dtype(s)), y, mask)
 
 
 def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
@@ -117,3 +111,10 @@ def _labels_and_mask(
 
 def _hard(value: Array) -> Array:
     return value if value.dtype == jnp.bool_ else value > 0
+
+
+def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
+    """Returns a and b with F-beta = TP / (a·positives + b·predictions), a + b = 1."""
+    # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.
+    squared = jnp.asarray(beta, dtype) ** 2
+    return 1 / (1 + 1 / squared), 1 / (1 + squared)

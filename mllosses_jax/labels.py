@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import is_positive
 
 Array = jax.Array
 Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
@@ -38,7 +39,7 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
         [ True False False] [ True  True False]
     """
     values = checks.label_array("labels", labels)
-    return values > 0, values >= 0
+    return is_positive(values), values >= jnp.zeros_like(values)
 
 
 @compiled()
@@ -59,7 +60,7 @@ def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
         [ True False False] [ True False  True]
     """
     values = checks.label_array("labels", labels)
-    return values > 0, values != 0
+    return is_positive(values), values != jnp.zeros_like(values)
 
 
 @compiled()
@@ -162,7 +163,7 @@ def smooth_labels(
     checks.one_of("convention", convention, CONVENTIONS)
     given = checks.label_array("labels", labels)
     floating = jnp.issubdtype(given.dtype, jnp.floating)
-    y = given if floating else (given > 0).astype(jnp.float32)
+    y = given if floating else is_positive(given).astype(jnp.float32)
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
     mask = checks.mask("where", where, y.shape)
     counted = jnp.ones_like(y, dtype=bool) if mask is None else mask

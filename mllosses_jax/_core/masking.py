@@ -71,7 +71,7 @@ def loss_inputs(
     checks.same_shape("labels", y, name, x)
     where = checks.mask("where", where, x.shape)
     x = x.astype(compute_dtype(x))
-    y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else _is_positive(y)
+    y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else is_positive(y)
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))
         y = jnp.where(where, y, jnp.zeros_like(y))
@@ -83,5 +83,6 @@ def compute_dtype(logits: Array) -> jnp.dtype:
     return logits.dtype if logits.dtype == jnp.float64 else jnp.dtype(jnp.float32)
 
 
-def _is_positive(labels: Array) -> Array:
+def is_positive(labels: Array) -> Array:
+    """Returns which labels, of any dtype, are positive."""
     return labels if labels.dtype == jnp.bool_ else labels > 0

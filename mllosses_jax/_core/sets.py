@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.masking import compute_dtype, is_positive
 
 Array = jax.Array
 
@@ -68,7 +68,7 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
         )
     _two_axes("predictions", p)
     y, mask = _labels_and_mask(labels, where, "predictions", p)
-    p = _hard(p)
+    p = is_positive(p)
     return Sets(p if mask is None else p & mask, y, mask)
 
 
@@ -105,12 +105,8 @@ def _labels_and_mask(
     y = checks.label_array("labels", labels)
     checks.same_shape("labels", y, other_name, other)
     mask = checks.mask("where", where, y.shape)
-    y = _hard(y)
+    y = is_positive(y)
     return (y if mask is None else y & mask), mask
-
-
-def _hard(value: Array) -> Array:
-    return value if value.dtype == jnp.bool_ else value > 0
 
 
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:

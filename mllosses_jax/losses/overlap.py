@@ -9,32 +9,27 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs
-from mllosses_jax._core.numerics import AxisName, log_softmax_pair, sigmoid_pair
+from mllosses_jax._core.numerics import AxisName, sigmoid_pair
 from mllosses_jax._core.reduction import (
     Reduction,
     all_sum,
     reduce_labels,
     reduce_samples,
 )
-from mllosses_jax.losses.softmax import inputs_or_ids
+from mllosses_jax.losses.softmax import inputs_or_ids, log_softmax
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
 Average = Literal["macro", "samples", "micro"]
 AVERAGES = ("macro", "samples", "micro")
 ACTIVATIONS = ("sigmoid", "softmax")
-_INF = float("inf")
 
 
 def _probabilities(inputs: Inputs, activation: str) -> tuple[Array, Array]:
     """Returns p and 1 − p, each accurate; (..., L)."""
     if activation == "sigmoid":
         return sigmoid_pair(inputs.x)
-    x = inputs.x
-    if inputs.where is not None:
-        outside = ~inputs.where & jnp.any(inputs.where, axis=-1, keepdims=True)
-        x = jnp.where(outside, -_INF, x)
-    log_p, log_q = log_softmax_pair(x)
+    log_p, log_q = log_softmax(inputs)
     return jnp.exp(log_p), jnp.exp(log_q)
 
 

@@ -1,6 +1,6 @@
 """Softmax losses: the labels of a sample share one probability distribution."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +18,14 @@ Loss = Array | tuple[Array, Array]
 _INF = float("inf")
 
 
-class _Softmax(NamedTuple):
-    """Logs of s = softmax(x) and of 1 − s, over the labels that count; (..., L)."""
-
-    log_s: Array
-    log_rest: Array
-
-
-def _softmax(inputs: Inputs) -> _Softmax:
+def log_softmax(inputs: Inputs) -> tuple[Array, Array]:
+    """Returns the logs of s = softmax(x) and of 1 − s, over the labels that count; (..., L)."""
     x = inputs.x
     if inputs.where is not None:
         # A row in which nothing counts keeps its finite values; the reducer drops them.
         outside = ~inputs.where & jnp.any(inputs.where, axis=-1, keepdims=True)
         x = jnp.where(outside, -_INF, x)
-    return _Softmax(*log_softmax_pair(x))
+    return log_softmax_pair(x)
 
 
 def inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Inputs:
@@ -114,7 +108,7 @@ def softmax_cross_entropy(
     """
     inputs = loss_inputs(logits, labels, where)
     y = inputs.soft_y
-    losses = _entropy(_distribution(y) if normalize else y, _softmax(inputs).log_s)
+    losses = _entropy(_distribution(y) if normalize else y, log_softmax(inputs)[0])
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -178,7 +172,7 @@ def smoothed_softmax_cross_entropy(
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
     empty = jnp.sum(y, axis=-1) == 0
-    losses = jnp.where(empty, 0, _entropy(target, _softmax(inputs).log_s))
+    losses = jnp.where(empty, 0, _entropy(target, log_softmax(inputs)[0]))
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -231,7 +225,7 @@ def softmax_focal_loss(
         1.7026
     """
     inputs = inputs_or_ids(logits, labels, where)
-    log_s, log_rest = _softmax(inputs)
+    log_s, log_rest = log_softmax(inputs)
     exponent = checks.exponent("gamma", gamma, inputs.x)
     y = inputs.soft_y
     if alpha is not None:

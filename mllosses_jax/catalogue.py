@@ -4,6 +4,7 @@ A row holds what code cannot say of itself. Summary, formula, parameters and ref
 from the docstring of the loss, where they are written once.
 """
 
+import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,10 +149,9 @@ def find(name: str) -> Entry:
     for entry in CATALOGUE:
         if entry.name == name:
             return entry
-    import difflib
-
     names = [entry.name for entry in CATALOGUE]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = [entry.name for entry in CATALOGUE if f"({name.upper()}" in entry.summary]
+    near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"; did you mean {', '.join(near)}?" if near else f"; known are {', '.join(names)}"
     raise KeyError(f"no loss is called {name!r}{hint}")
 

@@ -4,8 +4,7 @@ Losses and metrics know one encoding: labels in [0, 1], and a bool `where` that 
 known. Every other encoding in use is converted here, explicitly, never guessed.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +14,16 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import is_positive
+from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
 Array = jax.Array
-Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
-CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
+
+
+def _signed(labels: ArrayLike) -> Array:
+    values = checks.label_array("labels", labels)
+    if not any(jnp.issubdtype(values.dtype, kind) for kind in (jnp.signedinteger, jnp.floating)):
+        raise TypeError(f"labels must be signed integers or floats, got {values.dtype}")
+    return values
 
 
 @compiled()
@@ -26,7 +31,7 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, 0 = negative, -1 = unknown.
 
     Args:
-        labels: array (..., L) of any real dtype; every value below 0 is unknown.
+        labels: signed integer or float array (..., L); every value below 0, and NaN, is unknown.
 
     Returns:
         Bool labels (..., L), and bool `where` (..., L), true where the label is known.
@@ -38,8 +43,8 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
         >>> print(y, where)
         [ True False False] [ True  True False]
     """
-    values = checks.label_array("labels", labels)
-    return is_positive(values), values >= jnp.zeros_like(values)
+    values = _signed(labels)
+    return values > 0, values >= 0
 
 
 @compiled()
@@ -47,7 +52,7 @@ def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, -1 = negative, 0 = unknown.
 
     Args:
-        labels: array (..., L) of a signed dtype.
+        labels: signed integer or float array (..., L); NaN is unknown as well.
 
     Returns:
         Bool labels (..., L), and bool `where` (..., L), true where the label is known.
@@ -59,8 +64,8 @@ def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
         >>> print(y, where)
         [ True False False] [ True False  True]
     """
-    values = checks.label_array("labels", labels)
-    return is_positive(values), values != jnp.zeros_like(values)
+    values = _signed(labels)
+    return values > 0, (values > 0) | (values < 0)
 
 
 @compiled()
@@ -109,11 +114,13 @@ def from_indices(indices: ArrayLike | Sequence[Sequence[int]], num_labels: int) 
     if isinstance(indices, list | tuple):
         dense = np.zeros((len(indices), num_labels), bool)
         for row, chosen in enumerate(indices):
+            if not isinstance(chosen, Iterable):
+                raise TypeError(f"indices[{row}] must be a list of indices, got {chosen!r}")
             for index in chosen:
+                if isinstance(index, bool) or not isinstance(index, int | np.integer):
+                    raise TypeError(f"indices[{row}] must hold integers, got {index!r}")
                 if not 0 <= index < num_labels:
-                    raise ValueError(
-                        f"indices[{row}] must lie in [0, {num_labels}), got {int(index)}"
-                    )
+                    raise ValueError(f"indices[{row}] must lie in [0, {num_labels}), got {index}")
                 dense[row, index] = True
         return jnp.asarray(dense)
     padded = checks.label_array("indices", indices)  # type: ignore[arg-type]
@@ -167,16 +174,4 @@ def smooth_labels(
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
     mask = checks.mask("where", where, y.shape)
     counted = jnp.ones_like(y, dtype=bool) if mask is None else mask
-    size = jnp.maximum(jnp.sum(counted, axis=-1, keepdims=True), 1).astype(y.dtype)
-    if convention == "half":
-        return y * (1 - s) + s / 2
-    if convention == "full":
-        return y * (1 - s) + (1 - y) * s
-    if convention == "uniform":
-        return y * (1 - s) + s / size
-    if convention == "classy_vision":
-        return (y + s / size) / (1 + s)
-    off = counted & (y <= 0)
-    others = jnp.sum(off, axis=-1, keepdims=True).astype(y.dtype)
-    smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
-    return jnp.where(others > 0, smoothed, y)
+    return smoothed(y, s, convention, counted)

@@ -62,7 +62,7 @@ def effective_number_weights(label_counts: ArrayLike, beta: ArrayLike = 0.999) -
     return weights * (counts.shape[0] / jnp.sum(weights))
 
 
-@compiled(num_samples=(0, _INF))
+@compiled(num_samples=(2, _INF))
 def negative_positive_ratio(label_counts: ArrayLike, num_samples: ArrayLike) -> Array:
     """Ratio of negatives to positives of each label, the usual `pos_weight`.
 
@@ -71,14 +71,15 @@ def negative_positive_ratio(label_counts: ArrayLike, num_samples: ArrayLike) -> 
 
     Args:
         label_counts: n, array (L,): positives of each label.
-        num_samples: N, a scalar, or (L,) where each label was known for another number of samples.
+        num_samples: N ≥ 2, a scalar, or (L,) where each label was known for another number of
+            samples.
 
     Returns:
         Ratios (L,). Counts are clamped to [1, N − 1]: an absent label gets N − 1, a universal
         one 1/(N − 1).
 
     Raises:
-        ValueError: if label_counts is not (L,).
+        ValueError: if label_counts is not (L,), or num_samples below 2.
 
     Reference:
         PyTorch, `torch.nn.BCEWithLogitsLoss` (`pos_weight`).
@@ -91,7 +92,8 @@ def negative_positive_ratio(label_counts: ArrayLike, num_samples: ArrayLike) -> 
     """
     counts = _counts(label_counts)
     total = checks.per_label("num_samples", num_samples, counts.shape[0], counts.dtype)
-    counts = jnp.clip(counts, 1, jnp.maximum(total - 1, 1))
+    total = jnp.maximum(total, 2)  # where its value was not known
+    counts = jnp.clip(counts, 1, total - 1)
     return (total - counts) / counts
 
 
@@ -110,7 +112,7 @@ def prior_bias(prior: ArrayLike) -> Array:
         Biases of the same shape, finite: priors are clamped to [1e-6, 1 − 1e-6].
 
     Raises:
-        TypeError: if prior is neither an array nor a number.
+        TypeError: if prior is not floating point, as counts are not.
 
     Reference:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
@@ -123,6 +125,8 @@ def prior_bias(prior: ArrayLike) -> Array:
         -4.5951
     """
     p = checks.array("prior", prior)
+    if not jnp.issubdtype(p.dtype, jnp.floating):
+        raise TypeError(f"prior must be shares of positives, floats in [0, 1], got {p.dtype}")
     p = p.astype(compute_dtype(p))
     p = jnp.clip(p, 1e-6, 1 - 1e-6)
     return jnp.log(p) - jnp.log1p(-p)

@@ -322,14 +322,19 @@ def test_half_precision_logits(case, dtype):
 @each_loss
 def test_float64_labels_promote_nothing(case):
     logits, labels, _ = make_inputs(case)
+    kwargs = dict(case.kwargs)
+    if case.entry.kind != "batch":
+        kwargs["reduction"] = "none"
     with jax.enable_x64(True):
-        single = case.loss(logits, labels.astype(np.float64), **case.kwargs)
-        double = case.loss(logits.astype(np.float64), labels, **case.kwargs)
+        single = case.loss(logits, labels.astype(np.float64), **kwargs)
+        double = case.loss(logits.astype(np.float64), labels, **kwargs)
     assert single.dtype == jnp.float32
     assert double.dtype == jnp.float64
-    reference = expected(case, logits, labels, np.ones(labels.shape, bool))
-    if case.unreduced == "element":
-        np.testing.assert_allclose(double, reference.mean(), rtol=1e-12)
+    everything = np.ones(labels.shape, bool)
+    reference = case.oracle(
+        logits.astype(np.float64), labels.astype(np.float64), everything, **case.kwargs
+    )
+    np.testing.assert_allclose(double, reference, rtol=1e-11, atol=1e-14)
 
 
 EXTREMES = np.array([0, 17, 25, 88, 110, 1e4, 1e30, 3e38])
@@ -366,8 +371,12 @@ def value_gradient_and_product(case):
 @pytest.mark.parametrize("labels_dtype", [bool, np.float32])
 def test_extreme_logits_give_no_nan(case, labels_dtype):
     logits, labels, mask = extreme_inputs(case, jnp.float32)
-    results = value_gradient_and_product(case)(logits, labels.astype(labels_dtype), mask)
-    assert not any(np.any(np.isnan(r)) for r in results)
+    value, gradient, product = value_gradient_and_product(case)(
+        logits, labels.astype(labels_dtype), mask
+    )
+    assert not np.isnan(value)
+    assert np.all(np.isfinite(gradient))
+    assert not np.any(np.isnan(product))
 
 
 @each_loss
@@ -426,6 +435,58 @@ def test_shard_map_equals_one_device(case, masked):
     reference = one(logits)
     np.testing.assert_allclose(value, reference[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-7)
+
+
+@each_loss
+@pytest.mark.parametrize("reduction", ["sum", "weighted_mean", "batchmean", "sum_and_count"])
+def test_reductions_over_devices(case, reduction):
+    if case.entry.kind == "batch" or (case.unreduced == "label" and reduction == "batchmean"):
+        pytest.skip("the loss has no such reduction")
+    logits, labels, mask = make_inputs(case)
+    of_labels, of_samples = mask[:1], mask[:, 1:2]
+    size = {"element": NUM_LABELS, "label": NUM_LABELS, "sample": NUM_SAMPLES}[case.unreduced]
+    weights = np.linspace(1, 2, size).astype(np.float32)
+    batch, everywhere = PartitionSpec(("replica", "data")), PartitionSpec()
+
+    for where, spec in ((of_labels, everywhere), (of_samples, batch)):
+
+        def local(x, y, where, weights):
+            return case.loss(
+                x,
+                y,
+                where=where,
+                weights=weights,
+                reduction=reduction,
+                axis_name=("replica", "data"),
+                **case.kwargs,
+            )
+
+        sharded = jax.shard_map(
+            local,
+            mesh=_mesh(AxisType.Auto, (2, 4), ("replica", "data")),
+            in_specs=(batch, batch, spec, batch if case.unreduced == "sample" else everywhere),
+            out_specs=everywhere,
+            check_vma=True,
+        )
+        result = jax.jit(sharded)(logits, labels, where, weights)
+        reference = compiled(case, reduction)(logits, labels, where, weights)
+        for got, wanted in zip(jax.tree.leaves(result), jax.tree.leaves(reference), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+@each_loss
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
+def test_empty_arrays(case, shape):
+    empty = np.zeros(shape, np.float32)
+    kwargs = {k: v for k, v in case.kwargs.items() if not isinstance(v, np.ndarray)}
+    assert np.isfinite(case.loss(empty, empty > 0, **kwargs))
+
+
+def test_sums_over_many_labels_keep_their_digits():
+    logits = np.full((2, 1_000_000), -1e-3, np.float32)
+    labels = np.zeros(logits.shape, bool)
+    mean = mll.sigmoid_binary_cross_entropy(logits, labels)
+    np.testing.assert_allclose(mean, np.logaddexp(0, np.float64(logits[0, 0])), rtol=5e-7)
 
 
 @each_loss

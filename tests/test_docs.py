@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import json
 import re
 import types
 from pathlib import Path
@@ -25,7 +26,7 @@ def _public(module: types.ModuleType):
     ]
     for name in names:
         value = inspect.unwrap(getattr(module, name))
-        if callable(value) and not isinstance(value, types.GenericAlias) and value.__doc__:
+        if callable(value) and not isinstance(value, types.GenericAlias):
             yield f"{module.__name__}.{name}", value
 
 
@@ -51,6 +52,7 @@ def _run(name, obj):
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_example_of(name):
+    assert PUBLIC[name].__doc__
     ran = _run(name, PUBLIC[name])
     if inspect.isfunction(PUBLIC[name]):
         assert ran > 0, f"{name} has no example"
@@ -80,6 +82,16 @@ def test_readme_code_runs():
     scope: dict = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.name)
+def test_notebook_runs(path):
+    cells = json.loads(path.read_text())["cells"]
+    scope: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), path.name, "exec"), scope)
+    assert scope
 
 
 def test_unknown_loss_suggests_a_name():

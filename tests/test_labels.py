@@ -149,3 +149,22 @@ def test_bad_arguments_are_named():
         labels.from_indices([[-1]], num_labels=3)
     with pytest.raises(TypeError, match="indices must be lists or an integer array, got float32"):
         labels.from_indices(y, num_labels=3)
+
+
+def test_what_is_not_signed_is_refused():
+    for convert in (labels.from_signed, labels.from_zero_signed):
+        with pytest.raises(TypeError, match="labels must be signed integers or floats, got uint8"):
+            convert(np.array([1, 0, 255], np.uint8))
+        y, where = convert(np.array([1.0, np.nan], np.float32))
+        assert y.tolist() == [True, False]
+        assert where.tolist() == [True, False]
+
+
+def test_indices_that_are_none_are_named():
+    for wrong, words in (
+        ([[True, False]], r"indices\[0\] must hold integers, got True"),
+        ([[0], [0.5]], r"indices\[1\] must hold integers, got 0.5"),
+        ([0, 2], r"indices\[0\] must be a list of indices, got 0"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            labels.from_indices(wrong, 3)

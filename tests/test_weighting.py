@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -71,8 +72,8 @@ def test_ratios():
 def test_ratios_of_absent_and_universal_labels():
     ratios = weighting.negative_positive_ratio(np.array([0, 1, 99, 100]), 100)
     np.testing.assert_allclose(ratios, [99, 99, 1 / 99, 1 / 99], rtol=1e-6)
-    for num_samples in (0, 1):
-        assert np.all(np.isfinite(weighting.negative_positive_ratio(np.array([0, 1]), num_samples)))
+    ratios = weighting.negative_positive_ratio(np.array([0, 7]), jnp.array([1, 5]))
+    np.testing.assert_allclose(ratios, [1, 1 / 4], rtol=1e-6)  # N below 2, and n above N
 
 
 @pytest.mark.parametrize("prior", [0.01, 0.5, np.array([[0.2, 0.999]], np.float32)], ids=str)
@@ -101,8 +102,10 @@ def test_bad_arguments_are_named():
         weighting.effective_number_weights(COUNTS[None, :])
     with pytest.raises(ValueError, match=r"beta must lie in \[0, 1\], got 1.5"):
         weighting.effective_number_weights(COUNTS, 1.5)
-    with pytest.raises(ValueError, match=r"num_samples must lie in \[0, inf\], got -1"):
-        weighting.negative_positive_ratio(COUNTS, -1)
+    with pytest.raises(ValueError, match=r"num_samples must lie in \[2, inf\], got 1"):
+        weighting.negative_positive_ratio(COUNTS, 1)
+    with pytest.raises(TypeError, match=r"prior must be shares of positives.*got int"):
+        weighting.prior_bias(COUNTS)
     with pytest.raises(ValueError, match=r"num_samples must be a scalar.*got \(2,\)"):
         weighting.negative_positive_ratio(COUNTS, np.array([5, 5]))
     with pytest.raises(TypeError, match=r"label_counts must be an array.* got a list"):

@@ -13,12 +13,17 @@ Array = jax.Array
 
 
 def array(name: str, value: ArrayLike) -> Array:
-    """Returns `value` as an array; a TypeError says what else was given."""
-    if isinstance(value, list | tuple | dict | str) or value is None:
+    """Returns `value` as an array of real numbers; a TypeError says what else was given."""
+    if value is None:
+        raise TypeError(f"{name} must be an array or a number, got None")
+    if isinstance(value, list | tuple | dict | str):
         raise TypeError(
             f"{name} must be an array, got {type(value).__name__}; convert it with jnp.asarray"
         )
-    return jnp.asarray(value)
+    result = jnp.asarray(value)
+    if jnp.issubdtype(result.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must hold real numbers, got {result.dtype}")
+    return result
 
 
 def float_array(name: str, value: ArrayLike) -> Array:
@@ -35,10 +40,10 @@ def float_array(name: str, value: ArrayLike) -> Array:
 
 
 def label_array(name: str, value: ArrayLike) -> Array:
-    """Returns an array of bool, integer or floating-point dtype."""
+    """Returns an array of bool, integer or floating-point dtype with a label axis."""
     result = array(name, value)
-    if jnp.issubdtype(result.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} must be bool, integer or floating point, got {result.dtype}")
+    if result.ndim == 0:
+        raise ValueError(f"{name} must have a label axis: shape (..., L), got shape ()")
     return result
 
 
@@ -85,8 +90,6 @@ def per_label(name: str, value: ArrayLike, num_labels: int, dtype: jnp.dtype) ->
             f"{name} must be a scalar or have shape ({num_labels},), one entry per label, "
             f"got {result.shape}"
         )
-    if jnp.issubdtype(result.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} must be real, got {result.dtype}")
     return result.astype(dtype)
 
 
@@ -119,6 +122,7 @@ def one_of(name: str, value: object, options: Sequence[object]) -> None:
 def set_size(k: object, num_labels: int) -> None:
     """Raises unless `k` is a Python integer from 1 to the number of labels."""
     if not isinstance(k, int) or isinstance(k, bool):
-        raise TypeError(f"k must be a Python integer (it sets a shape), got {type(k).__name__}")
+        kind = "an array or a fraction" if isinstance(k, jax.Array) else type(k).__name__
+        raise TypeError(f"k must be a Python integer (it sets a shape), got {kind}")
     if not 1 <= k <= num_labels:
         raise ValueError(f"k must be between 1 and the number of labels, {num_labels}, got {k}")

@@ -27,8 +27,8 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Returns a decorator that jit-compiles a function of arrays and parameters.
 
     Args:
-        **bounds: closed interval of each numeric parameter, checked where its value is known when
-            it is called, which is always so for Python numbers.
+        **bounds: closed interval of each numeric parameter, checked if it is a Python number or a
+            numpy array. (To look into a JAX array would wait for the device.)
 
     Returns:
         A decorator that keeps the signature, the docstring and, as ``__wrapped__``, the function.
@@ -45,7 +45,10 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}: {error}") from None
             bound.apply_defaults()
             constants: list[tuple[str, Hashable]] = []
             values: dict[str, Any] = {}
@@ -64,7 +67,7 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _is_traced(value: object) -> bool:
-    if isinstance(value, numbers.Integral):  # numpy's integer scalars are constants too
+    if isinstance(value, numbers.Integral | np.bool_):  # numpy's scalars are constants too
         return False
     if isinstance(value, float):
         return not (value.is_integer() and abs(value) <= _LARGEST_CONSTANT)

@@ -78,6 +78,27 @@ def loss_inputs(
     return Inputs(x, y, where)
 
 
+def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Inputs:
+    """Checks the arrays of a loss that takes class ids (...) as well as labels (..., L).
+
+    Ids outside [0, L) are an empty label set.
+    """
+    x = checks.float_array("logits", logits)
+    y = checks.array("labels", labels)
+    if y.ndim == x.ndim - 1:
+        if not jnp.issubdtype(y.dtype, jnp.integer):
+            raise TypeError(
+                f"labels of shape {y.shape} would be class ids, which are integers, got {y.dtype}"
+            )
+        if y.shape != x.shape[:-1]:
+            raise ValueError(
+                f"labels must be class ids of shape {x.shape[:-1]} or label sets of shape "
+                f"{x.shape}, got {y.shape}"
+            )
+        y = jax.nn.one_hot(y, x.shape[-1], dtype=bool)
+    return loss_inputs(x, y, where)
+
+
 def compute_dtype(logits: Array) -> jnp.dtype:
     """Returns the wider of float32 and the dtype of the logits."""
     return logits.dtype if logits.dtype == jnp.float64 else jnp.dtype(jnp.float32)

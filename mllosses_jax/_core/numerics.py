@@ -138,7 +138,7 @@ def log_softmax_pair(x: Array) -> tuple[Array, Array]:
     R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of -inf
     are outside the softmax.
     """
-    shifted = x - jnp.max(x, axis=-1, keepdims=True)
+    shifted = x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
     is_top = shifted == 0
     others = jnp.where(is_top, jnp.zeros_like(x), jnp.exp(shifted))
     ties = jnp.sum(is_top, axis=-1, keepdims=True).astype(x.dtype) - 1
@@ -159,6 +159,17 @@ def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
     # The bound keeps odds * d_log_s, a quotient of numbers that vanish together, finite.
     odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
     return (log_s, log_rest), (d_log_s, -odds * d_log_s)
+
+
+def log_softmax(x: Array, where: Array | None) -> tuple[Array, Array]:
+    """Returns the logs of s = softmax(x) and of 1 - s over the entries that count; (..., L).
+
+    A row in which nothing counts keeps finite values, which the reducer drops.
+    """
+    if where is not None:
+        outside = ~where & jnp.any(where, axis=-1, keepdims=True)
+        x = jnp.where(outside, -jnp.inf, x)
+    return log_softmax_pair(x)
 
 
 def with_slope(

@@ -15,6 +15,7 @@ from mllosses_jax._core.numerics import AxisName
 
 Array = jax.Array
 Reduction = Literal["none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count"]
+_SHORT = 1024  # the product with ones of a longer axis would lose digits
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 
@@ -105,11 +106,13 @@ def _total(losses: Array) -> Array:
 
     XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; as a
     product with ones it is written out once and read once. The derivative is that of the sum.
+    The product adds up terms one after the other, so it is kept to short axes.
     """
-    if losses.ndim < 2 or jax.default_backend() != "cpu":
+    short = [axis for axis in (-1, 0) if losses.ndim > 1 and losses.shape[axis] <= _SHORT]
+    if not short or jax.default_backend() != "cpu":
         return jnp.sum(losses)
-    ones = jnp.ones(losses.shape[-1:], losses.dtype)
-    return jnp.sum(jnp.matmul(losses, ones, precision=jax.lax.Precision.HIGHEST))
+    ones = jnp.ones(losses.shape[short[0]], losses.dtype)
+    return jnp.sum(jnp.tensordot(losses, ones, (short[0], 0), precision="highest"))
 
 
 @_total.defjvp

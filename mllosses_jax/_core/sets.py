@@ -97,6 +97,8 @@ def _two_axes(name: str, value: Array) -> None:
         raise ValueError(
             f"{name} must have two axes, samples and labels: expected (N, L), got {value.shape}"
         )
+    if 0 in value.shape:
+        raise ValueError(f"{name} must hold a sample and a label at least, got {value.shape}")
 
 
 def _labels_and_mask(

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # such as `mllosses list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # such as a full disk
-        print(f"mllosses: {error.filename}: {error.strerror}", file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"mllosses: {place}{error.strerror}", file=sys.stderr)
         return USAGE
     return OK
 

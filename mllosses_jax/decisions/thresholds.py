@@ -76,9 +76,10 @@ def tune_thresholds(
         scope: "label" finds the best threshold of each label, which maximises macro-averaged
             F-beta; "global" finds one for all labels, which maximises micro-averaged F-beta.
         min_positives: a label with fewer known positives takes the global threshold, because its
-            own would be fitted to noise; 1 trusts every label that has a positive. (And the
-            global one needs as many positives in all, or is `default`.)
-        default: the threshold where nothing can be learnt; 0.5 suits probabilities, 0 logits.
+            own would be fitted to noise; 1 trusts every label that has a positive. The global
+            threshold needs one positive.
+        default: the threshold where there is no positive at all; 0.5 suits probabilities, 0
+            logits.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
@@ -112,7 +113,7 @@ def tune_thresholds(
 
     def overall() -> Array:
         flat = inputs.flattened()
-        enough = _positives(flat) >= needed
+        enough = _positives(flat) > 0
         return jnp.where(enough, _best_cuts(flat, beta, fallback), fallback)[0]
 
     if scope == "global":

@@ -62,7 +62,7 @@ def sigmoid_binary_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> Loss:
-    """Binary cross-entropy of logits: the negative log-likelihood of independent labels.
+    """Binary cross-entropy of logits (BCE): the negative log-likelihood of independent labels.
 
     Formula:
         ℓ = −w·y·log σ(x) − (1 − y)·log σ(−x),  with y ← y·(1 − s) + s/2

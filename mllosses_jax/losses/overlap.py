@@ -8,15 +8,14 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs
-from mllosses_jax._core.numerics import AxisName, sigmoid_pair
+from mllosses_jax._core.masking import Inputs, loss_inputs_or_ids
+from mllosses_jax._core.numerics import AxisName, log_softmax, sigmoid_pair
 from mllosses_jax._core.reduction import (
     Reduction,
     all_sum,
     reduce_labels,
     reduce_samples,
 )
-from mllosses_jax.losses.softmax import inputs_or_ids, log_softmax
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -29,7 +28,7 @@ def _probabilities(inputs: Inputs, activation: str) -> tuple[Array, Array]:
     """Returns p and 1 − p, each accurate; (..., L)."""
     if activation == "sigmoid":
         return sigmoid_pair(inputs.x)
-    log_p, log_q = log_softmax(inputs)
+    log_p, log_q = log_softmax(inputs.x, inputs.where)
     return jnp.exp(log_p), jnp.exp(log_q)
 
 
@@ -113,7 +112,7 @@ def soft_fbeta_loss(
     """
     checks.one_of("average", average, AVERAGES)
     checks.one_of("activation", activation, ACTIVATIONS)
-    inputs = inputs_or_ids(logits, labels, where)
+    inputs = loss_inputs_or_ids(logits, labels, where)
     dtype = inputs.x.dtype
     constants = checks.scalar("beta", beta, dtype), checks.scalar("epsilon", epsilon, dtype)
     entries = (*_probabilities(inputs, activation), inputs.soft_y, inputs.counted())

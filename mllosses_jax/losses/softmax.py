@@ -8,45 +8,14 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, finite_product, log_softmax_pair, power
+from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.numerics import AxisName, finite_product, log_softmax, power
 from mllosses_jax._core.reduction import Reduction, reduce_samples
-from mllosses_jax.labels import smooth_labels
+from mllosses_jax._core.smoothing import smoothed
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
 _INF = float("inf")
-
-
-def log_softmax(inputs: Inputs) -> tuple[Array, Array]:
-    """Returns the logs of s = softmax(x) and of 1 − s, over the labels that count; (..., L)."""
-    x = inputs.x
-    if inputs.where is not None:
-        # A row in which nothing counts keeps its finite values; the reducer drops them.
-        outside = ~inputs.where & jnp.any(inputs.where, axis=-1, keepdims=True)
-        x = jnp.where(outside, -_INF, x)
-    return log_softmax_pair(x)
-
-
-def inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Inputs:
-    """Checks the arrays of a loss that takes class ids (...) as well as labels (..., L).
-
-    Ids outside [0, L) are an empty label set.
-    """
-    x = checks.float_array("logits", logits)
-    y = checks.label_array("labels", labels)
-    if y.ndim == x.ndim - 1:
-        if not jnp.issubdtype(y.dtype, jnp.integer):
-            raise TypeError(
-                f"labels of shape {y.shape} would be class ids, which are integers, got {y.dtype}"
-            )
-        if y.shape != x.shape[:-1]:
-            raise ValueError(
-                f"labels must be class ids of shape {x.shape[:-1]} or label sets of shape "
-                f"{x.shape}, got {y.shape}"
-            )
-        y = jax.nn.one_hot(y, x.shape[-1], dtype=bool)
-    return loss_inputs(x, y, where)
 
 
 def _distribution(y: Array) -> Array:
@@ -70,7 +39,7 @@ def softmax_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> Loss:
-    """Softmax cross-entropy with label sets, known as PAL-N (normalised) and PAL.
+    """Softmax cross-entropy with label sets (PAL-N, and PAL without the normalisation).
 
     Formula:
         ℓ = −Σ_c t_c·log softmax(x)_c,  t = y/Σy (PAL-N) or t = y (PAL)
@@ -108,7 +77,7 @@ def softmax_cross_entropy(
     """
     inputs = loss_inputs(logits, labels, where)
     y = inputs.soft_y
-    losses = _entropy(_distribution(y) if normalize else y, log_softmax(inputs)[0])
+    losses = _entropy(_distribution(y) if normalize else y, log_softmax(inputs.x, inputs.where)[0])
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -165,14 +134,14 @@ def smoothed_softmax_cross_entropy(
         0.4198
     """
     checks.one_of("convention", convention, ("others", "uniform"))
-    inputs = inputs_or_ids(logits, labels, where)
+    inputs = loss_inputs_or_ids(logits, labels, where)
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
     y = _distribution(inputs.soft_y)
-    target = smooth_labels(y, smoothing, convention, where=inputs.where)
+    target = smoothed(y, smoothing, convention, inputs.counted())
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
     empty = jnp.sum(y, axis=-1) == 0
-    losses = jnp.where(empty, 0, _entropy(target, log_softmax(inputs)[0]))
+    losses = jnp.where(empty, 0, _entropy(target, log_softmax(inputs.x, inputs.where)[0]))
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -224,8 +193,8 @@ def softmax_focal_loss(
         >>> print(f"{softmax_focal_loss(logits, ids):.4f}")
         1.7026
     """
-    inputs = inputs_or_ids(logits, labels, where)
-    log_s, log_rest = log_softmax(inputs)
+    inputs = loss_inputs_or_ids(logits, labels, where)
+    log_s, log_rest = log_softmax(inputs.x, inputs.where)
     exponent = checks.exponent("gamma", gamma, inputs.x)
     y = inputs.soft_y
     if alpha is not None:

@@ -33,3 +33,10 @@ def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Ar
 def _ratio(values: Array, weights: Array) -> Array:
     # A value of weight zero may be NaN.
     return jnp.sum(jnp.where(weights == 0, 0, values * weights)) / jnp.sum(weights)
+
+
+def check_zero_division(value: object) -> None:
+    """Raises ValueError unless the value, where it is known, is 0, 1 or nan."""
+    known = isinstance(value, str | int | float)
+    if known and value not in (0, 1) and str(value) != "nan":
+        raise ValueError(f"zero_division must be 0, 1 or nan, got {value!r}")

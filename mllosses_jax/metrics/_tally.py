@@ -12,7 +12,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weights
-from mllosses_jax.metrics._averaging import Average, check_average, mean_over
+from mllosses_jax.metrics._averaging import Average, check_average, check_zero_division, mean_over
 
 Array = jax.Array
 
@@ -69,6 +69,7 @@ def average_ratio(
     zero_division: ArrayLike,
 ) -> Array:
     """Returns the average of a ratio of counts, `zero_division` where its denominator is 0."""
+    check_zero_division(zero_division)
     dtype = result_dtype()
     defined = denominator != 0
     ratio = numerator.astype(dtype) / jnp.where(defined, denominator, 1).astype(dtype)

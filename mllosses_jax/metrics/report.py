@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import count_cells, sets
+from mllosses_jax.metrics._averaging import check_zero_division
 from mllosses_jax.metrics._tally import count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]
@@ -53,7 +54,8 @@ def classification_report(
 
     Raises:
         TypeError: if predictions are floating point, or where is not bool.
-        ValueError: if shapes differ, or label_names has not one name per label.
+        ValueError: if shapes differ, label_names are not one distinct name per label, or an
+            option is out of its range.
 
     Reference:
         `sklearn.metrics.classification_report(labels, predictions, target_names=...)`.
@@ -67,13 +69,11 @@ def classification_report(
         >>> print(report.splitlines()[2])
                  sky       0.50      1.00      0.67         1
     """
+    check_zero_division(zero_division)
+    if digits < 0:
+        raise ValueError(f"digits must be 0 or more, got {digits}")
     per_label, per_sample = jax.device_get(_counts(predictions, labels, where=where))
-    num_labels = per_label.shape[1]
-    names = [str(i) for i in range(num_labels)] if label_names is None else list(label_names)
-    if len(names) != num_labels:
-        raise ValueError(
-            f"label_names must have one name per label: expected {num_labels}, got {len(names)}"
-        )
+    names = _names(label_names, per_label.shape[1])
     rows, averages = _fractions(per_label, per_sample, float(zero_division))
     support = per_label[2]
     lines = [(name, *row, count) for name, row, count in zip(names, rows, support, strict=True)]
@@ -90,8 +90,7 @@ def classification_report(
     return f"{'':>{width}}  {header}\n\n{body}\n\n{foot}\n"
 
 
-@compiled()
-def _counts(
+def _report_counts(
     predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None
 ) -> tuple[jax.Array, jax.Array]:
     """Returns true positives, predictions, positives and entries, (4, L) and (4, N)."""
@@ -103,6 +102,29 @@ def _counts(
         return jnp.stack([*sums, count_cells(inputs.where, inputs.actual.shape, axis)])
 
     return along(0), along(1)
+
+
+# Compiled under the public name, which errors then begin with.
+_report_counts.__name__ = "classification_report"
+_counts = compiled()(_report_counts)
+
+
+def _names(label_names: Sequence[str] | None, num_labels: int) -> list[str]:
+    if label_names is None:
+        return [str(i) for i in range(num_labels)]
+    names = list(label_names)
+    if isinstance(label_names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"label_names must be a sequence of strings, got {label_names!r}")
+    if len(names) != num_labels:
+        raise ValueError(
+            f"label_names must have one name per label: expected {num_labels}, got {len(names)}"
+        )
+    reserved = set(names) & set(_AVERAGES)
+    if len(set(names)) < num_labels or reserved:
+        raise ValueError(
+            f"label_names must be distinct and none of {', '.join(_AVERAGES)}, got {names}"
+        )
+    return names
 
 
 def _fractions(

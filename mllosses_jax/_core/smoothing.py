@@ -1,0 +1,27 @@
+"""Label smoothing by its many names; `mllosses_jax.labels.smooth_labels` documents them."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
+CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
+
+
+def smoothed(y: Array, s: Array, convention: Convention, counted: Array) -> Array:
+    """Returns float labels (..., L) smoothed by s, with L and k over the entries that count."""
+    size = jnp.maximum(jnp.sum(counted, axis=-1, keepdims=True), 1).astype(y.dtype)
+    if convention == "half":
+        return y * (1 - s) + s / 2
+    if convention == "full":
+        return y * (1 - s) + (1 - y) * s
+    if convention == "uniform":
+        return y * (1 - s) + s / size
+    if convention == "classy_vision":
+        return (y + s / size) / (1 + s)
+    off = counted & (y <= 0)
+    others = jnp.sum(off, axis=-1, keepdims=True).astype(y.dtype)
+    smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
+    return jnp.where(others > 0, smoothed, y)

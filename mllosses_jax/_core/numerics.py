@@ -6,7 +6,7 @@ order, at x = 0 too, where automatic differentiation of ``|x|`` would give 0.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -130,52 +130,82 @@ def log_sum_exp(
     return jnp.where(empty, lowest, jnp.squeeze(top, axis) + log_total)
 
 
+class _Exponentials(NamedTuple):
+    """The terms of a softmax relative to its largest, of which the others add up to `rest`."""
+
+    shifted: Array  # x - max(x)
+    scaled: Array  # exp(shifted)
+    outside: Array  # the sum of the scaled terms but this one
+    rest: Array
+
+
+def _exponentials(x: Array) -> _Exponentials:
+    shifted = x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
+    is_top = shifted == 0
+    scaled = jnp.exp(shifted)
+    others = jnp.where(is_top, jnp.zeros_like(x), scaled)
+    ties = jnp.sum(is_top, axis=-1, keepdims=True).astype(x.dtype) - 1
+    rest = jnp.sum(others, axis=-1, keepdims=True) + ties
+    return _Exponentials(shifted, scaled, jnp.where(is_top, rest, 1 + rest - others), rest)
+
+
 @jax.custom_jvp
-def log_softmax_pair(x: Array) -> tuple[Array, Array]:
-    """Returns (log s, log(1 - s)) of s = softmax(x) along the last axis.
+def softmax_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (s, 1 - s) of s = softmax(x) along the last axis.
 
     The largest entry is kept apart: with R the sum of the others relative to it, its 1 - s is
     R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of -inf
     are outside the softmax.
     """
-    shifted = x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
-    is_top = shifted == 0
-    others = jnp.where(is_top, jnp.zeros_like(x), jnp.exp(shifted))
-    ties = jnp.sum(is_top, axis=-1, keepdims=True).astype(x.dtype) - 1
-    rest = jnp.sum(others, axis=-1, keepdims=True) + ties
+    _, scaled, outside, rest = _exponentials(x)
+    share = 1 / (1 + rest)
+    return scaled * share, outside * share
+
+
+@softmax_pair.defjvp
+def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
+    s, rest = softmax_pair(*primals)
+    change = s * _log_softmax_change(s, rest, tangents[0])
+    return (s, rest), (change, -change)
+
+
+@jax.custom_jvp
+def log_softmax_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (log s, log(1 - s)) of s = softmax(x) along the last axis; see `softmax_pair`."""
+    shifted, _, outside, rest = _exponentials(x)
     log_total = jnp.log1p(rest)
-    outside = jnp.where(is_top, rest, 1 + rest - others)
     return shifted - log_total, jnp.log(outside) - log_total
 
 
 @log_softmax_pair.defjvp
 def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
     log_s, log_rest = log_softmax_pair(*primals)
-    s, rest = jnp.exp(log_s), jnp.exp(log_rest)
-    dx = tangents[0]
-    # dx - sum(s dx) without its cancellation at s = 1; it transposes to the same form.
-    change = s * dx
-    d_log_s = rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
+    d_log_s = _log_softmax_change(*softmax_pair(*primals), tangents[0])
     # The bound keeps odds * d_log_s, a quotient of numbers that vanish together, finite.
     odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
     return (log_s, log_rest), (d_log_s, -odds * d_log_s)
 
 
-def log_softmax(x: Array, where: Array | None) -> tuple[Array, Array]:
-    """Returns the logs of s = softmax(x) and of 1 - s over the entries that count; (..., L).
+def _log_softmax_change(s: Array, rest: Array, dx: Array) -> Array:
+    """Returns dx - sum(s dx) without its cancellation at s = 1; it transposes to the same form."""
+    change = s * dx
+    return rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
+
+
+def inside(x: Array, where: Array | None) -> Array:
+    """Returns x for a softmax over the entries that count: -inf where they do not.
 
     A row in which nothing counts keeps finite values, which the reducer drops.
     """
-    if where is not None:
-        outside = ~where & jnp.any(where, axis=-1, keepdims=True)
-        x = jnp.where(outside, -jnp.inf, x)
-    return log_softmax_pair(x)
+    if where is None:
+        return x
+    return jnp.where(~where & jnp.any(where, axis=-1, keepdims=True), -jnp.inf, x)
 
 
 def with_slope(
-    slope: Callable[..., Array], *, share: bool = False
+    slope: Callable[..., Array], *, share: bool = False, over_labels: bool = False
 ) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Returns a decorator that gives an elementwise function its derivative in the first argument.
+    """Returns a decorator that gives a function its derivative in the first argument.
 
     ``value(x, *parameters)`` and ``slope(x, *parameters)`` are plain functions of arrays;
     Python numbers, bools and None among the parameters are constants. The slope may be any
@@ -187,6 +217,7 @@ def with_slope(
         slope: the derivative with respect to the first argument.
         share: let XLA keep what value and slope have in common in memory. As a rule it is
             cheaper to compute it twice.
+        over_labels: the function sums over the last axis of its first argument.
     """
 
     def decorate(value: Callable[..., Array]) -> Callable[..., Array]:
@@ -207,6 +238,7 @@ def with_slope(
                 if not isinstance(tangents[0], SymbolicZero):
                     x = primals[0] if share else jax.lax.optimization_barrier(primals[0])
                     tangent = slope(*merged([x, *primals[1:]])) * tangents[0]
+                    tangent = jnp.sum(tangent, axis=-1) if over_labels else tangent
                 live = [
                     index
                     for index, t in enumerate(tangents)

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import AxisName, log_softmax, sigmoid_pair
+from mllosses_jax._core.numerics import AxisName, inside, sigmoid_pair, softmax_pair
 from mllosses_jax._core.reduction import (
     Reduction,
     all_sum,
@@ -28,8 +28,7 @@ def _probabilities(inputs: Inputs, activation: str) -> tuple[Array, Array]:
     """Returns p and 1 − p, each accurate; (..., L)."""
     if activation == "sigmoid":
         return sigmoid_pair(inputs.x)
-    log_p, log_q = log_softmax(inputs.x, inputs.where)
-    return jnp.exp(log_p), jnp.exp(log_q)
+    return softmax_pair(inside(inputs.x, inputs.where))
 
 
 def _soft_counts(

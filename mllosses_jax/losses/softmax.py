@@ -9,7 +9,15 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import AxisName, finite_product, log_softmax, power
+from mllosses_jax._core.numerics import (
+    AxisName,
+    finite_product,
+    inside,
+    log_softmax_pair,
+    power,
+    softmax_pair,
+    with_slope,
+)
 from mllosses_jax._core.reduction import Reduction, reduce_samples
 from mllosses_jax._core.smoothing import smoothed
 
@@ -24,7 +32,16 @@ def _distribution(y: Array) -> Array:
     return y / jnp.where(total == 0, 1, total)
 
 
-def _entropy(labels: Array, log_s: Array) -> Array:
+def _entropy_slope(x: Array, labels: Array) -> Array:
+    s, rest = softmax_pair(x)
+    total = jnp.sum(labels, axis=-1, keepdims=True)
+    return s * (total - labels) - rest * labels  # s * total - labels, without cancellation
+
+
+@with_slope(_entropy_slope, over_labels=True)
+def _entropy(x: Array, labels: Array) -> Array:
+    """Returns −Σ labels·log softmax(x)."""
+    log_s, _ = log_softmax_pair(x)
     return jnp.sum(finite_product(labels, -log_s), axis=-1)
 
 
@@ -77,7 +94,7 @@ def softmax_cross_entropy(
     """
     inputs = loss_inputs(logits, labels, where)
     y = inputs.soft_y
-    losses = _entropy(_distribution(y) if normalize else y, log_softmax(inputs.x, inputs.where)[0])
+    losses = _entropy(inside(inputs.x, inputs.where), _distribution(y) if normalize else y)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -141,7 +158,7 @@ def smoothed_softmax_cross_entropy(
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
     empty = jnp.sum(y, axis=-1) == 0
-    losses = jnp.where(empty, 0, _entropy(target, log_softmax(inputs.x, inputs.where)[0]))
+    losses = jnp.where(empty, 0, _entropy(inside(inputs.x, inputs.where), target))
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -194,12 +211,13 @@ def softmax_focal_loss(
         1.7026
     """
     inputs = loss_inputs_or_ids(logits, labels, where)
-    log_s, log_rest = log_softmax(inputs.x, inputs.where)
+    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
     exponent = checks.exponent("gamma", gamma, inputs.x)
     y = inputs.soft_y
     if alpha is not None:
         y = y * checks.element_parameter("alpha", alpha, inputs.x)
-    losses = _entropy(y * power(jnp.exp(log_rest), log_rest, exponent), log_s)
+    weighted = y * power(jnp.exp(log_rest), log_rest, exponent)
+    losses = jnp.sum(finite_product(weighted, -log_s), axis=-1)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

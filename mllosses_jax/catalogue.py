@@ -118,7 +118,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.balanced_binary_cross_entropy, "binary", "element"),
     Entry(losses.multilabel_soft_margin_loss, "binary", "sample"),
     Entry(losses.sigmoid_focal_loss, "focal", "element"),
-    Entry(losses.asymmetric_loss, "focal", "element"),
+    Entry(losses.asymmetric_loss, "asymmetric", "element"),
     Entry(losses.softmax_cross_entropy, "softmax", "sample", zero_decides=False),
     Entry(
         losses.smoothed_softmax_cross_entropy,

@@ -28,12 +28,13 @@ def environment():
     return os.environ | {"COLUMNS": "80", "JAX_PLATFORMS": "cpu"}
 
 
-def mllosses(*arguments):
+def mllosses(*arguments, folder=None):
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
-        env=environment(),
+        cwd=folder,
+        env=environment() | {"PYTHONPATH": os.getcwd()},
         timeout=120,
         check=False,
     )
@@ -216,6 +217,16 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, tmp_pat
     broken.write_text("no archive")
     real = {"DATA": data, "FILE": file, "FILE/out": file / "out", "BROKEN": broken}
     assert_refused(mllosses(*(real.get(word, word) for word in arguments)), *words)
+
+
+def test_without_out_each_run_has_a_folder_of_its_own(data, tmp_path):
+    arguments = ["compare", data, "--losses", "sigmoid_binary_cross_entropy", "--seeds", 1]
+    for name in ("tiny-linear", "tiny-linear-2"):
+        done = mllosses(*arguments, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"Written to mllosses-out/{name}" in done.stdout
+        results = json.loads((tmp_path / "mllosses-out" / name / "results.json").read_text())
+        assert set(results["results"]) == {"sigmoid_binary_cross_entropy"}
 
 
 def test_missing_rich_is_named(data, tmp_path):

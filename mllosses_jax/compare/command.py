@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        resumable = getattr(options, "out", None) is not None
-        more = "; the same command goes on from what is finished" if resumable else ""
-        print(f"mllosses: interrupted{more}", file=sys.stderr)
+        print(
+            "mllosses: interrupted; the same command goes on from what is finished",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:  # such as `mllosses list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--model", choices=("linear", "mlp"), default="linear")
     compare.add_argument("--seeds", type=_positive, default=5, metavar="N", help="default: 5")
     compare.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for results.json, results.csv, report.txt"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for results.json, results.csv and report.txt; default: a new one in "
+        "mllosses-out",
     )
     compare.add_argument(
         "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"

@@ -17,7 +17,7 @@ from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.choice import bind, choose
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
-from mllosses_jax.compare.folder import Folder
+from mllosses_jax.compare.folder import Folder, default_folder
 from mllosses_jax.compare.judgement import (
     Difference,
     Judgement,
@@ -92,7 +92,7 @@ def compare(
         losses: names separated by commas, "all", or None for the default.
         model: "linear" or "mlp".
         num_seeds: number of models per loss.
-        out: a folder for the results; None writes nothing.
+        out: a folder for the results; None takes a new one in `mllosses-out`.
         force: overwrite what is in the folder.
 
     Raises:
@@ -106,14 +106,17 @@ def compare(
             "compare needs rich for its table; install it: pip install 'mllosses-jax[cli]'"
         ) from None
     if force and out is None:
-        raise UsageError("--force without --out has nothing to overwrite; give --out DIR")
+        raise UsageError("--force needs --out: without it a new folder is taken")
     names = choose(losses)
     dataset = load(data, labels=labels)
     if dataset.x_test is None:
         dataset = dataset.with_test(TEST_FRACTION, seed=0)
     settings = Settings(model=model, num_seeds=num_seeds)
     identity = _identity(dataset, names, settings)
-    folder = None if out is None else Folder(out, identity, force)
+    if out is None:
+        folder = default_folder(f"{dataset.name}-{model}", identity)
+    else:
+        folder = Folder(out, identity, force)
     dataset = dataset.standardised()
     experiment = prepare(dataset, settings)
 
@@ -121,19 +124,17 @@ def compare(
     comparison = Comparison(dataset, settings, baseline=names[0])
     with _progress(len(names) * settings.passes) as (advance, say):
         for name in names:
-            finished = None if folder is None else folder.load(name)
+            finished = folder.load(name)
             say(f"{'training' if finished is None else 'finished before'}: {name}")
             if finished is None:
                 outcome = run(experiment, bind(name, dataset), advance)
-                if folder is not None:
-                    folder.save(name, outcome)
+                folder.save(name, outcome)
             else:
                 outcome = finished
                 advance(settings.passes)
             comparison.add(name, outcome)
-            if folder is not None:
-                rows = report.csv_rows(comparison.results, comparison.differences)
-                folder.write(identity | _document(comparison), rows)
+            rows = report.csv_rows(comparison.results, comparison.differences)
+            folder.write(identity | _document(comparison), rows)
     _show(comparison, Console(highlight=False), folder)
 
 
@@ -169,7 +170,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _show(comparison: Comparison, console: "Console", folder: Folder | None) -> None:
+def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
     """Prints the table, what it means, and the report of the best loss."""
     results, apart = comparison.results, comparison.differences
     console.print(report.heading(comparison.dataset) + "\n", markup=False, soft_wrap=True)
@@ -187,11 +188,8 @@ def _show(comparison: Comparison, console: "Console", folder: Folder | None) -> 
         _paragraph(console, note)
     outcome, dataset = comparison.outcomes[winner], comparison.dataset
     console.print("\n" + report.best_report(outcome, dataset), markup=False, soft_wrap=True)
-    if folder is None:
-        _paragraph(console, "Nothing was written; --out DIR keeps the results.")
-    else:
-        folder.write_report(report.best_report(outcome, dataset, max_labels=None))
-        _paragraph(console, f"Written to {folder.path}: results.json, results.csv, report.txt.")
+    folder.write_report(report.best_report(outcome, dataset, max_labels=None))
+    _paragraph(console, f"Written to {folder.path}: results.json, results.csv, report.txt.")
 
 
 def _paragraph(console: "Console", text: str) -> None:

@@ -1,6 +1,7 @@
 """The output folder: results that survive an interruption and overwrite nothing unasked."""
 
 import csv
+import itertools
 import json
 import math
 from pathlib import Path
@@ -9,9 +10,14 @@ from typing import Any
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.experiment import Outcome
 
+DEFAULT = Path("mllosses-out")
 RESULTS = "results.json"
 TABLE = "results.csv"
 SCORES = "scores"
+
+
+class Occupied(UsageError):
+    """A folder holds something that must not be overwritten."""
 
 
 class Folder:
@@ -23,7 +29,8 @@ class Folder:
         force: begin anew, whatever is there.
 
     Raises:
-        UsageError: the folder cannot be written, or holds something that must not be overwritten.
+        Occupied: the folder holds something that must not be overwritten.
+        UsageError: the folder cannot be written.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any], force: bool) -> None:
@@ -38,7 +45,7 @@ class Folder:
                 self._check(identity, losses)
                 return
             elif any(self._scores(name).exists() for name in losses) or (path / TABLE).exists():
-                raise UsageError(
+                raise Occupied(
                     f"{path} holds results but no {RESULTS}; choose another --out, or --force"
                 )
             self.write({**identity, "results": {}}, [])
@@ -56,16 +63,16 @@ class Folder:
             finished = set(found["results"])
             there = {key: found[key] for key in identity}
         except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{file} is not the result of a comparison; {mend}") from None
+            raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
             for name, value in settings.items():
                 if there[key].get(name) != value:
-                    raise UsageError(
+                    raise Occupied(
                         f"{file} is of another run ({key}: {name} is {there[key].get(name)} there "
                         f"and {value} here); {mend}"
                     )
         if finished >= set(losses):
-            raise UsageError(f"{file} exists and is complete; {mend}")
+            raise Occupied(f"{file} exists and is complete; {mend}")
 
     def _scores(self, name: str) -> Path:
         return self.path / SCORES / f"{name}.npz"
@@ -108,3 +115,14 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def default_folder(name: str, identity: dict[str, Any]) -> Folder:
+    """Returns the first folder of `mllosses-out` that is free, or holds this run unfinished."""
+    for number in itertools.count(1):
+        try:
+            suffix = "" if number == 1 else f"-{number}"
+            return Folder(DEFAULT / f"{name}{suffix}", identity, force=False)
+        except Occupied:
+            continue
+    raise AssertionError("there is always a next number")

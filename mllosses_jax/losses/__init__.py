@@ -27,16 +27,14 @@ What one unreduced entry is depends on the loss: an entry (..., L), a sample (..
 or the whole batch (); its docstring says so.
 """
 
+from mllosses_jax.losses.asymmetric import asymmetric_loss
 from mllosses_jax.losses.binary import (
     balanced_binary_cross_entropy,
     binary_cross_entropy,
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
-from mllosses_jax.losses.focal import (
-    asymmetric_loss,
-    sigmoid_focal_loss,
-)
+from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,

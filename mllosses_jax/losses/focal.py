@@ -1,7 +1,4 @@
-"""Focal and asymmetric losses: cross-entropy times a weight that fades as a label gets easy."""
-
-import functools
-from collections.abc import Callable
+"""Focal losses: cross-entropy times a weight that fades as a label gets easy."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +9,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
-    exp_unit,
     finite_product,
-    log1p_unit,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
@@ -27,9 +22,6 @@ Loss = Array | tuple[Array, Array]
 Exponent = Array | int
 _INF = float("inf")
 _TINY = 1e-18  # the square of what is smaller underflows in float32
-
-
-# Focal loss: u**gamma * CE with u = 1 - p_t, the probability of being wrong.
 
 
 def _hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
@@ -133,204 +125,6 @@ def sigmoid_focal_loss(
     if alpha is not None:
         a = checks.element_parameter("alpha", alpha, x)
         losses = (jnp.where(y, a, 1 - a) if inputs.hard else a * y + (1 - a) * (1 - y)) * losses
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
-
-
-# Asymmetric loss: p_m = max(p - clip, 0) takes the place of p in the terms of the negatives.
-
-
-def _shift(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
-    """Returns p_m, whether it is above 0, and the slope of −log(1 − p_m)."""
-    p, q = sigmoid_pair(x)
-    if isinstance(clip, int) and clip == 0:
-        return p, p > 0, p
-    above = p > clip
-    sum_ = q + clip  # 1 - p_m, without cancellation
-    odds = jnp.where(clip == 0, p, p * q / jnp.where(sum_ > 0, sum_, 1))
-    return jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0)
-
-
-def _asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
-    _, q = sigmoid_pair(x)
-    _, _, slope = _shift(x, clip)
-    return (1 - y) * slope - y * q if y.dtype == x.dtype else jnp.where(y, -q, slope)
-
-
-@with_slope(_asymmetric_entropy_slope)
-def _asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
-    """Returns −y·log p − (1 − y)·log(1 − p_m)."""
-    log_p, log_q = log_sigmoid_pair(x)
-    positive, negative = -log_p, -log_q
-    if not (isinstance(clip, int) and clip == 0):
-        p_m, _, _ = _shift(x, clip)
-        # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
-        # log(q + clip) = higher + log(1 + exp(lower - higher)) with the logarithms of both.
-        small = p_m <= 0.5
-        log_clip = jnp.maximum(jnp.log(clip), jnp.finfo(x.dtype).min)
-        ratio = exp_unit(-jnp.abs(log_q - log_clip))
-        higher = jnp.where(small, 0, jnp.maximum(log_q, log_clip))
-        negative = -higher - log1p_unit(jnp.where(small, -p_m, ratio))
-    if y.dtype == x.dtype:
-        return finite_product(y, positive) + finite_product(1 - y, negative)
-    return jnp.where(y, positive, negative)
-
-
-def _hard_focus(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    """Returns q^γ₊ for positives and p_m^γ₋ for negatives."""
-    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
-    p_m, above, _ = _shift(x, clip)
-    log_p_m = jnp.log(jnp.where(above, p_m, 1))
-    negative = jnp.where(above, power(p_m, log_p_m, gamma_neg), 0)
-    return jnp.where(y, power(q, log_q, gamma_pos), negative)
-
-
-def _soft_focus(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> tuple[Array, Array, Array]:
-    """Returns u^γ with u = y·q + (1 − y)·p_m and γ = y·γ₊ + (1 − y)·γ₋, then γ, then u'/u."""
-    p, q = sigmoid_pair(x)
-    p_m, above, _ = _shift(x, clip)
-    u = y * q + (1 - y) * p_m
-    # Where u is tiny, the label is hard: u is q = exp(-x), p = exp(x), or a clipped p_m.
-    sound = u > _TINY
-    safe = jnp.where(sound, u, jnp.ones_like(u))
-    positive = y > 0.5
-    tiny = jnp.where(positive, -x, jnp.where(above, x, -jnp.inf))
-    log_u = jnp.where(sound, jnp.log(safe), tiny)
-    change = (1 - y) * above.astype(x.dtype) - y
-    growth = change * jnp.where(sound, p * q / safe, 1)
-    gamma = gamma_pos * y + gamma_neg * (1 - y)
-    return power(u, log_u, gamma), gamma, growth
-
-
-def _hard_slope(
-    x: Array,
-    y: Array,
-    gamma_neg: Exponent,
-    gamma_pos: Exponent,
-    clip: Exponent,
-    *,
-    detach_focus: bool,
-) -> Array:
-    focus = _hard_focus(x, y, gamma_neg, gamma_pos, clip)
-    entropy_slope = _asymmetric_entropy_slope(x, y, clip)
-    if detach_focus:
-        return focus * entropy_slope
-    p, q = sigmoid_pair(x)
-    p_m, above, _ = _shift(x, clip)
-    entropy = _asymmetric_entropy(x, y, clip)
-    # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
-    sound = p_m > _TINY
-    per_p_m = jnp.where(sound, entropy / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-    by_weight = jnp.where(y, -gamma_pos * finite_product(p, entropy), gamma_neg * p * q * per_p_m)
-    return focus * (entropy_slope + by_weight)
-
-
-def _hard_asymmetric(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    return _hard_focus(x, y, gamma_neg, gamma_pos, clip) * _asymmetric_entropy(x, y, clip)
-
-
-def _soft_slope(
-    x: Array,
-    y: Array,
-    gamma_neg: Exponent,
-    gamma_pos: Exponent,
-    clip: Exponent,
-    *,
-    detach_focus: bool,
-) -> Array:
-    focus, gamma, growth = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
-    entropy_slope = _asymmetric_entropy_slope(x, y, clip)
-    if detach_focus:
-        return focus * entropy_slope
-    entropy = _asymmetric_entropy(x, y, clip)
-    return focus * (entropy_slope + gamma * finite_product(growth, entropy))
-
-
-def _soft_asymmetric(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    focus, _, _ = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
-    return focus * _asymmetric_entropy(x, y, clip)
-
-
-def _asymmetric(hard: bool, detach_focus: bool) -> Callable[..., Array]:
-    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
-    slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)
-    # The power of a soft label costs more than the memory in which value and slope share it.
-    share = detach_focus and not hard
-    return with_slope(functools.partial(slope, detach_focus=detach_focus), share=share)(value)
-
-
-@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
-def asymmetric_loss(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    *,
-    gamma_neg: ArrayLike = 4.0,
-    gamma_pos: ArrayLike = 1.0,
-    clip: ArrayLike = 0.05,
-    detach_focus: bool = True,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    axis_name: AxisName = None,
-) -> Loss:
-    """Asymmetric loss (ASL): a stronger focus on negatives, the easiest of which count nothing.
-
-    Formula:
-        ℓ = −u^γ·[y·log p + (1 − y)·log(1 − p_m)],  p = σ(x),  p_m = max(p − m, 0)
-        u = y·(1 − p) + (1 − y)·p_m,  γ = y·γ₊ + (1 − y)·γ₋
-
-    Args:
-        logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
-        gamma_neg: γ₋ ≥ 0, a scalar or (L,).
-        gamma_pos: γ₊ ≥ 0, a scalar or (L,). The authors' class has 1, their COCO runs 0.
-        clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0.
-        detach_focus: hold u^γ constant in the slope with respect to the logits, as the authors'
-            training script does. That slope is then differentiated as it stands, and the
-            derivatives of the value with respect to the parameters are live, so mixed partial
-            derivatives do not commute. False lets the gradient flow, as in timm.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
-        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
-
-    Returns:
-        The loss in nats: (..., L) with "none", else (). The authors' code is "sum", timm's
-        "batchmean".
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
-    Reference:
-        T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter and L. Zelnik-Manor,
-        "Asymmetric Loss For Multi-Label Classification", 2021, arXiv:2009.14119.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from mllosses_jax import asymmetric_loss
-        >>> logits, labels = jnp.array([[2.0, -1.0, -3.0]]), jnp.array([[1, 0, 0]])
-        >>> print(asymmetric_loss(logits, labels, reduction="none").round(4))
-        [[0.0151 0.0006 0.    ]]
-    """
-    inputs = loss_inputs(logits, labels, where)
-    x = inputs.x
-    losses = _asymmetric(inputs.hard, detach_focus)(
-        x,
-        inputs.y,
-        checks.exponent("gamma_neg", gamma_neg, x),
-        checks.exponent("gamma_pos", gamma_pos, x),
-        checks.exponent("clip", clip, x),
-    )
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from mllosses_jax import __version__
 from mllosses_jax.compare.errors import UsageError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mllosses", description="Losses for multi-label learning in JAX.")
+    parser.add_argument("--version", action="version", version=f"mllosses {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     compare = commands.add_parser(

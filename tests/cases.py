@@ -1,13 +1,16 @@
 """One or more rows per public loss: what drives the contract suite.
 
 `kwargs` are given to the loss and, as float64, to the oracle. Arrays of shape (L,) in it are
-per label, and are cut where the suite deletes labels.
+per label, and are cut where the suite deletes labels. To add a loss: an oracle in `oracles/`, a row
+in `CASES`, and, where they apply, an entry in `TRACED`, `SLOPES` and `INPUTS`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 
@@ -26,10 +29,12 @@ class Case:
         name: the public name of the loss.
         oracle: unreduced float64 loss of (logits, labels, mask, **kwargs).
         kwargs: own parameters.
-        slope: the gradient of the sum of an element loss where it is not the derivative of the
-            value, as (logits, labels, mask, **kwargs) -> (B, L).
+        slope: the gradient of the sum of the loss where it is not the derivative of the value, as
+            (logits, labels, mask, **kwargs) -> (B, L).
         kind: what one unreduced entry is, if a parameter changes it from the catalogue's.
         traced: the name of a parameter that changes without recompilation, and two values.
+        inputs: parameters that come with the batch, such as a second head's logits, made from its
+            labels and `where` (None: all count): so they are cut, split and masked with it.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Case:
     slope: Callable[..., np.ndarray] | None = None
     kind: str = ""
     traced: tuple[str, float, float] | None = None
+    inputs: Callable[..., dict[str, jax.Array]] | None = None
 
     @property
     def entry(self) -> catalogue.Entry:
@@ -45,7 +51,54 @@ class Case:
 
     @property
     def loss(self) -> Callable[..., Any]:
-        return self.entry.loss
+        """The public loss, given its inputs."""
+        if self.inputs is None:
+            return self.entry.loss
+
+        def loss(logits, labels, *, where=None, **kwargs):
+            inputs = self.inputs(labels, where)
+            return self.entry.loss(logits, labels, where=where, **inputs, **kwargs)
+
+        return loss
+
+    def batch_inputs(self, labels: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
+        """The parameters that come with a batch."""
+        return {} if self.inputs is None else self.inputs(jnp.asarray(labels), mask)
+
+    def reference(
+        self, logits: np.ndarray, labels: np.ndarray, mask: np.ndarray, **kwargs: Any
+    ) -> np.ndarray:
+        """The oracle in float64, of parameters as float32 rounds them; `kwargs` replace its own."""
+        kwargs = self._exactly({**self.kwargs, **kwargs}, labels, mask)
+        return self.oracle(*self._in_float64(logits, labels, mask), **kwargs)
+
+    def reference_slope(
+        self, logits: np.ndarray, labels: np.ndarray, mask: np.ndarray, h: float = 1e-6
+    ) -> np.ndarray:
+        """The gradient of the sum of the oracle; by central differences, if it is a derivative."""
+        kwargs = self._exactly(self.kwargs, labels, mask)
+        logits, labels, mask = self._in_float64(logits, labels, mask)
+        if self.slope is not None:
+            return self.slope(logits, labels, mask, **kwargs)
+        result = np.zeros(logits.shape)
+        for index in np.ndindex(logits.shape):
+            step = np.zeros(logits.shape)
+            step[index] = h
+            above, below = (
+                np.sum(self.oracle(logits + sign * step, labels, mask, **kwargs))
+                for sign in (1, -1)
+            )
+            result[index] = (above - below) / (2 * h)
+        return result
+
+    def cut(self, columns: list[int]) -> dict[str, Any]:
+        """The parameters for some of the labels: every axis of an array among them is a label."""
+        return {
+            name: value[np.ix_(*(columns,) * value.ndim)]
+            if isinstance(value, np.ndarray)
+            else value
+            for name, value in self.kwargs.items()
+        }
 
     @property
     def unreduced(self) -> str:
@@ -57,25 +110,48 @@ class Case:
         )
         return f"{self.name}({values})"
 
+    def _in_float64(self, logits, labels, mask):
+        return logits.astype(np.float64), labels.astype(np.float64), mask
+
+    def _exactly(self, kwargs, labels, mask):
+        def in_float64(value):
+            if type(value) is float:
+                return np.float64(np.float32(value))
+            if isinstance(value, np.ndarray | jax.Array):
+                value = np.asarray(value)
+                return value if value.dtype == bool else value.astype(np.float64)
+            return value
+
+        values = {**kwargs, **self.batch_inputs(labels, mask)}
+        return {name: in_float64(value) for name, value in values.items()}
+
 
 def _row(name: str, **kwargs: Any) -> Case:
-    slope = oracles.asymmetric_loss_slope if name == "asymmetric_loss" else None
     kind = {"samples": "sample", "micro": "batch"}.get(kwargs.get("average", ""), "")
-    traced = {
-        "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
-        "balanced_binary_cross_entropy": ("alpha", 0.3, 0.4),
-        "sigmoid_focal_loss": ("gamma", 1.5, 2.5),
-        "asymmetric_loss": ("gamma_neg", 3.5, 4.5),
-        "smoothed_softmax_cross_entropy": ("label_smoothing", 0.1, 0.2),
-        "softmax_focal_loss": ("gamma", 1.5, 2.5),
-        "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
-        "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
-        "two_way_loss": ("positive_temperature", 1.5, 2.5),
-        "soft_f1_loss": ("epsilon", 0.1, 0.2),
-        "soft_fbeta_loss": ("beta", 0.5, 1.5),
-    }.get(name)
-    return Case(name, getattr(oracles, name), kwargs, slope, kind, traced)
+    return Case(
+        name, oracles.find(name), kwargs, SLOPES.get(name), kind, TRACED.get(name), INPUTS.get(name)
+    )
 
+
+SLOPES: dict[str, Callable[..., np.ndarray]] = {
+    "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
+}
+
+INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {}
+
+TRACED: dict[str, tuple[str, float, float]] = {
+    "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
+    "balanced_binary_cross_entropy": ("alpha", 0.3, 0.4),
+    "sigmoid_focal_loss": ("gamma", 1.5, 2.5),
+    "asymmetric_loss": ("gamma_neg", 3.5, 4.5),
+    "smoothed_softmax_cross_entropy": ("label_smoothing", 0.1, 0.2),
+    "softmax_focal_loss": ("gamma", 1.5, 2.5),
+    "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
+    "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
+    "two_way_loss": ("positive_temperature", 1.5, 2.5),
+    "soft_f1_loss": ("epsilon", 0.1, 0.2),
+    "soft_fbeta_loss": ("beta", 0.5, 1.5),
+}
 
 CASES: tuple[Case, ...] = (
     _row("sigmoid_binary_cross_entropy"),

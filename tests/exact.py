@@ -1,6 +1,6 @@
-"""Element losses and their derivatives in the logit to 50 digits, straight from the formulas.
+"""Numbers and their derivatives in the logit to 50 digits, of which `numerics` makes its formulas.
 
-The last lines hold the logits at which they are compared, and the unit of the comparison.
+The last lines hold the logits at which losses are compared, and the unit of the comparison.
 """
 
 import functools
@@ -66,45 +66,6 @@ class Terms(NamedTuple):
 def entropy(x: float, positive: Any, negative: Any) -> Jet:
     p, q = sigmoids(x)
     return p.log().times(-positive) + q.log().times(-negative)
-
-
-def cross_entropy(x: float, y: Any) -> Terms:
-    return Terms(Jet(mp.one), entropy(x, y, 1 - y))
-
-
-def weighted_cross_entropy(x: float, y: Any, positive: float, negative: float) -> Terms:
-    return Terms(Jet(mp.one), entropy(x, positive * y, negative * (1 - y)))
-
-
-def cross_entropy_of_probability(p: float, y: Any) -> Terms:
-    p, smallest = mp.mpf(p), mp.mpf(float(np.float32(1e-12)))
-
-    def term(inside, sign):
-        value = -max(mp.log(inside), mp.mpf(-100)) if inside > 0 else mp.mpf(100)
-        if inside < smallest:
-            return Jet(value, -sign / smallest)
-        return Jet(value, -sign / inside, 1 / inside**2)
-
-    return Terms(Jet(mp.one), term(p, 1).times(y) + term(1 - p, -1).times(1 - y))
-
-
-def focal(x: float, y: Any, gamma: float) -> Terms:
-    p, q = sigmoids(x)
-    wrong = q.times(y) + p.times(1 - y)
-    return Terms(wrong.power(mp.mpf(gamma)), entropy(x, y, 1 - y), mp.log(wrong.v))
-
-
-def asymmetric(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float) -> Terms:
-    p, q = sigmoids(x)
-    above = p.v > clip
-    shifted = p + Jet(-mp.mpf(clip)) if above else NOTHING
-    rest = q + Jet(mp.mpf(clip)) if above else Jet(mp.one)
-    wrong = q.times(y) + shifted.times(1 - y)
-    if wrong.v == 0:
-        return Terms(NOTHING, NOTHING)
-    weight = wrong.power(y * mp.mpf(gamma_pos) + (1 - y) * mp.mpf(gamma_neg))
-    loss = p.log().times(-y) + rest.log().times(-(1 - y))
-    return Terms(weight, loss, (1 - y) * mp.log(wrong.v))
 
 
 class Numbers(NamedTuple):

@@ -6,7 +6,6 @@ how close they come.
 """
 
 import functools
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,31 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import LOGITS, Numbers, Terms, excess, mp, ulps
+from exact import Numbers, Terms, excess, mp, ulps
+from numerics import ROWS
+from numerics.binary import PROBABILITIES
+from numerics.row import BOUNDARY, HARD, Row
 
 import mllosses_jax as mll
-
-GAMMAS = (0.0, 0.5, 1.0, 2.0, 2.5, 4.0)
-CLIPS = (0.0, float(np.float32(0.05)))
-HARD = (False, True)
-SOFT = tuple(float(np.float32(y)) for y in (0, 1, 0.9, 0.25, 1e-3))
-
-
-def logits_at(probability: float) -> np.ndarray:
-    """Returns the logit of a probability, and eight floats on either side of it."""
-    centre = np.float32(np.log(probability) - np.log1p(-probability))
-    return centre + np.arange(-8, 9, dtype=np.float32) * np.spacing(centre)
-
-
-BOUNDARY = logits_at(CLIPS[1])
-PROBABILITIES = np.concatenate(
-    [
-        [0, 1e-37, 1e-30, 1e-13, 1.2e-12, 1e-8, 1e-3],
-        np.linspace(0.01, 0.99, 41),
-        [1 - 1e-3, 1 - 2**-24, 1],
-    ]
-).astype(np.float32)
-
 
 # The reference, with the bounds that it sets
 
@@ -77,85 +57,6 @@ def expected(
     return low, high, Numbers(*map(float, conditions))
 
 
-# The rows: losses with their parameters
-
-
-class Row(NamedTuple):
-    """A loss of (x, y, detach, gamma), its reference, and the columns of parameters it sees."""
-
-    name: str
-    loss: Callable[..., jax.Array]
-    terms: Callable[..., Terms]
-    labels: tuple[float, ...] | tuple[bool, ...]
-    columns: tuple[tuple[float, ...], ...] = ((),)
-    gamma: jax.Array | None = None
-    bar: float = 8.0
-    points: np.ndarray = LOGITS
-
-    def __str__(self) -> str:
-        parameters = (
-            "arrays" if len(self.columns) > 1 else ",".join(f"{p:.3g}" for p in self.columns[0])
-        )
-        return f"{self.name}, {'hard' if self.labels == HARD else 'soft'}, [{parameters}]"
-
-
-def _plain(loss, x, y, detach, gamma, **kwargs):
-    del detach, gamma
-    return loss(x, y, reduction="none", **kwargs)
-
-
-def _focal(constant, x, y, detach, gamma):
-    del detach
-    gamma = constant if gamma is None else gamma
-    return mll.sigmoid_focal_loss(x, y, gamma=gamma, reduction="none")
-
-
-def _asymmetric(gamma_neg, gamma_pos, clip, x, y, detach, gamma):
-    return mll.asymmetric_loss(
-        x,
-        y,
-        gamma_neg=gamma_neg if gamma is None else gamma,
-        gamma_pos=gamma_pos,
-        clip=clip,
-        detach_focus=detach,
-        reduction="none",
-    )
-
-
-def rows_of(labels: tuple) -> list[Row]:
-    of = functools.partial
-    bce = of(_plain, mll.sigmoid_binary_cross_entropy)
-    weighted = of(_plain, mll.sigmoid_binary_cross_entropy, pos_weight=2.5)
-    balanced = of(_plain, mll.balanced_binary_cross_entropy, alpha=0.25)
-    of_p = of(_plain, mll.binary_cross_entropy)
-    rows = [
-        Row("cross-entropy", bce, exact.cross_entropy, labels, bar=3),
-        Row("pos_weight", weighted, exact.weighted_cross_entropy, labels, ((2.5, 1.0),)),
-        Row("balanced", balanced, exact.weighted_cross_entropy, labels, ((0.25, 0.75),)),
-        Row("of p", of_p, exact.cross_entropy_of_probability, labels, points=PROBABILITIES),
-    ]
-    for gamma in GAMMAS:
-        rows.append(Row("focal", of(_focal, gamma), exact.focal, labels, ((gamma,),)))
-    columns, gammas = tuple((gamma,) for gamma in GAMMAS), jnp.array(GAMMAS)
-    rows.append(Row("focal", of(_focal, None), exact.focal, labels, columns, gammas))
-
-    points = np.concatenate([LOGITS, BOUNDARY])
-    pairs = list(zip(GAMMAS, GAMMAS[::-1], strict=True))
-    columns = tuple((*gammas, clip) for gammas, clip in itertools.product(pairs, CLIPS))
-    for column in columns:
-        if column[0] != 0.5:  # traced, as 2.5 is
-            loss = of(_asymmetric, *column)
-            row = Row("asymmetric", loss, exact.asymmetric, labels, (column,), points=points)
-            rows.append(row)
-    gamma_neg, gamma_pos, clip = map(jnp.array, zip(*columns, strict=True))
-    loss = of(_asymmetric, None, gamma_pos, clip)
-    row = Row("asymmetric", loss, exact.asymmetric, labels, columns, gamma_neg, points=points)
-    return [*rows, row]
-
-
-ROWS = [*rows_of(HARD), *rows_of(SOFT)]
-
-
 # Ours, and the comparison
 
 
@@ -172,7 +73,8 @@ def computed(row: Row, x: np.ndarray, y: np.ndarray) -> Numbers:
         if row.gamma is not None:
             at, towards = (row.gamma,), (jnp.ones_like(row.gamma),)
             by_gamma = jax.jvp(lambda g: row.loss(x, y, False, g), at, towards)[1]
-        parts = (*slope_and_curvature(False), *slope_and_curvature(True))
+        detached = slope_and_curvature(True) if row.detachable else (jnp.zeros_like(x),) * 2
+        parts = (*slope_and_curvature(False), *detached)
         return Numbers(value, *parts, by_gamma, jnp.zeros_like(x))
 
     return Numbers(*(np.asarray(part, np.float64) for part in program(x, y)))
@@ -218,7 +120,7 @@ def measure(row: Row) -> Measured:
     result = Measured(
         worst_ulps("value"), worst_ulps("slope"), curvature=worst_relative("curvature", cancelling)
     )
-    if row.terms is exact.asymmetric:
+    if row.detachable:
         result = result._replace(
             detached_slope=worst_ulps("detached_slope"),
             detached_curvature=worst_relative("detached_curvature", cancelling),

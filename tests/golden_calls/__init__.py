@@ -1,0 +1,17 @@
+"""The calls of this package that the golden cases stand for, one mapping function per file.
+
+`golden/NAME.json` is a list of cases computed with the authors' own code: inputs, parameters,
+value, gradient with respect to the logits (of the sum, where the value is an array) and the
+tolerance of a float64 implementation. The mapping of the same name makes the same call of ours.
+There is one module per family of losses.
+"""
+
+import importlib
+import pkgutil
+
+from golden_calls.registry import MAPPINGS, Case
+
+__all__ = ["MAPPINGS", "Case"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"golden_calls.{_module.name}")

@@ -1,0 +1,54 @@
+"""One golden case, and the register of the calls that the cases stand for."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+
+class Case(NamedTuple):
+    """One golden case, its arrays in the dtype of the run."""
+
+    name: str
+    index: int
+    stored: dict[str, Any]
+    dtype: Any = np.float64
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.stored["params"]
+
+    @property
+    def reduction(self) -> str:
+        """The reduction, for files that name it as we do."""
+        return self.stored["reduction"].split(" (")[0]
+
+    def array(self, name: str) -> np.ndarray | None:
+        """An input, or None."""
+        values = self.stored["inputs"].get(name)
+        return None if values is None else np.array(values, self.dtype)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.array("labels")
+
+    @property
+    def ids(self) -> np.ndarray:
+        return np.array(self.stored["inputs"]["target"])
+
+    @property
+    def one_hot(self) -> np.ndarray:
+        return np.eye(7, dtype=self.dtype)[self.ids]
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.index}"
+
+
+MAPPINGS: dict[str, Callable[[jax.Array, Case], jax.Array]] = {}
+
+
+def golden(mapping: Callable[[jax.Array, Case], jax.Array]) -> Callable[..., jax.Array]:
+    """Registers the mapping of the file of the same name."""
+    MAPPINGS[mapping.__name__] = mapping
+    return mapping

@@ -36,6 +36,7 @@ class Entry:
         takes: what the first argument holds.
         zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
             only order the labels have no such origin.
+        penalty: whether it sees no labels, and is to be added to a loss that does.
     """
 
     loss: Callable[..., Any]
@@ -45,6 +46,7 @@ class Entry:
     class_ids: bool = False
     takes: Literal["logits", "probabilities"] = "logits"
     zero_decides: bool = True
+    penalty: bool = False
 
     @property
     def name(self) -> str:

@@ -12,13 +12,14 @@ from sklearn import metrics as sk
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
-from mllosses_jax.catalogue import CATALOGUE
+from mllosses_jax.catalogue import CATALOGUE, find
 from mllosses_jax.compare import choice
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
 from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.models import MODELS
+from mllosses_jax.compare.objective import Objective, bind, from_labels
 from mllosses_jax.compare.report import best_report, footnotes, table
 from mllosses_jax.data import Dataset, split
 
@@ -85,7 +86,7 @@ def test_run_follows_the_protocol(model_name, masked):
     experiment = prepare(dataset, settings)
     passes = []
     loss = mll.sigmoid_binary_cross_entropy
-    outcome = run(experiment, loss, lambda: passes.append(1))
+    outcome = run(experiment, Objective(loss, LABELS), lambda: passes.append(1))
     assert len(passes) == settings.passes == 3
 
     model = MODELS[model_name]
@@ -165,7 +166,8 @@ def test_a_loss_is_compiled_once():
         traces.append(1)
         return mll.sigmoid_binary_cross_entropy(logits, labels)
 
-    run(prepare(make_dataset(), Settings(num_seeds=2, num_steps=5)), loss, lambda: None)
+    experiment = prepare(make_dataset(), Settings(num_seeds=2, num_steps=5))
+    run(experiment, Objective(loss, LABELS), lambda: None)
     assert len(traces) == 1
 
 
@@ -183,11 +185,9 @@ def test_choice_of_losses():
     every = choice.choose("all")
     assert every[0] == choice.BASELINE
     assert set(choice.DEFAULT) <= set(every)
-    assert not any(entry.takes == "probabilities" for entry in CATALOGUE if entry.name in every)
+    assert set(every) == {entry.name for entry in CATALOGUE}
     with pytest.raises(UsageError, match=r"did you mean .*zlpr_loss"):
         choice.choose("zlpr")
-    with pytest.raises(UsageError, match="takes probabilities"):
-        choice.choose("binary_cross_entropy")
     with pytest.raises(UsageError, match="names no loss"):
         choice.choose(" , ")
 
@@ -195,18 +195,20 @@ def test_choice_of_losses():
 @pytest.mark.parametrize("name", choice.choose("all"))
 def test_every_loss_is_a_scalar_of_logits_labels_and_mask(name):
     dataset = make_dataset(masked=True)
-    loss = choice.bind(name, dataset)
-    logits = jax.ShapeDtypeStruct((ROWS, LABELS), jnp.float32)
+    objective = bind(name, dataset)
+    outputs = jax.ShapeDtypeStruct((ROWS, objective.num_outputs), jnp.float32)
     value = jax.eval_shape(
-        lambda z: loss(z, jnp.asarray(dataset.y_train), where=jnp.asarray(dataset.mask_train)),
-        logits,
+        lambda z: objective.loss(
+            z, jnp.asarray(dataset.y_train), where=jnp.asarray(dataset.mask_train)
+        ),
+        outputs,
     )
     assert value.shape == ()
 
 
 def test_alpha_is_the_share_of_negatives():
     dataset = make_dataset(masked=True)
-    alpha = choice.bind("balanced_binary_cross_entropy", dataset).keywords["alpha"]
+    alpha = from_labels(find("balanced_binary_cross_entropy"), dataset)["alpha"]
     for label in range(LABELS):
         known = dataset.mask_train[:, label]
         assert alpha[label] == pytest.approx(1 - dataset.y_train[known, label].mean())
@@ -318,11 +320,14 @@ def test_table_fits_80_columns_and_marks_the_better(capsys):
     assert row.count(" +") == 4  # higher is better, except for ranking loss; 0.5 says nothing
     assert row.count(" -") == 1
 
-    notes = footnotes(results, apart, baseline=names[0], settings=Settings(), num_resamples=7)
+    notes = footnotes(
+        results, apart, baseline=names[0], settings=Settings(), num_resamples=7, given={}
+    )
     unordered = sum(not catalogue.find(name).zero_decides for name in names[1:])
     total = 6 * (len(names) - 1) - unordered
     assert f"{total} of {total} comparisons" in " ".join(notes)
     assert "7 resamples" in notes[0]
+    assert any("zlpr_loss: a head for nothing" in note for note in notes)
 
 
 def test_report_of_many_labels_shows_the_frequent_ones():

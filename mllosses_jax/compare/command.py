@@ -91,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
 
     describe = commands.add_parser("describe", help="one loss: formula, parameters, reference")
     describe.add_argument("loss", metavar="LOSS")
+    describe.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw loss and gradient against probability, for both label values",
+    )
     describe.set_defaults(run=_describe)
 
     check = commands.add_parser("check", help="what a data set is like, and whether it is sound")
@@ -150,6 +156,11 @@ def _describe(options: argparse.Namespace) -> None:
     from mllosses_jax.compare.information import description
 
     print(description(options.loss))
+    if options.plot is not None:
+        from mllosses_jax.compare.profile import draw
+
+        draw(options.loss, options.plot)
+        print(f"\nDrawn to {options.plot}.")
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import jax
 import mllosses_jax
 from mllosses_jax.compare import bootstrap, report
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.choice import bind, choose
+from mllosses_jax.compare.choice import choose
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
 from mllosses_jax.compare.folder import Folder, default_folder
@@ -27,6 +27,7 @@ from mllosses_jax.compare.judgement import (
     num_resamples,
     summary,
 )
+from mllosses_jax.compare.objective import bind
 from mllosses_jax.data import Dataset, load
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Comparison:
         settings: those of the experiment.
         baseline: the loss that the others are compared to; it is the first.
         outcomes: what training gave.
+        given: what losses got beside logits and labels, where they got anything.
         judgements: the metrics of each seed and each resample.
         results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
         differences: ``{loss: {metric: Difference}}`` to the baseline, which is not in it.
@@ -54,6 +56,7 @@ class Comparison:
     settings: Settings
     baseline: str
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
     judgements: dict[str, Judgement] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
@@ -124,10 +127,12 @@ def compare(
     comparison = Comparison(dataset, settings, baseline=names[0])
     with _progress(len(names) * settings.passes) as (advance, say):
         for name in names:
-            finished = folder.load(name)
+            objective, finished = bind(name, dataset), folder.load(name)
+            if objective.given:
+                comparison.given[name] = objective.given
             say(f"{'training' if finished is None else 'finished before'}: {name}")
             if finished is None:
-                outcome = run(experiment, bind(name, dataset), advance)
+                outcome = run(experiment, objective, advance)
                 folder.save(name, outcome)
             else:
                 outcome = finished
@@ -160,6 +165,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
         },
         "interval": {"level": bootstrap.LEVEL, "resamples": len(comparison.resamples.rows)},
         "baseline": comparison.baseline,
+        "given": comparison.given,
         "results": comparison.results,
         "differences": {
             name: {metric: asdict(difference) for metric, difference in by_metric.items()}
@@ -181,6 +187,7 @@ def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
         baseline=comparison.baseline,
         settings=comparison.settings,
         num_resamples=len(comparison.resamples.rows),
+        given=comparison.given,
     )
     winner = best(comparison.judgements)
     notes.append(report.verdict(winner, comparison.baseline, apart))

@@ -24,6 +24,7 @@ import numpy as np
 
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.models import MODELS, Params
+from mllosses_jax.compare.objective import Objective
 from mllosses_jax.data import Dataset, split
 from mllosses_jax.decisions import tune_thresholds
 from mllosses_jax.metrics import average_precision
@@ -157,25 +158,27 @@ def prepare(dataset: Dataset, settings: Settings) -> Experiment:
     )
 
 
-def run(experiment: Experiment, loss: Callable[..., Any], on_pass: Callable[[], None]) -> Outcome:
+def run(experiment: Experiment, objective: Objective, on_pass: Callable[[], None]) -> Outcome:
     """Trains the models of all seeds with one loss; see the module's text.
 
     Args:
         experiment: what `prepare` returned.
-        loss: a loss with all its parameters.
+        objective: a loss with all that it needs.
         on_pass: called after each pass of training, `Settings.passes` times.
     """
     begin = time.perf_counter()
     settings = experiment.settings
-    train = _trainer(experiment, loss)
+    train = _trainer(experiment, objective)
     apply = MODELS[settings.model].apply
     validation = experiment.train["inputs"][experiment.validation_rows]
     labels = experiment.train["labels"][experiment.validation_rows]
     where = experiment.validation_where
+    num_labels = labels.shape[-1]
 
     best, best_scores, means = 0, None, []
     for candidate, weight_decay in enumerate(settings.weight_decays):
-        scores = _score_each(apply, train(experiment.tuning_rows, weight_decay), validation)
+        outputs = _score_each(apply, train(experiment.tuning_rows, weight_decay), validation)
+        scores = outputs[..., :num_labels]
         score = float(jnp.mean(_validation_score(scores, labels, where)))
         means.append(-math.inf if math.isnan(score) else score)  # training may diverge
         if best_scores is None or means[candidate] > means[best]:
@@ -186,7 +189,8 @@ def run(experiment: Experiment, loss: Callable[..., Any], on_pass: Callable[[], 
 
     weight_decay = settings.weight_decays[best]
     final = train(experiment.final_rows, weight_decay)
-    test_scores = np.asarray(_score_all(apply, final, experiment.test_inputs))
+    outputs = _score_all(apply, final, experiment.test_inputs)
+    test_scores = np.asarray(outputs[..., :num_labels])
     on_pass()
     return Outcome(
         test_scores=test_scores,
@@ -198,14 +202,13 @@ def run(experiment: Experiment, loss: Callable[..., Any], on_pass: Callable[[], 
     )
 
 
-def _trainer(experiment: Experiment, loss: Callable[..., Any]) -> Callable[[Array, float], Params]:
+def _trainer(experiment: Experiment, objective: Objective) -> Callable[[Array, float], Params]:
     """Returns ``(rows, weight_decay) -> params`` of all seeds; every call is one program."""
     import optax
 
     settings = experiment.settings
     model = MODELS[settings.model]
     num_features = experiment.train["inputs"].shape[1]
-    num_labels = experiment.train["labels"].shape[1]
     schedule = optax.cosine_decay_schedule(model.learning_rate, settings.num_steps)
 
     def adamw(weight_decay: Any) -> optax.GradientTransformation:
@@ -213,10 +216,10 @@ def _trainer(experiment: Experiment, loss: Callable[..., Any]) -> Callable[[Arra
         return optax.adamw(schedule, eps=1e-15, weight_decay=weight_decay, mask=_is_kernel)
 
     optimizer = optax.inject_hyperparams(adamw)(weight_decay=0.0)
-    step = make_train_step(model.apply, loss, optimizer)
+    step = make_train_step(model.apply, objective.loss, optimizer)
 
     def init(run: dict[str, Array]) -> TrainState:
-        params = model.init(run["key"], num_features, num_labels)
+        params = model.init(run["key"], num_features, objective.num_outputs)
         state = TrainState.create(params, optimizer)
         hyperparams = state.opt_state.hyperparams | {"weight_decay": run["weight_decay"]}
         return dataclasses.replace(

@@ -26,7 +26,7 @@ def listing() -> str:
 
 
 def description(name: str) -> str:
-    """Returns what there is to know of a loss.
+    """Returns what there is to know of a loss, as text.
 
     Raises:
         UsageError: there is no such loss.

@@ -17,8 +17,8 @@ class Model:
     """A model: how its parameters begin, what it computes, how fast it learns.
 
     Attributes:
-        init: ``(key, num_features, num_labels) -> params``.
-        apply: ``(params, inputs (B, D)) -> logits (B, L)``.
+        init: ``(key, num_features, num_outputs) -> params``.
+        apply: ``(params, inputs (B, D)) -> outputs (B, num_outputs)``.
         learning_rate: the first learning rate of AdamW.
     """
 
@@ -27,21 +27,21 @@ class Model:
     learning_rate: float
 
 
-def _linear_init(key: Array, num_features: int, num_labels: int) -> Params:
+def _linear_init(key: Array, num_features: int, num_outputs: int) -> Params:
     del key  # a linear model begins at zero
-    return {"kernel": jnp.zeros((num_features, num_labels)), "bias": jnp.zeros(num_labels)}
+    return {"kernel": jnp.zeros((num_features, num_outputs)), "bias": jnp.zeros(num_outputs)}
 
 
 def _linear_apply(params: Params, inputs: Array) -> Array:
     return inputs @ params["kernel"] + params["bias"][None, :]
 
 
-def _mlp_init(key: Array, num_features: int, num_labels: int) -> Params:
+def _mlp_init(key: Array, num_features: int, num_outputs: int) -> Params:
     scale = (2 / num_features) ** 0.5
     return {
         "hidden_kernel": scale * jax.random.normal(key, (num_features, HIDDEN)),
         "hidden_bias": jnp.zeros(HIDDEN),
-        **_linear_init(key, HIDDEN, num_labels),
+        **_linear_init(key, HIDDEN, num_outputs),
     }
 
 

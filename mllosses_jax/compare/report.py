@@ -77,6 +77,7 @@ def footnotes(
     baseline: str,
     settings: Settings,
     num_resamples: int,
+    given: Mapping[str, str],
 ) -> list[str]:
     """Returns what a reader must know to read the table, one paragraph each."""
     compared = [
@@ -113,6 +114,9 @@ def footnotes(
             " *: this loss orders the labels and fixes no origin, so that 0.5 says nothing about "
             "it and is not compared; see the tuned columns."
         )
+    if given:
+        each = "; ".join(f"{name}: {what}" for name, what in given.items())
+        notes.append(f"Beside logits and labels these were given, from the training part: {each}.")
     diverged = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
     if diverged:
         notes.append(f"n/a: training diverged ({', '.join(diverged)}).")

@@ -1,0 +1,151 @@
+"""What is trained for a loss: the loss with all that it needs, from the training data or the model.
+
+Most losses need logits and labels alone. Counts, priors and hierarchies are read off the training
+labels; a second model output, such as a label count, is a further head of the model; a penalty,
+which sees no labels, is added to binary cross-entropy.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.catalogue import Entry, find
+from mllosses_jax.data import Dataset
+from mllosses_jax.losses import sigmoid_binary_cross_entropy
+
+Array = jax.Array
+
+IMPLIED = 0.95  # share of a label's rows with another one, from which it counts as a parent
+FEW_ROWS = 5  # fewer show nothing
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A training objective.
+
+    Attributes:
+        loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
+        num_outputs: outputs of the model, of which the first L are the logits.
+        given: what the loss gets beside logits and labels, in a few words, or "".
+    """
+
+    loss: Callable[..., Array]
+    num_outputs: int
+    given: str = ""
+
+
+def bind(name: str, dataset: Dataset) -> Objective:
+    """Returns the objective of a loss, with what the training part of a data set says."""
+    entry = find(name)
+    num_labels = dataset.y_train.shape[1]
+    constants = from_labels(entry, dataset)
+    heads = {p: HEADS[p] for p in entry.required if p in HEADS}
+    columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
+
+    def loss(outputs: Array, labels: Array, **where: Array) -> Array:
+        logits = outputs[:, :num_labels]
+        further, start = {}, num_labels
+        for parameter, per_label in heads.items():
+            output = outputs[:, start : start + columns[parameter]]
+            further[parameter] = output if per_label else output[:, 0]
+            start += columns[parameter]
+        first = jax.nn.sigmoid(logits) if entry.takes == "probabilities" else logits
+        value: Array = entry.loss(first, labels, **constants, **further, **where)
+        for supervised in ([logits] if entry.penalty else []) + [
+            further[p] for p in further if p in TEACHERS
+        ]:
+            value = value + sigmoid_binary_cross_entropy(supervised, labels, **where)
+        return value
+
+    given = [*constants, *(f"a head for {p}" for p in heads)]
+    given += ["binary cross-entropy, which it is added to"] if entry.penalty else []
+    given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
+    return Objective(loss, num_labels + sum(columns.values()), ", ".join(given))
+
+
+def from_labels(entry: Entry, dataset: Dataset) -> dict[str, Any]:
+    """Returns the required parameters of a loss that the training labels give."""
+    return {p: FROM_LABELS[p](dataset) for p in entry.required if p in FROM_LABELS}
+
+
+def _counts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how often each label is positive, above 0 and below how often it is known."""
+    y = dataset.y_train
+    known = np.ones_like(y) if dataset.mask_train is None else dataset.mask_train
+    total = np.maximum(known.sum(0), 2)
+    return np.clip((y & known).sum(0), 1, total - 1), total
+
+
+def _prior(dataset: Dataset) -> Array:
+    positives, total = _counts(dataset)
+    return jnp.asarray(positives / total, jnp.float32)
+
+
+def _propensity(dataset: Dataset) -> Array:
+    from mllosses_jax.weighting import inverse_propensity
+
+    positives, total = _counts(dataset)
+    return 1 / inverse_propensity(jnp.asarray(positives), int(total.max()))
+
+
+def _together(dataset: Dataset) -> np.ndarray:
+    """Returns how many rows have both labels, (L, L)."""
+    y = dataset.y_train.astype(np.float64)  # unknown labels are 0 in it
+    return y.T @ y
+
+
+def ancestors(dataset: Dataset) -> np.ndarray:
+    """Returns which label is implied by which: [a, b] where a is b or practically follows from b.
+
+    A label follows from a rarer one if nearly all rows with that one have it too.
+    """
+    together = _together(dataset)
+    count = np.diag(together)
+    share = together / np.maximum(count[None, :], 1)
+    implied = (share >= IMPLIED) & (count[None, :] >= FEW_ROWS) & (count[:, None] > count[None, :])
+    closure = implied | np.eye(len(count), dtype=bool)
+    for _ in range(len(count).bit_length()):  # each square doubles the length of the paths
+        closure = (closure.astype(np.float32) @ closure.astype(np.float32)) > 0
+    return closure
+
+
+def _edges(dataset: Dataset) -> Array:
+    closure = ancestors(dataset)
+    return jnp.asarray(np.argwhere(closure & ~np.eye(len(closure), dtype=bool)), jnp.int32)
+
+
+def _affinity(dataset: Dataset) -> Array:
+    """The Jaccard index of each pair of labels, 0 on the diagonal."""
+    together = _together(dataset)
+    count = np.diag(together)
+    union = count[:, None] + count[None, :] - together
+    affinity = together / np.maximum(union, 1)
+    return jnp.asarray(affinity * (1 - np.eye(len(count))), jnp.float32)
+
+
+# What a required parameter is, from the labels of the training part.
+FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
+    "alpha": lambda d: 1 - _prior(d),  # the share of negatives: both sides weigh the same
+    "ancestors": lambda d: jnp.asarray(ancestors(d)),
+    "affinity": _affinity,
+    "edges": _edges,
+    "expected_positives": lambda d: jnp.sum(_prior(d)),
+    "label_counts": lambda d: jnp.asarray(_counts(d)[0], jnp.float32),
+    "label_frequencies": _prior,
+    "num_samples": lambda d: float(_counts(d)[1].max()),
+    "prior": _prior,
+    "propensity": _propensity,
+    "relative_rate": lambda d: jnp.float32(0.02),
+}
+
+# Further heads of the model: whether one has an output per label, or one for the sample.
+HEADS: Mapping[str, bool] = {
+    "count_logits": False,
+    "estimated_logits": True,
+    "teacher_logits": True,
+}
+TEACHERS = {"teacher_logits"}  # heads that learn from the labels by themselves

@@ -1,0 +1,101 @@
+"""The profile of a loss: its value and gradient against the probability of one label, as a picture.
+
+One entry of a small batch moves while all others stay at p = 1/2. What is shown is the loss of
+that entry, of its sample, of its label or of the batch, by the kind of the loss.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.catalogue import Entry, find
+from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.objective import HEADS, from_labels
+from mllosses_jax.data import Dataset
+
+PROBABILITIES = np.linspace(0.005, 0.995, 199, dtype=np.float32)
+SHOWN = {"element": "entry", "sample": "sample", "label": "label", "batch": "batch"}
+_OTHERS = np.array([[0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]] * 2, bool)
+
+
+def curves(name: str, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Returns loss and gradient (199,) at `PROBABILITIES` of an entry that is positive or not."""
+    entry = find(name)
+    labels = _OTHERS.copy()
+    labels[0, 0] = positive
+    where = np.zeros(labels.shape, bool)
+    rows = {"element": 0, "sample": 0}.get(entry.kind, slice(None))
+    columns = {"element": 0, "label": 0}.get(entry.kind, slice(None))
+    where[rows, columns] = True
+    loss = functools.partial(entry.loss, where=jnp.asarray(where), **_parameters(entry))
+
+    def at(x: jax.Array) -> jax.Array:
+        value: jax.Array = loss(_filled(entry, labels.shape).at[0, 0].set(x), jnp.asarray(labels))
+        return value
+
+    p = jnp.asarray(PROBABILITIES)
+    points = p if entry.takes == "probabilities" else jnp.log(p) - jnp.log1p(-p)
+    value, gradient = jax.jit(jax.vmap(jax.value_and_grad(at)))(points)
+    return np.asarray(value), np.asarray(gradient)
+
+
+def draw(name: str, path: Path) -> None:
+    """Writes the profile of a loss as a PNG file.
+
+    Raises:
+        UsageError: the file exists, its folder does not, it is no .png, or matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError(
+            "--plot needs matplotlib; install it: pip install 'mllosses-jax[cli]'"
+        ) from None
+    if path.suffix != ".png":
+        raise UsageError(f"--plot must name a .png file, got {path}")
+    if path.exists():
+        raise UsageError(f"{path} exists and is not overwritten; give --plot another name")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is no folder; make it first, or give --plot another")
+    entry = find(name)
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for positive, colour in ((True, "tab:blue"), (False, "tab:red")):
+        for axis, values in zip(axes, curves(name, positive), strict=True):
+            label = "positive" if positive else "negative"
+            axis.plot(PROBABILITIES, values, colour, lw=2, label=f"the label is {label}")
+    variable = "p" if entry.takes == "probabilities" else "the logit"
+    axes[0].set_ylabel(f"loss of the {SHOWN[entry.kind]}")
+    axes[1].set_ylabel(f"gradient in {variable}")
+    for axis in axes:
+        axis.axhline(0, color="0.6", lw=0.8, zorder=0)
+        axis.set_xlabel(
+            "probability p of the label"
+            + ("" if entry.kind == "element" else "  (all others at 1/2)")
+        )
+        axis.set_xlim(0, 1)
+        axis.grid(alpha=0.25)
+    axes[0].legend(frameon=False)
+    figure.suptitle(f"{name}: {_defaults(entry)}" if _defaults(entry) else name)
+    figure.savefig(path, dpi=150)
+
+
+def _filled(entry: Entry, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.full(shape, 0.5 if entry.takes == "probabilities" else 0.0)
+
+
+def _parameters(entry: Entry) -> dict[str, Any]:
+    """What the loss needs, from the labels of the small batch; further heads give 0."""
+    names = tuple(f"label {index}" for index in range(_OTHERS.shape[1]))
+    batch = Dataset(name="", label_names=names, x_train=_OTHERS, y_train=_OTHERS)
+    heads = {p: jnp.zeros(_OTHERS.shape[: 1 + HEADS[p]]) for p in entry.required if p in HEADS}
+    return from_labels(entry, batch) | heads
+
+
+def _defaults(entry: Entry) -> str:
+    own = entry.own_parameters.items()
+    return ", ".join(f"{p} = {v}" for p, v in own if isinstance(v, int | float | str))

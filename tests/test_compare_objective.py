@@ -1,0 +1,128 @@
+"""What losses are given in a comparison, and the pictures of `describe`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mllosses_jax as mll
+from mllosses_jax import catalogue
+from mllosses_jax.compare import objective, profile
+from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.data import Dataset
+
+ROWS, LABELS = 40, 4
+
+
+@pytest.fixture
+def dataset():
+    """Label 1 implies label 0, label 2 implies label 1; label 3 is rare and unknown at times."""
+    rng = np.random.default_rng(0)
+    y = np.zeros((ROWS, LABELS), bool)
+    y[:30, 0], y[:20, 1], y[:10, 2], y[5:8, 3] = True, True, True, True
+    mask = np.ones_like(y)
+    mask[20:, 3] = False
+    names = ("animal", "bird", "owl", "rare")
+    x = rng.normal(size=(ROWS, 3)).astype(np.float32)
+    return Dataset(name="toy", label_names=names, x_train=x, y_train=y, mask_train=mask)
+
+
+def test_hierarchy_is_read_off_the_labels(dataset):
+    wanted = np.eye(LABELS, dtype=bool)
+    wanted[0, 1] = wanted[1, 2] = wanted[0, 2] = True
+    np.testing.assert_array_equal(objective.ancestors(dataset), wanted)
+    edges = objective.FROM_LABELS["edges"](dataset)
+    assert sorted(map(tuple, np.asarray(edges).tolist())) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_frequencies_count_what_is_known(dataset):
+    given = {name: make(dataset) for name, make in objective.FROM_LABELS.items()}
+    np.testing.assert_allclose(given["prior"], [30 / 40, 20 / 40, 10 / 40, 3 / 20], rtol=1e-6)
+    np.testing.assert_array_equal(given["label_counts"], [30, 20, 10, 3])
+    assert given["expected_positives"] == pytest.approx(1.65)
+    assert np.all((np.asarray(given["propensity"]) > 0) & (np.asarray(given["propensity"]) <= 1))
+    affinity = np.asarray(given["affinity"])
+    assert affinity[0, 1] == pytest.approx(20 / 30)
+    np.testing.assert_array_equal(affinity, affinity.T)
+    np.testing.assert_array_equal(np.diag(affinity), 0)
+
+
+@pytest.mark.parametrize("entry", catalogue.CATALOGUE, ids=lambda entry: entry.name)
+def test_every_loss_has_all_it_needs(entry):
+    for parameter in entry.required:
+        assert parameter in objective.FROM_LABELS or parameter in objective.HEADS, parameter
+
+
+def outputs_of(bound, seed=1):
+    rng = np.random.default_rng(seed)
+    return jnp.asarray(rng.normal(size=(ROWS, bound.num_outputs)), jnp.float32)
+
+
+def test_heads_are_the_columns_behind_the_logits(dataset):
+    y, where = jnp.asarray(dataset.y_train), jnp.asarray(dataset.mask_train)
+    bound = objective.bind("factorized_count_loss", dataset)
+    assert bound.num_outputs == LABELS + 1
+    outputs = outputs_of(bound)
+    direct = mll.factorized_count_loss(
+        outputs[:, :LABELS], y, count_logits=outputs[:, LABELS], where=where
+    )
+    assert bound.loss(outputs, y, where=where) == pytest.approx(float(direct))
+    assert "a head for count_logits" in bound.given
+
+
+def test_a_teacher_learns_from_the_labels(dataset):
+    y = jnp.asarray(dataset.y_train)
+    bound = objective.bind("multilabel_distillation_loss", dataset)
+    outputs = outputs_of(bound)
+    logits, teacher = outputs[:, :LABELS], outputs[:, LABELS:]
+    gradient = jax.grad(lambda o: bound.loss(o, y))(outputs)[:, LABELS:]
+    alone = jax.grad(lambda t: mll.sigmoid_binary_cross_entropy(t, y))(teacher)
+    np.testing.assert_allclose(gradient, alone, rtol=1e-6)
+    direct = mll.multilabel_distillation_loss(logits, y, teacher_logits=teacher)
+    direct += mll.sigmoid_binary_cross_entropy(teacher, y)
+    assert bound.loss(outputs, y) == pytest.approx(float(direct))
+
+
+def test_a_penalty_is_added_to_cross_entropy(dataset):
+    y = jnp.asarray(dataset.y_train)
+    bound = objective.bind("hierarchy_penalty", dataset)
+    logits = outputs_of(bound)
+    edges = objective.FROM_LABELS["edges"](dataset)
+    total = mll.hierarchy_penalty(logits, y, edges=edges)
+    total += mll.sigmoid_binary_cross_entropy(logits, y)
+    assert bound.loss(logits, y) == pytest.approx(float(total))
+    assert "binary cross-entropy" in bound.given
+
+
+def test_curves_of_cross_entropy():
+    p = profile.PROBABILITIES.astype(np.float64)
+    for positive, value, slope in ((True, -np.log(p), p - 1), (False, -np.log1p(-p), p)):
+        loss, gradient = profile.curves("sigmoid_binary_cross_entropy", positive)
+        np.testing.assert_allclose(loss, value, rtol=1e-4)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
+
+
+def test_curves_of_a_sample_loss_are_those_of_one_sample():
+    p = profile.PROBABILITIES.astype(np.float64)
+    loss, _ = profile.curves("zlpr_loss", True)  # one more positive and two negatives at logit 0
+    np.testing.assert_allclose(loss, np.log(2 + (1 - p) / p) + np.log(3), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue.CATALOGUE])
+def test_every_loss_has_finite_curves(name):
+    for positive in (False, True):
+        loss, gradient = profile.curves(name, positive)
+        assert np.all(np.isfinite(loss))
+        assert np.all(np.isfinite(gradient))
+
+
+def test_picture(tmp_path):
+    path = tmp_path / "asymmetric.png"
+    profile.draw("asymmetric_loss", path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="exists and is not overwritten"):
+        profile.draw("asymmetric_loss", path)
+    with pytest.raises(UsageError, match=r"must name a \.png file"):
+        profile.draw("asymmetric_loss", tmp_path / "picture.jpg")
+    with pytest.raises(UsageError, match="is no folder"):
+        profile.draw("asymmetric_loss", tmp_path / "nowhere" / "picture.png")

@@ -46,7 +46,7 @@ def bind(name: str, dataset: Dataset) -> Objective:
     heads = {p: HEADS[p] for p in entry.required if p in HEADS}
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
 
-    def loss(outputs: Array, labels: Array, **where: Array) -> Array:
+    def loss(outputs: Array, labels: Array, where: Array | None = None) -> Array:
         logits = outputs[:, :num_labels]
         further, start = {}, num_labels
         for parameter, per_label in heads.items():
@@ -54,12 +54,11 @@ def bind(name: str, dataset: Dataset) -> Objective:
             further[parameter] = output if per_label else output[:, 0]
             start += columns[parameter]
         first = jax.nn.sigmoid(logits) if entry.takes == "probabilities" else logits
-        value: Array = entry.loss(first, labels, **constants, **further, **where)
-        for supervised in ([logits] if entry.penalty else []) + [
-            further[p] for p in further if p in TEACHERS
-        ]:
-            value = value + sigmoid_binary_cross_entropy(supervised, labels, **where)
-        return value
+        total: Array = entry.loss(first, labels, where=where, **constants, **further)
+        supervised = [further[p] for p in further if p in TEACHERS]
+        for scores in [logits, *supervised] if entry.penalty else supervised:
+            total += jnp.asarray(sigmoid_binary_cross_entropy(scores, labels, where=where))
+        return total
 
     given = [*constants, *(f"a head for {p}" for p in heads)]
     given += ["binary cross-entropy, which it is added to"] if entry.penalty else []

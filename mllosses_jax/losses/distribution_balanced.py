@@ -21,21 +21,33 @@ from mllosses_jax._core.reduction import Reduction, reduce_elements
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
+Exponent = Array | int
 _INF = float("inf")
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def _faded_slope(z: Array, gamma: Array | int) -> Array:
+def _faded_slope(z: Array, gamma: Exponent) -> Array:
     p, q = sigmoid_pair(z)
     log_p, log_q = log_sigmoid_pair(z)
     return -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
 
 
 @with_slope(_faded_slope)
-def _faded_entropy(z: Array, gamma: Array | int) -> Array:
-    """Returns −(1 − p)^γ·log p with p = σ(z)."""
+def _faded_entropy(z: Array, gamma: Exponent) -> Array:
+    """Returns f(z) = −(1 − p)^γ·log p with p = σ(z)."""
     log_p, log_q = log_sigmoid_pair(z)
     return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
+
+
+def _soft_slope(z: Array, y: Array, scale: Array, gamma: Exponent) -> Array:
+    return y * _faded_slope(z, gamma) - (1 - y) * _faded_slope(-scale * z, gamma)
+
+
+@with_slope(_soft_slope)
+def _soft_faded_entropy(z: Array, y: Array, scale: Array, gamma: Exponent) -> Array:
+    """Returns y·f(z) + (1 − y)·f(−λ·z)/λ."""
+    positive, negative = _faded_entropy(z, gamma), _faded_entropy(-scale * z, gamma)
+    return finite_product(y, positive) + finite_product((1 - y) / scale, negative)
 
 
 @compiled(
@@ -140,8 +152,7 @@ def distribution_balanced_loss(
     if inputs.hard:
         losses = _faded_entropy(jnp.where(y, z, -scale * z), exponent) / jnp.where(y, 1, scale)
     else:
-        negative = _faded_entropy(-scale * z, exponent) / scale
-        losses = finite_product(y, _faded_entropy(z, exponent)) + finite_product(1 - y, negative)
+        losses = _soft_faded_entropy(z, y, scale, exponent)
     rebalancing = rebalanced(
         inputs.soft_y,
         counts,

@@ -210,7 +210,11 @@ def equalization_loss(
     inputs = loss_inputs(logits, labels, where)
     frequencies = checks.element_parameter("label_frequencies", label_frequencies, inputs.x)
     rare = frequencies < checks.element_parameter("threshold", threshold, inputs.x)
-    losses = finite_product(jnp.where(rare, inputs.soft_y, 1), cross_entropy(inputs))
+    losses = cross_entropy(inputs)
+    if inputs.hard:
+        losses = jnp.where(rare & ~inputs.y, 0, losses)
+    else:
+        losses = finite_product(jnp.where(rare, inputs.y, 1), losses)
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -7,7 +7,8 @@ from mllosses_jax._core.numerics import sigmoid_pair
 
 Array = jax.Array
 _LOWEST_PRIOR = 1e-6
-_LOWEST_RATE = 1e-30  # of an instance: the rate of one without positives
+_LOWEST_RATE = 1e-15  # of a sample with positives; its square does not underflow
+_UNBOUNDED = 1e30
 
 
 def log_odds(prior: Array) -> Array:
@@ -30,5 +31,6 @@ def rebalanced(y: Array, counts: Array, alpha: Array, beta: Array, mu: Array) ->
     """
     inverse = 1 / counts
     rate = jnp.sum(y * inverse, axis=-1, keepdims=True)
-    ratio = inverse / jnp.maximum(rate, _LOWEST_RATE)
+    empty = rate < _LOWEST_RATE
+    ratio = jnp.where(empty, _UNBOUNDED, inverse / jnp.where(empty, 1, rate))
     return alpha + sigmoid_pair(beta * (ratio - mu))[0]

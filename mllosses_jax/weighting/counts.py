@@ -1,6 +1,6 @@
 """How often each label is positive, from dense labels or from the indices of the positives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,8 @@ def label_counts_from_indices(
         [2 0 1]
     """
     if isinstance(indices, list | tuple):
+        if not all(isinstance(row, Iterable) for row in indices):
+            raise TypeError("indices must be an array, or hold a list of indices for each sample")
         chosen = np.asarray([index for row in indices for index in row] or np.zeros(0, int))
         if not np.issubdtype(chosen.dtype, np.integer):
             raise TypeError(f"indices must hold integers, got {chosen.dtype}")
@@ -77,6 +79,7 @@ def label_counts_from_indices(
     flat = checks.array("indices", indices).ravel()  # type: ignore[arg-type]
     if not jnp.issubdtype(flat.dtype, jnp.integer):
         raise TypeError(f"indices must be lists or an integer array, got {flat.dtype}")
+    flat = flat.astype(jnp.int32)
     known = jnp.where(flat < 0, num_labels, flat)  # a negative index would count from the end
     return jnp.zeros(num_labels, jnp.int32).at[known].add(1, mode="drop")
 

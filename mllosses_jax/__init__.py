@@ -25,6 +25,10 @@ from mllosses_jax.losses import (
     asymmetric_loss,
     balanced_binary_cross_entropy,
     binary_cross_entropy,
+    distribution_balanced_loss,
+    equalization_loss,
+    ldam_loss,
+    logit_adjusted_binary_cross_entropy,
     lsep_loss,
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
@@ -37,6 +41,7 @@ from mllosses_jax.losses import (
     two_way_label_loss,
     two_way_loss,
     two_way_sample_loss,
+    unbiased_binary_cross_entropy,
     zlpr_loss,
 )
 
@@ -47,7 +52,11 @@ __all__ = [
     "catalogue",
     "data",
     "decisions",
+    "distribution_balanced_loss",
+    "equalization_loss",
     "labels",
+    "ldam_loss",
+    "logit_adjusted_binary_cross_entropy",
     "losses",
     "lsep_loss",
     "metrics",
@@ -63,6 +72,7 @@ __all__ = [
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",
+    "unbiased_binary_cross_entropy",
     "weighting",
     "zlpr_loss",
 ]

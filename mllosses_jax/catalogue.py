@@ -121,6 +121,11 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.multilabel_soft_margin_loss, "binary", "sample"),
     Entry(losses.sigmoid_focal_loss, "focal", "element"),
     Entry(losses.asymmetric_loss, "asymmetric", "element"),
+    Entry(losses.distribution_balanced_loss, "distribution_balanced", "element"),
+    Entry(losses.ldam_loss, "longtail", "element"),
+    Entry(losses.logit_adjusted_binary_cross_entropy, "longtail", "element"),
+    Entry(losses.equalization_loss, "longtail", "element"),
+    Entry(losses.unbiased_binary_cross_entropy, "longtail", "element"),
     Entry(losses.softmax_cross_entropy, "softmax", "sample", zero_decides=False),
     Entry(
         losses.smoothed_softmax_cross_entropy,

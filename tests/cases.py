@@ -19,6 +19,7 @@ from mllosses_jax import catalogue
 NUM_SAMPLES, NUM_LABELS = 8, 5
 PER_LABEL = np.linspace(0.3, 1.9, NUM_LABELS).astype(np.float32)
 IN_UNIT = np.linspace(0.1, 0.9, NUM_LABELS).astype(np.float32)
+COUNTS = np.array([4, 150, 12, 180, 60], np.float32)  # of 200 samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,11 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "asymmetric_loss": ("gamma_neg", 3.5, 4.5),
     "smoothed_softmax_cross_entropy": ("label_smoothing", 0.1, 0.2),
     "softmax_focal_loss": ("gamma", 1.5, 2.5),
+    "distribution_balanced_loss": ("gamma", 1.5, 2.5),
+    "ldam_loss": ("max_margin", 0.3, 0.7),
+    "logit_adjusted_binary_cross_entropy": ("tau", 0.5, 1.5),
+    "equalization_loss": ("threshold", 0.2, 0.4),
+    "unbiased_binary_cross_entropy": ("propensity", 0.4, 0.6),
     "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_loss": ("positive_temperature", 1.5, 2.5),
@@ -168,6 +174,25 @@ CASES: tuple[Case, ...] = (
     _row("asymmetric_loss", gamma_pos=0.0, detach_focus=False),
     _row("asymmetric_loss", gamma_neg=PER_LABEL, gamma_pos=0.5, clip=0.0, detach_focus=False),
     _row("asymmetric_loss", gamma_neg=2.5, gamma_pos=1.5, clip=0.3),
+    _row("distribution_balanced_loss", label_counts=30, num_samples=200),
+    _row("distribution_balanced_loss", label_counts=COUNTS, num_samples=200, gamma=0.5, kappa=0.5),
+    _row(
+        "distribution_balanced_loss",
+        label_counts=COUNTS,
+        num_samples=200,
+        neg_scale=PER_LABEL,
+        gamma=0,
+        mu=0.3,
+        balance=1.0,
+    ),
+    _row("ldam_loss", label_counts=30, scale=3.0),
+    _row("ldam_loss", label_counts=COUNTS, scale=1.5, max_margin=0.7),
+    _row("logit_adjusted_binary_cross_entropy", prior=0.15),
+    _row("logit_adjusted_binary_cross_entropy", prior=IN_UNIT, tau=1.5),
+    _row("equalization_loss", label_frequencies=0.3),
+    _row("equalization_loss", label_frequencies=IN_UNIT, threshold=0.4),
+    _row("unbiased_binary_cross_entropy", propensity=0.4),
+    _row("unbiased_binary_cross_entropy", propensity=IN_UNIT),
     _row("softmax_cross_entropy"),
     _row("softmax_cross_entropy", normalize=False),
     _row("smoothed_softmax_cross_entropy"),

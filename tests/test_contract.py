@@ -325,11 +325,14 @@ def test_float64_labels_promote_nothing(case):
 
 
 EXTREMES = np.array([0, 17, 25, 88, 110, 1e4, 1e30, 3e38])
+# The sum of extreme losses of either sign is not a number.
+UNBOUNDED_BELOW = ("unbiased_binary_cross_entropy",)
 
 
 def extreme_inputs(case, dtype):
     # Sums over labels and products with gamma need some room below the largest float.
-    largest = min(float(jnp.finfo(dtype).max), np.inf if case.entry.kind == "element" else 1e30)
+    alone = case.entry.kind == "element" and case.name not in UNBOUNDED_BELOW
+    largest = min(float(jnp.finfo(dtype).max), np.inf if alone else 1e30)
     levels = np.unique(np.clip(np.concatenate([EXTREMES, -EXTREMES]), -largest, largest))
     rng = np.random.default_rng(3)
     logits = rng.choice(levels, size=(64, NUM_LABELS))

@@ -92,6 +92,19 @@ def no_power_of_inverse_counts(case, value, gradient, stored, stored_gradient):
     close(root * 7 / root.sum(), case.stored["extra"]["class_weight"], case)
 
 
+def empty_rows_have_a_weight(case, value, gradient, stored, stored_gradient):
+    """The source divides by 0 positives; ours gives such a row the weight of infinite counts."""
+    empty = case.labels.sum(-1) == 0
+    assert empty.any()
+    assert np.all(np.isnan(stored[empty]))
+    assert np.all(np.isnan(stored_gradient[empty]))
+    x, weight = case.array("logits")[empty], 1 - case.params["CB_loss"]["CB_beta"]
+    close(value[empty], 2 * weight * sigmoid(x) ** 2 * np.logaddexp(0, x), case)
+    close(value[~empty], stored[~empty], case)
+    close(gradient[~empty], stored_gradient[~empty], case)
+    assert np.all(np.isfinite(gradient))
+
+
 DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
     ("keras_bce", lambda c: True, sums_in_float32),
     ("keras_binary_focal", lambda c: True, sums_in_float32),
@@ -106,6 +119,11 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
         "timm_asl",
         lambda c: "pos_weight" in c.params and c.params["labels"] == "soft",
         soft_pos_weight,
+    ),
+    (
+        "distribution_balanced",
+        lambda c: c.params["config"].startswith("CB average") and c.params["labels"] != "plain",
+        empty_rows_have_a_weight,
     ),
     (
         "timm_class_weights",
@@ -124,6 +142,7 @@ def difference(case: Case) -> Callable[..., None] | None:
 
 # The tests
 
+WEIGHTS = ("timm_class_weights", "propensity_weights")
 IN_FLOAT32 = ("timm_bce", "monai_focal", "asl_mmpretrain", "softmax_cross_entropy_soft", "zlpr")
 CASES = [
     Case(path.stem, index, stored)
@@ -169,7 +188,7 @@ def agrees(case: Case) -> None:
     if check is not None:
         check(case, value, gradient, expected, expected_gradient)
         return
-    if case.name == "timm_class_weights":
+    if case.name in WEIGHTS:
         (expected,) = map(np.array, stored["extra"].values())
     if value.ndim == 1 and expected.ndim == 2:
         expected = expected.sum(-1)  # unreduced per entry there, per sample here

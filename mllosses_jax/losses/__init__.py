@@ -34,7 +34,14 @@ from mllosses_jax.losses.binary import (
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
+from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
+from mllosses_jax.losses.longtail import (
+    equalization_loss,
+    ldam_loss,
+    logit_adjusted_binary_cross_entropy,
+    unbiased_binary_cross_entropy,
+)
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,
@@ -56,6 +63,10 @@ __all__ = [
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "distribution_balanced_loss",
+    "equalization_loss",
+    "ldam_loss",
+    "logit_adjusted_binary_cross_entropy",
     "lsep_loss",
     "multilabel_soft_margin_loss",
     "sigmoid_binary_cross_entropy",
@@ -68,5 +79,6 @@ __all__ = [
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",
+    "unbiased_binary_cross_entropy",
     "zlpr_loss",
 ]

@@ -1,0 +1,36 @@
+"""What losses and weights make of how often labels are positive; all of it stays finite."""
+
+import jax
+import jax.numpy as jnp
+
+from mllosses_jax._core.numerics import sigmoid_pair
+
+Array = jax.Array
+_LOWEST_PRIOR = 1e-6
+_LOWEST_RATE = 1e-15  # of a sample with positives; its square does not underflow
+_UNBOUNDED = 1e30
+
+
+def log_odds(prior: Array) -> Array:
+    """Returns log(π / (1 − π)) of priors clamped to [1e-6, 1 − 1e-6]."""
+    p = jnp.clip(prior, _LOWEST_PRIOR, 1 - _LOWEST_PRIOR)
+    return jnp.log(p) - jnp.log1p(-p)
+
+
+def proper_counts(counts: Array, num_samples: Array) -> tuple[Array, Array]:
+    """Returns counts clamped to [1, N − 1], and N, which is at least 2."""
+    total = jnp.maximum(num_samples, 2)  # where its value was not known
+    return jnp.clip(counts, 1, total - 1), total
+
+
+def rebalanced(y: Array, counts: Array, alpha: Array, beta: Array, mu: Array) -> Array:
+    """Returns α + σ(β·(r − μ)), r = (1/n_c) / Σ_j y_j/n_j, for labels (..., L), 0 where masked.
+
+    r is how often a label would be drawn if all were drawn equally often, over how often its
+    sample would be. It is unbounded for a sample without positives, whose weight is α + 1.
+    """
+    inverse = 1 / counts
+    rate = jnp.sum(y * inverse, axis=-1, keepdims=True)
+    empty = rate < _LOWEST_RATE
+    ratio = jnp.where(empty, _UNBOUNDED, inverse / jnp.where(empty, 1, rate))
+    return alpha + sigmoid_pair(beta * (ratio - mu))[0]

@@ -1,0 +1,36 @@
+"""Weights, propensities and biases from label counts, for imbalanced and long-tailed labels.
+
+Most take `label_counts` (L,), the number of positives of each label in the training data, and
+return arrays for `pos_weight`, `weights`, `prior`, `propensity` or a bias initialiser. A label
+without positives never gives inf or NaN; what it gives instead is documented.
+"""
+
+from mllosses_jax.weighting.balancing import (
+    class_balanced_weights,
+    effective_number_weights,
+    negative_positive_ratio,
+    prior_bias,
+    rebalanced_weights,
+)
+from mllosses_jax.weighting.counts import (
+    label_counts,
+    label_counts_from_indices,
+    label_priors,
+)
+from mllosses_jax.weighting.propensity import (
+    inverse_propensity,
+    propensity_weights,
+)
+
+__all__ = [
+    "class_balanced_weights",
+    "effective_number_weights",
+    "inverse_propensity",
+    "label_counts",
+    "label_counts_from_indices",
+    "label_priors",
+    "negative_positive_ratio",
+    "prior_bias",
+    "propensity_weights",
+    "rebalanced_weights",
+]

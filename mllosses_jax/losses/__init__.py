@@ -34,6 +34,7 @@ from mllosses_jax.losses.binary import (
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
+from mllosses_jax.losses.distillation import multilabel_distillation_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
@@ -46,6 +47,11 @@ from mllosses_jax.losses.ranking import (
     two_way_sample_loss,
     zlpr_loss,
 )
+from mllosses_jax.losses.single_positive import (
+    entropy_maximization_loss,
+    expected_positive_regularized_loss,
+    role_loss,
+)
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
     softmax_cross_entropy,
@@ -56,8 +62,12 @@ __all__ = [
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "entropy_maximization_loss",
+    "expected_positive_regularized_loss",
     "lsep_loss",
+    "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
+    "role_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",

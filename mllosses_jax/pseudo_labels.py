@@ -80,7 +80,7 @@ def add_pseudo_negatives(
     fraction = checks.scalar("share", share, x.dtype)
 
     def of_label(x: Array, unknown: Array, taken: Array) -> Array:
-        number = jnp.floor(fraction * jnp.sum(unknown).astype(x.dtype))
+        number = (fraction * jnp.sum(unknown).astype(x.dtype)).astype(jnp.int32)  # rounded down
         free = unknown & ~taken
         order = jnp.lexsort((x, ~free))  # the free ones first, the least probable first
         rank = jnp.zeros(x.shape, jnp.int32).at[order].set(jnp.arange(x.size, dtype=jnp.int32))

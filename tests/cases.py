@@ -138,7 +138,7 @@ def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, 
     Inputs of a batch made from them and from the labels are cut, split and masked with it. The
     numbers that they are made of are exact in every dtype.
     """
-    labels = jnp.asarray(labels)
+    labels = jnp.asarray(labels).astype(jnp.float32)
     fits = where is not None and np.ndim(where) == labels.ndim
     fits = fits and all(n in (1, m) for n, m in zip(where.shape, labels.shape, strict=True))
     mask = jnp.asarray(where).astype(bool) if fits else jnp.ones_like(labels, dtype=bool)
@@ -149,7 +149,8 @@ def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, 
 def _second_logits(labels: jax.Array, where: jax.Array | None) -> jax.Array:
     """Logits of another model, with NaN where masked."""
     mask, count = _counts_positives(labels, where)
-    return jnp.where(mask, jnp.where(jnp.asarray(labels) > 0, 1.25, -0.5) + count / 4, jnp.nan)
+    positive = jnp.asarray(labels).astype(jnp.float32) > 0
+    return jnp.where(mask, jnp.where(positive, 1.25, -0.5) + count / 4, jnp.nan)
 
 
 def _pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:

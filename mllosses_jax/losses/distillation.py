@@ -1,5 +1,8 @@
 """Distillation: a student learns the probabilities of a teacher."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -32,7 +35,7 @@ def _divergence(x: Array, teacher: Array) -> Array:
     (log_p, log_q), (log_p_t, log_q_t) = log_sigmoid_pair(x), log_sigmoid_pair(teacher)
     p_t, q_t = sigmoid_pair(teacher)
     apart = p_t * (log_p_t - log_p) + q_t * (log_q_t - log_q)
-    near = jnp.abs(x - teacher) < 1
+    near = jnp.abs(x - teacher) < 0.5
     w = jnp.where(teacher > 0, q_t, p_t)
     d = jnp.where(near, jnp.where(teacher > 0, teacher - x, x - teacher), 0)
     bend = d * d * _polynomial(d, _EXPONENTIAL)
@@ -42,11 +45,12 @@ def _divergence(x: Array, teacher: Array) -> Array:
     return jnp.where(near, together, apart)
 
 
-_EXPONENTIAL = (2, 6, 24, 120, 720, 5040, 40320, 362880, 3628800, 39916800)  # of (eᵈ − 1 − d)/d²
-_ARTANH = (3 / 2, 5 / 2, 7 / 2, 9 / 2, 11 / 2, 13 / 2)  # of 2·(artanh s − s)/s³ in s²
+# Terms enough for float64 at |d| < 1/2: of (eᵈ − 1 − d)/d², and of 2·(artanh s − s)/s³ in s².
+_EXPONENTIAL = tuple(math.factorial(n + 2) for n in range(12))
+_ARTANH = tuple((2 * n + 3) / 2 for n in range(7))
 
 
-def _polynomial(x: Array, denominators: tuple[float, ...]) -> Array:
+def _polynomial(x: Array, denominators: Sequence[float]) -> Array:
     """Returns Σ_n xⁿ / denominators[n]."""
     total = jnp.zeros_like(x)
     for denominator in reversed(denominators):

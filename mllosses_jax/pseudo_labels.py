@@ -122,6 +122,7 @@ def initial_label_logits(key: Array, labels: ArrayLike, *, where: ArrayLike | No
         [ 5.29 -5.29]
     """
     y = is_positive(checks.label_array("labels", labels))
-    known = y if where is None else checks.mask("where", where, y.shape)
+    mask = checks.mask("where", where, y.shape)
+    known = y if mask is None else mask
     drawn = jax.random.uniform(key, y.shape, jnp.float32, -_UNSURE, _UNSURE)
     return jnp.where(known, jnp.where(y, _SURE, -_SURE), drawn)

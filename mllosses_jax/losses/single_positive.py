@@ -247,10 +247,10 @@ def entropy_maximization_loss(
     b = checks.element_parameter("beta", beta, inputs.x)
     observed = inputs.positives()
     losses = _entropy_maximization(inputs.x, observed, a)
-    if (pseudo_labels is None) != (pseudo_where is None):
+    chosen = checks.mask("pseudo_where", pseudo_where, inputs.x.shape)
+    if (pseudo_labels is None) != (chosen is None):
         raise ValueError("pseudo_labels and pseudo_where must be given together")
-    if pseudo_labels is not None:
-        chosen = checks.mask("pseudo_where", pseudo_where, inputs.x.shape)
+    if pseudo_labels is not None and chosen is not None:
         given = checks.label_array("pseudo_labels", pseudo_labels)
         checks.same_shape("pseudo_labels", given, "logits", inputs.x)
         chosen = chosen & inputs.counted() & ~observed

@@ -142,6 +142,10 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
+    Entry(losses.expected_positive_regularized_loss, "single_positive", "batch", soft_labels=False),
+    Entry(losses.role_loss, "single_positive", "batch", soft_labels=False),
+    Entry(losses.entropy_maximization_loss, "single_positive", "element", soft_labels=False),
+    Entry(losses.multilabel_distillation_loss, "distillation", "sample"),
 )
 
 

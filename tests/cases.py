@@ -127,18 +127,50 @@ class Case:
         return {name: in_float64(value) for name, value in values.items()}
 
 
-def _row(name: str, **kwargs: Any) -> Case:
+def _row(name: str, *, inputs: Callable[..., dict] | None = None, **kwargs: Any) -> Case:
     kind = {"samples": "sample", "micro": "batch"}.get(kwargs.get("average", ""), "")
-    return Case(
-        name, oracles.find(name), kwargs, SLOPES.get(name), kind, TRACED.get(name), INPUTS.get(name)
-    )
+    inputs = inputs or INPUTS.get(name)
+    return Case(name, oracles.find(name), kwargs, SLOPES.get(name), kind, TRACED.get(name), inputs)
+
+
+def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, jax.Array]:
+    """A mask that is sound, and the positives of each sample that count (..., 1).
+
+    Inputs of a batch made from them and from the labels are cut, split and masked with it. The
+    numbers that they are made of are exact in every dtype.
+    """
+    labels = jnp.asarray(labels).astype(jnp.float32)
+    fits = where is not None and np.ndim(where) == labels.ndim
+    fits = fits and all(n in (1, m) for n, m in zip(where.shape, labels.shape, strict=True))
+    mask = jnp.asarray(where).astype(bool) if fits else jnp.ones_like(labels, dtype=bool)
+    positives = jnp.where(mask, labels > 0, False)
+    return mask, jnp.sum(positives, axis=-1, keepdims=True).astype(jnp.float32)
+
+
+def _second_logits(labels: jax.Array, where: jax.Array | None) -> jax.Array:
+    """Logits of another model, with NaN where masked."""
+    mask, count = _counts_positives(labels, where)
+    positive = jnp.asarray(labels).astype(jnp.float32) > 0
+    return jnp.where(mask, jnp.where(positive, 1.25, -0.5) + count / 4, jnp.nan)
+
+
+def _pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:
+    """Pseudo-labels for samples with an even number of positives, elsewhere NaN."""
+    mask, count = _counts_positives(labels, where)
+    chosen = jnp.broadcast_to(count % 2 == 0, jnp.shape(labels))
+    pseudo = jnp.where(chosen & mask, 0.125 + count / 16, jnp.nan)
+    return {"pseudo_labels": pseudo, "pseudo_where": chosen}
 
 
 SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
+    "role_loss": oracles.find("role_loss_slope"),
 }
 
-INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {}
+INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
+    "role_loss": lambda y, where: {"estimated_logits": _second_logits(y, where)},
+    "multilabel_distillation_loss": lambda y, where: {"teacher_logits": _second_logits(y, where)},
+}
 
 TRACED: dict[str, tuple[str, float, float]] = {
     "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
@@ -157,6 +189,10 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "two_way_loss": ("positive_temperature", 1.5, 2.5),
     "soft_f1_loss": ("epsilon", 0.1, 0.2),
     "soft_fbeta_loss": ("beta", 0.5, 1.5),
+    "expected_positive_regularized_loss": ("expected_positives", 1.5, 2.5),
+    "role_loss": ("expected_positives", 1.5, 2.5),
+    "entropy_maximization_loss": ("alpha", 0.3, 0.4),
+    "multilabel_distillation_loss": ("temperature", 1.5, 2.5),
 }
 
 CASES: tuple[Case, ...] = (
@@ -210,6 +246,12 @@ CASES: tuple[Case, ...] = (
     _row("soft_fbeta_loss", beta=2.0, epsilon=0.01),
     _row("soft_fbeta_loss", beta=0.5, average="samples"),
     _row("soft_fbeta_loss", beta=0.5, average="micro"),
+    _row("expected_positive_regularized_loss", expected_positives=1.5),
+    _row("role_loss", expected_positives=1.5),
+    _row("entropy_maximization_loss"),
+    _row("entropy_maximization_loss", inputs=_pseudo_labels, alpha=0.3, beta=PER_LABEL),
+    _row("multilabel_distillation_loss"),
+    _row("multilabel_distillation_loss", temperature=2.5),
 )
 
 FIRST_OF_EACH: tuple[Case, ...] = tuple(

@@ -314,12 +314,12 @@ def test_float64_labels_promote_nothing(case):
     assert single.dtype == jnp.float32
     assert double.dtype == jnp.float64
     everything = np.ones(labels.shape, bool)
+    inputs = {
+        name: np.asarray(value, np.float64)
+        for name, value in case.batch_inputs(labels, everything).items()
+    }
     reference = case.oracle(
-        logits.astype(np.float64),
-        labels.astype(np.float64),
-        everything,
-        **case.kwargs,
-        **case.batch_inputs(labels, everything),
+        logits.astype(np.float64), labels.astype(np.float64), everything, **case.kwargs, **inputs
     )
     np.testing.assert_allclose(double, reference, rtol=1e-11, atol=1e-14)
 

@@ -14,7 +14,15 @@ import mllosses_jax as mll
 from mllosses_jax import catalogue
 
 ROOT = Path(__file__).parent.parent
-SUBMODULES = ("data", "decisions", "labels", "metrics", "training", "weighting")
+SUBMODULES = (
+    "data",
+    "decisions",
+    "labels",
+    "metrics",
+    "pseudo_labels",
+    "training",
+    "weighting",
+)
 
 
 def _public(module: types.ModuleType):

@@ -35,6 +35,7 @@ from mllosses_jax.losses.binary import (
     sigmoid_binary_cross_entropy,
 )
 from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
+from mllosses_jax.losses.distillation import multilabel_distillation_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.longtail import (
     equalization_loss,
@@ -53,6 +54,11 @@ from mllosses_jax.losses.ranking import (
     two_way_sample_loss,
     zlpr_loss,
 )
+from mllosses_jax.losses.single_positive import (
+    entropy_maximization_loss,
+    expected_positive_regularized_loss,
+    role_loss,
+)
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
     softmax_cross_entropy,
@@ -67,8 +73,12 @@ __all__ = [
     "equalization_loss",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
+    "entropy_maximization_loss",
+    "expected_positive_regularized_loss",
     "lsep_loss",
+    "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
+    "role_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",

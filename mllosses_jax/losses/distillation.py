@@ -1,0 +1,124 @@
+"""Distillation: a student learns the probabilities of a teacher."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import AxisName, log_sigmoid_pair, sigmoid_pair, with_slope
+from mllosses_jax._core.reduction import Reduction, reduce_samples
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_SMALLEST = 1e-30  # a temperature is above it
+
+
+def _divergence_slope(x: Array, teacher: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    p_t, q_t = sigmoid_pair(teacher)
+    return q_t * p - p_t * q
+
+
+@with_slope(_divergence_slope)
+def _divergence(x: Array, teacher: Array) -> Array:
+    """Returns KL(Bernoulli(σ(teacher)) ‖ Bernoulli(σ(x))).
+
+    With w the smaller of the teacher's two probabilities and d the change of its logit, it is
+    log(1 + w·(eᵈ − 1)) − w·d. Next to d = 0, where both terms are nearly w·d, it is the sum of
+    (log(1 + z) − z) at z = w·(eᵈ − 1) and of w·(eᵈ − 1 − d), each from its series.
+    """
+    (log_p, log_q), (log_p_t, log_q_t) = log_sigmoid_pair(x), log_sigmoid_pair(teacher)
+    p_t, q_t = sigmoid_pair(teacher)
+    apart = p_t * (log_p_t - log_p) + q_t * (log_q_t - log_q)
+    near = jnp.abs(x - teacher) < 0.5
+    w = jnp.where(teacher > 0, q_t, p_t)
+    d = jnp.where(near, jnp.where(teacher > 0, teacher - x, x - teacher), 0)
+    bend = d * d * _polynomial(d, _EXPONENTIAL)
+    z = w * (d + bend)
+    s = z / (2 + z)
+    together = w * bend - s * z + s**3 * _polynomial(s * s, _ARTANH)
+    return jnp.where(near, together, apart)
+
+
+# Terms enough for float64 at |d| < 1/2: of (eᵈ − 1 − d)/d², and of 2·(artanh s − s)/s³ in s².
+_EXPONENTIAL = tuple(math.factorial(n + 2) for n in range(12))
+_ARTANH = tuple((2 * n + 3) / 2 for n in range(7))
+
+
+def _polynomial(x: Array, denominators: Sequence[float]) -> Array:
+    """Returns Σ_n xⁿ / denominators[n]."""
+    total = jnp.zeros_like(x)
+    for denominator in reversed(denominators):
+        total = total * x + 1 / denominator
+    return total
+
+
+@compiled(temperature=(_SMALLEST, 1e30))
+def multilabel_distillation_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    teacher_logits: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Multi-label logits distillation (MLD): the student's probabilities follow the teacher's.
+
+    Formula:
+        ℓ = Σ_c KL(Bernoulli(σ(t_c/T)) ‖ Bernoulli(σ(x_c/T)))
+
+    The labels are not used: add a loss of the labels (the authors weigh the distillation by 10
+    in the sum). The authors have no temperature, T = 1; at another one the gradient shrinks with
+    1/T², and the loss is not multiplied by T² here.
+
+    Args:
+        logits: x, the student's, float array (..., L).
+        labels: bool, integer or float array (..., L): not used, so that the loss is called like
+            every other one.
+        teacher_logits: t, the teacher's, float array (..., L). They get no gradient.
+        temperature: T > 0, a scalar.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample, at least 0: (...) with "none", else (). The authors' code is
+        "mean" (its "batchmean"), apart from its clamp of probabilities at 1e-8, whose gradient
+        is 0 or NaN where the student is sure and wrong.
+
+    Raises:
+        TypeError: if logits or teacher_logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or temperature is not positive.
+
+    Reference:
+        P. Yang, M.-K. Xie, C.-C. Zong, L. Feng, G. Niu, M. Sugiyama and S.-J. Huang, "Multi-Label
+        Knowledge Distillation", 2023, arXiv:2308.06453.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import multilabel_distillation_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> teacher = jnp.array([[3.0, 0.0]])
+        >>> print(f"{multilabel_distillation_loss(logits, labels, teacher_logits=teacher):.4f}")
+        0.1510
+    """
+    inputs = loss_inputs(logits, labels, where)
+    given = checks.float_array("teacher_logits", teacher_logits)
+    checks.same_shape("teacher_logits", given, "logits", inputs.x)
+    teacher = jax.lax.stop_gradient(given.astype(inputs.x.dtype))
+    if inputs.where is not None:
+        teacher = jnp.where(inputs.where, teacher, 0)
+    t = checks.scalar("temperature", temperature, inputs.x.dtype)
+    losses = jnp.sum(_divergence(inputs.x / t, teacher / t), axis=-1)  # 0 where masked
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

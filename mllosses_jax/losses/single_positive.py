@@ -1,0 +1,261 @@
+"""Losses for labels of which few positives are observed and all others are unknown.
+
+Their labels are positive where a positive was observed; 0 says unknown, not negative. What
+training estimates of the unknown labels is a state that the caller holds:
+`mllosses_jax.pseudo_labels` makes and updates it.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import (
+    AxisName,
+    finite_product,
+    log_sigmoid_pair,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.reduction import Reduction, all_sum, reduce_elements, safe_divide
+from mllosses_jax.losses.binary import cross_entropy
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+
+
+def _mean_of_entries(values: Array, inputs: Inputs, axis_name: AxisName) -> Array:
+    """Returns the mean of values (..., L) over the entries that count, of all devices."""
+    counted = inputs.counted()
+    total = all_sum(jnp.sum(jnp.where(counted, values, 0)), axis_name)
+    number = all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name)
+    return safe_divide(total, number.astype(total.dtype))
+
+
+def _deviation(p: Array, inputs: Inputs, expected_positives: Array, axis_name: AxisName) -> Array:
+    """Returns ((Σp per sample) − k)² / L², with L the labels per sample that count."""
+    rows = all_sum(jnp.sum(jnp.any(inputs.counted(), axis=-1), dtype=jnp.int32), axis_name)
+    entries = all_sum(jnp.sum(inputs.counted(), dtype=jnp.int32), axis_name)
+    inverse = safe_divide(rows.astype(p.dtype), entries.astype(p.dtype))  # 1 / L
+    return (_mean_of_entries(p, inputs, axis_name) - expected_positives * inverse) ** 2
+
+
+@compiled(expected_positives=(0, _INF))
+def expected_positive_regularized_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    expected_positives: ArrayLike,
+    where: ArrayLike | None = None,
+    axis_name: AxisName = None,
+) -> Array:
+    """Expected positive regularisation (EPR): observed positives, and how many to expect in all.
+
+    Formula:
+        ℓ = (1/(B·L))·Σ_observed −log p + ((1/B)·Σp − k)² / L²,  p = σ(x)
+
+    The unknown labels get no other loss. The batch estimates the expected number of positives
+    per sample: a small batch is a noisy one.
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
+        expected_positives: k ≥ 0, a scalar: positives per sample. The authors have 1.5 for VOC,
+            2.9 for COCO, 1.9 for NUS-WIDE and 31.4 for CUB.
+        where: bool, the rank of logits with axes equal or 1: which entries take part. B are the
+            samples with such an entry, L is their number per sample.
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or expected_positives is negative.
+
+    Reference:
+        E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
+        Learning from Single Positive Labels", 2021, arXiv:2106.09708.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import expected_positive_regularized_loss
+        >>> logits, labels = jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]])
+        >>> loss = expected_positive_regularized_loss(logits, labels, expected_positives=2)
+        >>> print(f"{loss:.4f}")
+        0.5966
+    """
+    inputs = loss_inputs(logits, labels, where)
+    k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
+    log_p, _ = log_sigmoid_pair(inputs.x)
+    p, _ = sigmoid_pair(inputs.x)
+    observed = _mean_of_entries(jnp.where(inputs.positives(), -log_p, 0), inputs, axis_name)
+    return observed + _deviation(p, inputs, k, axis_name)
+
+
+def _of_party(
+    x: Array, other: Array, inputs: Inputs, expected_positives: Array, axis_name: AxisName
+) -> Array:
+    """Returns the loss of one party of ROLE, for which the other's labels are constants."""
+    (log_p, log_q), (p, _) = log_sigmoid_pair(x), sigmoid_pair(x)
+    y, rest = sigmoid_pair(jax.lax.stop_gradient(other))
+    losses = -(y * log_p + rest * log_q) - jnp.where(inputs.positives(), log_p, 0)
+    mean = _mean_of_entries(losses, inputs, axis_name)
+    return mean + _deviation(p, inputs, expected_positives, axis_name)
+
+
+@compiled(expected_positives=(0, _INF))
+def role_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    estimated_logits: ArrayLike,
+    expected_positives: ArrayLike,
+    where: ArrayLike | None = None,
+    axis_name: AxisName = None,
+) -> Array:
+    """Regularised online label estimation (ROLE): classifier and estimated labels train together.
+
+    Formula:
+        ℓ = ½·L(x | σ(g)) + ½·L(g | σ(x)),  where the labels σ(·) after the bar are constants and
+        L(x | y) = (1/(B·L))·Σ[−y·log p − (1 − y)·log(1 − p)] + EPR(x),  p = σ(x)
+
+    EPR is `expected_positive_regularized_loss`. The gradient is taken with respect to both: the
+    estimates are parameters, one for each training sample and label, with an optimiser of their
+    own (the authors' learning rate for them is ten times that of the classifier), and
+    `mllosses_jax.pseudo_labels.initial_label_logits` makes the first ones.
+
+    Args:
+        logits: x, float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
+        estimated_logits: g, the rows of this batch, float array (..., L).
+        expected_positives: k ≥ 0, a scalar: positives per sample.
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
+
+    Raises:
+        TypeError: if logits or estimated_logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or expected_positives is negative.
+
+    Reference:
+        E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
+        Learning from Single Positive Labels", 2021, arXiv:2106.09708.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import role_loss
+        >>> logits, labels = jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]])
+        >>> estimated = jnp.array([[0.0, 0.0]])
+        >>> loss = role_loss(logits, labels, estimated_logits=estimated, expected_positives=2)
+        >>> print(f"{loss:.4f}")
+        1.2897
+    """
+    inputs = loss_inputs(logits, labels, where)
+    given = checks.float_array("estimated_logits", estimated_logits)
+    checks.same_shape("estimated_logits", given, "logits", inputs.x)
+    estimated = given.astype(inputs.x.dtype)
+    if inputs.where is not None:
+        estimated = jnp.where(inputs.where, estimated, 0)
+    k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
+    classifier = _of_party(inputs.x, estimated, inputs, k, axis_name)
+    estimator = _of_party(estimated, inputs.x, inputs, k, axis_name)
+    return (classifier + estimator) / 2
+
+
+def _entropy_slope(x: Array, y: Array, alpha: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    largest = jnp.finfo(x.dtype).max  # an infinite x would make x * 0 a NaN
+    return jnp.where(y, -q, alpha * (jnp.clip(x, -largest, largest) * (p * q)))
+
+
+@with_slope(_entropy_slope)
+def _entropy_maximization(x: Array, y: Array, alpha: Array) -> Array:
+    log_p, log_q = log_sigmoid_pair(x)
+    p, q = sigmoid_pair(x)
+    entropy = finite_product(p, -log_p) + finite_product(q, -log_q)
+    return jnp.where(y, -log_p, -alpha * entropy)
+
+
+@compiled(alpha=(0, _INF), beta=(0, _INF))
+def entropy_maximization_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: ArrayLike = 0.1,
+    beta: ArrayLike = 0.9,
+    pseudo_labels: ArrayLike | None = None,
+    pseudo_where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Entropy maximisation (EM): unknown labels are kept uncertain until they are pseudo-labelled.
+
+    Formula:
+        observed positive  ℓ = −log p
+        unknown            ℓ = α·[p·log p + (1 − p)·log(1 − p)]
+        pseudo-labelled    ℓ = β·[−ỹ·log p − (1 − ỹ)·log(1 − p)],  p = σ(x)
+
+    `mllosses_jax.pseudo_labels.add_pseudo_negatives` chooses pseudo-labels from epoch to epoch,
+    as the authors do (APL). Positive pseudo-labels of a vision-language model (VLPL) are ỹ = 0.9
+    with β = 0.7.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
+        alpha: α ≥ 0, a scalar or (L,). The authors have 0.1 for COCO and NUS-WIDE, 0.2 for VOC
+            and 0.01 for CUB.
+        beta: β ≥ 0, a scalar or (L,). The authors have 0.9 for COCO, 0.2 for NUS-WIDE, 0.02 for
+            VOC and 0.4 for CUB.
+        pseudo_labels: ỹ in [0, 1], (..., L), or None.
+        pseudo_where: bool (..., L): which of the unknown labels are pseudo-labelled; with
+            pseudo_labels only. An observed positive stays one.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats, which may be negative: (..., L) with "none", else (). The authors' code
+        is "mean", but for its log(p + 1e-5).
+
+    Raises:
+        TypeError: if logits are not floating point, or a mask is not bool.
+        ValueError: if shapes differ, a parameter is negative, or only one of pseudo_labels and
+            pseudo_where is given.
+
+    Reference:
+        D. Zhou, P. Chen, Q. Wang, G. Chen and P.-A. Heng, "Acknowledging the Unknown for
+        Multi-label Learning with Single Positive Labels", 2022, arXiv:2203.16219.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import entropy_maximization_loss
+        >>> logits, labels = jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]])
+        >>> print(entropy_maximization_loss(logits, labels, reduction="none").round(4))
+        [[ 0.6931 -0.0693]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    a = checks.element_parameter("alpha", alpha, inputs.x)
+    b = checks.element_parameter("beta", beta, inputs.x)
+    observed = inputs.positives()
+    losses = _entropy_maximization(inputs.x, observed, a)
+    chosen = checks.mask("pseudo_where", pseudo_where, inputs.x.shape)
+    if (pseudo_labels is None) != (chosen is None):
+        raise ValueError("pseudo_labels and pseudo_where must be given together")
+    if pseudo_labels is not None and chosen is not None:
+        given = checks.label_array("pseudo_labels", pseudo_labels)
+        checks.same_shape("pseudo_labels", given, "logits", inputs.x)
+        chosen = chosen & inputs.counted() & ~observed
+        pseudo = jnp.where(chosen, given.astype(inputs.x.dtype), 0)
+        losses = jnp.where(chosen, b * cross_entropy(Inputs(inputs.x, pseudo, None)), losses)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

@@ -34,8 +34,8 @@ from mllosses_jax.losses.binary import (
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
-from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
 from mllosses_jax.losses.distillation import multilabel_distillation_loss
+from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.longtail import (
     equalization_loss,
@@ -70,11 +70,11 @@ __all__ = [
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
     "distribution_balanced_loss",
+    "entropy_maximization_loss",
     "equalization_loss",
+    "expected_positive_regularized_loss",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
-    "entropy_maximization_loss",
-    "expected_positive_regularized_loss",
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",

@@ -5,6 +5,7 @@
 - `masking`: replaces what `where` masks before a formula sees it.
 - `numerics`: the accurate primitives and the one value-and-slope mechanism.
 - `reduction`: the only place where losses are weighted, summed and averaged.
+- `selection`: the largest entries of a batch, over all devices.
 - `smoothing`: the conventions of label smoothing.
 - `sets`, `ordering`: what metrics and decisions share: checked sets and scores, exact ranking.
 """

@@ -35,9 +35,16 @@ from mllosses_jax.losses.binary import (
     sigmoid_binary_cross_entropy,
 )
 from mllosses_jax.losses.focal import sigmoid_focal_loss
+from mllosses_jax.losses.large_loss import large_loss_correction, large_loss_rejection
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,
+)
+from mllosses_jax.losses.partial import (
+    assume_negative_loss,
+    partial_binary_cross_entropy,
+    positive_unlabeled_loss,
+    weak_assume_negative_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -46,6 +53,7 @@ from mllosses_jax.losses.ranking import (
     two_way_sample_loss,
     zlpr_loss,
 )
+from mllosses_jax.losses.selective import class_aware_selective_loss
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
     softmax_cross_entropy,
@@ -53,11 +61,17 @@ from mllosses_jax.losses.softmax import (
 )
 
 __all__ = [
+    "assume_negative_loss",
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "class_aware_selective_loss",
+    "large_loss_correction",
+    "large_loss_rejection",
     "lsep_loss",
     "multilabel_soft_margin_loss",
+    "partial_binary_cross_entropy",
+    "positive_unlabeled_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
@@ -68,5 +82,6 @@ __all__ = [
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",
+    "weak_assume_negative_loss",
     "zlpr_loss",
 ]

@@ -199,8 +199,7 @@ def partial_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     dtype, counted = inputs.x.dtype, inputs.counted()
     size = max(inputs.x.shape[-1], 1)
-    number = jnp.sum(counted, axis=-1).astype(dtype)
-    share = jnp.where(number > 0, number / size, 1)
+    share = jnp.sum(counted, axis=-1).astype(dtype) / size
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
     a, b = checks.scalar("alpha", alpha, dtype), checks.scalar("beta", beta, dtype)
     scale = a * power(share, jnp.log(share), exponent) + b

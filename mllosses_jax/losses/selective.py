@@ -18,16 +18,20 @@ MODES = ("negative", "ignore", "ignore_normalize_classes", "selective")
 _INF = float("inf")
 
 
-def _number_of_samples(inputs: Inputs, axis_name: AxisName) -> Array:
-    """Returns how many samples of the whole batch have an entry that counts."""
-    some = jnp.any(inputs.counted(), axis=-1)
-    return all_sum(jnp.sum(some, dtype=jnp.int32), axis_name)
+def _highest(inputs: Inputs, unannotated: Array, per_sample: int, axis_name: AxisName) -> Array:
+    """Returns which unannotated entries of the batch have its highest logits."""
+    samples = jnp.any(inputs.counted(), axis=-1)
+    k = per_sample * all_sum(jnp.sum(samples, dtype=jnp.int32), axis_name)
+    return largest(inputs.x, unannotated & inputs.counted(), k, axis_name)
 
 
 @compiled(
-    gamma_neg=(0, _INF), gamma_pos=(0, _INF), gamma_unannotated=(0, _INF), clip=(0, 1),
+    gamma_neg=(0, _INF),
+    gamma_pos=(0, _INF),
+    gamma_unannotated=(0, _INF),
+    clip=(0, 1),
     likelihood_topk=(0, _INF),
-)  # fmt: skip
+)
 def class_aware_selective_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -112,45 +116,37 @@ def class_aware_selective_loss(
     """
     checks.one_of("mode", mode, MODES)
     if not isinstance(likelihood_topk, int):
-        raise TypeError(f"likelihood_topk must be a Python integer, got {likelihood_topk!r}")
+        raise TypeError("likelihood_topk must be a Python integer, got an array or a fraction")
     inputs = loss_inputs(logits, labels, where)
     x, known = inputs.x, checks.mask("annotated", annotated, inputs.x.shape)
     known = jnp.ones_like(x, dtype=bool) if known is None else known
     y = inputs.positives() & known
 
-    def of_kind(positive: ArrayLike, negative: ArrayLike, unannotated: ArrayLike) -> Array:
-        return jnp.where(y, positive, jnp.where(known, negative, unannotated))
+    def focal(gamma: Array | int) -> Array:
+        gamma_of_positives = checks.exponent("gamma_pos", gamma_pos, x)
+        clip_at = checks.exponent("clip", clip, x)
+        return _asymmetric(hard=True, detach_focus=True)(x, y, gamma, gamma_of_positives, clip_at)
 
-    gamma = jnp.where(
-        known,
-        checks.element_parameter("gamma_neg", gamma_neg, x),
-        checks.element_parameter("gamma_unannotated", gamma_unannotated, x),
-    )
-    losses = _asymmetric(hard=True, detach_focus=True)(
-        x, y, gamma, checks.exponent("gamma_pos", gamma_pos, x), checks.exponent("clip", clip, x)
-    )
-    scale = of_kind(
-        checks.element_parameter("alpha_pos", alpha_pos, x),
-        checks.element_parameter("alpha_neg", alpha_neg, x),
-        checks.element_parameter("alpha_unannotated", alpha_unannotated, x),
-    )
-    dropped = jnp.zeros_like(known) if mode == "negative" else ~known
+    losses = focal(checks.exponent("gamma_neg", gamma_neg, x))
+    if annotated is not None:
+        weak = focal(checks.exponent("gamma_unannotated", gamma_unannotated, x))
+        losses = jnp.where(known, losses, weak)
+    a_pos = checks.element_parameter("alpha_pos", alpha_pos, x)
+    a_neg = checks.element_parameter("alpha_neg", alpha_neg, x)
+    a_weak = checks.element_parameter("alpha_unannotated", alpha_unannotated, x)
+    scale = jnp.where(y, a_pos, jnp.where(known, a_neg, a_weak))
     if mode == "ignore_normalize_classes":
         number = jnp.sum(known & inputs.counted(), axis=-1, keepdims=True)
         scale = scale * (1 + 1 / (1 + number).astype(x.dtype))
+    losses = scale * losses
     if mode == "selective":
-        k = likelihood_topk * _number_of_samples(inputs, axis_name)
-        likely = largest(x, ~known & inputs.counted(), k, axis_name)
+        likely = _highest(inputs, ~known, likelihood_topk, axis_name)
         if prior is not None:
-            frequency = checks.element_parameter("prior", prior, x)
-            likely = likely | (
-                frequency > checks.scalar("prior_threshold", prior_threshold, x.dtype)
-            )
-        dropped = dropped & likely
+            threshold = checks.scalar("prior_threshold", prior_threshold, x.dtype)
+            likely |= checks.element_parameter("prior", prior, x) > threshold
+        losses = jnp.where(~known & likely, 0, losses)
+    elif mode != "negative":
+        losses = jnp.where(known, losses, 0)
     return reduce_elements(
-        jnp.where(dropped, 0, scale * losses),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

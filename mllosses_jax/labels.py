@@ -13,7 +13,9 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import is_positive
+from mllosses_jax._core.masking import is_positive, loss_inputs
+from mllosses_jax._core.numerics import AxisName
+from mllosses_jax._core.selection import large_losses
 from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
 Array = jax.Array
@@ -175,3 +177,43 @@ def smooth_labels(
     mask = checks.mask("where", where, y.shape)
     counted = jnp.ones_like(y, dtype=bool) if mask is None else mask
     return smoothed(y, s, convention, counted)
+
+
+@compiled(relative_rate=(0, 1))
+def correct_large_losses(
+    labels: ArrayLike,
+    logits: ArrayLike,
+    *,
+    relative_rate: ArrayLike,
+    annotated: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    axis_name: AxisName = None,
+) -> Array:
+    """Makes positives of the unknown labels that contradict a model most: the state of LL-Cp.
+
+    They are those that `large_loss_correction` takes for positives with the same arguments. (The
+    authors' code keeps the last of these in the loss, but not in the labels.) With the labels
+    that are returned, the next epoch starts.
+
+    Args:
+        labels: bool, integer or float array (..., L); 0 where the label is unknown.
+        logits: float array (..., L).
+        relative_rate: how many, as a share in [0, 1] of all entries of the batch, rounded up.
+        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
+            negative; None for none.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        Bool labels (..., L), of which no positive has become negative.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> y, x = jnp.array([[1, 0, 0]]), jnp.array([[2.0, 1.0, -1.0]])
+        >>> print(labels.correct_large_losses(y, x, relative_rate=0.1))
+        [[ True  True False]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    chosen = large_losses(inputs, annotated, relative_rate, axis_name)
+    return is_positive(checks.label_array("labels", labels)) | chosen

@@ -165,12 +165,18 @@ def _pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.
 SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
     "role_loss": oracles.find("role_loss_slope"),
+    "class_aware_selective_loss": oracles.find("class_aware_selective_loss_slope"),
+    "positive_unlabeled_loss": oracles.find("positive_unlabeled_loss_slope"),
 }
 
 INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
     "role_loss": lambda y, where: {"estimated_logits": _second_logits(y, where)},
     "multilabel_distillation_loss": lambda y, where: {"teacher_logits": _second_logits(y, where)},
+    "class_aware_selective_loss": lambda labels, where: {"annotated": labels.astype(bool)},
 }
+
+# Losses that see how many labels are masked: to mask one is not to delete it.
+OF_THE_KNOWN_SHARE = {"partial_binary_cross_entropy"}
 
 TRACED: dict[str, tuple[str, float, float]] = {
     "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
@@ -193,6 +199,13 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "role_loss": ("expected_positives", 1.5, 2.5),
     "entropy_maximization_loss": ("alpha", 0.3, 0.4),
     "multilabel_distillation_loss": ("temperature", 1.5, 2.5),
+    "assume_negative_loss": ("label_smoothing", 0.1, 0.2),
+    "weak_assume_negative_loss": ("gamma", 0.3, 0.4),
+    "partial_binary_cross_entropy": ("alpha", -3.5, -2.5),
+    "positive_unlabeled_loss": ("prior", 0.3, 0.4),
+    "large_loss_rejection": ("relative_rate", 0.21, 0.41),
+    "large_loss_correction": ("relative_rate", 0.21, 0.41),
+    "class_aware_selective_loss": ("gamma_unannotated", 1.5, 2.5),
 }
 
 CASES: tuple[Case, ...] = (
@@ -252,6 +265,28 @@ CASES: tuple[Case, ...] = (
     _row("entropy_maximization_loss", inputs=_pseudo_labels, alpha=0.3, beta=PER_LABEL),
     _row("multilabel_distillation_loss"),
     _row("multilabel_distillation_loss", temperature=2.5),
+    _row("assume_negative_loss"),
+    _row("assume_negative_loss", label_smoothing=0.1),
+    _row("weak_assume_negative_loss"),
+    _row("weak_assume_negative_loss", gamma=PER_LABEL),
+    _row("partial_binary_cross_entropy"),
+    _row("partial_binary_cross_entropy", alpha=-1.5, beta=2.0, gamma=0.5),
+    _row("positive_unlabeled_loss", prior=0.3),
+    _row("positive_unlabeled_loss", prior=IN_UNIT),
+    _row("large_loss_rejection", relative_rate=0.2),
+    _row("large_loss_correction", relative_rate=0.2),
+    _row("class_aware_selective_loss", likelihood_topk=1),
+    _row(
+        "class_aware_selective_loss",
+        gamma_unannotated=1.5,
+        alpha_pos=PER_LABEL,
+        alpha_unannotated=0.5,
+        clip=0.05,
+        prior=IN_UNIT,
+        prior_threshold=0.5,
+        likelihood_topk=1,
+    ),
+    _row("class_aware_selective_loss", mode="ignore_normalize_classes", gamma_pos=1.5),
 )
 
 FIRST_OF_EACH: tuple[Case, ...] = tuple(

@@ -37,6 +37,7 @@ from mllosses_jax.losses.binary import (
 from mllosses_jax.losses.distillation import multilabel_distillation_loss
 from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
+from mllosses_jax.losses.large_loss import large_loss_correction, large_loss_rejection
 from mllosses_jax.losses.longtail import (
     equalization_loss,
     ldam_loss,
@@ -47,6 +48,12 @@ from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,
 )
+from mllosses_jax.losses.partial import (
+    assume_negative_loss,
+    partial_binary_cross_entropy,
+    positive_unlabeled_loss,
+    weak_assume_negative_loss,
+)
 from mllosses_jax.losses.ranking import (
     lsep_loss,
     two_way_label_loss,
@@ -54,6 +61,7 @@ from mllosses_jax.losses.ranking import (
     two_way_sample_loss,
     zlpr_loss,
 )
+from mllosses_jax.losses.selective import class_aware_selective_loss
 from mllosses_jax.losses.single_positive import (
     entropy_maximization_loss,
     expected_positive_regularized_loss,
@@ -66,18 +74,24 @@ from mllosses_jax.losses.softmax import (
 )
 
 __all__ = [
+    "assume_negative_loss",
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "class_aware_selective_loss",
     "distribution_balanced_loss",
     "entropy_maximization_loss",
     "equalization_loss",
     "expected_positive_regularized_loss",
+    "large_loss_correction",
+    "large_loss_rejection",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
+    "partial_binary_cross_entropy",
+    "positive_unlabeled_loss",
     "role_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
@@ -90,5 +104,6 @@ __all__ = [
     "two_way_loss",
     "two_way_sample_loss",
     "unbiased_binary_cross_entropy",
+    "weak_assume_negative_loss",
     "zlpr_loss",
 ]

@@ -1,7 +1,6 @@
 """Binary cross-entropy and its relatives."""
 
 import jax
-import numpy as np
 
 import mllosses_jax as mll
 from golden_calls.registry import golden
@@ -71,12 +70,6 @@ def distribution_balanced_partial_ce(x, case):
 @golden
 def spml_an(x, case):
     return mll.sigmoid_binary_cross_entropy(x, case.labels)
-
-
-@golden
-def spml_wan(x, case):
-    weights = np.where(case.labels > 0, 1, 1 / 6).astype(case.dtype)
-    return mll.sigmoid_binary_cross_entropy(x, case.labels, weights=weights)
 
 
 @golden

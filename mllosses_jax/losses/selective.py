@@ -1,0 +1,152 @@
+"""Losses that select which of the unannotated labels are taken for negatives."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName
+from mllosses_jax._core.reduction import Reduction, all_sum, reduce_elements
+from mllosses_jax._core.selection import largest
+from mllosses_jax.losses.asymmetric import _asymmetric
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+MODES = ("negative", "ignore", "ignore_normalize_classes", "selective")
+_INF = float("inf")
+
+
+def _highest(inputs: Inputs, unannotated: Array, per_sample: int, axis_name: AxisName) -> Array:
+    """Returns which unannotated entries of the batch have its highest logits."""
+    samples = jnp.any(inputs.counted(), axis=-1)
+    k = per_sample * all_sum(jnp.sum(samples, dtype=jnp.int32), axis_name)
+    return largest(inputs.x, unannotated & inputs.counted(), k, axis_name)
+
+
+@compiled(
+    gamma_neg=(0, _INF),
+    gamma_pos=(0, _INF),
+    gamma_unannotated=(0, _INF),
+    clip=(0, 1),
+    likelihood_topk=(0, _INF),
+)
+def class_aware_selective_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    annotated: ArrayLike | None = None,
+    mode: str = "selective",
+    gamma_neg: ArrayLike = 1.0,
+    gamma_pos: ArrayLike = 0.0,
+    gamma_unannotated: ArrayLike = 2.0,
+    alpha_neg: ArrayLike = 1.0,
+    alpha_pos: ArrayLike = 1.0,
+    alpha_unannotated: ArrayLike = 1.0,
+    clip: ArrayLike = 0.0,
+    prior: ArrayLike | None = None,
+    prior_threshold: ArrayLike = 0.05,
+    likelihood_topk: int = 5,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Class-aware selective loss (CSL, P-ASL): unlikely unannotated labels are weak negatives.
+
+    Formula:
+        ℓ = −ω·α·u^γ·log(1 − u),  p = σ(x),  u = 1 − p for positives, else max(p − m, 0)
+
+    with α and γ those of positives, of annotated negatives, or of unannotated labels.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); not looked at where unannotated.
+        annotated: bool, the rank of logits with axes equal or 1: which labels somebody has
+            annotated, for instance the `where` of `labels.from_signed`; None for all.
+        mode: ω, which is 1 for annotated labels unless said otherwise. "negative": 1.
+            "ignore": 0 for unannotated ones. "ignore_normalize_classes": that, and
+            1 + 1/(1 + n) for those n of a row that are annotated. "selective": 0 for unannotated
+            ones that are likely positive, because their label has a prior above the threshold,
+            or because they are among the likelihood_topk·B highest logits of the unannotated
+            entries of the batch of B samples.
+        gamma_neg: γ ≥ 0 of annotated negatives, a scalar or (L,).
+        gamma_pos: γ ≥ 0 of positives, a scalar or (L,).
+        gamma_unannotated: γ ≥ 0 of unannotated labels, a scalar or (L,).
+        alpha_neg: α of annotated negatives, a scalar or (L,).
+        alpha_pos: α of positives, a scalar or (L,).
+        alpha_unannotated: α of unannotated labels, a scalar or (L,).
+        clip: m in [0, 1], a scalar or (L,).
+        prior: the share of positives of each label, (L,), which the authors estimate by the
+            mean probability that a first model gives it; None to select by likelihood alone.
+        prior_threshold: a scalar.
+        likelihood_topk: a Python integer; 0 to select by prior alone.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count at all.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums, counts and the highest logits are taken inside
+            `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (); the authors' code is "sum". Entries with
+        ω = 0 have loss 0, and count in a mean. The weight u^γ is held constant in the slope with
+        respect to the logits, and so is ω; see `asymmetric_loss`. Entries that equal the last of
+        the highest logits are selected with it.
+
+    Raises:
+        TypeError: if logits are not floating point, or a mask is not bool.
+        ValueError: if shapes differ, the mode is unknown, or a parameter is out of its range.
+
+    Reference:
+        E. Ben-Baruch, T. Ridnik, I. Friedman, A. Ben-Cohen, N. Zamir, A. Noy and L. Zelnik-Manor,
+        "Multi-label Classification with Partial Annotations using Class-aware Selective Loss",
+        2022, arXiv:2110.10955.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import class_aware_selective_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> annotated = jnp.array([[True, False, False]])
+        >>> losses = class_aware_selective_loss(
+        ...     logits, labels, annotated=annotated, likelihood_topk=1, reduction="none"
+        ... )
+        >>> print(losses.round(4))
+        [[0.1269 0.0227 0.    ]]
+    """
+    checks.one_of("mode", mode, MODES)
+    if not isinstance(likelihood_topk, int):
+        raise TypeError("likelihood_topk must be a Python integer, got an array or a fraction")
+    inputs = loss_inputs(logits, labels, where)
+    x, known = inputs.x, checks.mask("annotated", annotated, inputs.x.shape)
+    known = jnp.ones_like(x, dtype=bool) if known is None else known
+    y = inputs.positives() & known
+
+    def focal(gamma: Array | int) -> Array:
+        gamma_of_positives = checks.exponent("gamma_pos", gamma_pos, x)
+        clip_at = checks.exponent("clip", clip, x)
+        return _asymmetric(hard=True, detach_focus=True)(x, y, gamma, gamma_of_positives, clip_at)
+
+    losses = focal(checks.exponent("gamma_neg", gamma_neg, x))
+    if annotated is not None:
+        weak = focal(checks.exponent("gamma_unannotated", gamma_unannotated, x))
+        losses = jnp.where(known, losses, weak)
+    a_pos = checks.element_parameter("alpha_pos", alpha_pos, x)
+    a_neg = checks.element_parameter("alpha_neg", alpha_neg, x)
+    a_weak = checks.element_parameter("alpha_unannotated", alpha_unannotated, x)
+    scale = jnp.where(y, a_pos, jnp.where(known, a_neg, a_weak))
+    if mode == "ignore_normalize_classes":
+        number = jnp.sum(known & inputs.counted(), axis=-1, keepdims=True)
+        scale = scale * (1 + 1 / (1 + number).astype(x.dtype))
+    losses = scale * losses
+    if mode == "selective":
+        likely = _highest(inputs, ~known, likelihood_topk, axis_name)
+        if prior is not None:
+            threshold = checks.scalar("prior_threshold", prior_threshold, x.dtype)
+            likely |= checks.element_parameter("prior", prior, x) > threshold
+        losses = jnp.where(~known & likely, 0, losses)
+    elif mode != "negative":
+        losses = jnp.where(known, losses, 0)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

@@ -1,0 +1,75 @@
+"""Oracles of the losses for missing labels."""
+
+import math
+
+import numpy as np
+
+from oracles.common import bce, masked, sigmoid
+
+
+def assume_negative_loss(x, y, mask, label_smoothing=0.0):
+    return masked(bce(x, (1 - label_smoothing) * y + label_smoothing * (1 - y)), mask)
+
+
+def weak_assume_negative_loss(x, y, mask, gamma=None):
+    if gamma is None:
+        gamma = 1 / np.maximum(mask.sum(-1, keepdims=True) - 1, 1)
+    return masked(y * np.logaddexp(0, -x) + gamma * (1 - y) * np.logaddexp(0, x), mask)
+
+
+def partial_binary_cross_entropy(x, y, mask, alpha=-4.45, beta=5.45, gamma=1.0):
+    result = np.zeros(len(x))
+    for row in range(len(x)):
+        share = mask[row].sum() / x.shape[1]
+        total = bce(x[row], y[row])[mask[row]].sum()
+        result[row] = (alpha * share**gamma + beta) * total / x.shape[1]
+    return result
+
+
+def _risks(x, y, mask, prior, column):
+    p = sigmoid(x[:, column])
+    positive = mask[:, column] & (y[:, column] > 0)
+    unlabeled = mask[:, column] & (y[:, column] == 0)
+    share = np.broadcast_to(prior, x.shape[1:])[column]
+    on_positive = share * (1 - p[positive]).mean() if positive.any() else 0.0
+    as_negative = share * p[positive].mean() if positive.any() else 0.0
+    rest = p[unlabeled].mean() - as_negative if unlabeled.any() else 0.0
+    return on_positive, rest
+
+
+def positive_unlabeled_loss(x, y, mask, prior):
+    risks = [_risks(x, y, mask, prior, column) for column in range(x.shape[1])]
+    return np.array([risk + max(0, rest) for risk, rest in risks])
+
+
+def positive_unlabeled_loss_slope(x, y, mask, prior):
+    """The slope of the value, but that of -R alone where R < 0; by central differences."""
+    h, slope = 1e-6, np.zeros(x.shape)
+    for row, column in np.ndindex(x.shape):
+        overfitted = _risks(x, y, mask, prior, column)[1] < 0
+        sides = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[row, column] += sign * h
+            risk, rest = _risks(moved, y, mask, prior, column)
+            sides.append(-rest if overfitted else risk + rest)
+        slope[row, column] = (sides[0] - sides[1]) / (2 * h)
+    return slope
+
+
+def _large_losses(x, y, mask, relative_rate):
+    """The unknown entries of the largest loss; a rate has the accuracy of float32."""
+    k = math.ceil(round(mask.sum() * float(relative_rate), 5))
+    unknown = [(x[i], i) for i in zip(*np.nonzero(mask & (y == 0)), strict=True)]
+    chosen = np.zeros(x.shape, bool)
+    for _, index in sorted(unknown, reverse=True)[:k]:
+        chosen[index] = True
+    return chosen
+
+
+def large_loss_rejection(x, y, mask, relative_rate):
+    return masked(bce(x, y), mask & ~_large_losses(x, y, mask, relative_rate))
+
+
+def large_loss_correction(x, y, mask, relative_rate):
+    return masked(bce(x, np.where(_large_losses(x, y, mask, relative_rate), 1, y)), mask)

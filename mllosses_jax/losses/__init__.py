@@ -28,16 +28,28 @@ or the whole batch (); its docstring says so.
 """
 
 from mllosses_jax.losses.asymmetric import asymmetric_loss
+from mllosses_jax.losses.asymmetric_polynomial import (
+    asymmetric_polynomial_loss,
+    robust_asymmetric_loss,
+)
 from mllosses_jax.losses.binary import (
     balanced_binary_cross_entropy,
     binary_cross_entropy,
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
-from mllosses_jax.losses.focal import sigmoid_focal_loss
+from mllosses_jax.losses.focal import quality_focal_loss, sigmoid_focal_loss
+from mllosses_jax.losses.margin import (
+    hinge_loss,
+    squared_hinge_loss,
+)
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,
+)
+from mllosses_jax.losses.polynomial import (
+    poly1_binary_cross_entropy,
+    poly1_focal_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -45,6 +57,11 @@ from mllosses_jax.losses.ranking import (
     two_way_loss,
     two_way_sample_loss,
     zlpr_loss,
+)
+from mllosses_jax.losses.robust import (
+    generalized_binary_cross_entropy,
+    hill_loss,
+    splc_loss,
 )
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
@@ -54,10 +71,18 @@ from mllosses_jax.losses.softmax import (
 
 __all__ = [
     "asymmetric_loss",
+    "asymmetric_polynomial_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "generalized_binary_cross_entropy",
+    "hill_loss",
+    "hinge_loss",
     "lsep_loss",
     "multilabel_soft_margin_loss",
+    "poly1_binary_cross_entropy",
+    "poly1_focal_loss",
+    "quality_focal_loss",
+    "robust_asymmetric_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
@@ -65,6 +90,8 @@ __all__ = [
     "soft_fbeta_loss",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "splc_loss",
+    "squared_hinge_loss",
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",

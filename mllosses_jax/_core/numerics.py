@@ -78,7 +78,7 @@ def log_sigmoid_tail(x: Array) -> Array:
     """Returns −log p − q − q²/2 = Σ_{k≥3} q^k/k of p = σ(x), q = 1 − p."""
     p, q = sigmoid_pair(x)
     # With s = q/(1 + p), −log p = 2·artanh(s) and q = 2s/(1 + s): all terms are positive.
-    s = q / (1 + p)
+    s = jnp.minimum(q / (1 + p), 1)  # cheap at the end: see exp_unit
     z = s * s
     terms = 7 if x.dtype == jnp.float32 else 17  # for s <= 1/3
     series = jnp.zeros_like(x)

@@ -16,7 +16,9 @@ from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
     finite_product,
+    log_sigmoid_pair,
     log_sigmoid_tail,
+    power,
     sigmoid_pair,
     with_slope,
 )
@@ -24,7 +26,6 @@ from mllosses_jax._core.reduction import Reduction, reduce_elements
 from mllosses_jax.losses.asymmetric import (
     _TINY,
     _asymmetric_entropy,
-    _hard_focus,
     _shift,
     _soft_focus,
 )
@@ -41,6 +42,12 @@ def _positive(x: Array, e1: Number, e2: Number) -> Array:
     return log_sigmoid_tail(x) + (1 - e1) * q + (1 - e2) * (q * q / 2)
 
 
+def _positive_curvature(x: Array, e1: Number, e2: Number) -> Array:
+    p, q = sigmoid_pair(x)
+    return p * q * ((1 + e1 + e2) * (q * q) + (1 - e1) * (p * p) + 2 * (1 - e2) * (p * q))
+
+
+@with_slope(_positive_curvature)
 def _positive_slope(x: Array, e1: Number, e2: Number) -> Array:
     p, q = sigmoid_pair(x)
     return -q * (q * q + (1 - e1) * p + (1 - e2) * (p * q))
@@ -80,6 +87,14 @@ def _polynomial_entropy(
         loss = finite_product(y, positive) + finite_product(1 - y, negative)
         return loss, y * positive_slope + (1 - y) * negative_slope
     return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
+
+
+def _hard_focus(x: Array, y: Array, gamma_neg: Number, gamma_pos: Number, clip: Number) -> Array:
+    """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
+    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
+    p_m, above, _ = _shift(x, clip)
+    log_p_m = jnp.where(above, jnp.log(jnp.where(above, p_m, 1)), -jnp.inf)
+    return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
 
 
 def _asymmetric_polynomial_slope(
@@ -238,7 +253,8 @@ def robust_asymmetric_loss(
         labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
         gamma_neg: γ₋ ≥ 0, a scalar or (L,).
         gamma_pos: γ₊ ≥ 0, a scalar or (L,).
-        clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have gradient 0.
+        clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0 if
+            γ₋ > 0.
         lamb: λ ≥ 0, a scalar or (L,). Below 1 confident negatives have a negative loss.
         epsilon_pos: ε₁, a scalar or (L,).
         epsilon_pos_pow: ε₂, a scalar or (L,).

@@ -35,6 +35,12 @@ def _poly1(x: Array, scale: Number, epsilon: Array) -> Array:
     return scale * (log_sigmoid_tail(x) + q * q / 2) + (scale + epsilon) * q
 
 
+def _poly1_curvature(x: Array, scale: Number, epsilon: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    return p * q * ((scale - epsilon) * q + (scale + epsilon) * p)
+
+
+@with_slope(_poly1_curvature)
 def _poly1_slope(x: Array, scale: Number, epsilon: Array) -> Array:
     p, q = sigmoid_pair(x)
     return -q * (scale * q + (scale + epsilon) * p)

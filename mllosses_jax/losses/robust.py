@@ -16,7 +16,7 @@ from mllosses_jax._core.numerics import (
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses.focal import _hard_focal
+from mllosses_jax.losses.focal import _hard_focal, _hard_focal_slope
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -241,6 +241,27 @@ def hill_loss(
 # Self-paced loss correction
 
 
+def _corrected(
+    x: Array, y: Array, margin: Array, threshold: Array, correct: Array
+) -> tuple[Array, Array]:
+    """Returns the logits less the margin of observed positives, and the labels believed."""
+    z = jnp.where(y, x - margin, x)
+    return z, y | (correct & (sigmoid_pair(z)[0] > threshold))
+
+
+def _splc_slope(
+    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+) -> Array:
+    return _hard_focal_slope(*_corrected(x, y, margin, threshold, correct), gamma)
+
+
+@with_slope(_splc_slope)
+def _splc(
+    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+) -> Array:
+    return _hard_focal(*_corrected(x, y, margin, threshold, correct), gamma)
+
+
 @compiled(threshold=(0, 1), margin=(0, _INF), gamma=(0, _INF))
 def splc_loss(
     logits: ArrayLike,
@@ -297,11 +318,14 @@ def splc_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x
-    positive = inputs.positives()
-    z = jnp.where(positive, x - checks.element_parameter("margin", margin, x), x)
-    believed = sigmoid_pair(z)[0] > checks.element_parameter("threshold", threshold, x)
-    corrected = positive | (believed & checks.scalar("correct", correct, jnp.dtype(bool)))
-    losses = _hard_focal(z, corrected, checks.exponent("gamma", gamma, x))
+    losses = _splc(
+        x,
+        inputs.positives(),
+        checks.element_parameter("margin", margin, x),
+        checks.exponent("gamma", gamma, x),
+        checks.element_parameter("threshold", threshold, x),
+        checks.scalar("correct", correct, jnp.dtype(bool)),
+    )
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -80,12 +80,12 @@ def log_sigmoid_tail(x: Array) -> Array:
     # With s = q/(1 + p), −log p = 2·artanh(s) and q = 2s/(1 + s): all terms are positive.
     s = jnp.minimum(q / (1 + p), 1)  # cheap at the end: see exp_unit
     z = s * s
-    terms = 7 if x.dtype == jnp.float32 else 17  # for s <= 1/3
+    terms = 10 if x.dtype == jnp.float32 else 24  # for x >= -1/2, s <= 0.452
     series = jnp.zeros_like(x)
     for denominator in range(2 * terms + 1, 1, -2):
         series = series * z + 1 / denominator
     small = s * (q * q / 2 + 2 * z * series)
-    return jnp.where(x >= 0, small, -log_sigmoid_pair(x)[0] - q - q * q / 2)
+    return jnp.where(x >= -0.5, small, -log_sigmoid_pair(x)[0] - q - q * q / 2)
 
 
 @log_sigmoid_tail.defjvp

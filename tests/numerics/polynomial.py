@@ -18,7 +18,8 @@ def poly1(
     wrong = q.times(y) + p.times(1 - y)
     scale = 1 if alpha is None else alpha * y + (1 - alpha) * (1 - y)
     loss = entropy(x, y, 1 - y).times(scale) + wrong.times(mp.mpf(epsilon))
-    return Terms(wrong.power(mp.mpf(gamma)), loss, mp.log(wrong.v))
+    cancelling = p.d * (1 + abs(epsilon)) if 0 < y < 1 else 0
+    return Terms(wrong.power(mp.mpf(gamma)), loss, mp.log(wrong.v), cancelling)
 
 
 def _focal(epsilon, alpha, constant, x, y, detach, gamma):

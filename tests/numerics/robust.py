@@ -17,7 +17,8 @@ def generalized(x: float, y: Any, q: float) -> Terms:
         return Terms(ONE, entropy(x, y, 1 - y))
     q = mp.mpf(q)
     positive, negative = (ONE + p.power(q).times(-1) for p in sigmoids(x))
-    return Terms(ONE, positive.times(y / q) + negative.times((1 - y) / q))
+    loss = positive.times(y / q) + negative.times((1 - y) / q)
+    return Terms(ONE, loss, cancelling=y * abs(positive.d) + (1 - y) * abs(negative.d))
 
 
 def hill(x: float, y: Any, margin: float, gamma: float, lamb: float) -> Terms:
@@ -25,7 +26,8 @@ def hill(x: float, y: Any, margin: float, gamma: float, lamb: float) -> Terms:
     shifted, remaining = sigmoids(mp.mpf(x) - mp.mpf(margin))
     weight = (Jet(1 - y) + remaining.times(y)).power(mp.mpf(gamma))
     negative = (Jet(mp.mpf(lamb) - 1) + q) * p * p
-    return Terms(weight, shifted.log().times(-y) + negative.times(1 - y))
+    loss = shifted.log().times(-y) + negative.times(1 - y)
+    return Terms(weight, loss, cancelling=(1 - y) * negative.d)
 
 
 def splc(x: float, y: Any, margin: float, gamma: float, correct: bool) -> Terms:

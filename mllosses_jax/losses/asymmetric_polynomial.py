@@ -66,15 +66,11 @@ def _negative(x: Array, clip: Number, e_neg: Number, lamb: Number | None) -> tup
     slope = slope + e_neg * change
     if lamb is None:
         return loss, slope
-    hill, hill_slope = p * p * (lamb * q + (lamb - 1) * p), p * p * q * _three_q(p, q, lamb)
+    hill = p * p * ((lamb - 1) + q)
+    hill_slope = p * p * q * ((2 * lamb - 3) + 3 * q)
     rise = (lamb - 1) + p_m
     factor, factor_slope = hill * rise, hill_slope * rise + hill * change
     return loss * factor, slope * factor + finite_product(factor_slope, loss)
-
-
-def _three_q(p: Array, q: Array, lamb: Number) -> Array:
-    """Returns 2λ − 3p, which is 3q for λ = 3/2."""
-    return 2 * lamb * q + (2 * lamb - 3) * p
 
 
 def _polynomial_entropy(

@@ -122,12 +122,12 @@ def generalized_binary_cross_entropy(
 
 def _hill(p: Array, q: Array, lamb: Number) -> Array:
     """Returns (λ − p)·p²."""
-    return p * p * (lamb * q + (lamb - 1) * p)
+    return p * p * ((lamb - 1) + q)
 
 
 def _hill_slope(p: Array, q: Array, lamb: Number) -> Array:
     """Returns p²·q·(2λ − 3p)."""
-    return p * p * q * (2 * lamb * q + (2 * lamb - 3) * p)
+    return p * p * q * ((2 * lamb - 3) + 3 * q)
 
 
 def _hard_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:

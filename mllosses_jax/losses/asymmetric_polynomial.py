@@ -5,6 +5,7 @@ In the kernels `lamb` is None where the Hill factor of the robust loss is absent
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ def _asymmetric_polynomial_slope(
     gamma_neg: Number,
     gamma_pos: Number,
     clip: Number,
-    *coefficients: Number | None,
+    *coefficients: Any,
     detach_focus: bool,
 ) -> Array:
     loss, slope = _polynomial_entropy(x, y, clip, *coefficients)
@@ -123,7 +124,7 @@ def _asymmetric_polynomial(
     gamma_neg: Number,
     gamma_pos: Number,
     clip: Number,
-    *coefficients: Number | None,
+    *coefficients: Any,
 ) -> Array:
     loss, _ = _polynomial_entropy(x, y, clip, *coefficients)
     if y.dtype == x.dtype:

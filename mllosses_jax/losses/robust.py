@@ -222,7 +222,7 @@ def hill_loss(
         >>> from mllosses_jax import hill_loss
         >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
         >>> print(f"{hill_loss(logits, labels):.4f}")
-        0.0559
+        0.0558
     """
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x

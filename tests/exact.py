@@ -56,11 +56,15 @@ def sigmoids(x: float) -> tuple[Jet, Jet]:
 
 
 class Terms(NamedTuple):
-    """A loss = weight * entropy, and what its derivative in gamma multiplies the loss with."""
+    """A loss = weight * entropy, and what its derivative in gamma multiplies the loss with.
+
+    `cancelling` is the size of the terms that cancel in the curvature of the entropy.
+    """
 
     weight: Jet
     entropy: Jet
     by_gamma: Any = mp.zero
+    cancelling: Any = mp.zero
 
 
 def entropy(x: float, positive: Any, negative: Any) -> Jet:
@@ -81,14 +85,16 @@ class Numbers(NamedTuple):
 
 
 def numbers(terms: Terms) -> Numbers:
-    weight, loss, by_gamma = terms
+    weight, loss, by_gamma, cancelling = terms
     product = weight * loss
     return Numbers(
         *product,
         weight.v * loss.d,
         weight.d * loss.d + weight.v * loss.dd,
         product.v * by_gamma,
-        abs(weight.dd * loss.v) + 2 * abs(weight.d * loss.d) + abs(weight.v * loss.dd),
+        abs(weight.dd * loss.v)
+        + 2 * abs(weight.d * loss.d)
+        + abs(weight.v) * (abs(loss.dd) + cancelling),
     )
 
 

@@ -29,6 +29,13 @@ def sums_in_float32(case, value, gradient, stored, stored_gradient):
     np.testing.assert_allclose(gradient, stored_gradient, rtol=6e-9)
 
 
+def computes_in_float32(case, value, gradient, stored, stored_gradient):
+    """The source computes in float32 whatever the dtype of its inputs."""
+    del case
+    np.testing.assert_allclose(value, stored, rtol=2e-7)
+    np.testing.assert_allclose(gradient, stored_gradient, rtol=2e-7)
+
+
 def empty_rows_are_zero(case, value, gradient, stored, stored_gradient):
     """The source gives NaN for a row without positives; ours gives 0 for it alone."""
     empty = case.labels.sum(-1) == 0
@@ -144,6 +151,7 @@ def positives_are_never_rejected(case, value, gradient, stored, stored_gradient)
 DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
     ("keras_bce", lambda c: True, sums_in_float32),
     ("keras_binary_focal", lambda c: True, sums_in_float32),
+    ("keras_hinge", lambda c: True, computes_in_float32),
     ("kpos_cross_entropy", lambda c: c.params["labels"] == "edge_rows", empty_rows_are_zero),
     ("two_way", lambda c: c.params["labels"] == "all zero", no_positive_is_zero),
     ("spml_an", lambda c: True, offset_of_logarithm),

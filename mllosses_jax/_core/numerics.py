@@ -73,6 +73,27 @@ def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
     return log_sigmoid_pair(*primals), (q * tangents[0], -p * tangents[0])
 
 
+@jax.custom_jvp
+def log_sigmoid_tail(x: Array) -> Array:
+    """Returns −log p − q − q²/2 = Σ_{k≥3} q^k/k of p = σ(x), q = 1 − p."""
+    p, q = sigmoid_pair(x)
+    # With s = q/(1 + p), −log p = 2·artanh(s) and q = 2s/(1 + s): all terms are positive.
+    s = jnp.minimum(q / (1 + p), 1)  # cheap at the end: see exp_unit
+    z = s * s
+    terms = 10 if x.dtype == jnp.float32 else 24  # for x >= -1/2, s <= 0.452
+    series = jnp.zeros_like(x)
+    for denominator in range(2 * terms + 1, 1, -2):
+        series = series * z + 1 / denominator
+    small = s * (q * q / 2 + 2 * z * series)
+    return jnp.where(x >= -0.5, small, -log_sigmoid_pair(x)[0] - q - q * q / 2)
+
+
+@log_sigmoid_tail.defjvp
+def _log_sigmoid_tail_jvp(primals: Any, tangents: Any) -> Any:
+    _, q = sigmoid_pair(*primals)
+    return log_sigmoid_tail(*primals), -q * q * q * tangents[0]
+
+
 def softplus(x: Array) -> Array:
     """Returns log(1 + exp(x))."""
     return -log_sigmoid_pair(x)[1]

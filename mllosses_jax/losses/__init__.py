@@ -28,6 +28,10 @@ or the whole batch (); its docstring says so.
 """
 
 from mllosses_jax.losses.asymmetric import asymmetric_loss
+from mllosses_jax.losses.asymmetric_polynomial import (
+    asymmetric_polynomial_loss,
+    robust_asymmetric_loss,
+)
 from mllosses_jax.losses.binary import (
     balanced_binary_cross_entropy,
     binary_cross_entropy,
@@ -43,6 +47,10 @@ from mllosses_jax.losses.longtail import (
     ldam_loss,
     logit_adjusted_binary_cross_entropy,
     unbiased_binary_cross_entropy,
+from mllosses_jax.losses.focal import quality_focal_loss, sigmoid_focal_loss
+from mllosses_jax.losses.margin import (
+    hinge_loss,
+    squared_hinge_loss,
 )
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
@@ -53,6 +61,9 @@ from mllosses_jax.losses.partial import (
     partial_binary_cross_entropy,
     positive_unlabeled_loss,
     weak_assume_negative_loss,
+from mllosses_jax.losses.polynomial import (
+    poly1_binary_cross_entropy,
+    poly1_focal_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -66,6 +77,10 @@ from mllosses_jax.losses.single_positive import (
     entropy_maximization_loss,
     expected_positive_regularized_loss,
     role_loss,
+from mllosses_jax.losses.robust import (
+    generalized_binary_cross_entropy,
+    hill_loss,
+    splc_loss,
 )
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
@@ -76,6 +91,7 @@ from mllosses_jax.losses.softmax import (
 __all__ = [
     "assume_negative_loss",
     "asymmetric_loss",
+    "asymmetric_polynomial_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
     "class_aware_selective_loss",
@@ -87,12 +103,19 @@ __all__ = [
     "large_loss_rejection",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
+    "generalized_binary_cross_entropy",
+    "hill_loss",
+    "hinge_loss",
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
     "partial_binary_cross_entropy",
     "positive_unlabeled_loss",
     "role_loss",
+    "poly1_binary_cross_entropy",
+    "poly1_focal_loss",
+    "quality_focal_loss",
+    "robust_asymmetric_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
@@ -100,6 +123,8 @@ __all__ = [
     "soft_fbeta_loss",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "splc_loss",
+    "squared_hinge_loss",
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",

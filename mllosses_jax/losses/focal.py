@@ -22,6 +22,7 @@ Loss = Array | tuple[Array, Array]
 Exponent = Array | int
 _INF = float("inf")
 _TINY = 1e-18  # the square of what is smaller underflows in float32
+_SATURATED = 40.0  # exp(-40) is about _TINY
 
 
 def _hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
@@ -125,6 +126,87 @@ def sigmoid_focal_loss(
     if alpha is not None:
         a = checks.element_parameter("alpha", alpha, x)
         losses = (jnp.where(y, a, 1 - a) if inputs.hard else a * y + (1 - a) * (1 - y)) * losses
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Returns d = p − y, log |d|, and the slope of log |d|, 0 where d is 0."""
+    p, q = sigmoid_pair(x)
+    d = (1 - y) * p - y * q
+    # Where d is tiny, p is y, or else the label is hard and |d| is exp(-|x|).
+    sound = jnp.abs(d) > _TINY
+    safe = jnp.where(sound, d, jnp.ones_like(d))
+    tail = jnp.abs(x) > _SATURATED
+    log_d = jnp.where(sound, jnp.log(jnp.abs(safe)), jnp.where(tail, -jnp.abs(x), -jnp.inf))
+    growth = jnp.where(sound, p * q / safe, jnp.where(tail, -jnp.sign(x), 0))
+    return d, log_d, growth
+
+
+def _soft_quality_slope(x: Array, y: Array, beta: Exponent) -> Array:
+    d, log_d, growth = _distance(x, y)
+    by_weight = beta * finite_product(growth, _soft_focal(x, y, 0))
+    return power(jnp.abs(d), log_d, beta) * (d + by_weight)
+
+
+@with_slope(_soft_quality_slope)
+def _soft_quality_focal(x: Array, y: Array, beta: Exponent) -> Array:
+    d, log_d, _ = _distance(x, y)
+    return power(jnp.abs(d), log_d, beta) * _soft_focal(x, y, 0)
+
+
+@compiled(beta=(0, _INF))
+def quality_focal_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    beta: ArrayLike = 2.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Quality focal loss (QFL): a focal loss for soft labels, with its minimum at p = y.
+
+    Formula:
+        ℓ = −|y − p|^β·[y·log p + (1 − y)·log(1 − p)],  p = σ(x)
+
+    With hard labels it is `sigmoid_focal_loss` with γ = β.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        beta: β ≥ 0, a scalar or (L,). 0 is binary cross-entropy. Below 1 the slope is unbounded
+            around p = y for soft labels; at p = y itself it is 0 for every β.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The paper divides "sum" by the number of
+        positive anchors.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or beta is negative.
+
+    Reference:
+        X. Li, W. Wang, L. Wu, S. Chen, X. Hu, J. Li, J. Tang and J. Yang, "Generalized Focal
+        Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object Detection", 2020,
+        arXiv:2006.04388.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import quality_focal_loss
+        >>> logits, labels = jnp.array([[2.0, 0.0]]), jnp.array([[0.7, 0.5]])
+        >>> print(quality_focal_loss(logits, labels, reduction="none").round(4))
+        [[0.0238 0.    ]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    kernel = _hard_focal if inputs.hard else _soft_quality_focal
+    losses = kernel(inputs.x, inputs.y, checks.exponent("beta", beta, inputs.x))
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

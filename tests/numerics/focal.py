@@ -16,6 +16,19 @@ def focal(x: float, y: Any, gamma: float) -> Terms:
     return Terms(wrong.power(mp.mpf(gamma)), entropy(x, y, 1 - y), mp.log(wrong.v))
 
 
+def quality(x: float, y: Any, beta: float) -> Terms:
+    p, q = sigmoids(x)
+    distance = p.times(1 - y) + q.times(-y)
+    distance = distance.times(mp.sign(distance.v))
+    return Terms(distance.power(mp.mpf(beta)), entropy(x, y, 1 - y), mp.log(distance.v))
+
+
+def _quality(constant, x, y, detach, gamma):
+    del detach
+    beta = constant if gamma is None else gamma
+    return mll.quality_focal_loss(x, y, beta=beta, reduction="none")
+
+
 def _focal(constant, x, y, detach, gamma):
     del detach
     gamma = constant if gamma is None else gamma
@@ -26,4 +39,9 @@ def rows(labels: tuple) -> list[Row]:
     of = functools.partial
     constants = [Row("focal", of(_focal, g), focal, labels, ((g,),)) for g in GAMMAS]
     columns, gammas = tuple((gamma,) for gamma in GAMMAS), jnp.array(GAMMAS)
-    return [*constants, Row("focal", of(_focal, None), focal, labels, columns, gammas)]
+    return [
+        *constants,
+        Row("focal", of(_focal, None), focal, labels, columns, gammas),
+        Row("quality", of(_quality, 2), quality, labels, ((2.0,),)),
+        Row("quality", of(_quality, None), quality, labels, columns, gammas),
+    ]

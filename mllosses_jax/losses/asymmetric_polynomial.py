@@ -1,0 +1,299 @@
+"""Asymmetric polynomial losses: asymmetric losses with other Taylor coefficients of −log p.
+
+In the kernels `lamb` is None where the Hill factor of the robust loss is absent.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import (
+    AxisName,
+    finite_product,
+    log_sigmoid_pair,
+    log_sigmoid_tail,
+    power,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.reduction import Reduction, reduce_elements
+from mllosses_jax.losses.asymmetric import (
+    _TINY,
+    _asymmetric_entropy,
+    _shift,
+    _soft_focus,
+)
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+Number = Array | int
+_INF = float("inf")
+
+
+def _positive(x: Array, e1: Number, e2: Number) -> Array:
+    """Returns −log p − ε₁·q − ε₂·q²/2."""
+    _, q = sigmoid_pair(x)
+    return log_sigmoid_tail(x) + (1 - e1) * q + (1 - e2) * (q * q / 2)
+
+
+def _positive_curvature(x: Array, e1: Number, e2: Number) -> Array:
+    p, q = sigmoid_pair(x)
+    return p * q * ((1 + e1 + e2) * (q * q) + (1 - e1) * (p * p) + 2 * (1 - e2) * (p * q))
+
+
+@with_slope(_positive_curvature)
+def _positive_slope(x: Array, e1: Number, e2: Number) -> Array:
+    p, q = sigmoid_pair(x)
+    return -q * (q * q + (1 - e1) * p + (1 - e2) * (p * q))
+
+
+def _negative(x: Array, clip: Number, e_neg: Number, lamb: Number | None) -> tuple[Array, Array]:
+    """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if there is one; and its slope.
+
+    The factor is (λ − p)·p²·(λ − (1 − p_m)).
+    """
+    p, q = sigmoid_pair(x)
+    p_m, above, slope = _shift(x, clip)
+    change = jnp.where(above, p * q, 0)
+    loss = _asymmetric_entropy(x, jnp.asarray(False), clip)
+    loss = loss - e_neg * jnp.where(above, q + clip, 1)
+    slope = slope + e_neg * change
+    if lamb is None:
+        return loss, slope
+    hill = p * p * ((lamb - 1) + q)
+    hill_slope = p * p * q * ((2 * lamb - 3) + 3 * q)
+    rise = (lamb - 1) + p_m
+    factor, factor_slope = hill * rise, hill_slope * rise + hill * change
+    return loss * factor, slope * factor + finite_product(factor_slope, loss)
+
+
+def _polynomial_entropy(
+    x: Array, y: Array, clip: Number, e1: Number, e2: Number, e_neg: Number, lamb: Number | None
+) -> tuple[Array, Array]:
+    """Returns the loss without its focus, and the slope of it."""
+    positive, positive_slope = _positive(x, e1, e2), _positive_slope(x, e1, e2)
+    negative, negative_slope = _negative(x, clip, e_neg, lamb)
+    if y.dtype == x.dtype:
+        loss = finite_product(y, positive) + finite_product(1 - y, negative)
+        return loss, y * positive_slope + (1 - y) * negative_slope
+    return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
+
+
+def _hard_focus(x: Array, y: Array, gamma_neg: Number, gamma_pos: Number, clip: Number) -> Array:
+    """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
+    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
+    p_m, above, _ = _shift(x, clip)
+    log_p_m = jnp.where(above, jnp.log(jnp.where(above, p_m, 1)), -jnp.inf)
+    return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
+
+
+def _asymmetric_polynomial_slope(
+    x: Array,
+    y: Array,
+    gamma_neg: Number,
+    gamma_pos: Number,
+    clip: Number,
+    *coefficients: Any,
+    detach_focus: bool,
+) -> Array:
+    loss, slope = _polynomial_entropy(x, y, clip, *coefficients)
+    if y.dtype == x.dtype:
+        focus, gamma, growth = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
+        by_weight = gamma * finite_product(growth, loss)
+    else:
+        focus = _hard_focus(x, y, gamma_neg, gamma_pos, clip)
+        p, q = sigmoid_pair(x)
+        p_m, above, _ = _shift(x, clip)
+        sound = p_m > _TINY  # else p_m is p = exp(x), or clipped to 0
+        growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
+        positive, negative = finite_product(p, loss), finite_product(growth, loss)
+        by_weight = jnp.where(y, -gamma_pos * positive, gamma_neg * negative)
+    return focus * slope if detach_focus else focus * (slope + by_weight)
+
+
+def _asymmetric_polynomial(
+    x: Array,
+    y: Array,
+    gamma_neg: Number,
+    gamma_pos: Number,
+    clip: Number,
+    *coefficients: Any,
+) -> Array:
+    loss, _ = _polynomial_entropy(x, y, clip, *coefficients)
+    if y.dtype == x.dtype:
+        return _soft_focus(x, y, gamma_neg, gamma_pos, clip)[0] * loss
+    return _hard_focus(x, y, gamma_neg, gamma_pos, clip) * loss
+
+
+def _kernel(detach_focus: bool) -> Callable[..., Array]:
+    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
+    slope = functools.partial(_asymmetric_polynomial_slope, detach_focus=detach_focus)
+    return with_slope(slope)(_asymmetric_polynomial)
+
+
+@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
+def asymmetric_polynomial_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma_neg: ArrayLike = 4.0,
+    gamma_pos: ArrayLike = 0.0,
+    clip: ArrayLike = 0.05,
+    epsilon_pos: ArrayLike = 1.0,
+    epsilon_pos_pow: ArrayLike = -2.5,
+    epsilon_neg: ArrayLike = 0.0,
+    detach_focus: bool = True,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Asymmetric polynomial loss (APL): asymmetric loss with other first Taylor coefficients.
+
+    Formula:
+        ℓ = −u^γ·[y·(log p + ε₁·(1 − p) + ε₂·(1 − p)²/2) + (1 − y)·(log r + ε₋·r)]
+        p = σ(x),  p_m = max(p − m, 0),  r = 1 − p_m
+        u = y·(1 − p) + (1 − y)·p_m,  γ = y·γ₊ + (1 − y)·γ₋
+
+    The sign of ε is opposite to that of `poly1_binary_cross_entropy`: ε₁ = 1 removes the first
+    term of −log p = (1 − p) + (1 − p)²/2 + …, and ε₂ = −2.5 makes the second 3.5 times as large.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        gamma_neg: γ₋ ≥ 0, a scalar or (L,).
+        gamma_pos: γ₊ ≥ 0, a scalar or (L,).
+        clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have gradient 0.
+        epsilon_pos: ε₁, a scalar or (L,).
+        epsilon_pos_pow: ε₂, a scalar or (L,).
+        epsilon_neg: ε₋, a scalar or (L,). As in the authors' code it multiplies 1 − p_m.
+        detach_focus: hold u^γ constant in the slope with respect to the logits, as the authors'
+            code does; see `asymmetric_loss`.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        Y. Huang, J. Qi, X. Wang and Z. Lin, "Asymmetric Polynomial Loss For Multi-Label
+        Classification", 2023, arXiv:2304.05361.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import asymmetric_polynomial_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, -3.0]]), jnp.array([[1, 0, 0]])
+        >>> print(asymmetric_polynomial_loss(logits, labels, reduction="none").round(4))
+        [[0.0255 0.0006 0.    ]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    x = inputs.x
+    losses = _kernel(detach_focus)(
+        x,
+        inputs.y,
+        checks.exponent("gamma_neg", gamma_neg, x),
+        checks.exponent("gamma_pos", gamma_pos, x),
+        checks.exponent("clip", clip, x),
+        checks.exponent("epsilon_pos", epsilon_pos, x),
+        checks.exponent("epsilon_pos_pow", epsilon_pos_pow, x),
+        checks.exponent("epsilon_neg", epsilon_neg, x),
+        None,
+    )
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1), lamb=(0, _INF))
+def robust_asymmetric_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma_neg: ArrayLike = 4.0,
+    gamma_pos: ArrayLike = 0.0,
+    clip: ArrayLike = 0.05,
+    lamb: ArrayLike = 1.5,
+    epsilon_pos: ArrayLike = 1.0,
+    epsilon_pos_pow: ArrayLike = -2.5,
+    epsilon_neg: ArrayLike = 0.0,
+    detach_focus: bool = False,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Robust asymmetric loss (RAL): a polynomial asymmetric loss with a Hill term on negatives.
+
+    Formula:
+        ℓ = −u^γ·[y·(log p + ε₁·(1 − p) + ε₂·(1 − p)²/2)
+                  + (1 − y)·(log r + ε₋·r)·(λ − p)·p²·(λ − r)]
+        p = σ(x),  p_m = max(p − m, 0),  r = 1 − p_m
+        u = y·(1 − p) + (1 − y)·p_m,  γ = y·γ₊ + (1 − y)·γ₋
+
+    The factor λ − r is that of the authors' code, which is followed here.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        gamma_neg: γ₋ ≥ 0, a scalar or (L,).
+        gamma_pos: γ₊ ≥ 0, a scalar or (L,).
+        clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0 if
+            γ₋ > 0.
+        lamb: λ ≥ 0, a scalar or (L,). Below 1 confident negatives have a negative loss.
+        epsilon_pos: ε₁, a scalar or (L,).
+        epsilon_pos_pow: ε₂, a scalar or (L,).
+        epsilon_neg: ε₋, a scalar or (L,).
+        detach_focus: hold u^γ constant in the slope with respect to the logits; see
+            `asymmetric_loss`. The authors' code lets the gradient flow.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        W. Park, I. Park, S. Kim and J. Ryu, "Robust Asymmetric Loss for Multi-Label Long-Tailed
+        Learning", 2023, arXiv:2308.05542.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import robust_asymmetric_loss
+        >>> logits, labels = jnp.array([[2.0, 1.0, -3.0]]), jnp.array([[1, 0, 0]])
+        >>> print(robust_asymmetric_loss(logits, labels, reduction="none").round(4))
+        [[0.0255 0.1193 0.    ]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    x = inputs.x
+    losses = _kernel(detach_focus)(
+        x,
+        inputs.y,
+        checks.exponent("gamma_neg", gamma_neg, x),
+        checks.exponent("gamma_pos", gamma_pos, x),
+        checks.exponent("clip", clip, x),
+        checks.exponent("epsilon_pos", epsilon_pos, x),
+        checks.exponent("epsilon_pos_pow", epsilon_pos_pow, x),
+        checks.exponent("epsilon_neg", epsilon_neg, x),
+        checks.exponent("lamb", lamb, x),
+    )
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

@@ -1,0 +1,148 @@
+"""Margin losses per label: zero once a logit is on its side of 0 by a margin."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import AxisName, finite_product, with_slope
+from mllosses_jax._core.reduction import Reduction, reduce_elements
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+
+
+def _mixed(y: Array, positive: Array, negative: Array) -> Array:
+    """Returns y·positive + (1 − y)·negative of hard or soft labels and non-negative terms."""
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, positive, negative)
+    return finite_product(y, positive) + finite_product(1 - y, negative)
+
+
+def _hinge_slope(x: Array, y: Array, margin: Array) -> Array:
+    return _mixed(y, -(x < margin).astype(x.dtype), (x > -margin).astype(x.dtype))
+
+
+@with_slope(_hinge_slope)
+def _hinge(x: Array, y: Array, margin: Array) -> Array:
+    return _mixed(y, jnp.maximum(margin - x, 0), jnp.maximum(margin + x, 0))
+
+
+def _squared_hinge_slope(x: Array, y: Array, margin: Array) -> Array:
+    half = jnp.finfo(x.dtype).max / 2  # of which the double is finite
+    positive = jnp.minimum(jnp.maximum(margin - x, 0), half)
+    negative = jnp.minimum(jnp.maximum(margin + x, 0), half)
+    return _mixed(y, -2 * positive, 2 * negative)
+
+
+@with_slope(_squared_hinge_slope)
+def _squared_hinge(x: Array, y: Array, margin: Array) -> Array:
+    positive, negative = jnp.maximum(margin - x, 0), jnp.maximum(margin + x, 0)
+    return _mixed(y, positive * positive, negative * negative)
+
+
+@compiled(margin=(0, _INF))
+def hinge_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Hinge loss per label: one linear support vector machine for each.
+
+    Formula:
+        ℓ = y·max(0, margin − x) + (1 − y)·max(0, margin + x)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft; a soft label is the share of
+            its positive term. Labels of −1 and 1 are for `labels > 0`.
+        margin: ≥ 0, a scalar or (L,).
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss: (..., L) with "none", else (). At the kink the slope is that of the flat side,
+        0. `keras.losses.Hinge` is "mean".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        C. Cortes and V. Vapnik, "Support-Vector Networks", 1995.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import hinge_loss
+        >>> logits, labels = jnp.array([[2.0, -0.25]]), jnp.array([[1, 0]])
+        >>> print(hinge_loss(logits, labels, reduction="none"))
+        [[0.   0.75]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    m = checks.element_parameter("margin", margin, inputs.x)
+    losses = _hinge(inputs.x, inputs.y, m)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(margin=(0, _INF))
+def squared_hinge_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Squared hinge loss per label: smooth where the margin begins, harsh on far errors.
+
+    Formula:
+        ℓ = y·max(0, margin − x)² + (1 − y)·max(0, margin + x)²
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft; a soft label is the share of
+            its positive term.
+        margin: ≥ 0, a scalar or (L,).
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss: (..., L) with "none", else (). `keras.losses.SquaredHinge` is "mean". For
+        logits beyond 1e19 it overflows float32 to infinity; the gradient stays finite.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        Y. Tang, "Deep Learning using Linear Support Vector Machines", 2013, arXiv:1306.0239.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import squared_hinge_loss
+        >>> logits, labels = jnp.array([[2.0, -0.25]]), jnp.array([[1, 0]])
+        >>> print(squared_hinge_loss(logits, labels, reduction="none"))
+        [[0.     0.5625]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    m = checks.element_parameter("margin", margin, inputs.x)
+    losses = _squared_hinge(inputs.x, inputs.y, m)
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

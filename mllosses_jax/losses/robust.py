@@ -1,0 +1,331 @@
+"""Losses robust to wrong labels: they give up on labels that the model firmly disbelieves."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import (
+    AxisName,
+    finite_product,
+    log_sigmoid_pair,
+    power,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.reduction import Reduction, reduce_elements
+from mllosses_jax.losses.focal import _hard_focal, _hard_focal_slope
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+Number = Array | int
+_INF = float("inf")
+_TINY = 1e-18  # the square of what is smaller underflows in float32
+
+
+# Generalized cross-entropy
+
+
+def _power_loss(log_p: Array, order: Number) -> Array:
+    """Returns (1 − p^order)/order, and its limit −log p at order 0."""
+    t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
+    near = t > -1
+    terms = 11 if t.dtype == jnp.float32 else 18
+    series = jnp.ones_like(t)  # (exp(t) - 1) / t, by Horner's rule
+    for factor in range(terms, 1, -1):
+        series = 1 + jnp.where(near, t, 0) / factor * series
+    far = (1 - jnp.exp(jnp.minimum(t, -1))) / jnp.where(near, 1, order)
+    return jnp.where(near, -log_p * series, far)
+
+
+def _positive_slope(x: Array, order: Number) -> Array:
+    p, q = sigmoid_pair(x)
+    return -power(p, log_sigmoid_pair(x)[0], order) * q
+
+
+def _hard_generalized_slope(x: Array, y: Array, order: Number) -> Array:
+    slope = _positive_slope(jnp.where(y, x, -x), order)
+    return jnp.where(y, slope, -slope)
+
+
+@with_slope(_hard_generalized_slope)
+def _hard_generalized(x: Array, y: Array, order: Number) -> Array:
+    return _power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
+
+
+def _soft_generalized_slope(x: Array, y: Array, order: Number) -> Array:
+    return y * _positive_slope(x, order) - (1 - y) * _positive_slope(-x, order)
+
+
+@with_slope(_soft_generalized_slope)
+def _soft_generalized(x: Array, y: Array, order: Number) -> Array:
+    positive, negative = (_power_loss(log, order) for log in log_sigmoid_pair(x))
+    return finite_product(y, positive) + finite_product(1 - y, negative)
+
+
+@compiled(q=(0, 1))
+def generalized_binary_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    q: ArrayLike = 0.7,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Generalized cross-entropy (GCE) per label: from cross-entropy to the absolute error.
+
+    Formula:
+        ℓ = y·(1 − p^q)/q + (1 − y)·(1 − (1 − p)^q)/q,  p = σ(x)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        q: in [0, 1], a scalar or (L,). 0 is the limit, binary cross-entropy; 1 is the absolute
+            error |y − p| of hard labels, the most robust to wrong labels and the slowest to learn.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss: (..., L) with "none", else (); at most 1/q. The paper's is a softmax loss.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        Z. Zhang and M. R. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
+        Networks with Noisy Labels", 2018, arXiv:1805.07836.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import generalized_binary_cross_entropy
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{generalized_binary_cross_entropy(logits, labels):.4f}")
+        0.2014
+    """
+    inputs = loss_inputs(logits, labels, where)
+    kernel = _hard_generalized if inputs.hard else _soft_generalized
+    losses = kernel(inputs.x, inputs.y, checks.exponent("q", q, inputs.x))
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+# Hill
+
+
+def _hill(p: Array, q: Array, lamb: Number) -> Array:
+    """Returns (λ − p)·p²."""
+    return p * p * ((lamb - 1) + q)
+
+
+def _hill_slope(p: Array, q: Array, lamb: Number) -> Array:
+    """Returns p²·q·(2λ − 3p)."""
+    return p * p * q * ((2 * lamb - 3) + 3 * q)
+
+
+def _hard_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+    z = jnp.where(y, x - margin, x)
+    p, q = sigmoid_pair(z)
+    log_p, log_q = log_sigmoid_pair(z)
+    positive = -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
+    return jnp.where(y, positive, _hill_slope(p, q, lamb))
+
+
+@with_slope(_hard_hill_slope)
+def _hard_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+    z = jnp.where(y, x - margin, x)
+    p, q = sigmoid_pair(z)
+    log_p, log_q = log_sigmoid_pair(z)
+    return jnp.where(y, -power(q, log_q, gamma) * log_p, _hill(p, q, lamb))
+
+
+def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Returns u = 1 − y·p, its logarithm, and −u'/u, of p = σ(z)."""
+    p, q = sigmoid_pair(z)
+    u = (1 - y) + y * q
+    # Where u is tiny, y is 1, and u is exp(-z).
+    sound = u > _TINY
+    safe = jnp.where(sound, u, jnp.ones_like(u))
+    return u, jnp.where(sound, jnp.log(safe), -z), jnp.where(sound, y * p * q / safe, 1)
+
+
+def _soft_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+    z = x - margin
+    q = sigmoid_pair(z)[1]
+    negative = _hill(*sigmoid_pair(x), lamb)
+    entropy = finite_product(y, -log_sigmoid_pair(z)[0]) + (1 - y) * negative
+    slope = (1 - y) * _hill_slope(*sigmoid_pair(x), lamb) - y * q
+    u, log_u, decay = _remaining(z, y)
+    return power(u, log_u, gamma) * (slope - gamma * finite_product(decay, entropy))
+
+
+@with_slope(_soft_hill_slope)
+def _soft_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+    z = x - margin
+    negative = _hill(*sigmoid_pair(x), lamb)
+    entropy = finite_product(y, -log_sigmoid_pair(z)[0]) + (1 - y) * negative
+    u, log_u, _ = _remaining(z, y)
+    return power(u, log_u, gamma) * entropy
+
+
+@compiled(margin=(0, _INF), gamma=(0, _INF), lamb=(0, _INF))
+def hill_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    gamma: ArrayLike = 2.0,
+    lamb: ArrayLike = 1.5,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Hill loss: negatives that the model believes to be positive pull less, as if unlabelled.
+
+    Formula:
+        ℓ = (1 − y·p̄)^γ·[−y·log p̄ + (1 − y)·(λ − p)·p²],  p = σ(x),  p̄ = σ(x − margin)
+
+    For λ = 3/2 the slope of a negative is 3·p²·(1 − p)²: a hill with its top at p = 1/2.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        margin: ≥ 0, a scalar or (L,); the authors recommend 0.5 to 1.
+        gamma: γ ≥ 0, a scalar or (L,).
+        lamb: λ ≥ 0, a scalar or (L,). Below 1 confident negatives have a negative loss.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss: (..., L) with "none", else (). The authors' code is "sum".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        Y. Zhang, Y. Cheng, X. Huang, F. Wen, R. Feng, Y. Li and Y. Guo, "Simple and Robust Loss
+        Design for Multi-Label Learning with Missing Labels", 2021, arXiv:2112.07368.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import hill_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{hill_loss(logits, labels):.4f}")
+        0.0558
+    """
+    inputs = loss_inputs(logits, labels, where)
+    x = inputs.x
+    losses = (_hard_hill if inputs.hard else _soft_hill)(
+        x,
+        inputs.y,
+        checks.element_parameter("margin", margin, x),
+        checks.exponent("gamma", gamma, x),
+        checks.exponent("lamb", lamb, x),
+    )
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+# Self-paced loss correction
+
+
+def _corrected(
+    x: Array, y: Array, margin: Array, threshold: Array, correct: Array
+) -> tuple[Array, Array]:
+    """Returns the logits less the margin of observed positives, and the labels believed."""
+    z = jnp.where(y, x - margin, x)
+    return z, y | (correct & (sigmoid_pair(z)[0] > threshold))
+
+
+def _splc_slope(
+    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+) -> Array:
+    return _hard_focal_slope(*_corrected(x, y, margin, threshold, correct), gamma)
+
+
+@with_slope(_splc_slope)
+def _splc(
+    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+) -> Array:
+    return _hard_focal(*_corrected(x, y, margin, threshold, correct), gamma)
+
+
+@compiled(threshold=(0, 1), margin=(0, _INF), gamma=(0, _INF))
+def splc_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    correct: ArrayLike = True,
+    threshold: ArrayLike = 0.6,
+    margin: ArrayLike = 1.0,
+    gamma: ArrayLike = 2.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Self-paced loss correction (SPLC): negatives predicted confidently count as positives.
+
+    Formula:
+        z = x − margin·y,  ŷ = 1 if y = 1, or if σ(z) > τ and correct; else 0
+        ℓ = −ŷ·(1 − p)^γ·log p − (1 − ŷ)·p^γ·log(1 − p),  p = σ(z)
+
+    A corrected label has no margin, as in the authors' code.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): the observed positives are those above 0.
+        correct: bool scalar: whether missing labels are corrected. The authors begin to after
+            the first epoch. Pass an array, such as `jnp.asarray(epoch >= 1)`, to switch without
+            recompilation.
+        threshold: τ in [0, 1], a scalar or (L,).
+        margin: ≥ 0, a scalar or (L,).
+        gamma: γ ≥ 0, a scalar or (L,).
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        Y. Zhang, Y. Cheng, X. Huang, F. Wen, R. Feng, Y. Li and Y. Guo, "Simple and Robust Loss
+        Design for Multi-Label Learning with Missing Labels", 2021, arXiv:2112.07368.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import splc_loss
+        >>> logits, labels = jnp.array([[2.0, 2.0, -1.0]]), jnp.array([[1, 0, 0]])
+        >>> print(splc_loss(logits, labels, reduction="none").round(4))
+        [[0.0227 0.0018 0.0227]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    x = inputs.x
+    losses = _splc(
+        x,
+        inputs.positives(),
+        checks.element_parameter("margin", margin, x),
+        checks.exponent("gamma", gamma, x),
+        checks.element_parameter("threshold", threshold, x),
+        checks.scalar("correct", correct, jnp.dtype(bool)),
+    )
+    return reduce_elements(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

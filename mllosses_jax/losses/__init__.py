@@ -44,13 +44,19 @@ from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.large_loss import large_loss_correction, large_loss_rejection
 from mllosses_jax.losses.longtail import (
     equalization_loss,
+    focal,
+    from,
+    hinge_loss,
+    import,
     ldam_loss,
     logit_adjusted_binary_cross_entropy,
-    unbiased_binary_cross_entropy,
-from mllosses_jax.losses.focal import quality_focal_loss, sigmoid_focal_loss
-from mllosses_jax.losses.margin import (
-    hinge_loss,
+    losses,
+    margin,
+    mllosses_jax,
+    quality_focal_loss,
+    sigmoid_focal_loss,
     squared_hinge_loss,
+    unbiased_binary_cross_entropy,
 )
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
@@ -58,12 +64,16 @@ from mllosses_jax.losses.overlap import (
 )
 from mllosses_jax.losses.partial import (
     assume_negative_loss,
+    from,
+    import,
+    losses,
+    mllosses_jax,
     partial_binary_cross_entropy,
-    positive_unlabeled_loss,
-    weak_assume_negative_loss,
-from mllosses_jax.losses.polynomial import (
     poly1_binary_cross_entropy,
     poly1_focal_loss,
+    polynomial,
+    positive_unlabeled_loss,
+    weak_assume_negative_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -76,10 +86,14 @@ from mllosses_jax.losses.selective import class_aware_selective_loss
 from mllosses_jax.losses.single_positive import (
     entropy_maximization_loss,
     expected_positive_regularized_loss,
-    role_loss,
-from mllosses_jax.losses.robust import (
+    from,
     generalized_binary_cross_entropy,
     hill_loss,
+    import,
+    losses,
+    mllosses_jax,
+    robust,
+    role_loss,
     splc_loss,
 )
 from mllosses_jax.losses.softmax import (
@@ -99,23 +113,23 @@ __all__ = [
     "entropy_maximization_loss",
     "equalization_loss",
     "expected_positive_regularized_loss",
+    "generalized_binary_cross_entropy",
+    "hill_loss",
+    "hinge_loss",
     "large_loss_correction",
     "large_loss_rejection",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
-    "generalized_binary_cross_entropy",
-    "hill_loss",
-    "hinge_loss",
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
     "partial_binary_cross_entropy",
-    "positive_unlabeled_loss",
-    "role_loss",
     "poly1_binary_cross_entropy",
     "poly1_focal_loss",
+    "positive_unlabeled_loss",
     "quality_focal_loss",
     "robust_asymmetric_loss",
+    "role_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",

@@ -135,6 +135,12 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
+    Entry(losses.double_soft_f1_loss, "overlap", "label"),
+    Entry(losses.sigmoid_f1_loss, "overlap", "label"),
+    Entry(losses.dice_loss, "region", "label"),
+    Entry(losses.tversky_loss, "region", "label"),
+    Entry(losses.focal_tversky_loss, "region", "label"),
+    Entry(losses.jaccard_loss, "region", "label"),
 )
 
 

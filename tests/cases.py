@@ -151,6 +151,12 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "two_way_loss": ("positive_temperature", 1.5, 2.5),
     "soft_f1_loss": ("epsilon", 0.1, 0.2),
     "soft_fbeta_loss": ("beta", 0.5, 1.5),
+    "double_soft_f1_loss": ("epsilon", 0.1, 0.2),
+    "sigmoid_f1_loss": ("eta", 0.1, 0.2),
+    "dice_loss": ("smooth", 0.5, 1.5),
+    "tversky_loss": ("alpha", 0.4, 0.6),
+    "focal_tversky_loss": ("gamma", 0.8, 1.5),
+    "jaccard_loss": ("smooth", 0.5, 1.5),
 }
 
 CASES: tuple[Case, ...] = (
@@ -185,6 +191,19 @@ CASES: tuple[Case, ...] = (
     _row("soft_fbeta_loss", beta=2.0, epsilon=0.01),
     _row("soft_fbeta_loss", beta=0.5, average="samples"),
     _row("soft_fbeta_loss", beta=0.5, average="micro"),
+    _row("double_soft_f1_loss"),
+    _row("double_soft_f1_loss", average="samples", epsilon=0.01),
+    _row("sigmoid_f1_loss"),
+    _row("sigmoid_f1_loss", beta=2.5, eta=-0.3, average="samples"),
+    _row("sigmoid_f1_loss", beta=7.5, eta=-0.5, applied_to="probabilities"),
+    _row("dice_loss"),
+    _row("dice_loss", smooth=0.25, average="samples"),
+    _row("tversky_loss"),
+    _row("tversky_loss", alpha=0.25, beta=1.5, smooth=0.5, average="micro"),
+    _row("focal_tversky_loss"),
+    _row("focal_tversky_loss", gamma=2.0, alpha=0.6, average="samples"),
+    _row("jaccard_loss"),
+    _row("jaccard_loss", smooth=0.5, average="samples"),
 )
 
 FIRST_OF_EACH: tuple[Case, ...] = tuple(

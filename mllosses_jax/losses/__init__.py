@@ -36,6 +36,8 @@ from mllosses_jax.losses.binary import (
 )
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
+    double_soft_f1_loss,
+    sigmoid_f1_loss,
     soft_f1_loss,
     soft_fbeta_loss,
 )
@@ -45,6 +47,12 @@ from mllosses_jax.losses.ranking import (
     two_way_loss,
     two_way_sample_loss,
     zlpr_loss,
+)
+from mllosses_jax.losses.region import (
+    dice_loss,
+    focal_tversky_loss,
+    jaccard_loss,
+    tversky_loss,
 )
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
@@ -56,15 +64,21 @@ __all__ = [
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "dice_loss",
+    "double_soft_f1_loss",
+    "focal_tversky_loss",
+    "jaccard_loss",
     "lsep_loss",
     "multilabel_soft_margin_loss",
     "sigmoid_binary_cross_entropy",
+    "sigmoid_f1_loss",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
     "soft_fbeta_loss",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "tversky_loss",
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",

@@ -141,6 +141,10 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.tversky_loss, "region", "label"),
     Entry(losses.focal_tversky_loss, "region", "label"),
     Entry(losses.jaccard_loss, "region", "label"),
+    Entry(losses.lovasz_hinge_loss, "lovasz", "sample", soft_labels=False),
+    Entry(losses.hierarchical_coherence_loss, "hierarchy", "element", soft_labels=False),
+    Entry(losses.hierarchy_penalty, "hierarchy", "sample", zero_decides=False),
+    Entry(losses.label_graph_penalty, "hierarchy", "sample", zero_decides=False),
 )
 
 

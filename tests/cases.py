@@ -119,7 +119,8 @@ class Case:
                 return np.float64(np.float32(value))
             if isinstance(value, np.ndarray | jax.Array):
                 value = np.asarray(value)
-                return value if value.dtype == bool else value.astype(np.float64)
+                floating = np.issubdtype(value.dtype, np.floating)
+                return value.astype(np.float64) if floating else value
             return value
 
         values = {**kwargs, **self.batch_inputs(labels, mask)}
@@ -137,7 +138,34 @@ SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
 }
 
-INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {}
+
+def _divisors(labels, where=None):
+    """A hierarchy of any number of labels: 0 is above all, else a divisor is an ancestor.
+
+    The suite deletes all labels but 0, 2 and 4, which leaves the hierarchy of three labels.
+    """
+    del where
+    numbers = np.arange(labels.shape[-1])
+    above = numbers % np.maximum(numbers, 1)[:, None] == 0
+    above[1:, :1] = False
+    return {"ancestors": above}
+
+
+def _edges(labels, where=None):
+    above = _divisors(labels, where)["ancestors"] & ~np.eye(labels.shape[-1], dtype=bool)
+    return {"edges": np.argwhere(above).astype(np.int32)}
+
+
+def _affinity(labels, where=None):
+    above = _divisors(labels, where)["ancestors"]
+    return {"affinity": (0.25 + above).astype(np.float32)}
+
+
+INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
+    "hierarchical_coherence_loss": _divisors,
+    "hierarchy_penalty": _edges,
+    "label_graph_penalty": _affinity,
+}
 
 TRACED: dict[str, tuple[str, float, float]] = {
     "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
@@ -204,6 +232,10 @@ CASES: tuple[Case, ...] = (
     _row("focal_tversky_loss", gamma=2.0, alpha=0.6, average="samples"),
     _row("jaccard_loss"),
     _row("jaccard_loss", smooth=0.5, average="samples"),
+    _row("lovasz_hinge_loss"),
+    _row("hierarchical_coherence_loss"),
+    _row("hierarchy_penalty"),
+    _row("label_graph_penalty"),
 )
 
 FIRST_OF_EACH: tuple[Case, ...] = tuple(

@@ -541,7 +541,12 @@ def test_bad_input_is_named(case):
 
 # Arrays (B, L) beside inputs and gradient: the loss, which is written out before it is summed, and
 # what the kernel of soft asymmetric labels shares between value and slope because it is cheaper.
-TEMPORARIES = {("asymmetric_loss", np.float32): 3}
+# The coherence loss gathers: by an index, kept in two layouts, logits whose gradient it scatters.
+TEMPORARIES = {
+    ("asymmetric_loss", np.float32): 3,
+    ("hierarchical_coherence_loss", bool): 6,
+    ("hierarchical_coherence_loss", np.float32): 6,
+}
 
 
 @pytest.mark.parametrize(

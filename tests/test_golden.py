@@ -92,6 +92,25 @@ def no_power_of_inverse_counts(case, value, gradient, stored, stored_gradient):
     close(root * 7 / root.sum(), case.stored["extra"]["class_weight"], case)
 
 
+def squared_probabilities(case, value, gradient, stored, stored_gradient):
+    """With squared_pred the source squares p and y in the denominator, as V-Net; ours does not."""
+    del gradient, stored_gradient
+    p, y, s = sigmoid(case.array("logits")), case.labels, case.params["smooth_nr"]
+    close(value[..., 0], 1 - (2 * p * y + s) / (p + y + s), case)
+    close(stored[..., 0], 1 - (2 * p * y + s) / (p**2 + y**2 + s), case)
+
+
+def epsilon_in_the_denominator(case, value, gradient, stored, stored_gradient):
+    """The source adds 1e-7 to the denominator alone; ours smooths both or neither."""
+    p, y, e = sigmoid(case.array("logits")), case.labels, 1e-7
+    tp = (p * y).sum()
+    total = (
+        tp + case.params["alpha"] * ((1 - p) * y).sum() + case.params["beta"] * (p - p * y).sum()
+    )
+    close(value + tp * e / (total * (total + e)), stored, case)
+    np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=e)
+
+
 DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
     ("keras_bce", lambda c: True, sums_in_float32),
     ("keras_binary_focal", lambda c: True, sums_in_float32),
@@ -102,6 +121,8 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
     ("spml_iu", lambda c: True, offset_of_logarithm),
     ("spml_bce_ls", lambda c: True, offset_of_logarithm),
     ("macro_soft_f1_seed003", lambda c: True, other_f1_form),
+    ("monai_overlap", lambda c: "squared_pred" in c.params, squared_probabilities),
+    ("keras_overlap", lambda c: c.params["cls"] == "Tversky", epsilon_in_the_denominator),
     (
         "timm_asl",
         lambda c: "pos_weight" in c.params and c.params["labels"] == "soft",

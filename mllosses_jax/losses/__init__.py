@@ -35,6 +35,12 @@ from mllosses_jax.losses.binary import (
     sigmoid_binary_cross_entropy,
 )
 from mllosses_jax.losses.focal import sigmoid_focal_loss
+from mllosses_jax.losses.hierarchy import (
+    hierarchical_coherence_loss,
+    hierarchy_penalty,
+    label_graph_penalty,
+)
+from mllosses_jax.losses.lovasz import lovasz_hinge_loss
 from mllosses_jax.losses.overlap import (
     double_soft_f1_loss,
     sigmoid_f1_loss,
@@ -67,7 +73,11 @@ __all__ = [
     "dice_loss",
     "double_soft_f1_loss",
     "focal_tversky_loss",
+    "hierarchical_coherence_loss",
+    "hierarchy_penalty",
     "jaccard_loss",
+    "label_graph_penalty",
+    "lovasz_hinge_loss",
     "lsep_loss",
     "multilabel_soft_margin_loss",
     "sigmoid_binary_cross_entropy",

@@ -46,7 +46,8 @@ def whole_rows(values: Array) -> Array:
     spec = jax.typeof(values).sharding.spec
     if values.ndim == 0 or spec[-1] is None:
         return values
-    return jax.sharding.reshard(values, jax.P(*spec[:-1], None))
+    whole: Array = jax.sharding.reshard(values, jax.P(*spec[:-1], None))
+    return whole
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:

@@ -80,7 +80,8 @@ def overlap_loss(
     checks.one_of("average", average, AVERAGES)
     (p, q), y, counted = probabilities, inputs.soft_y, inputs.counted()
     batch = tuple(range(y.ndim - 1))
-    axis = {"macro": batch, "samples": -1, "micro": (*batch, -1)}[average]
+    axes = {"macro": batch, "samples": (-1,), "micro": (*batch, -1)}
+    axis = axes[average]
     devices = None if average == "samples" else axis_name
 
     def total(terms: Array) -> Array:

@@ -101,7 +101,7 @@ def hierarchical_coherence_loss(
     if below.dtype != jnp.bool_:
         raise TypeError(f"ancestors must be a bool array, got {below.dtype}; write ancestors > 0")
     _square("ancestors", below, inputs.x)
-    inputs = Inputs(*(part if part is None else whole_rows(part) for part in inputs))
+    inputs = jax.tree.map(whole_rows, inputs)
     x, positive = inputs.x, inputs.positives()
     if x.size > 0:
         index = _largest_below(jax.lax.stop_gradient(x), below, positive, inputs.counted())

@@ -33,8 +33,8 @@ def _lovasz_hinge(x: Array, positive: Array, negative: Array) -> Array:
     errors = jnp.where(positive, 1 - x, jnp.where(negative, 1 + x, -jnp.inf))
     order = jnp.argsort(-jax.lax.stop_gradient(errors), axis=-1)
     increments = _jaccard_increments(jnp.take_along_axis(positive, order, axis=-1), x.dtype)
-    hinges = jnp.take_along_axis(jax.nn.relu(errors), order, axis=-1)
-    return jnp.vecdot(hinges, increments, precision="highest")
+    in_place = jnp.take_along_axis(increments, jnp.argsort(order, axis=-1), axis=-1)
+    return jnp.sum(jax.nn.relu(errors) * in_place, axis=-1)
 
 
 @compiled()
@@ -53,7 +53,7 @@ def lovasz_hinge_loss(
         ℓ = Σ_k max(0, e_(k))·[J(k) − J(k − 1)],  e = 1 − x·(2y − 1),  e_(1) ≥ e_(2) ≥ …
         J(k): the Jaccard loss of a prediction that is wrong in the k entries of largest error
 
-    It costs one sort of each row. The order is held constant in the derivative, which is the true
+    It costs a sort of each row and of its order. The order is held constant in the derivative, which is the true
     one but at ties, where entries rank by their index.
 
     Args:

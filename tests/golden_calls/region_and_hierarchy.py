@@ -40,7 +40,7 @@ def monai_overlap(x, case):
 
 @golden
 def smp_overlap(x, case):
-    """Labels without a positive weigh 0 and count in the mean."""
+    """Labels without a positive weigh 0 and count in the mean. Dice is Tversky of halves there."""
     params, y, where = case.params, case.labels, None
     present = (y > 0).any(0).astype(case.dtype)
     if "ignore_index" in params:
@@ -51,6 +51,7 @@ def smp_overlap(x, case):
     if params["cls"] == "TverskyLoss":
         loss = mll.tversky_loss(x, y, alpha=params["alpha"], beta=params["beta"], **options)
         return loss ** params.get("gamma", 1.0)
+    options["smooth"] *= 2
     if params.get("log_loss"):
         options["weights"] = None
         return -jnp.mean(present * jnp.log(1 - mll.dice_loss(x, y, reduction="none", **options)))

@@ -163,6 +163,16 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.role_loss, "single_positive", "batch", soft_labels=False),
     Entry(losses.entropy_maximization_loss, "single_positive", "element", soft_labels=False),
     Entry(losses.multilabel_distillation_loss, "distillation", "sample"),
+    Entry(losses.double_soft_f1_loss, "overlap", "label"),
+    Entry(losses.sigmoid_f1_loss, "overlap", "label"),
+    Entry(losses.dice_loss, "region", "label"),
+    Entry(losses.tversky_loss, "region", "label"),
+    Entry(losses.focal_tversky_loss, "region", "label"),
+    Entry(losses.jaccard_loss, "region", "label"),
+    Entry(losses.lovasz_hinge_loss, "lovasz", "sample", soft_labels=False),
+    Entry(losses.hierarchical_coherence_loss, "hierarchy", "element", soft_labels=False),
+    Entry(losses.hierarchy_penalty, "hierarchy", "sample", zero_decides=False),
+    Entry(losses.label_graph_penalty, "hierarchy", "sample", zero_decides=False),
 )
 
 

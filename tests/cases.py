@@ -120,7 +120,8 @@ class Case:
                 return np.float64(np.float32(value))
             if isinstance(value, np.ndarray | jax.Array):
                 value = np.asarray(value)
-                return value if value.dtype == bool else value.astype(np.float64)
+                floating = np.issubdtype(value.dtype, np.floating)
+                return value.astype(np.float64) if floating else value
             return value
 
         values = {**kwargs, **self.batch_inputs(labels, mask)}
@@ -181,6 +182,34 @@ INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
 # Losses that see how many labels are masked: to mask one is not to delete it.
 OF_THE_KNOWN_SHARE = {"partial_binary_cross_entropy"}
 
+def _divisors(labels, where=None):
+    """A hierarchy of any number of labels: 0 is above all, else a divisor is an ancestor.
+
+    The suite deletes all labels but 0, 2 and 4, which leaves the hierarchy of three labels.
+    """
+    del where
+    numbers = np.arange(labels.shape[-1])
+    above = numbers % np.maximum(numbers, 1)[:, None] == 0
+    above[1:, :1] = False
+    return {"ancestors": above}
+
+
+def _edges(labels, where=None):
+    above = _divisors(labels, where)["ancestors"] & ~np.eye(labels.shape[-1], dtype=bool)
+    return {"edges": np.argwhere(above).astype(np.int32)}
+
+
+def _affinity(labels, where=None):
+    above = _divisors(labels, where)["ancestors"]
+    return {"affinity": (0.25 + above).astype(np.float32)}
+
+
+INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
+    "hierarchical_coherence_loss": _divisors,
+    "hierarchy_penalty": _edges,
+    "label_graph_penalty": _affinity,
+}
+
 TRACED: dict[str, tuple[str, float, float]] = {
     "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
     "balanced_binary_cross_entropy": ("alpha", 0.3, 0.4),
@@ -219,6 +248,12 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "large_loss_rejection": ("relative_rate", 0.21, 0.41),
     "large_loss_correction": ("relative_rate", 0.21, 0.41),
     "class_aware_selective_loss": ("gamma_unannotated", 1.5, 2.5),
+    "double_soft_f1_loss": ("epsilon", 0.1, 0.2),
+    "sigmoid_f1_loss": ("eta", 0.1, 0.2),
+    "dice_loss": ("smooth", 0.5, 1.5),
+    "tversky_loss": ("alpha", 0.4, 0.6),
+    "focal_tversky_loss": ("gamma", 0.8, 1.5),
+    "jaccard_loss": ("smooth", 0.5, 1.5),
 }
 
 CASES: tuple[Case, ...] = (
@@ -322,6 +357,23 @@ CASES: tuple[Case, ...] = (
         likelihood_topk=1,
     ),
     _row("class_aware_selective_loss", mode="ignore_normalize_classes", gamma_pos=1.5),
+    _row("double_soft_f1_loss"),
+    _row("double_soft_f1_loss", average="samples", epsilon=0.01),
+    _row("sigmoid_f1_loss"),
+    _row("sigmoid_f1_loss", beta=2.5, eta=-0.3, average="samples"),
+    _row("sigmoid_f1_loss", beta=7.5, eta=-0.5, applied_to="probabilities"),
+    _row("dice_loss"),
+    _row("dice_loss", smooth=0.25, average="samples"),
+    _row("tversky_loss"),
+    _row("tversky_loss", alpha=0.25, beta=1.5, smooth=0.5, average="micro"),
+    _row("focal_tversky_loss"),
+    _row("focal_tversky_loss", gamma=2.0, alpha=0.6, average="samples"),
+    _row("jaccard_loss"),
+    _row("jaccard_loss", smooth=0.5, average="samples"),
+    _row("lovasz_hinge_loss"),
+    _row("hierarchical_coherence_loss"),
+    _row("hierarchy_penalty"),
+    _row("label_graph_penalty"),
 )
 
 FIRST_OF_EACH: tuple[Case, ...] = tuple(

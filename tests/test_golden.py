@@ -146,6 +146,23 @@ def positives_are_never_rejected(case, value, gradient, stored, stored_gradient)
     close(value, np.mean(np.logaddexp(0, x) - x * y), case)
     close(gradient, (sigmoid(x) - y) / x.size, case)
     assert stored < value
+def squared_probabilities(case, value, gradient, stored, stored_gradient):
+    """With squared_pred the source squares p and y in the denominator, as V-Net; ours does not."""
+    del gradient, stored_gradient
+    p, y, s = sigmoid(case.array("logits")), case.labels, case.params["smooth_nr"]
+    close(value[..., 0], 1 - (2 * p * y + s) / (p + y + s), case)
+    close(stored[..., 0], 1 - (2 * p * y + s) / (p**2 + y**2 + s), case)
+
+
+def epsilon_in_the_denominator(case, value, gradient, stored, stored_gradient):
+    """The source adds 1e-7 to the denominator alone; ours smooths both or neither."""
+    p, y, e = sigmoid(case.array("logits")), case.labels, 1e-7
+    tp = (p * y).sum()
+    total = (
+        tp + case.params["alpha"] * ((1 - p) * y).sum() + case.params["beta"] * (p - p * y).sum()
+    )
+    close(value + tp * e / (total * (total + e)), stored, case)
+    np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=e)
 
 
 DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
@@ -166,6 +183,8 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
     ("spml_an_ls", lambda c: True, offset_of_logarithm),
     ("large_loss", lambda c: not np.any(c.labels == 0), positives_are_never_rejected),
     ("macro_soft_f1_seed003", lambda c: True, other_f1_form),
+    ("monai_overlap", lambda c: "squared_pred" in c.params, squared_probabilities),
+    ("keras_overlap", lambda c: c.params["cls"] == "Tversky", epsilon_in_the_denominator),
     (
         "timm_asl",
         lambda c: "pos_weight" in c.params and c.params["labels"] == "soft",

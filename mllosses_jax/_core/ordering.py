@@ -38,6 +38,18 @@ class Ranking(NamedTuple):
         )
 
 
+def whole_rows(values: Array) -> Array:
+    """Returns an array (..., n) whose rows are not split over devices by an explicit sharding.
+
+    Only such rows can be sorted or indexed.
+    """
+    spec = jax.typeof(values).sharding.spec
+    if values.ndim == 0 or spec[-1] is None:
+        return values
+    whole: Array = jax.sharding.reshard(values, jax.P(*spec[:-1], None))
+    return whole
+
+
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
     """Returns integers that ascend as scores descend; equal for equal scores, -0 and 0 included.
 

@@ -58,7 +58,15 @@ from mllosses_jax.losses.longtail import (
     squared_hinge_loss,
     unbiased_binary_cross_entropy,
 )
+from mllosses_jax.losses.hierarchy import (
+    hierarchical_coherence_loss,
+    hierarchy_penalty,
+    label_graph_penalty,
+)
+from mllosses_jax.losses.lovasz import lovasz_hinge_loss
 from mllosses_jax.losses.overlap import (
+    double_soft_f1_loss,
+    sigmoid_f1_loss,
     soft_f1_loss,
     soft_fbeta_loss,
 )
@@ -84,17 +92,22 @@ from mllosses_jax.losses.ranking import (
 )
 from mllosses_jax.losses.selective import class_aware_selective_loss
 from mllosses_jax.losses.single_positive import (
+    dice_loss,
     entropy_maximization_loss,
     expected_positive_regularized_loss,
+    focal_tversky_loss,
     from,
     generalized_binary_cross_entropy,
     hill_loss,
     import,
+    jaccard_loss,
     losses,
     mllosses_jax,
+    region,
     robust,
     role_loss,
     splc_loss,
+    tversky_loss,
 )
 from mllosses_jax.losses.softmax import (
     smoothed_softmax_cross_entropy,
@@ -109,17 +122,25 @@ __all__ = [
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
     "class_aware_selective_loss",
+    "dice_loss",
     "distribution_balanced_loss",
+    "double_soft_f1_loss",
     "entropy_maximization_loss",
     "equalization_loss",
     "expected_positive_regularized_loss",
+    "focal_tversky_loss",
     "generalized_binary_cross_entropy",
+    "hierarchical_coherence_loss",
+    "hierarchy_penalty",
     "hill_loss",
     "hinge_loss",
+    "jaccard_loss",
+    "label_graph_penalty",
     "large_loss_correction",
     "large_loss_rejection",
     "ldam_loss",
     "logit_adjusted_binary_cross_entropy",
+    "lovasz_hinge_loss",
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
@@ -131,6 +152,7 @@ __all__ = [
     "robust_asymmetric_loss",
     "role_loss",
     "sigmoid_binary_cross_entropy",
+    "sigmoid_f1_loss",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
@@ -139,6 +161,7 @@ __all__ = [
     "softmax_focal_loss",
     "splc_loss",
     "squared_hinge_loss",
+    "tversky_loss",
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",

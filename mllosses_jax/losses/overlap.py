@@ -3,24 +3,16 @@
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs_or_ids
+from mllosses_jax._core.masking import Inputs, loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import AxisName, inside, sigmoid_pair, softmax_pair
-from mllosses_jax._core.reduction import (
-    Reduction,
-    all_sum,
-    reduce_labels,
-    reduce_samples,
-)
+from mllosses_jax._core.reduction import Reduction
+from mllosses_jax.losses._soft_counts import Average, Loss, SoftCounts, overlap_loss, share
 
 Array = jax.Array
-Loss = Array | tuple[Array, Array]
-Average = Literal["macro", "samples", "micro"]
-AVERAGES = ("macro", "samples", "micro")
 ACTIVATIONS = ("sigmoid", "softmax")
 
 
@@ -31,27 +23,9 @@ def _probabilities(inputs: Inputs, activation: str) -> tuple[Array, Array]:
     return softmax_pair(inside(inputs.x, inputs.where))
 
 
-def _soft_counts(
-    p: Array,
-    q: Array,
-    y: Array,
-    counted: Array,
-    axis: int | tuple[int, ...] | None,
-    axis_name: AxisName,
-) -> tuple[Array, Array, Array]:
-    """Returns the sums of p·y, p·(1 − y) and (1 − p)·y over the entries that count."""
-
-    def total(terms: Array) -> Array:
-        return all_sum(jnp.sum(jnp.where(counted, terms, 0), axis=axis), axis_name)
-
-    return total(p * y), total(p * (1 - y)), total(q * y)
-
-
-def _soft_fbeta(tp: Array, fp: Array, fn: Array, beta: Array, epsilon: Array) -> Array:
-    # 1 - (1 + b) tp / (...) without its cancellation
+def _soft_fbeta(counts: SoftCounts, beta: Array | int, epsilon: Array) -> Array:
     square = beta * beta
-    wrong = square * fn + fp + epsilon
-    return wrong / ((1 + square) * tp + wrong)
+    return share(square * counts.fn + counts.fp + epsilon, (1 + square) * counts.tp)
 
 
 @compiled(beta=(0, 1e15), epsilon=(1e-37, 1e30))
@@ -109,31 +83,19 @@ def soft_fbeta_loss(
         >>> print(f"{soft_fbeta_loss(logits, labels, beta=2.0):.4f}")
         0.5000
     """
-    checks.one_of("average", average, AVERAGES)
     checks.one_of("activation", activation, ACTIVATIONS)
     inputs = loss_inputs_or_ids(logits, labels, where)
     dtype = inputs.x.dtype
     constants = checks.scalar("beta", beta, dtype), checks.scalar("epsilon", epsilon, dtype)
-    entries = (*_probabilities(inputs, activation), inputs.soft_y, inputs.counted())
-
-    if average == "samples":
-        losses = _soft_fbeta(*_soft_counts(*entries, -1, None), *constants)
-        return reduce_samples(
-            losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-        )
-    counted = None
-    if average == "micro":
-        losses = _soft_fbeta(*_soft_counts(*entries, None, axis_name), *constants)
-        if inputs.where is not None:
-            counted = all_sum(jnp.sum(inputs.where, dtype=jnp.int32), axis_name) > 0
-        return reduce_labels(losses, weights=weights, counted=counted, reduction=reduction)
-
-    def of_label(p: Array, q: Array, y: Array, counted: Array) -> tuple[Array, Array]:
-        losses = _soft_fbeta(*_soft_counts(p, q, y, counted, None, axis_name), *constants)
-        return losses, all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name) > 0
-
-    losses, counted = jax.vmap(of_label, in_axes=-1)(*entries)
-    return reduce_labels(losses, weights=weights, counted=counted, reduction=reduction)
+    return overlap_loss(
+        lambda counts: _soft_fbeta(counts, *constants),
+        _probabilities(inputs, activation),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
 
 
 @compiled(epsilon=(1e-37, 1e30))
@@ -196,6 +158,150 @@ def soft_f1_loss(
         epsilon=epsilon,
         weights=weights,
         where=where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+def _double_soft_f1(counts: SoftCounts, epsilon: Array) -> Array:
+    wrong = counts.fn + counts.fp + epsilon
+    return (share(wrong, 2 * counts.tp) + share(wrong, 2 * counts.tn)) / 2
+
+
+@compiled(epsilon=(1e-37, 1e30))
+def double_soft_f1_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    average: Average = "macro",
+    epsilon: ArrayLike = 1e-7,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Double soft F1 loss: the mean of the soft F1 losses of positives and of negatives.
+
+    Formula:
+        ℓ = ½·[1 − 2·TP / (2·TP + FN + FP + ε)] + ½·[1 − 2·TN / (2·TN + FN + FP + ε)]
+        TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y,  TN = Σ (1 − p)·(1 − y)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        epsilon: ε > 0, a scalar.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
+        author's code is "mean". Unlike soft F1 it has a gradient for a label or a sample without
+        a positive: the first half is 1 there, the second falls with p.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import double_soft_f1_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0], [0.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{double_soft_f1_loss(logits, labels):.4f}")
+        0.5143
+    """
+    inputs = loss_inputs(logits, labels, where)
+    constant = checks.scalar("epsilon", epsilon, inputs.x.dtype)
+    return overlap_loss(
+        lambda counts: _double_soft_f1(counts, constant),
+        sigmoid_pair(inputs.x),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled(beta=(1e-15, 1e8), eta=(-1e8, 1e8), epsilon=(1e-37, 1e30))
+def sigmoid_f1_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    beta: ArrayLike = 1.0,
+    eta: ArrayLike = 0.0,
+    applied_to: Literal["logits", "probabilities"] = "logits",
+    average: Average = "macro",
+    epsilon: ArrayLike = 1e-7,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """SigmoidF1 loss: soft F1 whose decisions are a sigmoid of tunable slope and offset.
+
+    Formula:
+        ℓ = 1 − 2·TP / (2·TP + FN + FP + ε),  S = 1 / (1 + exp(−β·(u + η)))
+        TP = Σ S·y,  FP = Σ S·(1 − y),  FN = Σ (1 − S)·y
+
+    With the defaults it is `soft_f1_loss`; a large β comes close to the F1 of hard decisions.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        beta: β > 0, a scalar: the slope.
+        eta: η, a scalar: the offset; the decision threshold is u = −η.
+        applied_to: what u is: "logits", u = x, or "probabilities", u = σ(x), which the authors'
+            code does. It names β = −S and η = E, and its defaults S = −1, E = 0 keep S(u) between
+            0.5 and 0.73, nearly flat: probabilities want something like β = 10, η = −0.5.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        epsilon: ε > 0, a scalar.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
+        authors' code is "mean". A label or a sample without a positive has loss 1 with zero
+        gradient, whatever is predicted.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1: A Smooth F1 Score Surrogate
+        Loss for Multilabel Classification", 2021, arXiv:2108.10566.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import sigmoid_f1_loss
+        >>> logits, labels = jnp.array([[0.5], [-2.0]]), jnp.array([[1], [0]])
+        >>> print(f"{sigmoid_f1_loss(logits, labels, beta=10.0):.4f}")
+        0.0034
+    """
+    checks.one_of("applied_to", applied_to, ("logits", "probabilities"))
+    inputs = loss_inputs(logits, labels, where)
+    x, dtype = inputs.x, inputs.x.dtype
+    u = x if applied_to == "logits" else sigmoid_pair(x)[0]
+    slope, offset = checks.scalar("beta", beta, dtype), checks.scalar("eta", eta, dtype)
+    constant = checks.scalar("epsilon", epsilon, dtype)
+    return overlap_loss(
+        lambda counts: _soft_fbeta(counts, 1, constant),
+        sigmoid_pair(slope * (u + offset)),
+        inputs,
+        average=average,
+        weights=weights,
         reduction=reduction,
         axis_name=axis_name,
     )

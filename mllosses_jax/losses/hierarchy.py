@@ -1,0 +1,254 @@
+"""Losses that know how labels relate: hierarchies, and graphs of labels that go together.
+
+The penalties are terms to add to a loss: they look at the predictions alone.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, sigmoid_pair
+from mllosses_jax._core.ordering import whole_rows
+from mllosses_jax._core.reduction import Reduction, reduce_elements, reduce_samples
+from mllosses_jax.losses.binary import cross_entropy
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+
+
+def _largest_below(x: Array, ancestors: Array, positive: Array, counted: Array) -> Array:
+    """Returns the index of the largest logit at or below each label, int32 (..., L).
+
+    For a positive label the descendants that are positive are looked at. One label at a time is,
+    so that no array is larger than the logits.
+    """
+
+    def of_label(label: tuple[Array, Array]) -> Array:
+        is_below, is_positive = label
+        explains = is_below & counted & (positive | ~is_positive[..., None])
+        return jnp.argmax(jnp.where(explains, x, -jnp.inf), axis=-1).astype(jnp.int32)
+
+    below = ancestors | jnp.eye(x.shape[-1], dtype=bool)
+    below = below.reshape(len(below), *(1,) * (x.ndim - 1), -1)
+    return jnp.moveaxis(jax.lax.map(of_label, (below, jnp.moveaxis(positive, -1, 0))), 0, -1)
+
+
+@compiled()
+def hierarchical_coherence_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    ancestors: ArrayLike,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Max constraint loss (MCLoss, C-HMCNN): cross-entropy of predictions that obey a hierarchy.
+
+    Formula:
+        ℓ_a = −y_a·log max_{b∈D(a)} y_b·p_b − (1 − y_a)·log(1 − max_{b∈D(a)} p_b),  p = σ(x)
+        D(a): a and its descendants
+
+    A label is predicted at least as likely as what is below it; a positive label is explained by
+    its positive descendants alone. The maxima are taken of logits, with which they commute, so
+    nothing is rounded to 0 or 1. The coherent logits to decide by are those of an all-negative
+    example: the largest logit at or below each label.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0. They should obey
+            the hierarchy: the ancestors of a positive label are positive.
+        ancestors: bool array (L, L): [a, b] says that a is an ancestor of b, at any distance
+            (the transitive closure); the diagonal counts as true. It may be any directed acyclic
+            graph.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count; an entry that
+            does not is no descendant either.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The gradient of a term goes to the entry
+        of the largest logit, of equal ones to the first. The authors' code is "mean", with weights
+        of 0 in "weighted_mean" for labels that are not evaluated. Time is O(L) per entry, memory
+        that of the logits.
+
+    Raises:
+        TypeError: if logits are not floating point, or where or ancestors are not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        E. Giunchiglia and T. Lukasiewicz, "Coherent Hierarchical Multi-Label Classification
+        Networks", 2020, arXiv:2010.10151.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import hierarchical_coherence_loss
+        >>> logits, labels = jnp.array([[-1.0, 2.0]]), jnp.array([[1, 0]])
+        >>> ancestors = jnp.array([[True, True], [False, True]])
+        >>> losses = hierarchical_coherence_loss(
+        ...     logits, labels, ancestors=ancestors, reduction="none"
+        ... )
+        >>> print(losses.round(4))
+        [[1.3133 2.1269]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    below = checks.array("ancestors", ancestors)
+    if below.dtype != jnp.bool_:
+        raise TypeError(f"ancestors must be a bool array, got {below.dtype}; write ancestors > 0")
+    _square("ancestors", below, inputs.x)
+    inputs = jax.tree.map(whole_rows, inputs)
+    x, positive = inputs.x, inputs.positives()
+    if x.size > 0:
+        index = _largest_below(jax.lax.stop_gradient(x), below, positive, inputs.counted())
+        x = jnp.take_along_axis(x, index, axis=-1)
+    return reduce_elements(
+        cross_entropy(Inputs(x, positive, None)),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled()
+def hierarchy_penalty(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    edges: ArrayLike,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Hierarchy penalty: the squares by which children are predicted likelier than their parents.
+
+    Formula:
+        ℓ = Σ_{(a, b)∈E} max(0, p_b − p_a)²,  p = σ(x),  a the parent of b
+
+    It is a term to add to a loss: `binary_cross_entropy + 0.1·hierarchy_penalty`.
+
+    Args:
+        logits: float array (..., L).
+        labels: array (..., L), which only has to have this shape: a penalty does not look at it.
+        edges: integer array (E, 2) of pairs (parent, child) from 0 to L − 1, which is not checked.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: an edge counts where both ends do.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The penalty per sample in [0, E], without a unit: (...) with "none", else (). Where
+        predictions are coherent it is 0 with zero gradient.
+
+    Raises:
+        TypeError: if logits are not floating point, where is not bool, or edges are not integers.
+        ValueError: if shapes differ, or edges are not pairs.
+
+    Reference:
+        The squared hinge on p_child − p_parent; for hierarchies in regularisers S. Gopal and
+        Y. Yang, "Recursive Regularization for Large-scale Classification with Hierarchical and
+        Graphical Dependencies", 2013 (KDD).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import hierarchy_penalty
+        >>> logits, labels = jnp.array([[0.0, 2.0, -1.0]]), jnp.array([[1, 1, 0]])
+        >>> print(f"{hierarchy_penalty(logits, labels, edges=jnp.array([[0, 1], [0, 2]])):.4f}")
+        0.1450
+    """
+    inputs = loss_inputs(logits, labels, where)
+    pairs = checks.array("edges", edges)
+    if not jnp.issubdtype(pairs.dtype, jnp.integer):
+        raise TypeError(f"edges must be an integer array, got {pairs.dtype}")
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"edges must be pairs (parent, child), shape (E, 2), got {pairs.shape}")
+    p, counted = sigmoid_pair(whole_rows(inputs.x))[0], whole_rows(inputs.counted())
+    excess = jax.nn.relu(p[..., pairs[:, 1]] - p[..., pairs[:, 0]])
+    counts = counted[..., pairs[:, 0]] & counted[..., pairs[:, 1]]
+    return reduce_samples(
+        jnp.sum(jnp.where(counts, excess * excess, 0), axis=-1),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled()
+def label_graph_penalty(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    affinity: ArrayLike,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Graph Laplacian penalty: labels that go together should be predicted alike.
+
+    Formula:
+        ℓ = ½·Σ_{i,j} A_ij·(p_i − p_j)² = pᵀ·(D − A)·p,  p = σ(x),  D the row sums of A
+
+    It is a term to add to a loss. (The second form is of a symmetric A; of another A the symmetric
+    part counts.)
+
+    Args:
+        logits: float array (..., L).
+        labels: array (..., L), which only has to have this shape: a penalty does not look at it.
+        affinity: A, array (L, L), at least 0, such as how often two labels occur together.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: a pair counts where both labels do.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The penalty per sample, in the unit of A: (...) with "none", else (). It is 0 where all p
+        are equal, up to rounding.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        M. Belkin and P. Niyogi, "Laplacian Eigenmaps for Dimensionality Reduction and Data
+        Representation", 2003 (the quadratic form of a graph Laplacian).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import label_graph_penalty
+        >>> logits, labels = jnp.array([[0.0, 2.0]]), jnp.array([[1, 1]])
+        >>> affinity = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> print(f"{label_graph_penalty(logits, labels, affinity=affinity):.4f}")
+        0.1450
+    """
+    inputs = loss_inputs(logits, labels, where)
+    pairs = checks.array("affinity", affinity).astype(inputs.x.dtype)
+    _square("affinity", pairs, inputs.x)
+    pairs = (pairs + pairs.T) / 2
+    counted = inputs.counted().astype(inputs.x.dtype)
+    p = counted * sigmoid_pair(inputs.x)[0]
+    degrees = jnp.matmul(counted, pairs, precision="highest")
+    terms = p * (degrees * p - jnp.matmul(p, pairs, precision="highest"))
+    return reduce_samples(
+        jnp.sum(terms, axis=-1),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+def _square(name: str, value: Array, logits: Array) -> None:
+    labels = logits.shape[-1]
+    if value.shape != (labels, labels):
+        raise ValueError(
+            f"{name} must have a row and a column per label: expected {(labels, labels)}, "
+            f"got {value.shape}"
+        )

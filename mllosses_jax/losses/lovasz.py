@@ -1,0 +1,96 @@
+"""The Lovász hinge: the convex surrogate of the Jaccard loss of label sets."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import AxisName
+from mllosses_jax._core.ordering import whole_rows
+from mllosses_jax._core.reduction import Reduction, reduce_samples
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+
+
+def _jaccard_increments(positive: Array, dtype: jnp.dtype) -> Array:
+    """Returns by how much the Jaccard loss grows as entries (..., L) become wrong one by one.
+
+    With k wrong so far, of which c were positive and n negative, it is 1 − (P − c) / (P + n).
+    Its differences are written out, for subtracting them would cancel.
+    """
+    c = jnp.cumsum(positive, axis=-1, dtype=jnp.int32).astype(dtype)
+    n = jnp.cumsum(~positive, axis=-1, dtype=jnp.int32).astype(dtype)
+    total = c[..., -1:]
+    of_positive = 1 / jnp.maximum(total + n, 1)
+    of_negative = (total - c) / ((total + n) * jnp.maximum(total + n - 1, 1))
+    of_negative = jnp.where(total > 0, of_negative, (n == 1).astype(dtype))
+    return jnp.where(positive, of_positive, of_negative)
+
+
+def _lovasz_hinge(x: Array, positive: Array, negative: Array) -> Array:
+    errors = jnp.where(positive, 1 - x, jnp.where(negative, 1 + x, -jnp.inf))
+    order = jnp.argsort(-jax.lax.stop_gradient(errors), axis=-1)
+    increments = _jaccard_increments(jnp.take_along_axis(positive, order, axis=-1), x.dtype)
+    in_place = jnp.take_along_axis(increments, jnp.argsort(order, axis=-1), axis=-1)
+    return jnp.sum(jax.nn.relu(errors) * in_place, axis=-1)
+
+
+@compiled()
+def lovasz_hinge_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Lovász hinge loss: a convex, piecewise linear surrogate of one minus the Jaccard index.
+
+    Formula:
+        ℓ = Σ_k max(0, e_(k))·[J(k) − J(k − 1)],  e = 1 − x·(2y − 1),  e_(1) ≥ e_(2) ≥ …
+        J(k): the Jaccard loss of a prediction that is wrong in the k entries of largest error
+
+    It costs a sort of each row and of its order. The order is held constant in the derivative, which is the true
+    one but at ties, where entries rank by their index.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample, in the units of the logits: (...) with "none", else (). Without a
+        positive it is the largest hinge alone. The authors' per_image=True is "mean" (it counts
+        samples in which all is ignored); per_image=False is one row, `logits.reshape(1, -1)`.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        M. Berman, A. Rannen Triki and M. B. Blaschko, "The Lovász-Softmax Loss: A Tractable
+        Surrogate for the Optimization of the Intersection-over-Union Measure in Neural Networks",
+        2018, arXiv:1705.08790.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import lovasz_hinge_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.5]]), jnp.array([[1, 1, 0]])
+        >>> print(f"{lovasz_hinge_loss(logits, labels):.2f}")
+        1.25
+    """
+    inputs = loss_inputs(logits, labels, where)
+    rows = (inputs.x, inputs.positives(), inputs.negatives())
+    return reduce_samples(
+        _lovasz_hinge(*map(whole_rows, rows)),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )

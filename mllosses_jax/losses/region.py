@@ -1,0 +1,321 @@
+"""Region losses of segmentation: Dice, Tversky and Jaccard, of label sets instead of pixels."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import AxisName, power, sigmoid_pair
+from mllosses_jax._core.reduction import Reduction
+from mllosses_jax.losses._soft_counts import (
+    TINY,
+    Average,
+    Loss,
+    SoftCounts,
+    overlap_loss,
+    share,
+)
+
+Array = jax.Array
+
+
+def _dice(counts: SoftCounts, smooth: Array) -> Array:
+    return share(counts.fp + counts.fn, 2 * counts.tp + smooth)
+
+
+def _tversky(counts: SoftCounts, alpha: Array, beta: Array, smooth: Array) -> Array:
+    return share(alpha * counts.fp + beta * counts.fn, counts.tp + smooth)
+
+
+def _focused(loss: Array, gamma: Array | int) -> Array:
+    """Returns loss ** gamma, whose derivative in the loss is infinite at 0 for gamma < 1.
+
+    In a logit it is not: the derivative of the loss falls as fast as the loss, down to 0.
+    """
+    wrong = loss > TINY
+    base = jnp.where(wrong, loss, 1)
+    return jnp.where(wrong, power(base, jnp.log(base), gamma), 0)
+
+
+def _jaccard(counts: SoftCounts, smooth: Array) -> Array:
+    return share(counts.fp + counts.fn, counts.tp + smooth)
+
+
+@compiled(smooth=(0, 1e30))
+def dice_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    smooth: ArrayLike = 1.0,
+    average: Average = "macro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Dice loss: one minus the smoothed overlap of prediction and labels, relative to their sizes.
+
+    Formula:
+        ℓ = 1 − (2·TP + s) / (Σ p + Σ y + s) = (FP + FN) / (2·TP + FP + FN + s)
+        TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
+
+    It is the soft F1 loss with the smoothing in the numerator too. (V-Net's own form squares p
+    and y in the denominator.)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        smooth: s ≥ 0, a scalar.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
+        label or a sample without a positive has FP / (FP + s), which falls with p; with s = 0
+        that is 1 with zero gradient. MONAI's batch=True is "macro"; segmentation_models_pytorch
+        too, with weights of 0 for labels without a positive.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        F. Milletari, N. Navab and S.-A. Ahmadi, "V-Net: Fully Convolutional Neural Networks for
+        Volumetric Medical Image Segmentation", 2016, arXiv:1606.04797.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import dice_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0]]), jnp.array([[1], [0]])
+        >>> print(f"{dice_loss(logits, labels):.4f}")
+        0.3333
+    """
+    inputs = loss_inputs(logits, labels, where)
+    s = checks.scalar("smooth", smooth, inputs.x.dtype)
+    return overlap_loss(
+        lambda counts: _dice(counts, s),
+        sigmoid_pair(inputs.x),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled(alpha=(0, 1e15), beta=(0, 1e15), smooth=(0, 1e30))
+def tversky_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: ArrayLike = 0.3,
+    beta: ArrayLike = 0.7,
+    smooth: ArrayLike = 1.0,
+    average: Average = "macro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Tversky loss: Dice with separate weights for false positives and false negatives.
+
+    Formula:
+        ℓ = 1 − (TP + s) / (TP + α·FP + β·FN + s)
+        TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
+
+    α = β = 1/2 is the Dice loss with 2·s for s, α = β = 1 the Jaccard loss.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        alpha: α ≥ 0, a scalar: the weight of false positives, as in the paper, MONAI and
+            segmentation_models_pytorch; Keras calls this weight beta.
+        beta: β ≥ 0, a scalar: the weight of false negatives; above α recall weighs more.
+        smooth: s ≥ 0, a scalar.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
+        label or a sample without a positive has α·FP / (α·FP + s), which falls with p; with s = 0
+        that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        S. S. M. Salehi, D. Erdogmus and A. Gholipour, "Tversky Loss Function for Image
+        Segmentation Using 3D Fully Convolutional Deep Networks", 2017, arXiv:1706.05721.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import tversky_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0]]), jnp.array([[1], [0]])
+        >>> print(f"{tversky_loss(logits, labels, smooth=0.0):.4f}")
+        0.5000
+    """
+    inputs = loss_inputs(logits, labels, where)
+    parameters = {"alpha": alpha, "beta": beta, "smooth": smooth}
+    constants = [checks.scalar(*item, inputs.x.dtype) for item in parameters.items()]
+    return overlap_loss(
+        lambda counts: _tversky(counts, *constants),
+        sigmoid_pair(inputs.x),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled(alpha=(0, 1e15), beta=(0, 1e15), gamma=(0, 1e3), smooth=(0, 1e30))
+def focal_tversky_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: ArrayLike = 0.3,
+    beta: ArrayLike = 0.7,
+    gamma: ArrayLike = 0.75,
+    smooth: ArrayLike = 1.0,
+    average: Average = "macro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Focal Tversky loss: a power of the Tversky loss, which shifts weight between easy and hard.
+
+    Formula:
+        ℓ = (1 − TI)^γ,  TI = (TP + s) / (TP + α·FP + β·FN + s)
+        TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
+
+    The paper writes the exponent 1/γ with γ = 4/3: that is 0.75 here, as in the authors' code.
+    Below 1 the power is steepest at TI = 1; the gradient in the logits is finite all the same,
+    and goes to 0 there.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        alpha: α ≥ 0, a scalar: the weight of false positives. (This paper exchanges α and β.)
+        beta: β ≥ 0, a scalar: the weight of false negatives; above α recall weighs more.
+        gamma: γ > 0, a scalar: the exponent; 1 is the Tversky loss.
+        smooth: s ≥ 0, a scalar.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
+        label or a sample without a positive has (α·FP / (α·FP + s))^γ, which falls with p; where
+        1 − TI is below 1e-18 the loss is 0 with zero gradient. The authors' code is "micro".
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        N. Abraham and N. M. Khan, "A Novel Focal Tversky Loss Function with Improved Attention
+        U-Net for Lesion Segmentation", 2019, arXiv:1810.07842.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import focal_tversky_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0]]), jnp.array([[1], [0]])
+        >>> print(f"{focal_tversky_loss(logits, labels, smooth=0.0):.4f}")
+        0.5946
+    """
+    inputs = loss_inputs(logits, labels, where)
+    dtype = inputs.x.dtype
+    exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
+    parameters = {"alpha": alpha, "beta": beta, "smooth": smooth}
+    constants = [checks.scalar(*item, dtype) for item in parameters.items()]
+    return overlap_loss(
+        lambda counts: _focused(_tversky(counts, *constants), exponent),
+        sigmoid_pair(inputs.x),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled(smooth=(0, 1e30))
+def jaccard_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    smooth: ArrayLike = 1.0,
+    average: Average = "macro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Soft Jaccard (IoU) loss: one minus the smoothed ratio of intersection and union.
+
+    Formula:
+        ℓ = 1 − (TP + s) / (Σ p + Σ y − TP + s) = (FP + FN) / (TP + FP + FN + s)
+        TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L), hard or soft.
+        smooth: s ≥ 0, a scalar.
+        average: what the sums run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", everything.
+        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
+        label or a sample without a positive has FP / (FP + s), which falls with p; with s = 0
+        that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weights of 0 for
+        labels without a positive.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        M. A. Rahman and Y. Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for
+        Image Segmentation", 2016 (ISVC).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import jaccard_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0]]), jnp.array([[1], [0]])
+        >>> print(f"{jaccard_loss(logits, labels, smooth=0.0):.4f}")
+        0.6667
+    """
+    inputs = loss_inputs(logits, labels, where)
+    s = checks.scalar("smooth", smooth, inputs.x.dtype)
+    return overlap_loss(
+        lambda counts: _jaccard(counts, s),
+        sigmoid_pair(inputs.x),
+        inputs,
+        average=average,
+        weights=weights,
+        reduction=reduction,
+        axis_name=axis_name,
+    )

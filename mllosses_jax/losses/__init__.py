@@ -32,8 +32,10 @@ from mllosses_jax.losses.binary import (
     balanced_binary_cross_entropy,
     binary_cross_entropy,
     multilabel_soft_margin_loss,
+    ova_n_loss,
     sigmoid_binary_cross_entropy,
 )
+from mllosses_jax.losses.count import abs_kl_divergence, factorized_count_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
@@ -47,24 +49,32 @@ from mllosses_jax.losses.ranking import (
     zlpr_loss,
 )
 from mllosses_jax.losses.softmax import (
+    single_label_asymmetric_loss,
     smoothed_softmax_cross_entropy,
     softmax_cross_entropy,
     softmax_focal_loss,
 )
+from mllosses_jax.losses.sparse import entmax15_loss, sparsemax_loss
 
 __all__ = [
+    "abs_kl_divergence",
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "entmax15_loss",
+    "factorized_count_loss",
     "lsep_loss",
     "multilabel_soft_margin_loss",
+    "ova_n_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
+    "single_label_asymmetric_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
     "soft_fbeta_loss",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "sparsemax_loss",
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",

@@ -142,7 +142,11 @@ def _count_logits(labels: Any, where: Any) -> dict[str, jax.Array]:
     """A count that misses the true one, NaN for samples of which no label counts."""
     labels = jnp.asarray(labels)
     positive = labels if labels.dtype == bool else labels > 0
-    if where is None or np.ndim(where) != positive.ndim:
+    if (
+        where is None
+        or np.ndim(where) != positive.ndim
+        or np.shape(where)[0] not in (1, len(labels))
+    ):
         return {"count_logits": 0.7 * jnp.sum(positive, axis=-1).astype(jnp.float32) + 0.2}
     where = jnp.asarray(where).astype(bool)
     count = _count_logits(positive & where, None)["count_logits"]

@@ -38,6 +38,15 @@ class Ranking(NamedTuple):
         )
 
 
+def whole_rows(x: Array) -> Array:
+    """Returns x with its last axis on one device, which explicit meshes ask of what is sorted."""
+    sharding = jax.typeof(x).sharding
+    if not sharding.spec or sharding.spec[-1] is None:
+        return x
+    whole = jax.sharding.PartitionSpec(*sharding.spec[:-1], None)
+    return jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
+
+
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
     """Returns integers that ascend as scores descend; equal for equal scores, -0 and 0 included.
 

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, finite_product, inside, with_slope
+from mllosses_jax._core.ordering import whole_rows
 from mllosses_jax._core.reduction import Reduction, reduce_samples
 
 Array = jax.Array
@@ -21,7 +22,9 @@ def _below_top(x: Array) -> Array:
 def _descending(z: Array) -> tuple[Array, Array]:
     """Returns z in descending order along the last axis, and the numbers 1 to L."""
     sizes = jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
-    return jnp.sort(z, axis=-1, descending=True), sizes.reshape((1,) * (z.ndim - 1) + (-1,))
+    return jnp.sort(whole_rows(z), axis=-1, descending=True), sizes.reshape(
+        (1,) * (z.ndim - 1) + (-1,)
+    )
 
 
 def _sparsemax_threshold(z: Array) -> Array:

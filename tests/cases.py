@@ -208,6 +208,24 @@ INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
     "hierarchical_coherence_loss": _divisors,
     "hierarchy_penalty": _edges,
     "label_graph_penalty": _affinity,
+
+def _count_logits(labels: Any, where: Any) -> dict[str, jax.Array]:
+    """A count that misses the true one, NaN for samples of which no label counts."""
+    labels = jnp.asarray(labels)
+    positive = labels if labels.dtype == bool else labels > 0
+    if (
+        where is None
+        or np.ndim(where) != positive.ndim
+        or np.shape(where)[0] not in (1, len(labels))
+    ):
+        return {"count_logits": 0.7 * jnp.sum(positive, axis=-1).astype(jnp.float32) + 0.2}
+    where = jnp.asarray(where).astype(bool)
+    count = _count_logits(positive & where, None)["count_logits"]
+    return {"count_logits": jnp.where(jnp.any(where, axis=-1), count, jnp.nan)}
+
+
+INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
+    "factorized_count_loss": _count_logits,
 }
 
 TRACED: dict[str, tuple[str, float, float]] = {
@@ -232,6 +250,9 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "logit_adjusted_binary_cross_entropy": ("tau", 0.5, 1.5),
     "equalization_loss": ("threshold", 0.2, 0.4),
     "unbiased_binary_cross_entropy": ("propensity", 0.4, 0.6),
+    "single_label_asymmetric_loss": ("gamma_neg", 1.5, 2.5),
+    "factorized_count_loss": ("count_weight", 0.5, 1.5),
+    "abs_kl_divergence": ("epsilon", 0.01, 0.02),
     "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_loss": ("positive_temperature", 1.5, 2.5),
@@ -264,6 +285,7 @@ CASES: tuple[Case, ...] = (
     _row("balanced_binary_cross_entropy", alpha=IN_UNIT),
     _row("multilabel_soft_margin_loss"),
     _row("multilabel_soft_margin_loss", label_weights=PER_LABEL),
+    _row("ova_n_loss"),
     _row("sigmoid_focal_loss"),
     _row("sigmoid_focal_loss", gamma=0.5, alpha=0.25),
     _row("sigmoid_focal_loss", gamma=PER_LABEL, alpha=IN_UNIT),
@@ -318,6 +340,18 @@ CASES: tuple[Case, ...] = (
     _row("smoothed_softmax_cross_entropy", convention="uniform", label_smoothing=0.3),
     _row("softmax_focal_loss"),
     _row("softmax_focal_loss", gamma=0.5, alpha=PER_LABEL),
+    _row("single_label_asymmetric_loss"),
+    _row("single_label_asymmetric_loss", gamma_neg=1.5, gamma_pos=0.5, label_smoothing=0.3),
+    _row("sparsemax_loss"),
+    _row("entmax15_loss"),
+    _row("factorized_count_loss"),
+    _row("factorized_count_loss", count="poisson", count_weight=0.3),
+    _row("factorized_count_loss", on="product"),
+    _row("factorized_count_loss", count="poisson", on="product", count_weight=0),
+    _row("abs_kl_divergence"),
+    _row("abs_kl_divergence", activation="softmax", epsilon=0.01),
+    _row("abs_kl_divergence", activation="exp"),
+    _row("abs_kl_divergence", activation=None, epsilon=0.1),
     _row("lsep_loss"),
     _row("zlpr_loss"),
     _row("two_way_sample_loss"),

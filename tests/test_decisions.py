@@ -182,6 +182,34 @@ def test_top_k():
     assert decisions.top_k(scores[0], 4).all()
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_sets_from_counts(masked):
+    rng = np.random.default_rng(4)
+    scores = rng.integers(0, 4, (40, 6)).astype(np.float32)
+    scores[0, 2], scores[1, 0] = np.nan, -np.inf
+    counts = rng.uniform(-1, 8, 40).astype(np.float32)
+    counts[:4] = 6, 6, 2.5, np.nan
+    where = rng.random(scores.shape) < 0.6 if masked else None
+    expected = np.zeros(scores.shape, bool)
+    for row in range(40):
+        order = [c for c in np.argsort(-scores[row], kind="stable") if scores[row, c] >= -np.inf]
+        order = [c for c in order if not masked or where[row, c]]
+        size = 0 if np.isnan(counts[row]) else int(np.clip(np.rint(counts[row]), 0, 6))
+        expected[row, order[:size]] = True
+    found = jax.jit(lambda s, k: decisions.sets_from_counts(s, k, where=where))(scores, counts)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_sets_from_counts_of_integers():
+    scores = np.array([0.1, 0.7, 0.7], np.float32)
+    np.testing.assert_array_equal(decisions.sets_from_counts(scores, 1), [False, True, False])
+    np.testing.assert_array_equal(
+        decisions.sets_from_counts(scores[None], np.array([2])), decisions.top_k(scores[None], 2)
+    )
+    with pytest.raises(ValueError, match=r"counts must have one entry per sample.*got \(3,\)"):
+        decisions.sets_from_counts(scores[None], np.ones(3, np.float32))
+
+
 def test_bad_input_is_named():
     scores, truth = problem("random", 9)
     with pytest.raises(ValueError, match="thresholds must be a scalar or have shape"):

@@ -163,6 +163,18 @@ def epsilon_in_the_denominator(case, value, gradient, stored, stored_gradient):
     )
     close(value + tp * e / (total * (total + e)), stored, case)
     np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=e)
+def offset_of_poisson(case, value, gradient, stored, stored_gradient):
+    """The source has log(rate + 1e-7) for log rate, besides a mean in float32."""
+    y, small = case.labels, 1e-7 * np.exp(-case.array("logits"))
+    value = value - (y * np.log1p(small)).mean()
+    gradient = gradient + y * small / (1 + small) / y.size
+    sums_in_float32(case, value, gradient, stored, stored_gradient)
+
+
+def between_softmax_and_entmax15(case, value, gradient, stored, stored_gradient):
+    """Ours has no alpha = 1.25; its losses are above those of 1.5, and its gradients differ."""
+    assert np.all(value <= stored)
+    assert np.abs(gradient - stored_gradient).max() > 1e-3
 
 
 DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...] = (
@@ -171,6 +183,8 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
     ("keras_hinge", lambda c: True, computes_in_float32),
     ("kpos_cross_entropy", lambda c: c.params["labels"] == "edge_rows", empty_rows_are_zero),
     ("two_way", lambda c: c.params["labels"] == "all zero", no_positive_is_zero),
+    ("keras_poisson", lambda c: True, offset_of_poisson),
+    ("entmax", lambda c: c.params.get("alpha") == 1.25, between_softmax_and_entmax15),
     ("spml_an", lambda c: True, offset_of_logarithm),
     ("spml_wan", lambda c: True, offset_of_logarithm),
     ("spml_iu", lambda c: True, offset_of_logarithm),

@@ -112,6 +112,18 @@ def scalar(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
     return result.astype(dtype)
 
 
+def per_sample(name: str, value: ArrayLike, like: Array) -> Array:
+    """Returns a floating-point array of one entry per sample of logits (..., L)."""
+    result = array(name, value)
+    if not jnp.issubdtype(result.dtype, jnp.floating):
+        raise TypeError(f"{name} must be a floating-point array, got {result.dtype}")
+    if result.shape != like.shape[:-1]:
+        raise ValueError(
+            f"{name} must have one entry per sample: expected {like.shape[:-1]}, got {result.shape}"
+        )
+    return result.astype(like.dtype)
+
+
 def one_of(name: str, value: object, options: Sequence[object]) -> None:
     """Raises ValueError unless `value` is one of the options."""
     if not any(value is option or (value == option) for option in options):

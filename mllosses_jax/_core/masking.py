@@ -38,6 +38,12 @@ class Inputs(NamedTuple):
         """The labels in the dtype of the logits."""
         return self.y.astype(self.x.dtype)
 
+    def distribution(self) -> Array:
+        """The labels of each sample divided by their sum; an empty set stays empty."""
+        y = self.soft_y
+        total = jnp.sum(y, axis=-1, keepdims=True)
+        return y / jnp.where(total == 0, 1, total)
+
     def positives(self) -> Array:
         """Which entries count and are positive."""
         return self._and_where(self.y if self.hard else self.y > 0)

@@ -45,3 +45,53 @@ def top_k(scores: ArrayLike, k: int) -> Array:
     checks.set_size(k, s.shape[-1])
     _, top = lax.top_k(~ranking_keys(s, ~jnp.isnan(s)), k)
     return jnp.put_along_axis(jnp.zeros(s.shape, bool), top, True, axis=-1, inplace=False)
+
+
+@compiled()
+def sets_from_counts(
+    scores: ArrayLike, counts: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Label sets of predicted sizes: for each sample the labels with the highest scores.
+
+    Formula:
+        ŷ = [rank of s ≤ round(k)]; of tied scores the lowest index comes first
+
+    Args:
+        scores: float array (..., L), of any monotone scale: logits do.
+        counts: k, a float or integer array (...), the size of each set, such as the output of a
+            count head; rounded to the nearest integer (halves to even) and clipped to [0, L].
+        where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
+
+    Returns:
+        bool (..., L). A set is smaller than its size where fewer labels may be in it; a NaN score
+        is in no set, and a NaN size gives an empty one.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if counts do not have one entry per sample.
+
+    Reference:
+        MetaLabeler of L. Tang, S. Rajan and V. K. Narayanan, "Large Scale Multi-Label
+        Classification via MetaLabeler", WWW 2009.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import decisions
+        >>> scores = jnp.array([[0.7, 0.2, 0.5], [0.7, 0.2, 0.5]])
+        >>> decisions.sets_from_counts(scores, jnp.array([1.8, 0.6]))
+        Array([[ True, False,  True],
+               [ True, False, False]], dtype=bool)
+    """
+    s = checks.float_array("scores", scores)
+    s = s.astype(compute_dtype(s))
+    k = checks.array("counts", counts).astype(s.dtype)
+    if k.shape != s.shape[:-1]:
+        raise ValueError(
+            f"counts must have one entry per sample: expected {s.shape[:-1]}, got {k.shape}"
+        )
+    eligible = ~jnp.isnan(s)
+    mask = checks.mask("where", where, s.shape)
+    eligible = eligible if mask is None else eligible & mask
+    order = jnp.argsort(ranking_keys(s, eligible), axis=-1, stable=True)
+    rank = jnp.argsort(order, axis=-1).astype(s.dtype)  # from 0
+    return eligible & (rank < jnp.round(k)[..., None])

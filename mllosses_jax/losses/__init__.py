@@ -36,10 +36,12 @@ from mllosses_jax.losses.binary import (
     balanced_binary_cross_entropy,
     binary_cross_entropy,
     multilabel_soft_margin_loss,
+    ova_n_loss,
     sigmoid_binary_cross_entropy,
 )
 from mllosses_jax.losses.distillation import multilabel_distillation_loss
 from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
+from mllosses_jax.losses.count import abs_kl_divergence, factorized_count_loss
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.large_loss import large_loss_correction, large_loss_rejection
 from mllosses_jax.losses.longtail import (
@@ -110,12 +112,15 @@ from mllosses_jax.losses.single_positive import (
     tversky_loss,
 )
 from mllosses_jax.losses.softmax import (
+    single_label_asymmetric_loss,
     smoothed_softmax_cross_entropy,
     softmax_cross_entropy,
     softmax_focal_loss,
 )
+from mllosses_jax.losses.sparse import entmax15_loss, sparsemax_loss
 
 __all__ = [
+    "abs_kl_divergence",
     "assume_negative_loss",
     "asymmetric_loss",
     "asymmetric_polynomial_loss",
@@ -125,9 +130,11 @@ __all__ = [
     "dice_loss",
     "distribution_balanced_loss",
     "double_soft_f1_loss",
+    "entmax15_loss",
     "entropy_maximization_loss",
     "equalization_loss",
     "expected_positive_regularized_loss",
+    "factorized_count_loss",
     "focal_tversky_loss",
     "generalized_binary_cross_entropy",
     "hierarchical_coherence_loss",
@@ -144,6 +151,7 @@ __all__ = [
     "lsep_loss",
     "multilabel_distillation_loss",
     "multilabel_soft_margin_loss",
+    "ova_n_loss",
     "partial_binary_cross_entropy",
     "poly1_binary_cross_entropy",
     "poly1_focal_loss",
@@ -154,11 +162,13 @@ __all__ = [
     "sigmoid_binary_cross_entropy",
     "sigmoid_f1_loss",
     "sigmoid_focal_loss",
+    "single_label_asymmetric_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
     "soft_fbeta_loss",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "sparsemax_loss",
     "splc_loss",
     "squared_hinge_loss",
     "tversky_loss",

@@ -222,6 +222,59 @@ def multilabel_soft_margin_loss(
     )
 
 
+@compiled()
+def ova_n_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Normalised one-versus-all loss (OVA-N): binary cross-entropy with the label distribution.
+
+    Formula:
+        ℓ = −Σ_c [q_c·log σ(x_c) + (1 − q_c)·log σ(−x_c)],  q = y/Σy
+
+    It is consistent for recall@k. Its optimum is σ(x_c) = E[y_c/Σy], so 0 sets no threshold.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets or distributions.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample, summed over labels: (...) with "none", else (). An empty set
+        has loss and gradient 0; the paper excludes it.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        A. K. Menon, A. S. Rawat, S. Reddi and S. Kumar, "Multilabel reductions: what is my loss
+        optimising?", 2019 (NeurIPS).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import ova_n_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 1]])
+        >>> print(f"{ova_n_loss(logits, labels):.4f}")
+        2.1333
+    """
+    inputs = loss_inputs(logits, labels, where)
+    q = inputs.distribution()
+    takes_part = inputs.counted() & jnp.any(q != 0, axis=-1, keepdims=True)
+    losses = jnp.sum(jnp.where(takes_part, cross_entropy(inputs._replace(y=q)), 0), axis=-1)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
 _LOWEST_LOG = -100.0  # PyTorch's floor for log(0)
 _SMALLEST = 1e-12  # PyTorch's floor for the denominator of the slope
 

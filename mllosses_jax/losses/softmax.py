@@ -26,12 +26,6 @@ Loss = Array | tuple[Array, Array]
 _INF = float("inf")
 
 
-def _distribution(y: Array) -> Array:
-    """Returns labels divided by their sum; an empty set stays empty."""
-    total = jnp.sum(y, axis=-1, keepdims=True)
-    return y / jnp.where(total == 0, 1, total)
-
-
 def _entropy_slope(x: Array, labels: Array) -> Array:
     s, rest = softmax_pair(x)
     total = jnp.sum(labels, axis=-1, keepdims=True)
@@ -39,7 +33,7 @@ def _entropy_slope(x: Array, labels: Array) -> Array:
 
 
 @with_slope(_entropy_slope, over_labels=True)
-def _entropy(x: Array, labels: Array) -> Array:
+def softmax_entropy(x: Array, labels: Array) -> Array:
     """Returns −Σ labels·log softmax(x)."""
     log_s, _ = log_softmax_pair(x)
     return jnp.sum(finite_product(labels, -log_s), axis=-1)
@@ -93,8 +87,8 @@ def softmax_cross_entropy(
         1.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    y = inputs.soft_y
-    losses = _entropy(inside(inputs.x, inputs.where), _distribution(y) if normalize else y)
+    y = inputs.distribution() if normalize else inputs.soft_y
+    losses = softmax_entropy(inside(inputs.x, inputs.where), y)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -153,12 +147,12 @@ def smoothed_softmax_cross_entropy(
     checks.one_of("convention", convention, ("others", "uniform"))
     inputs = loss_inputs_or_ids(logits, labels, where)
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    y = _distribution(inputs.soft_y)
+    y = inputs.distribution()
     target = smoothed(y, smoothing, convention, inputs.counted())
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
     empty = jnp.sum(y, axis=-1) == 0
-    losses = jnp.where(empty, 0, _entropy(inside(inputs.x, inputs.where), target))
+    losses = jnp.where(empty, 0, softmax_entropy(inside(inputs.x, inputs.where), target))
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -218,6 +212,80 @@ def softmax_focal_loss(
         y = y * checks.element_parameter("alpha", alpha, inputs.x)
     weighted = y * power(jnp.exp(log_rest), log_rest, exponent)
     losses = jnp.sum(finite_product(weighted, -log_s), axis=-1)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), label_smoothing=(0, 1))
+def single_label_asymmetric_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma_neg: ArrayLike = 4.0,
+    gamma_pos: ArrayLike = 0.0,
+    label_smoothing: ArrayLike = 0.1,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Asymmetric loss on softmax probabilities, for one class per sample.
+
+    Formula:
+        ℓ = −Σ_c t_c·w_c·log s_c,  s = softmax(x),  t = (1 − ε)·y + ε/L
+        w_c = (1 − s_c)^γ₊ where y_c = 1, s_c^γ₋ elsewhere
+
+    Gradients flow through w, as in the authors' code for single labels. Without smoothing it is
+    the softmax focal loss with γ₊: only smoothing gives the other classes a term.
+
+    Args:
+        logits: float array (..., L).
+        labels: class ids (...) of integer dtype, or one-hot labels (..., L), positive where above
+            0. An empty set, and an id outside [0, L), has loss and gradient 0.
+        gamma_neg: γ₋ ≥ 0, a scalar or (L,), focuses the smoothing of the other classes.
+        gamma_pos: γ₊ ≥ 0, a scalar or (L,), focuses the positive.
+        label_smoothing: ε, a scalar in [0, 1].
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (); the authors' code is "mean".
+
+    Raises:
+        TypeError: if logits are not floating point, or class ids are not integers.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter and L. Zelnik-Manor,
+        "Asymmetric Loss For Multi-Label Classification", 2020, arXiv:2009.14119, in the authors'
+        code for single labels.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import single_label_asymmetric_loss
+        >>> logits, ids = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([0])
+        >>> print(f"{single_label_asymmetric_loss(logits, ids):.4f}")
+        0.1585
+    """
+    inputs = loss_inputs_or_ids(logits, labels, where)
+    on, off = (
+        checks.exponent(name, gamma, inputs.x)
+        for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg))
+    )
+    smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
+    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
+    positive, counted = inputs.positives(), inputs.counted()
+    focus = jnp.where(
+        positive,
+        power(jnp.exp(log_rest), log_rest, on),
+        power(jnp.exp(log_s), log_s, off),
+    )
+    target = smoothed(positive.astype(log_s.dtype), smoothing, "uniform", counted)
+    target = jnp.where(counted & jnp.any(positive, axis=-1, keepdims=True), target, 0)
+    losses = jnp.sum(finite_product(target * focus, -log_s), axis=-1)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

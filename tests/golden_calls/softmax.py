@@ -80,3 +80,15 @@ def keras_categorical_focal(x, case):
 @golden
 def ldam_softmax_focal(x, case):
     return mll.softmax_focal_loss(x, case.ids, gamma=case.params["gamma"])
+
+
+@golden
+def asl_single_label(x, case):
+    return mll.single_label_asymmetric_loss(
+        x,
+        case.ids,
+        gamma_neg=case.params["gamma_neg"],
+        gamma_pos=case.params["gamma_pos"],
+        label_smoothing=case.params["eps"],
+        reduction=case.reduction,
+    )

@@ -25,3 +25,10 @@ def balanced_binary_cross_entropy(x, y, mask, alpha):
 def multilabel_soft_margin_loss(x, y, mask, label_weights=1.0):
     terms = masked(np.broadcast_to(label_weights, x.shape) * bce(x, y), mask)
     return terms.sum(-1) / np.maximum(mask.sum(-1), 1)
+
+
+def ova_n_loss(x, y, mask):
+    y = masked(y, mask)
+    total = y.sum(-1, keepdims=True)
+    terms = bce(x, y / np.where(total == 0, 1, total))
+    return np.where(total[:, 0] == 0, 0, masked(terms, mask).sum(-1))

@@ -36,3 +36,17 @@ def softmax_focal_loss(x, y, mask, gamma=2.0, alpha=1.0):
     log_s = log_softmax(x, mask)
     weight = (1 - np.exp(log_s)) ** gamma
     return -sum_product(alpha * masked(y, mask) * weight, log_s, mask)
+
+
+def single_label_asymmetric_loss(x, y, mask, gamma_neg=4.0, gamma_pos=0.0, label_smoothing=0.1):
+    losses = np.zeros(len(x))
+    for row in range(len(x)):
+        keep = mask[row]
+        t = (y[row, keep] > 0) * 1.0
+        if not t.any():
+            continue
+        s = np.exp(x[row, keep]) / np.exp(x[row, keep]).sum()
+        w = np.where(t > 0, (1 - s) ** gamma_pos, s**gamma_neg)
+        target = (1 - label_smoothing) * t + label_smoothing / len(t)
+        losses[row] = -(target * w * np.log(s)).sum()
+    return losses

@@ -1,0 +1,207 @@
+"""Losses of label counts: labels as a measure, which is a distribution times a count."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import (
+    AxisName,
+    inside,
+    log_sigmoid_pair,
+    log_softmax_pair,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax.losses.softmax import softmax_entropy
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+_LARGEST_EXPONENT = 80.0  # beyond it exponentials stay what they are, so that gradients are finite
+_EPSILON = 1e-7
+_LOWEST_COUNT = 0.01
+
+
+def _bounded_exp(x: Array) -> Array:
+    large = x > _LARGEST_EXPONENT
+    return jnp.where(large, jnp.exp(_LARGEST_EXPONENT), jnp.exp(jnp.where(large, 0, x)))
+
+
+def _symmetric_divergence(inputs: Inputs, q: Array, log_q: Array, epsilon: Array) -> Array:
+    """Returns Σ (P − Q)·log(P/Q) over the labels that count, with P and Q at least epsilon."""
+    p = jnp.maximum(inputs.soft_y, epsilon)
+    q, log_q = jnp.maximum(q, epsilon), jnp.maximum(log_q, jnp.log(epsilon))
+    terms = (p - q) * (jnp.log(p) - log_q)
+    return jnp.sum(jnp.where(inputs.counted(), terms, 0), axis=-1)
+
+
+@compiled(epsilon=(1e-30, 1))
+def abs_kl_divergence(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    activation: Literal["sigmoid", "softmax", "exp"] | None = "sigmoid",
+    epsilon: ArrayLike = 1e-7,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Absolute Kullback-Leibler divergence, symmetric, of labels and predictions as measures.
+
+    Formula:
+        ℓ = Σ_c |(P_c − Q_c)·log(P_c/Q_c)| = KL(P‖Q) + KL(Q‖P)
+        P = max(y, ε),  Q = max(a(x), ε)
+
+    Neither side needs to sum to 1. A negative costs about Q·log(Q/ε): the loss depends on ε, and
+    has no limit for ε → 0.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets or, divided by their sum,
+            distributions.
+        activation: a: "sigmoid"; "softmax", which suits distributions; "exp", bounded by e^80; or
+            None for logits that are the predicted measure itself.
+        epsilon: ε in [1e-30, 1], a scalar: the floor of both sides. Where Q is below it the
+            gradient is 0.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample, summed over labels: (...) with "none", else (). Empty and
+        full sets are ordinary measures.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, epsilon is out of its range, or activation is unknown.
+
+    Reference:
+        H. Jeffreys, "An Invariant Form for the Prior Probability in Estimation Problems", 1946;
+        with floors as a loss for Keras on stats.stackexchange.com.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import abs_kl_divergence
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{abs_kl_divergence(logits, labels):.4f}")
+        3.9968
+    """
+    checks.one_of("activation", activation, ("sigmoid", "softmax", "exp", None))
+    inputs = loss_inputs(logits, labels, where)
+    floor = checks.scalar("epsilon", epsilon, inputs.x.dtype)
+    x = inputs.x
+    if activation == "sigmoid":
+        q, log_q = sigmoid_pair(x)[0], log_sigmoid_pair(x)[0]
+    elif activation == "softmax":
+        log_q = log_softmax_pair(inside(x, inputs.where))[0]
+        q = jnp.exp(log_q)
+    elif activation == "exp":
+        q, log_q = _bounded_exp(x), x
+    else:
+        q, log_q = x, jnp.log(jnp.maximum(x, floor))
+    losses = _symmetric_divergence(inputs, q, log_q, floor)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+def _poisson_slope(log_rate: Array, count: Array) -> Array:
+    return _bounded_exp(log_rate) - count
+
+
+@with_slope(_poisson_slope)
+def _poisson(log_rate: Array, count: Array) -> Array:
+    return jnp.exp(log_rate) - count * log_rate
+
+
+@compiled(count_weight=(0, _INF))
+def factorized_count_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    count_logits: ArrayLike,
+    count: Literal["mse", "poisson"] = "mse",
+    count_weight: ArrayLike = 1.0,
+    on: Literal["factors", "product"] = "factors",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Factorized count loss: which labels, as a distribution, and how many, as a count.
+
+    Formula:
+        ℓ = D + λ·C,  q = y/Σy,  k = Σy,  s = softmax(x)
+        "mse":      n = u,    C = (n − k)²
+        "poisson":  n = e^u,  C = n − k·log n
+        "factors":  D = KL(q‖s)
+        "product":  D = Σ_c |(P_c − Q_c)·log(P_c/Q_c)|, P = max(y, 1e-7),
+                    Q = max(max(n, 0.01)·s, 1e-7)
+
+    With "poisson" on factors, Σ_c (exp x_c − y_c·x_c), where each label is a Poisson variable, is
+    k times the cross-entropy of q and s plus C at u = LSE(x). `decisions.sets_from_counts` turns
+    scores and n into label sets.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets, or soft labels.
+        count_logits: u, float array (...), the output of a second head: the expected count with
+            "mse", its logarithm with "poisson". Where no label of a sample counts it is not used.
+        count: "mse" or "poisson", the loss of the count.
+        count_weight: λ ≥ 0, a scalar. On the product 0 is as good: D depends on n itself, though
+            with no gradient for n below its floor.
+        on: "factors" compares the distributions; "product" the labels with n·s, as measures.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part, in the
+            softmax and in the count.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample: (...) with "none", else (). An empty set has D = 0 on factors, and
+        always its loss of the count. "poisson" leaves out log k!, so it may be negative.
+
+    Raises:
+        TypeError: if logits or count_logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, count_weight is negative, or an option is unknown.
+
+    Reference:
+        Proposed for Keras on stats.stackexchange.com. For the Poisson case see S. G. Baker, "The
+        Multinomial-Poisson Transformation", 1994.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import factorized_count_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 1]])
+        >>> print(f"{factorized_count_loss(logits, labels, count_logits=jnp.array([1.5])):.4f}")
+        0.7267
+    """
+    checks.one_of("count", count, ("mse", "poisson"))
+    checks.one_of("on", on, ("factors", "product"))
+    inputs = loss_inputs(logits, labels, where)
+    u = checks.per_sample("count_logits", count_logits, inputs.x)
+    if inputs.where is not None:
+        u = jnp.where(jnp.any(inputs.where, axis=-1), u, 0)
+    size = jnp.sum(inputs.soft_y, axis=-1)
+    of_count = (u - size) ** 2 if count == "mse" else _poisson(u, size)
+    x = inside(inputs.x, inputs.where)
+    if on == "factors":
+        q = inputs.distribution()
+        divergence = softmax_entropy(x, q) + jnp.sum(q * jnp.log(jnp.where(q == 0, 1, q)), axis=-1)
+    else:
+        n = jnp.maximum(u if count == "mse" else _bounded_exp(u), _LOWEST_COUNT)[..., None]
+        log_s = log_softmax_pair(x)[0]
+        epsilon = jnp.asarray(_EPSILON, x.dtype)
+        divergence = _symmetric_divergence(inputs, n * jnp.exp(log_s), jnp.log(n) + log_s, epsilon)
+    losses = divergence + checks.scalar("count_weight", count_weight, x.dtype) * of_count
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

@@ -1,0 +1,238 @@
+"""Fenchel-Young losses of sparse projections: softmax cross-entropy with exact zeros."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, finite_product, inside, with_slope
+from mllosses_jax._core.ordering import whole_rows
+from mllosses_jax._core.reduction import Reduction, reduce_samples
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+
+
+def _below_top(x: Array) -> Array:
+    """Returns x minus its largest entry, which no projection onto the simplex sees."""
+    return x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
+
+
+def _descending(z: Array) -> tuple[Array, Array]:
+    """Returns z in descending order along the last axis, and the numbers 1 to L."""
+    sizes = jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    return jnp.sort(whole_rows(z), axis=-1, descending=True), sizes.reshape(
+        (1,) * (z.ndim - 1) + (-1,)
+    )
+
+
+def _sparsemax_threshold(z: Array) -> Array:
+    """Returns the τ of Σ max(z − τ, 0) = 1, (..., 1), for z with largest entry 0."""
+    z = jnp.maximum(z, -1)  # τ ≥ −1: lower entries are all the same
+    ordered, k = _descending(z)
+    # Any k entries would have theirs at (sum − 1)/k; the highest such threshold is τ.
+    candidates = (jnp.cumsum(ordered, axis=-1) - 1) / k
+    tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
+    # A Newton step restores the digits that long sums lose.
+    excess = jnp.sum(jnp.maximum(z - tau, 0), axis=-1, keepdims=True) - 1
+    return tau + excess / jnp.maximum(jnp.sum(z > tau, axis=-1, keepdims=True), 1).astype(z.dtype)
+
+
+def _entmax_threshold(z: Array) -> Array:
+    """Returns the τ of Σ max(z − τ, 0)² = 1, (..., 1), for z with largest entry 0."""
+    z = jnp.maximum(z, -1)
+    ordered, k = _descending(z)
+    mean = jnp.cumsum(ordered, axis=-1) / k
+    variance = jnp.cumsum(ordered * ordered, axis=-1) / k - mean * mean
+    # The first k entries would have theirs here; τ is the highest that is not above an entry.
+    candidates = mean - jnp.sqrt(jnp.maximum(1 / k - variance, 0))
+    candidates = jnp.where(candidates <= ordered, candidates, -1)
+    tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
+    for _ in range(2):  # Newton steps, as above
+        root = jnp.maximum(z - tau, 0)
+        excess = jnp.sum(root * root, axis=-1, keepdims=True) - 1
+        total = jnp.sum(root, axis=-1, keepdims=True)
+        tau = tau + excess / (2 * jnp.where(total == 0, 1, total))
+    return tau
+
+
+def _centred(weights: Array, dx: Array) -> Array:
+    """Returns weights * (dx - the weighted mean of dx)."""
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    mean = jnp.sum(weights * dx, axis=-1, keepdims=True) / jnp.where(total == 0, 1, total)
+    return weights * (dx - mean)
+
+
+@jax.custom_jvp
+def _sparsemax(x: Array) -> Array:
+    z = _below_top(x)
+    return jnp.maximum(z - _sparsemax_threshold(z), 0)
+
+
+@_sparsemax.defjvp
+def _sparsemax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    p = _sparsemax(*primals)
+    return p, _centred((p > 0).astype(p.dtype), tangents[0])
+
+
+@jax.custom_jvp
+def _entmax15(x: Array) -> Array:
+    z = _below_top(x) / 2
+    return jnp.maximum(z - _entmax_threshold(z), 0) ** 2
+
+
+@_entmax15.defjvp
+def _entmax15_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    p = _entmax15(*primals)
+    return p, _centred(jnp.sqrt(p), tangents[0])
+
+
+# The values below are the Fenchel-Young losses Ω*(x) + Ω(q) − q·x without their cancellation: a
+# Bregman divergence of q and the projection, and what q has outside the support of the latter.
+
+
+def _sparsemax_slope(x: Array, q: Array) -> Array:
+    return _sparsemax(x) - q
+
+
+@with_slope(_sparsemax_slope, over_labels=True)
+def _sparsemax_loss(x: Array, q: Array) -> Array:
+    z = _below_top(x)
+    tau = _sparsemax_threshold(z)
+    p = jnp.maximum(z - tau, 0)
+    outside = finite_product(q, jnp.maximum(tau - z, 0))
+    return jnp.sum((p - q) ** 2 / 2 + outside, axis=-1)
+
+
+def _entmax15_slope(x: Array, q: Array) -> Array:
+    return _entmax15(x) - q
+
+
+@with_slope(_entmax15_slope, over_labels=True)
+def _entmax15_loss(x: Array, q: Array) -> Array:
+    z = _below_top(x) / 2
+    tau = _entmax_threshold(z)
+    a, b = jnp.sqrt(q), jnp.maximum(z - tau, 0)
+    outside = finite_product(q, jnp.maximum(tau - z, 0))
+    return jnp.sum((a - b) ** 2 * (2 * a + b) * (2 / 3) + 2 * outside, axis=-1)
+
+
+def _of_label_sets(inputs: Inputs, losses: Array) -> Array:
+    """Returns the losses, 0 for empty sets."""
+    return jnp.where(jnp.any(inputs.soft_y != 0, axis=-1), losses, 0)
+
+
+@compiled()
+def sparsemax_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Sparsemax loss: the label distribution against the nearest distribution to the logits.
+
+    Formula:
+        ℓ = (p − q)·x + ½‖q‖² − ½‖p‖²,  q = y/Σy,  p = sparsemax(x) = max(x − τ, 0), Σp = 1
+        ∂ℓ/∂x = p − q
+
+    The projection has exact zeros, and the loss is 0 where the logits equal q up to a constant:
+    unlike those of a softmax they need not grow without end. It costs a sort of the labels.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets or distributions.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the projection.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample: (...) with "none", else (); with one-hot labels `sparsemax_loss` of the
+        package entmax. An empty set has loss and gradient 0.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        A. F. T. Martins and R. F. Astudillo, "From Softmax to Sparsemax: A Sparse Model of
+        Attention and Multi-Label Classification", 2016, arXiv:1602.02068.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import sparsemax_loss
+        >>> logits, labels = jnp.array([[0.8, -1.0, 0.6]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{sparsemax_loss(logits, labels):.4f}")
+        0.1600
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = _sparsemax_loss(inside(inputs.x, inputs.where), inputs.distribution())
+    return reduce_samples(
+        _of_label_sets(inputs, losses),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )
+
+
+@compiled()
+def entmax15_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """1.5-entmax loss: halfway between softmax cross-entropy and the sparsemax loss.
+
+    Formula:
+        ℓ = (p − q)·x + 4/3·Σ_c (q_c^1.5 − p_c^1.5),  q = y/Σy
+        p = 1.5-entmax(x) = max(x/2 − τ, 0)², Σp = 1
+        ∂ℓ/∂x = p − q
+
+    Its projection has exact zeros, and unlike that of sparsemax its gradient has no kinks. It
+    costs a sort of the labels.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L): label sets or distributions.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: labels outside the projection.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample: (...) with "none", else (); with one-hot labels `entmax15_loss` of the
+        package entmax. An empty set has loss and gradient 0.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        B. Peters, V. Niculae and A. F. T. Martins, "Sparse Sequence-to-Sequence Models", 2019,
+        arXiv:1905.05702.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import entmax15_loss
+        >>> logits, labels = jnp.array([[0.8, -1.0, 0.6]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{entmax15_loss(logits, labels):.4f}")
+        0.2976
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = _entmax15_loss(inside(inputs.x, inputs.where), inputs.distribution())
+    return reduce_samples(
+        _of_label_sets(inputs, losses),
+        weights=weights,
+        where=inputs.where,
+        reduction=reduction,
+        axis_name=axis_name,
+    )

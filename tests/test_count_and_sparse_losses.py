@@ -1,0 +1,68 @@
+"""Identities of the losses of label counts and of the sparse losses, and their traps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mllosses_jax as mll
+
+
+def test_poisson_variables_factorize_into_distribution_and_count():
+    rng = np.random.default_rng(0)
+    x = rng.normal(scale=2, size=(6, 5)).astype(np.float32)
+    y = (rng.random(x.shape) < 0.5).astype(np.float32)
+    y[0], y[1] = 0, 1
+    k = y.sum(-1)
+
+    def factorized(x):
+        total = jax.nn.logsumexp(x, axis=-1)
+        cross_entropy = mll.softmax_cross_entropy(x, y, reduction="none")
+        both, divergence = (
+            mll.factorized_count_loss(
+                x, y, count_logits=total, count="poisson", count_weight=w, reduction="none"
+            )
+            for w in (1, 0)
+        )
+        return jnp.sum(k * cross_entropy + both - divergence)
+
+    value, gradient = jax.value_and_grad(factorized)(x)
+    np.testing.assert_allclose(value, (np.exp(x) - y * x).sum(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, np.exp(x) - y, rtol=1e-4, atol=1e-5)
+
+
+def test_count_logits_have_their_gradient():
+    x, y = jnp.zeros((2, 3)), jnp.array([[1, 1, 0], [0, 0, 0]])
+
+    def gradient(u, **kwargs):
+        return jax.grad(
+            lambda u: mll.factorized_count_loss(x, y, count_logits=u, reduction="sum", **kwargs)
+        )(u)
+
+    u = jnp.array([0.5, 1.0])
+    np.testing.assert_allclose(gradient(u), [-3, 2], rtol=1e-6)
+    np.testing.assert_allclose(gradient(u, count="poisson"), np.exp(u) - [2, 0], rtol=1e-6)
+    huge = gradient(jnp.array([200.0, -200.0]), count="poisson", on="product")
+    assert np.all(np.isfinite(huge))
+    assert huge[0] > 0
+    with pytest.raises(ValueError, match=r"count_logits must have one entry per sample.*\(3,\)"):
+        mll.factorized_count_loss(x, y, count_logits=jnp.zeros(3))
+    with pytest.raises(TypeError, match="count_logits must be a floating-point array"):
+        mll.factorized_count_loss(x, y, count_logits=jnp.zeros(2, jnp.int32))
+
+
+@pytest.mark.parametrize("loss", [mll.sparsemax_loss, mll.entmax15_loss])
+def test_projections_of_many_labels_sum_to_one(loss):
+    rng = np.random.default_rng(1)
+    for scale in (1e-6, 1e-3, 1, 100):
+        x = (rng.normal(size=100_000) * scale).astype(np.float32)
+        p = jax.grad(lambda x: loss(x, jnp.arange(x.size) == 0))(x).at[0].add(1)
+        assert np.all(p >= 0)
+        np.testing.assert_allclose(np.sum(p, dtype=np.float64), 1, rtol=1e-5)
+
+
+def test_sparsemax_loss_is_zero_at_a_margin_of_one():
+    x, y = jnp.array([3.0, 2.0, -1e30]), jnp.array([1, 0, 0])
+    value, gradient = jax.value_and_grad(lambda x: mll.sparsemax_loss(x, y))(x)
+    assert value == 0
+    assert np.all(gradient == 0)

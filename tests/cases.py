@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
+from batch_inputs import INPUTS, pseudo_labels
 
 from mllosses_jax import catalogue
 
@@ -134,35 +135,6 @@ def _row(name: str, *, inputs: Callable[..., dict] | None = None, **kwargs: Any)
     return Case(name, oracles.find(name), kwargs, SLOPES.get(name), kind, TRACED.get(name), inputs)
 
 
-def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, jax.Array]:
-    """A mask that is sound, and the positives of each sample that count (..., 1).
-
-    Inputs of a batch made from them and from the labels are cut, split and masked with it. The
-    numbers that they are made of are exact in every dtype.
-    """
-    labels = jnp.asarray(labels).astype(jnp.float32)
-    fits = where is not None and np.ndim(where) == labels.ndim
-    fits = fits and all(n in (1, m) for n, m in zip(where.shape, labels.shape, strict=True))
-    mask = jnp.asarray(where).astype(bool) if fits else jnp.ones_like(labels, dtype=bool)
-    positives = jnp.where(mask, labels > 0, False)
-    return mask, jnp.sum(positives, axis=-1, keepdims=True).astype(jnp.float32)
-
-
-def _second_logits(labels: jax.Array, where: jax.Array | None) -> jax.Array:
-    """Logits of another model, with NaN where masked."""
-    mask, count = _counts_positives(labels, where)
-    positive = jnp.asarray(labels).astype(jnp.float32) > 0
-    return jnp.where(mask, jnp.where(positive, 1.25, -0.5) + count / 4, jnp.nan)
-
-
-def _pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:
-    """Pseudo-labels for samples with an even number of positives, elsewhere NaN."""
-    mask, count = _counts_positives(labels, where)
-    chosen = jnp.broadcast_to(count % 2 == 0, jnp.shape(labels))
-    pseudo = jnp.where(chosen & mask, 0.125 + count / 16, jnp.nan)
-    return {"pseudo_labels": pseudo, "pseudo_where": chosen}
-
-
 SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
     "role_loss": oracles.find("role_loss_slope"),
@@ -173,60 +145,8 @@ SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "hinge_loss": oracles.find("hinge_loss_slope"),
 }
 
-INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
-    "role_loss": lambda y, where: {"estimated_logits": _second_logits(y, where)},
-    "multilabel_distillation_loss": lambda y, where: {"teacher_logits": _second_logits(y, where)},
-    "class_aware_selective_loss": lambda labels, where: {"annotated": labels.astype(bool)},
-}
-
 # Losses that see how many labels are masked: to mask one is not to delete it.
 OF_THE_KNOWN_SHARE = {"partial_binary_cross_entropy"}
-
-def _divisors(labels, where=None):
-    """A hierarchy of any number of labels: 0 is above all, else a divisor is an ancestor.
-
-    The suite deletes all labels but 0, 2 and 4, which leaves the hierarchy of three labels.
-    """
-    del where
-    numbers = np.arange(labels.shape[-1])
-    above = numbers % np.maximum(numbers, 1)[:, None] == 0
-    above[1:, :1] = False
-    return {"ancestors": above}
-
-
-def _edges(labels, where=None):
-    above = _divisors(labels, where)["ancestors"] & ~np.eye(labels.shape[-1], dtype=bool)
-    return {"edges": np.argwhere(above).astype(np.int32)}
-
-
-def _affinity(labels, where=None):
-    above = _divisors(labels, where)["ancestors"]
-    return {"affinity": (0.25 + above).astype(np.float32)}
-
-
-INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
-    "hierarchical_coherence_loss": _divisors,
-    "hierarchy_penalty": _edges,
-    "label_graph_penalty": _affinity,
-
-def _count_logits(labels: Any, where: Any) -> dict[str, jax.Array]:
-    """A count that misses the true one, NaN for samples of which no label counts."""
-    labels = jnp.asarray(labels)
-    positive = labels if labels.dtype == bool else labels > 0
-    if (
-        where is None
-        or np.ndim(where) != positive.ndim
-        or np.shape(where)[0] not in (1, len(labels))
-    ):
-        return {"count_logits": 0.7 * jnp.sum(positive, axis=-1).astype(jnp.float32) + 0.2}
-    where = jnp.asarray(where).astype(bool)
-    count = _count_logits(positive & where, None)["count_logits"]
-    return {"count_logits": jnp.where(jnp.any(where, axis=-1), count, jnp.nan)}
-
-
-INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {
-    "factorized_count_loss": _count_logits,
-}
 
 TRACED: dict[str, tuple[str, float, float]] = {
     "sigmoid_binary_cross_entropy": ("label_smoothing", 0.1, 0.2),
@@ -366,7 +286,7 @@ CASES: tuple[Case, ...] = (
     _row("expected_positive_regularized_loss", expected_positives=1.5),
     _row("role_loss", expected_positives=1.5),
     _row("entropy_maximization_loss"),
-    _row("entropy_maximization_loss", inputs=_pseudo_labels, alpha=0.3, beta=PER_LABEL),
+    _row("entropy_maximization_loss", inputs=pseudo_labels, alpha=0.3, beta=PER_LABEL),
     _row("multilabel_distillation_loss"),
     _row("multilabel_distillation_loss", temperature=2.5),
     _row("assume_negative_loss"),

@@ -545,21 +545,16 @@ def test_bad_input_is_named(case):
 
 
 # Arrays (B, L) beside inputs and gradient: the loss, which is written out before it is summed, and
-<<<<<<< HEAD
 # what the kernel of soft asymmetric labels shares between value and slope because it is cheaper,
-# and, at a byte each, which entries may be selected.
+# and, at a byte each, which entries may be selected. The coherence loss gathers: by an index, kept
+# in two layouts, logits whose gradient it scatters.
 SELECTING = ("large_loss_rejection", "large_loss_correction", "class_aware_selective_loss")
-TEMPORARIES = {("asymmetric_loss", np.float32): 3}
-TEMPORARIES |= {(name, dtype): 1.25 for name in SELECTING for dtype in (bool, np.float32)}
-=======
-# what the kernel of soft asymmetric labels shares between value and slope because it is cheaper.
-# The coherence loss gathers: by an index, kept in two layouts, logits whose gradient it scatters.
 TEMPORARIES = {
     ("asymmetric_loss", np.float32): 3,
     ("hierarchical_coherence_loss", bool): 6,
     ("hierarchical_coherence_loss", np.float32): 6,
 }
->>>>>>> helper-D
+TEMPORARIES |= {(name, dtype): 1.25 for name in SELECTING for dtype in (bool, np.float32)}
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,8 @@ def positives_are_never_rejected(case, value, gradient, stored, stored_gradient)
     close(value, np.mean(np.logaddexp(0, x) - x * y), case)
     close(gradient, (sigmoid(x) - y) / x.size, case)
     assert stored < value
+
+
 def squared_probabilities(case, value, gradient, stored, stored_gradient):
     """With squared_pred the source squares p and y in the denominator, as V-Net; ours does not."""
     del gradient, stored_gradient
@@ -163,6 +165,8 @@ def epsilon_in_the_denominator(case, value, gradient, stored, stored_gradient):
     )
     close(value + tp * e / (total * (total + e)), stored, case)
     np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=e)
+
+
 def offset_of_poisson(case, value, gradient, stored, stored_gradient):
     """The source has log(rate + 1e-7) for log rate, besides a mean in float32."""
     y, small = case.labels, 1e-7 * np.exp(-case.array("logits"))

@@ -38,7 +38,6 @@ class Ranking(NamedTuple):
         )
 
 
-<<<<<<< HEAD
 def whole_rows(values: Array) -> Array:
     """Returns an array (..., n) whose rows are not split over devices by an explicit sharding.
 
@@ -49,15 +48,6 @@ def whole_rows(values: Array) -> Array:
         return values
     whole: Array = jax.sharding.reshard(values, jax.P(*spec[:-1], None))
     return whole
-=======
-def whole_rows(x: Array) -> Array:
-    """Returns x with its last axis on one device, which explicit meshes ask of what is sorted."""
-    sharding = jax.typeof(x).sharding
-    if not sharding.spec or sharding.spec[-1] is None:
-        return x
-    whole = jax.sharding.PartitionSpec(*sharding.spec[:-1], None)
-    return jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
->>>>>>> helper-B
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:

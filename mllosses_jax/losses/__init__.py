@@ -27,7 +27,9 @@ What one unreduced entry is depends on the loss: an entry (..., L), a sample (..
 or the whole batch (); its docstring says so.
 """
 
-from mllosses_jax.losses.asymmetric import asymmetric_loss
+from mllosses_jax.losses.asymmetric import (
+    asymmetric_loss,
+)
 from mllosses_jax.losses.asymmetric_polynomial import (
     asymmetric_polynomial_loss,
     robust_asymmetric_loss,
@@ -39,33 +41,42 @@ from mllosses_jax.losses.binary import (
     ova_n_loss,
     sigmoid_binary_cross_entropy,
 )
-from mllosses_jax.losses.distillation import multilabel_distillation_loss
-from mllosses_jax.losses.distribution_balanced import distribution_balanced_loss
-from mllosses_jax.losses.count import abs_kl_divergence, factorized_count_loss
-from mllosses_jax.losses.focal import sigmoid_focal_loss
-from mllosses_jax.losses.large_loss import large_loss_correction, large_loss_rejection
-from mllosses_jax.losses.longtail import (
-    equalization_loss,
-    focal,
-    from,
-    hinge_loss,
-    import,
-    ldam_loss,
-    logit_adjusted_binary_cross_entropy,
-    losses,
-    margin,
-    mllosses_jax,
+from mllosses_jax.losses.count import (
+    abs_kl_divergence,
+    factorized_count_loss,
+)
+from mllosses_jax.losses.distillation import (
+    multilabel_distillation_loss,
+)
+from mllosses_jax.losses.distribution_balanced import (
+    distribution_balanced_loss,
+)
+from mllosses_jax.losses.focal import (
     quality_focal_loss,
     sigmoid_focal_loss,
-    squared_hinge_loss,
-    unbiased_binary_cross_entropy,
 )
 from mllosses_jax.losses.hierarchy import (
     hierarchical_coherence_loss,
     hierarchy_penalty,
     label_graph_penalty,
 )
-from mllosses_jax.losses.lovasz import lovasz_hinge_loss
+from mllosses_jax.losses.large_loss import (
+    large_loss_correction,
+    large_loss_rejection,
+)
+from mllosses_jax.losses.longtail import (
+    equalization_loss,
+    ldam_loss,
+    logit_adjusted_binary_cross_entropy,
+    unbiased_binary_cross_entropy,
+)
+from mllosses_jax.losses.lovasz import (
+    lovasz_hinge_loss,
+)
+from mllosses_jax.losses.margin import (
+    hinge_loss,
+    squared_hinge_loss,
+)
 from mllosses_jax.losses.overlap import (
     double_soft_f1_loss,
     sigmoid_f1_loss,
@@ -74,16 +85,13 @@ from mllosses_jax.losses.overlap import (
 )
 from mllosses_jax.losses.partial import (
     assume_negative_loss,
-    from,
-    import,
-    losses,
-    mllosses_jax,
     partial_binary_cross_entropy,
-    poly1_binary_cross_entropy,
-    poly1_focal_loss,
-    polynomial,
     positive_unlabeled_loss,
     weak_assume_negative_loss,
+)
+from mllosses_jax.losses.polynomial import (
+    poly1_binary_cross_entropy,
+    poly1_focal_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -92,24 +100,24 @@ from mllosses_jax.losses.ranking import (
     two_way_sample_loss,
     zlpr_loss,
 )
-from mllosses_jax.losses.selective import class_aware_selective_loss
-from mllosses_jax.losses.single_positive import (
+from mllosses_jax.losses.region import (
     dice_loss,
-    entropy_maximization_loss,
-    expected_positive_regularized_loss,
     focal_tversky_loss,
-    from,
+    jaccard_loss,
+    tversky_loss,
+)
+from mllosses_jax.losses.robust import (
     generalized_binary_cross_entropy,
     hill_loss,
-    import,
-    jaccard_loss,
-    losses,
-    mllosses_jax,
-    region,
-    robust,
-    role_loss,
     splc_loss,
-    tversky_loss,
+)
+from mllosses_jax.losses.selective import (
+    class_aware_selective_loss,
+)
+from mllosses_jax.losses.single_positive import (
+    entropy_maximization_loss,
+    expected_positive_regularized_loss,
+    role_loss,
 )
 from mllosses_jax.losses.softmax import (
     single_label_asymmetric_loss,
@@ -117,7 +125,10 @@ from mllosses_jax.losses.softmax import (
     softmax_cross_entropy,
     softmax_focal_loss,
 )
-from mllosses_jax.losses.sparse import entmax15_loss, sparsemax_loss
+from mllosses_jax.losses.sparse import (
+    entmax15_loss,
+    sparsemax_loss,
+)
 
 __all__ = [
     "abs_kl_divergence",

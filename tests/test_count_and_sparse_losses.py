@@ -58,7 +58,7 @@ def test_projections_of_many_labels_sum_to_one(loss):
         x = (rng.normal(size=100_000) * scale).astype(np.float32)
         p = jax.grad(lambda x: loss(x, jnp.arange(x.size) == 0))(x).at[0].add(1)
         assert np.all(p >= 0)
-        np.testing.assert_allclose(np.sum(p, dtype=np.float64), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(p, np.float64).sum(), 1, rtol=1e-5)
 
 
 def test_sparsemax_loss_is_zero_at_a_margin_of_one():

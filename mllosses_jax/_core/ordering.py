@@ -44,7 +44,8 @@ def whole_rows(x: Array) -> Array:
     if not sharding.spec or sharding.spec[-1] is None:
         return x
     whole = jax.sharding.PartitionSpec(*sharding.spec[:-1], None)
-    return jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
+    resharded: Array = jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
+    return resharded
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:

@@ -51,14 +51,44 @@ def test_count_logits_have_their_gradient():
         mll.factorized_count_loss(x, y, count_logits=jnp.zeros(2, jnp.int32))
 
 
+@pytest.mark.parametrize("on", ["factors", "product"])
+def test_count_logits_of_samples_that_do_not_count_never_leak(on):
+    x, y, where = jnp.zeros((2, 3)), jnp.ones((2, 3)), jnp.array([[True], [False]])
+
+    def loss(x, u):
+        return mll.factorized_count_loss(x, y, count_logits=u, on=on, where=where)
+
+    by_x, by_u = jax.grad(loss, (0, 1))(x, jnp.array([1.0, jnp.nan]))
+    assert np.all(np.isfinite(by_x))
+    assert by_u[0] != 0
+    assert by_u[1] == 0
+
+
+def sum_of_projection(loss, x):
+    first = jnp.arange(x.size) == 0
+    p = jax.grad(lambda x: loss(x, first))(x).at[0].add(1)
+    assert np.all(p >= 0)
+    return np.asarray(p, np.float64).sum()
+
+
 @pytest.mark.parametrize("loss", [mll.sparsemax_loss, mll.entmax15_loss])
 def test_projections_of_many_labels_sum_to_one(loss):
     rng = np.random.default_rng(1)
     for scale in (1e-6, 1e-3, 1, 100):
         x = (rng.normal(size=100_000) * scale).astype(np.float32)
-        p = jax.grad(lambda x: loss(x, jnp.arange(x.size) == 0))(x).at[0].add(1)
-        assert np.all(p >= 0)
-        np.testing.assert_allclose(np.sum(p, dtype=np.float64), 1, rtol=1e-5)
+        np.testing.assert_allclose(sum_of_projection(loss, x), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "gap", "bound"),
+    # Many entries share the rounding of the threshold, and add up to it in float32.
+    [(mll.sparsemax_loss, 0.9, 3e-8), (mll.entmax15_loss, 1.8, 1e-8)],
+)
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_projections_of_one_label_before_many_sum_to_one(loss, gap, bound, size):
+    x = -np.random.default_rng(1).uniform(gap, gap + 1e-5, size).astype(np.float32)
+    x[0] = 0
+    np.testing.assert_allclose(sum_of_projection(loss, x), 1, rtol=size * bound)
 
 
 def test_sparsemax_loss_is_zero_at_a_margin_of_one():

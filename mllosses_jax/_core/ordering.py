@@ -38,16 +38,14 @@ class Ranking(NamedTuple):
         )
 
 
-def whole_rows(values: Array) -> Array:
-    """Returns an array (..., n) whose rows are not split over devices by an explicit sharding.
-
-    Only such rows can be sorted or indexed.
-    """
-    spec = jax.typeof(values).sharding.spec
-    if values.ndim == 0 or spec[-1] is None:
-        return values
-    whole: Array = jax.sharding.reshard(values, jax.P(*spec[:-1], None))
-    return whole
+def whole_rows(x: Array) -> Array:
+    """Returns x with its last axis on one device, which explicit meshes ask of what is sorted."""
+    sharding = jax.typeof(x).sharding
+    if not sharding.spec or sharding.spec[-1] is None:
+        return x
+    whole = jax.sharding.PartitionSpec(*sharding.spec[:-1], None)
+    resharded: Array = jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
+    return resharded
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:

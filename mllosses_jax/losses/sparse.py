@@ -22,9 +22,8 @@ def _below_top(x: Array) -> Array:
 def _descending(z: Array) -> tuple[Array, Array]:
     """Returns z in descending order along the last axis, and the numbers 1 to L."""
     sizes = jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
-    return jnp.sort(whole_rows(z), axis=-1, descending=True), sizes.reshape(
-        (1,) * (z.ndim - 1) + (-1,)
-    )
+    ordered = jnp.sort(whole_rows(z), axis=-1, descending=True)
+    return ordered, sizes.reshape((1,) * (z.ndim - 1) + (-1,))
 
 
 def _sparsemax_threshold(z: Array) -> Array:
@@ -49,11 +48,12 @@ def _entmax_threshold(z: Array) -> Array:
     candidates = mean - jnp.sqrt(jnp.maximum(1 / k - variance, 0))
     candidates = jnp.where(candidates <= ordered, candidates, -1)
     tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
-    for _ in range(2):  # Newton steps, as above
+    # As above; of the norm, which is nearly linear in τ, so that few steps do.
+    for _ in range(4):
         root = jnp.maximum(z - tau, 0)
-        excess = jnp.sum(root * root, axis=-1, keepdims=True) - 1
+        norm = jnp.sqrt(jnp.sum(root * root, axis=-1, keepdims=True))
         total = jnp.sum(root, axis=-1, keepdims=True)
-        tau = tau + excess / (2 * jnp.where(total == 0, 1, total))
+        tau = tau + norm * (norm - 1) / jnp.where(total == 0, 1, total)
     return tau
 
 

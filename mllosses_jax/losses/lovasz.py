@@ -53,8 +53,8 @@ def lovasz_hinge_loss(
         ℓ = Σ_k max(0, e_(k))·[J(k) − J(k − 1)],  e = 1 − x·(2y − 1),  e_(1) ≥ e_(2) ≥ …
         J(k): the Jaccard loss of a prediction that is wrong in the k entries of largest error
 
-    It costs a sort of each row and of its order. The order is held constant in the derivative,
-    which is the true one but at ties, where entries rank by their index.
+    It costs a sort of each row and one of its order, which is held constant in the derivative:
+    that is the true one but at ties, where entries rank by their index.
 
     Args:
         logits: float array (..., L).

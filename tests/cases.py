@@ -135,6 +135,10 @@ def _row(name: str, **kwargs: Any) -> Case:
 
 SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "asymmetric_loss": oracles.find("asymmetric_loss_slope"),
+    # Counts: differences of the value would be noise where the Hessian is 0.
+    "multilabel_margin_loss": oracles.find("multilabel_margin_loss_slope"),
+    "pairwise_hinge_loss": oracles.find("pairwise_hinge_loss_slope"),
+    "warp_loss": oracles.find("warp_loss_slope"),
 }
 
 INPUTS: dict[str, Callable[..., dict[str, jax.Array]]] = {}
@@ -149,6 +153,9 @@ TRACED: dict[str, tuple[str, float, float]] = {
     "two_way_sample_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_label_loss": ("positive_temperature", 1.5, 2.5),
     "two_way_loss": ("positive_temperature", 1.5, 2.5),
+    "multilabel_margin_loss": ("margin", 0.5, 1.5),
+    "pairwise_hinge_loss": ("margin", 0.5, 1.5),
+    "warp_loss": ("margin", 0.5, 1.5),
     "soft_f1_loss": ("epsilon", 0.1, 0.2),
     "soft_fbeta_loss": ("beta", 0.5, 1.5),
 }
@@ -180,6 +187,14 @@ CASES: tuple[Case, ...] = (
     _row("two_way_sample_loss", positive_temperature=1.0, negative_temperature=2.5),
     _row("two_way_label_loss"),
     _row("two_way_loss"),
+    _row("bp_mll_loss"),
+    _row("bp_mll_loss", bounded=False),
+    _row("multilabel_margin_loss"),
+    _row("multilabel_margin_loss", margin=2.5),
+    _row("pairwise_hinge_loss"),
+    _row("pairwise_logistic_loss"),
+    _row("warp_loss"),
+    _row("warp_loss", margin=2.5),
     _row("soft_f1_loss"),
     _row("soft_f1_loss", activation="softmax"),
     _row("soft_fbeta_loss", beta=2.0, epsilon=0.01),

@@ -52,6 +52,17 @@ def no_positive_is_zero(case, value, gradient, stored, stored_gradient):
     assert np.all(gradient == 0)
 
 
+def rows_without_pairs_are_zero(case, value, gradient, stored, stored_gradient):
+    """The source gives NaN for a batch in which a row has no pair; ours gives 0 for that row."""
+    without = np.isin(case.labels.sum(-1), (0, case.labels.shape[-1]))
+    assert without.any()
+    assert np.isnan(stored)
+    assert np.isfinite(value)
+    assert np.all(gradient[without] == 0)
+    assert np.all(np.isnan(stored_gradient[without]))
+    close(gradient[~without], stored_gradient[~without], case)
+
+
 def offset_of_logarithm(case, value, gradient, stored, stored_gradient):
     """The source has log(p + 1e-5) for log p: the whole difference is that offset."""
     x, y = case.array("logits"), case.labels
@@ -96,6 +107,7 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
     ("keras_bce", lambda c: True, sums_in_float32),
     ("keras_binary_focal", lambda c: True, sums_in_float32),
     ("kpos_cross_entropy", lambda c: c.params["labels"] == "edge_rows", empty_rows_are_zero),
+    ("bp_mll", lambda c: c.params["labels"] == "edge_rows", rows_without_pairs_are_zero),
     ("two_way", lambda c: c.params["labels"] == "all zero", no_positive_is_zero),
     ("spml_an", lambda c: True, offset_of_logarithm),
     ("spml_wan", lambda c: True, offset_of_logarithm),

@@ -39,6 +39,13 @@ from mllosses_jax.losses.overlap import (
     soft_f1_loss,
     soft_fbeta_loss,
 )
+from mllosses_jax.losses.pairwise import (
+    bp_mll_loss,
+    multilabel_margin_loss,
+    pairwise_hinge_loss,
+    pairwise_logistic_loss,
+    warp_loss,
+)
 from mllosses_jax.losses.ranking import (
     lsep_loss,
     two_way_label_loss,
@@ -56,8 +63,12 @@ __all__ = [
     "asymmetric_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "bp_mll_loss",
     "lsep_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "smoothed_softmax_cross_entropy",
@@ -68,5 +79,6 @@ __all__ = [
     "two_way_label_loss",
     "two_way_loss",
     "two_way_sample_loss",
+    "warp_loss",
     "zlpr_loss",
 ]

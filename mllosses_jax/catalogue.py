@@ -142,6 +142,9 @@ CATALOGUE: tuple[Entry, ...] = (
         losses.pairwise_logistic_loss, "pairwise", "sample", soft_labels=False, zero_decides=False
     ),
     Entry(losses.warp_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.smooth_ap_loss, "curves", "label", soft_labels=False, zero_decides=False),
+    Entry(losses.auc_margin_loss, "curves", "label", soft_labels=False, zero_decides=False),
+    Entry(losses.pairwise_auc_loss, "curves", "label", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
 )

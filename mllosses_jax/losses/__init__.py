@@ -34,6 +34,11 @@ from mllosses_jax.losses.binary import (
     multilabel_soft_margin_loss,
     sigmoid_binary_cross_entropy,
 )
+from mllosses_jax.losses.curves import (
+    auc_margin_loss,
+    pairwise_auc_loss,
+    smooth_ap_loss,
+)
 from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     soft_f1_loss,
@@ -61,16 +66,19 @@ from mllosses_jax.losses.softmax import (
 
 __all__ = [
     "asymmetric_loss",
+    "auc_margin_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
     "bp_mll_loss",
     "lsep_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "pairwise_auc_loss",
     "pairwise_hinge_loss",
     "pairwise_logistic_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
+    "smooth_ap_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
     "soft_fbeta_loss",

@@ -54,8 +54,8 @@ def bp_mll_loss(
     """BP-MLL loss: the mean over pairs of the exponential of negative minus positive output.
 
     Formula:
-        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} exp(t_j − t_i) = (mean over P of exp(−t))·(mean over N of exp(t))
-        t = tanh(x) if bounded, else x
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} exp(t_j − t_i) = (mean over P of exp(−t))·(mean over N of
+        exp(t)) t = tanh(x) if bounded, else x
 
     Args:
         logits: float array (..., L).
@@ -67,10 +67,10 @@ def bp_mll_loss(
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample, without a unit: (...) with "none", else (). Without a positive or without
-        a negative it is 0 with zero gradient; the authors leave such samples out and ports divide by
-        zero there. Bounded it is below e² = 7.4; unbounded it overflows to inf where outputs are wrong
-        by more than 88, while its gradient stops growing at e⁸⁰.
+        The loss per sample, without a unit: (...) with "none", else (). Without a positive or
+        without a negative it is 0 with zero gradient; the authors leave such samples out and ports
+        divide by zero there. Bounded it is below e² = 7.4; unbounded it overflows to inf where
+        outputs are wrong by more than 88, while its gradient stops growing at e⁸⁰.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -187,9 +187,9 @@ def pairwise_hinge_loss(
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample in units of the logits: (...) with "none", else (). Without a positive or
-        without a negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over pairs,
-        and reduction "weighted_mean" then the mean over all pairs of the batch, as
+        The loss per sample in units of the logits: (...) with "none", else (). Without a positive
+        or without a negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over
+        pairs, and reduction "weighted_mean" then the mean over all pairs of the batch, as
         `rax.pairwise_hinge_loss` takes it.
 
     Raises:
@@ -280,7 +280,8 @@ def warp_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> Loss:
-    """WARP loss: hinges of pairs, weighted so that violations near the top of the ranking count more.
+    """WARP loss: hinges of pairs, weighted so that violations near the top of a ranking count more.
+    more.
 
     Formula:
         ℓ = Σ_{i∈P} (L(r_i)/r_i)·Σ_{j∈N} max(0, m − x_i + x_j)
@@ -299,10 +300,10 @@ def warp_loss(
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample in units of the logits: (...) with "none", else (). Without a positive or
-        without a negative it is 0 with zero gradient. The gradient holds the ranks constant; they are
-        so but where a hinge opens. Gong et al. leave the division by r_i out. Code that copies
-        `1.0/i + 1` for 1/(i + 1) has other weights.
+        The loss per sample in units of the logits: (...) with "none", else (). Without a positive
+        or without a negative it is 0 with zero gradient. The gradient holds the ranks constant;
+        they are so but where a hinge opens. Gong et al. leave the division by r_i out. Code that
+        copies `1.0/i + 1` for 1/(i + 1) has other weights.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.

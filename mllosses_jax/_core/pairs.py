@@ -54,7 +54,8 @@ def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gap
         negatives, axis=-1, dtype=jnp.int32
     )
     if by_rank:
-        weights = jnp.asarray(_rank_weights(z.shape[-1]), z.dtype)[after]
+        table = jnp.asarray(_rank_weights(z.shape[-1]), z.dtype)
+        weights = _by_row(lambda ranks: jnp.take(table, ranks))(after)
         before = jnp.cumsum(jnp.where(positives, weights, 0), axis=-1)
     else:
         weights = jnp.ones_like(z)
@@ -179,13 +180,14 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
         return carry, x
     size = min(n, max(1, _BLOCK // max(1, x.size)))
     order = jnp.argsort(~anchors, axis=-1, stable=True)
-    index = lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
 
     def blocks(entries: Array) -> Array:
-        entries = _by_row(jnp.take)(entries, order)
         entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, -n % size)])
-        entries = entries.reshape(*entries.shape[:-1], -1, size)
+        entries = entries.reshape(*entries.shape[:-1], entries.shape[-1] // size, size)
         return jnp.moveaxis(entries, -2, 0)
+
+    def taken(entries: Array) -> Array:
+        return _by_row(jnp.take)(entries, order)
 
     @jax.checkpoint  # else a gradient through the loop would keep every pair
     def visit(carry: Any, block: tuple[Array, Array, Array]) -> tuple[Any, Array]:
@@ -194,9 +196,11 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
 
         return lax.cond(jnp.any(block[2]), lambda c: step(c, *block), nothing, carry)
 
-    carry, results = lax.scan(visit, carry, (blocks(x), blocks(index), blocks(anchors)))
+    carry, results = lax.scan(
+        visit, carry, (blocks(taken(x)), blocks(order), blocks(taken(anchors)))
+    )
     results = jnp.moveaxis(results, 0, -2)
-    results = results.reshape(*results.shape[:-2], -1)[..., :n]
+    results = results.reshape(*results.shape[:-2], -(-n // size) * size)[..., :n]
     return carry, _restored(results, order)
 
 

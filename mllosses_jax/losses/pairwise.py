@@ -280,8 +280,7 @@ def warp_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> Loss:
-    """WARP loss: hinges of pairs, weighted so that violations near the top of a ranking count more.
-    more.
+    """WARP loss: hinges of pairs, of which violations near the top of the ranking weigh more.
 
     Formula:
         ℓ = Σ_{i∈P} (L(r_i)/r_i)·Σ_{j∈N} max(0, m − x_i + x_j)

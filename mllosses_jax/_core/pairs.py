@@ -54,8 +54,10 @@ def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gap
         negatives, axis=-1, dtype=jnp.int32
     )
     if by_rank:
+        # One table per row, sharded as the rows are; a rank is below n.
         table = jnp.asarray(_rank_weights(z.shape[-1]), z.dtype)
-        weights = _by_row(lambda ranks: jnp.take(table, ranks))(after)
+        table = jnp.zeros_like(z) + jnp.broadcast_to(table, z.shape)
+        weights = _by_row(jnp.take)(table, after)
         before = jnp.cumsum(jnp.where(positives, weights, 0), axis=-1)
     else:
         weights = jnp.ones_like(z)
@@ -83,9 +85,9 @@ def _order(z: Array, positives: Array) -> Array:
 
 
 def _rank_weights(n: int) -> np.ndarray:
-    """Returns L(r)/max(r, 1) for the ranks 0 to n, L(r) = 1 + 1/2 + ... + 1/r."""
-    ranks = np.arange(1, n + 1)
-    return np.concatenate([[0.0], np.cumsum(1 / ranks) / ranks])
+    """Returns L(r)/max(r, 1) for the ranks r below n, L(r) = 1 + 1/2 + ... + 1/r."""
+    ranks = np.maximum(np.arange(n), 1)
+    return np.where(np.arange(n) > 0, np.cumsum(1 / ranks) - 1, 0) / ranks
 
 
 def _by_row(function: Callable[..., Array]) -> Callable[..., Array]:

@@ -29,7 +29,8 @@ def whole(x: Array) -> Array:
         return x
     spec[-1] = None
     target = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*spec))
-    return jax.sharding.reshard(x, target)
+    resharded: Array = jax.sharding.reshard(x, target)
+    return resharded
 
 
 # Hinges, by sorting
@@ -196,7 +197,10 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
         def nothing(carry: Any) -> tuple[Any, Array]:
             return carry, jnp.zeros_like(block[0])
 
-        return lax.cond(jnp.any(block[2]), lambda c: step(c, *block), nothing, carry)
+        visited: tuple[Any, Array] = lax.cond(
+            jnp.any(block[2]), lambda c: step(c, *block), nothing, carry
+        )
+        return visited
 
     carry, results = lax.scan(
         visit, carry, (blocks(taken(x)), blocks(order), blocks(taken(anchors)))
@@ -215,7 +219,8 @@ def _logistic_slope(x: Array, positives: Array, negatives: Array) -> Array:
         return pushed + jnp.sum(p, axis=-2), -jnp.sum(p, axis=-1)
 
     pushed, pulled = over_blocks(step, jnp.zeros_like(x), x, positives)
-    return pushed + pulled
+    slope: Array = pushed + pulled
+    return slope
 
 
 @with_slope(_logistic_slope, over_labels=True)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks {losses,metrics,scaling} [--quick] [--out FILE]`: a table of ratios, and JSON."""
+"""`python -m benchmarks BENCHMARK [--quick] [--out FILE]`: a table of ratios, and JSON."""
 
 import argparse
 import importlib

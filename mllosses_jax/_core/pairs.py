@@ -182,7 +182,7 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
     if n == 0:
         return carry, x
     size = min(n, max(1, _BLOCK // max(1, x.size)))
-    order = jnp.argsort(~anchors, axis=-1, stable=True)
+    order = jnp.argsort(~anchors, axis=-1, stable=True).astype(jnp.int32)
 
     def blocks(entries: Array) -> Array:
         entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, -n % size)])

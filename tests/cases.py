@@ -198,7 +198,7 @@ CASES: tuple[Case, ...] = (
     _row("warp_loss"),
     _row("warp_loss", margin=2.5),
     _row("smooth_ap_loss", temperature=0.7),
-    _row("smooth_ap_loss"),
+    _row("smooth_ap_loss", temperature=0.1),
     _row("auc_margin_loss"),
     _row("auc_margin_loss", margin=0.3),
     _row("pairwise_auc_loss"),

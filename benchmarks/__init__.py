@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks losses` and `python -m benchmarks metrics`."""
+"""Benchmarks: `python -m benchmarks` with `losses`, `metrics` or `scaling`."""

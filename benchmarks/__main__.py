@@ -1,4 +1,4 @@
-"""`python -m benchmarks {losses,metrics} [--quick] [--out FILE]`: a table of ratios, and JSON."""
+"""`python -m benchmarks BENCHMARK [--quick] [--out FILE]`: a table of ratios, and JSON."""
 
 import argparse
 import importlib
@@ -15,7 +15,7 @@ from rich.table import Table
 def main() -> None:
     """Runs one benchmark, prints its table and writes its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=("losses", "metrics"))
+    parser.add_argument("benchmark", choices=("losses", "metrics", "scaling"))
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()

@@ -55,3 +55,16 @@ def calls(logits: np.ndarray, labels: np.ndarray) -> dict[Key, Callable[[], Any]
         result[name, "bool", "torch"] = step(loss)
         result[name, "bool", "torch.compile"] = step(torch.compile(loss))
     return result
+
+
+def multilabel_margin(logits: np.ndarray, labels: np.ndarray) -> Callable[[], Any]:
+    """Returns a call of value and gradient of the multi-label margin loss."""
+    x = torch.from_numpy(logits.copy()).requires_grad_()
+    order = np.argsort(~labels, axis=1, kind="stable")  # indices of positives, then -1
+    targets = torch.from_numpy(np.where(np.take_along_axis(labels, order, 1), order, -1))
+
+    def call() -> None:
+        x.grad = None
+        functional.multilabel_margin_loss(x, targets).backward()
+
+    return call

@@ -158,6 +158,18 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.two_way_sample_loss, "ranking", "sample", soft_labels=False, zero_decides=False),
     Entry(losses.two_way_label_loss, "ranking", "label", soft_labels=False, zero_decides=False),
     Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False, zero_decides=False),
+    Entry(losses.bp_mll_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.multilabel_margin_loss, "pairwise", "sample", soft_labels=False, zero_decides=False
+    ),
+    Entry(losses.pairwise_hinge_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.pairwise_logistic_loss, "pairwise", "sample", soft_labels=False, zero_decides=False
+    ),
+    Entry(losses.warp_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.smooth_ap_loss, "curves", "label", soft_labels=False, zero_decides=False),
+    Entry(losses.auc_margin_loss, "curves", "label", soft_labels=False, zero_decides=False),
+    Entry(losses.pairwise_auc_loss, "curves", "label", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
     Entry(losses.double_soft_f1_loss, "overlap", "label"),

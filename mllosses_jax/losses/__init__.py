@@ -77,6 +77,12 @@ from mllosses_jax.losses.margin import (
     hinge_loss,
     squared_hinge_loss,
 )
+from mllosses_jax.losses.curves import (
+    auc_margin_loss,
+    pairwise_auc_loss,
+    smooth_ap_loss,
+)
+from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     double_soft_f1_loss,
     sigmoid_f1_loss,
@@ -92,6 +98,12 @@ from mllosses_jax.losses.partial import (
 from mllosses_jax.losses.polynomial import (
     poly1_binary_cross_entropy,
     poly1_focal_loss,
+from mllosses_jax.losses.pairwise import (
+    bp_mll_loss,
+    multilabel_margin_loss,
+    pairwise_hinge_loss,
+    pairwise_logistic_loss,
+    warp_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -170,10 +182,21 @@ __all__ = [
     "quality_focal_loss",
     "robust_asymmetric_loss",
     "role_loss",
+    "auc_margin_loss",
+    "balanced_binary_cross_entropy",
+    "binary_cross_entropy",
+    "bp_mll_loss",
+    "lsep_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "pairwise_auc_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_f1_loss",
     "sigmoid_focal_loss",
     "single_label_asymmetric_loss",
+    "smooth_ap_loss",
     "smoothed_softmax_cross_entropy",
     "soft_f1_loss",
     "soft_fbeta_loss",
@@ -188,5 +211,6 @@ __all__ = [
     "two_way_sample_loss",
     "unbiased_binary_cross_entropy",
     "weak_assume_negative_loss",
+    "warp_loss",
     "zlpr_loss",
 ]

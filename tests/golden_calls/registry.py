@@ -30,6 +30,17 @@ class Case(NamedTuple):
         return None if values is None else np.array(values, self.dtype)
 
     @property
+    def variable(self) -> np.ndarray:
+        """What the gradient is taken in: logits, or embeddings of which products are the logits."""
+        return self.array("emb" if "emb" in self.stored["inputs"] else "logits")
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The stored gradient in it."""
+        name = "grad_emb" if "grad_emb" in self.stored else "grad_logits"
+        return np.array(self.stored[name], np.float64)
+
+    @property
     def labels(self) -> np.ndarray:
         return self.array("labels")
 

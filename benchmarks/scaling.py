@@ -1,0 +1,123 @@
+"""How losses over pairs grow with the number of labels, beside all pairs in an array and PyTorch.
+
+One sample of L labels, 5 % of them positive: time and temporary memory of value and gradient.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import mllosses_jax as mll
+from benchmarks.timing import interleaved
+
+Array = jax.Array
+Loss = Callable[[Array, Array], Array]
+_LARGEST_NAIVE = 10_000
+
+
+def _of_pairs(function: Callable[[Array], Array], outer: Callable[[Array], Array]) -> Loss:
+    """Returns the loss that holds all pairs: outer(sum of function(x_j - x_i))."""
+
+    def loss(x: Array, y: Array) -> Array:
+        pairs = y[:, :, None] & ~y[:, None, :]
+        terms = function(x[:, None, :] - x[:, :, None])
+        return jnp.mean(outer(jnp.sum(jnp.where(pairs, terms, 0.0), axis=(1, 2))))
+
+    return loss
+
+
+def _naive_warp(x: Array, y: Array) -> Array:
+    pairs = y[:, :, None] & ~y[:, None, :]
+    hinges = jnp.where(pairs, jnp.maximum(1 + x[:, None, :] - x[:, :, None], 0), 0.0)
+    ranks = jnp.sum(hinges > 0, axis=2)
+    harmonic = jnp.cumsum(1 / jnp.arange(1, x.shape[1] + 1))
+    weights = jnp.where(ranks > 0, harmonic[jnp.maximum(ranks, 1) - 1] / jnp.maximum(ranks, 1), 0)
+    return jnp.mean(jnp.sum(weights * jnp.sum(hinges, axis=2), axis=1))
+
+
+def _same(total: Array) -> Array:
+    return total
+
+
+def _hinge(difference: Array) -> Array:
+    return jnp.maximum(1 + difference, 0)
+
+
+def _exp_of_tanh(x: Array, y: Array) -> Array:
+    return _of_pairs(jnp.exp, _same)(jnp.tanh(x), y)
+
+
+LOSSES: dict[str, tuple[str, Loss | None]] = {
+    "LSEP": ("lsep_loss", _of_pairs(jnp.exp, jnp.log1p)),
+    "ZLPR": ("zlpr_loss", None),
+    "two-way, samples": ("two_way_sample_loss", None),
+    "BP-MLL": ("bp_mll_loss", _exp_of_tanh),
+    "multi-label margin": ("multilabel_margin_loss", _of_pairs(_hinge, _same)),
+    "pairwise hinge": ("pairwise_hinge_loss", _of_pairs(_hinge, _same)),
+    "pairwise logistic": ("pairwise_logistic_loss", _of_pairs(jax.nn.softplus, _same)),
+    "WARP": ("warp_loss", _naive_warp),
+    "Lovász hinge": ("lovasz_hinge_loss", None),
+}
+
+
+def run(quick: bool) -> list[dict[str, Any]]:
+    """Returns one row per loss, number of labels and implementation.
+
+    `x growth` is the time over that of the next smaller number of labels; `x ours` and
+    `x ours, memory` are those of a peer over ours.
+
+    Args:
+        quick: whether to take 16 and 64 labels instead of 100 to 100,000.
+    """
+    rows: list[dict[str, Any]] = []
+    earlier: dict[tuple[str, str], float] = {}
+    for size in (16, 64) if quick else (100, 1_000, 10_000, 100_000):
+        for row in _rows(size, rounds=2 if quick else 5):
+            key = row["loss"], row["implementation"]
+            row["x growth"] = row["ms"] / earlier[key] if key in earlier else None
+            earlier[key] = row["ms"]
+            rows.append(row)
+    return rows
+
+
+def _rows(size: int, rounds: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((1, size)), jnp.float32)
+    y = jnp.asarray(np.arange(size)[None, :] % 20 == 0)
+    result = []
+    for name, (public, naive) in LOSSES.items():
+        if not hasattr(mll, public):
+            continue
+        losses: dict[str, Loss] = {"ours": getattr(mll, public)}
+        if naive is not None and size <= _LARGEST_NAIVE:
+            losses["all pairs"] = naive
+        calls: dict[str, Callable[[], Any]] = {}
+        memory: dict[str, float] = {}
+        for implementation, loss in losses.items():
+            program = jax.jit(jax.value_and_grad(loss)).lower(x, y).compile()
+            analysis = program.memory_analysis()
+            memory[implementation] = analysis.temp_size_in_bytes if analysis else float("nan")
+            calls[implementation] = lambda program=program: program(x, y)  # type: ignore[misc]
+        if public == "multilabel_margin_loss" and importlib.util.find_spec("torch") is not None:
+            from benchmarks.peers_torch import multilabel_margin
+
+            calls["torch"] = multilabel_margin(np.asarray(x), np.asarray(y))
+        times = interleaved(calls, rounds)
+        for implementation, elapsed in times.items():
+            held = memory.get(implementation)
+            result.append(
+                {
+                    "loss": name,
+                    "labels": size,
+                    "implementation": implementation,
+                    "ms": elapsed,
+                    "temporary MiB": None if held is None else held / 2**20,
+                    "x ours": elapsed / times["ours"],
+                    "x ours, memory": None if held is None else held / max(memory["ours"], 1),
+                }
+            )
+    return result

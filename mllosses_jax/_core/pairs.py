@@ -1,0 +1,236 @@
+"""Sums over the pairs of a positive and a negative of a row, never with an array of all pairs.
+
+Sums of hinges come from one sort: between two neighbours in the sorted row every pair that spans
+the gap grows by the gap, so a sum is one of gaps times counts. All of its terms are positive:
+nothing cancels. Sums that have no such form go over blocks of positives.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from mllosses_jax._core.numerics import sigmoid_pair, softplus, with_slope
+from mllosses_jax._core.ordering import ranking_keys
+
+Array = jax.Array
+_BLOCK = 2**21  # entries of a block of pairs
+_HALF = 31  # bits of an index
+
+
+def whole(x: Array) -> Array:
+    """Returns x with its last axis on every device, as sorts of explicitly sharded arrays ask."""
+    sharding = jax.typeof(x).sharding
+    spec = list(sharding.spec)
+    if spec[-1] is None:
+        return x
+    spec[-1] = None
+    target = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*spec))
+    resharded: Array = jax.sharding.reshard(x, target)
+    return resharded
+
+
+# Hinges, by sorting
+
+
+class _Gaps(NamedTuple):
+    """A row in ascending order, negatives before the positives that tie with them."""
+
+    order: Array  # int32 (..., n)
+    gaps: Array  # (..., n - 1), z of the next entry minus z of this one
+    positives: Array  # bool (..., n)
+    negatives: Array
+    before: Array  # the sum of the weights of the positives up to each entry and with it
+    after: Array  # int32, the number of negatives after it
+    weights: Array  # of each entry, if it is a positive
+
+
+def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gaps:
+    order = _order(lax.stop_gradient(z), positives)
+    z, positives, negatives = (_by_row(jnp.take)(a, order) for a in (z, positives, negatives))
+    after = jnp.sum(negatives, axis=-1, keepdims=True, dtype=jnp.int32) - jnp.cumsum(
+        negatives, axis=-1, dtype=jnp.int32
+    )
+    if by_rank:
+        # One table per row, sharded as the rows are; a rank is below n.
+        table = jnp.asarray(_rank_weights(z.shape[-1]), z.dtype)
+        table = jnp.zeros_like(z) + jnp.broadcast_to(table, z.shape)
+        weights = _by_row(jnp.take)(table, after)
+        before = jnp.cumsum(jnp.where(positives, weights, 0), axis=-1)
+    else:
+        weights = jnp.ones_like(z)
+        before = jnp.cumsum(positives, axis=-1, dtype=jnp.int32).astype(z.dtype)
+    gaps = z[..., 1:] - z[..., :-1]
+    return _Gaps(order, gaps, positives, negatives, before, after, weights)
+
+
+def _order(z: Array, positives: Array) -> Array:
+    """Returns the indices that sort z (..., n), negatives first among equals."""
+    keys = ranking_keys(-z)
+    index = lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1)
+    if keys.dtype != jnp.int32:
+        operands = (keys, positives.astype(jnp.int32), index)
+        return lax.sort(operands, dimension=z.ndim - 1, num_keys=2)[2]
+    # Key, label and index in one integer: sorting single integers is several times faster.
+    low = lax.bitcast_convert_type(index, jnp.uint32) | (positives.astype(jnp.uint32) << _HALF)
+    with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
+        high = lax.convert_element_type(keys, jnp.int64)
+        high = lax.shift_left(high, lax.full_like(high, 32))
+        packed = lax.bitwise_or(high, lax.convert_element_type(low, jnp.int64))
+        packed = lax.sort(packed, dimension=z.ndim - 1)
+        mask = lax.full_like(packed, 2**_HALF - 1)
+        return lax.convert_element_type(lax.bitwise_and(packed, mask), jnp.int32)
+
+
+def _rank_weights(n: int) -> np.ndarray:
+    """Returns L(r)/max(r, 1) for the ranks r below n, L(r) = 1 + 1/2 + ... + 1/r."""
+    ranks = np.maximum(np.arange(n), 1)
+    return np.where(np.arange(n) > 0, np.cumsum(1 / ranks) - 1, 0) / ranks
+
+
+def _by_row(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Maps a function of rows (n,) over all leading axes."""
+
+    def mapped(*arrays: Array) -> Array:
+        result = function
+        for _ in range(arrays[0].ndim - 1):
+            result = jax.vmap(result)
+        return result(*arrays)
+
+    return mapped
+
+
+def _restored(values: Array, order: Array) -> Array:
+    """Returns values of sorted entries at the places of the entries."""
+    put = _by_row(lambda v, o: jnp.zeros_like(v).at[o].set(v, unique_indices=True))
+    return put(values, order)
+
+
+def _hinge_slope(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Array:
+    row = _sorted(z, positives, negatives, by_rank)
+    pulled = -row.weights * row.after.astype(z.dtype)
+    slope = jnp.where(row.positives, pulled, jnp.where(row.negatives, row.before, 0))
+    return _restored(slope, row.order)
+
+
+@with_slope(_hinge_slope, share=True, over_labels=True)
+def hinge_sum(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Array:
+    """Returns Σ_{i∈P} w_i·Σ_{j∈N} (z_j − z_i)₊ along the last axis, in O(n log n).
+
+    Args:
+        z: (..., n); a margin is taken off the positives beforehand.
+        positives: bool, P.
+        negatives: bool, N.
+        by_rank: whether w_i is L(r)/r, with r the number of negatives above z_i and
+            L(r) = 1 + 1/2 + ... + 1/r, held constant in the gradient; else 1.
+    """
+    row = _sorted(z, positives, negatives, by_rank)
+    spanning = (row.before * row.after.astype(z.dtype))[..., :-1]
+    return jnp.sum(row.gaps * spanning, axis=-1)
+
+
+def _distances(row: _Gaps) -> tuple[Array, Array]:
+    """Returns the sum of distances to the positives before and to the negatives after, (..., n)."""
+    zero = jnp.zeros_like(row.before[..., :1])
+    after = row.after.astype(zero.dtype)
+    to_positives = jnp.cumsum(row.gaps * row.before[..., :-1], axis=-1)
+    to_negatives = lax.cumsum(row.gaps * after[..., :-1], axis=zero.ndim - 1, reverse=True)
+    return (
+        jnp.concatenate([zero, to_positives], axis=-1),
+        jnp.concatenate([to_negatives, zero], axis=-1),
+    )
+
+
+def _squared_hinge_slope(z: Array, positives: Array, negatives: Array) -> Array:
+    row = _sorted(z, positives, negatives, False)
+    to_positives, to_negatives = _distances(row)
+    pushed = jnp.where(row.negatives, 2 * to_positives, 0)
+    return _restored(jnp.where(row.positives, -2 * to_negatives, pushed), row.order)
+
+
+@with_slope(_squared_hinge_slope, share=True, over_labels=True)
+def squared_hinge_sum(z: Array, positives: Array, negatives: Array) -> Array:
+    """Returns Σ_{i∈P} Σ_{j∈N} (z_j − z_i)₊² along the last axis, in O(n log n)."""
+    row = _sorted(z, positives, negatives, False)
+    after = row.after.astype(z.dtype)[..., :-1]
+    distances = _distances(row)[0][..., :-1]
+    growth = 2 * distances * after + row.gaps * (row.before[..., :-1] * after)
+    return jnp.sum(row.gaps * growth, axis=-1)
+
+
+# Other functions of pairs, by blocks of positives
+
+Step = Callable[[Any, Array, Array, Array], tuple[Any, Array]]
+
+
+def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, Array]:
+    """Folds over blocks of anchors, which are few where positives are.
+
+    Args:
+        step: (carry, logits, indices, live) of a block (..., k) -> (carry, results (..., k)).
+        carry: the first carry.
+        x: (..., n).
+        anchors: bool, which entries are visited. Blocks without any are skipped.
+
+    Returns:
+        The last carry, and the results at the places of the anchors, (..., n), 0 elsewhere.
+    """
+    n = x.shape[-1]
+    if n == 0:
+        return carry, x
+    size = min(n, max(1, _BLOCK // max(1, x.size)))
+    order = jnp.argsort(~anchors, axis=-1, stable=True).astype(jnp.int32)
+
+    def blocks(entries: Array) -> Array:
+        entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, -n % size)])
+        entries = entries.reshape(*entries.shape[:-1], entries.shape[-1] // size, size)
+        return jnp.moveaxis(entries, -2, 0)
+
+    def taken(entries: Array) -> Array:
+        return _by_row(jnp.take)(entries, order)
+
+    @jax.checkpoint  # else a gradient through the loop would keep every pair
+    def visit(carry: Any, block: tuple[Array, Array, Array]) -> tuple[Any, Array]:
+        def nothing(carry: Any) -> tuple[Any, Array]:
+            return carry, jnp.zeros_like(block[0])
+
+        visited: tuple[Any, Array] = lax.cond(
+            jnp.any(block[2]), lambda c: step(c, *block), nothing, carry
+        )
+        return visited
+
+    carry, results = lax.scan(
+        visit, carry, (blocks(taken(x)), blocks(order), blocks(taken(anchors)))
+    )
+    results = jnp.moveaxis(results, 0, -2)
+    results = results.reshape(*results.shape[:-2], -(-n // size) * size)[..., :n]
+    return carry, _restored(results, order)
+
+
+def _logistic_slope(x: Array, positives: Array, negatives: Array) -> Array:
+    def step(pushed: Array, anchor: Array, index: Array, live: Array) -> tuple[Array, Array]:
+        del index
+        differences = x[..., None, :] - anchor[..., :, None]
+        pairs = live[..., :, None] & negatives[..., None, :]
+        p = jnp.where(pairs, sigmoid_pair(differences)[0], 0)
+        return pushed + jnp.sum(p, axis=-2), -jnp.sum(p, axis=-1)
+
+    pushed, pulled = over_blocks(step, jnp.zeros_like(x), x, positives)
+    slope: Array = pushed + pulled
+    return slope
+
+
+@with_slope(_logistic_slope, over_labels=True)
+def logistic_sum(x: Array, positives: Array, negatives: Array) -> Array:
+    """Returns Σ_{i∈P} Σ_{j∈N} softplus(x_j − x_i) along the last axis, in O(|P| n)."""
+
+    def step(nothing: None, anchor: Array, index: Array, live: Array) -> tuple[None, Array]:
+        del index
+        differences = x[..., None, :] - anchor[..., :, None]
+        pairs = live[..., :, None] & negatives[..., None, :]
+        return nothing, jnp.sum(jnp.where(pairs, softplus(differences), 0), axis=-1)
+
+    return jnp.sum(over_blocks(step, None, x, positives)[1], axis=-1)

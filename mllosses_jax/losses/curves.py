@@ -1,0 +1,267 @@
+"""Surrogates of the area under the ROC and precision-recall curves, label by label."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, sigmoid_pair
+from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum, whole
+from mllosses_jax._core.reduction import Reduction, all_sum, reduce_labels, safe_divide
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+SURROGATES = ("logistic", "squared_hinge", "squared")
+
+
+class _Columns(NamedTuple):
+    """The batch of each label as a row (L, n)."""
+
+    x: Array
+    positives: Array
+    negatives: Array
+    counted: Array | None  # bool (L,), which labels have an entry that counts
+    num_positives: Array  # (L,), over all devices
+    num_negatives: Array
+
+
+def _columns(inputs: Inputs, axis_name: AxisName) -> _Columns:
+    positives, negatives = _row(inputs.positives()), _row(inputs.negatives())
+
+    def count(entries: Array) -> Array:
+        return all_sum(jnp.sum(entries, axis=-1, dtype=jnp.int32), axis_name)
+
+    counts = [count(entries).astype(inputs.x.dtype) for entries in (positives, negatives)]
+    counted = None if inputs.where is None else count(_row(inputs.where)) > 0
+    return _Columns(_row(inputs.x), positives, negatives, counted, *counts)
+
+
+def _row(entries: Array) -> Array:
+    rows = jnp.moveaxis(entries, -1, 0)
+    if rows.ndim != 2:
+        rows = rows.reshape(rows.shape[0], entries.size // max(1, rows.shape[0]))
+    return whole(rows)
+
+
+def _gathered(columns: _Columns, axis_name: AxisName) -> tuple[Array, Array, Array, Array]:
+    """Returns logits, positives and negatives of all devices, and the positives of this one."""
+    x, positives, negatives = columns.x, columns.positives, columns.negatives
+    if axis_name is None:
+        return x, positives, negatives, positives
+    size = x.shape[-1]
+    x, positives, negatives = (
+        lax.all_gather(a, axis_name, axis=1, tiled=True) for a in (x, positives, negatives)
+    )
+    device = lax.broadcasted_iota(jnp.int32, x.shape, 1) // max(1, size)
+    return x, positives, negatives, positives & (device == lax.axis_index(axis_name))
+
+
+def _moments(values: Array, columns: _Columns, axis_name: AxisName) -> tuple[Array, Array]:
+    """Returns the sum of both variances, and the negative minus the positive mean, (L,)."""
+    variances, means = jnp.zeros_like(columns.num_positives), []
+    for entries, count in (
+        (columns.positives, columns.num_positives),
+        (columns.negatives, columns.num_negatives),
+    ):
+        total = all_sum(jnp.sum(jnp.where(entries, values, 0), axis=-1), axis_name)
+        mean = safe_divide(total, count)
+        squares = jnp.where(entries, values - mean[:, None], 0) ** 2
+        variances += safe_divide(all_sum(jnp.sum(squares, axis=-1), axis_name), count)
+        means.append(mean)
+    return variances, means[1] - means[0]
+
+
+def _where_pairs(losses: Array, columns: _Columns) -> Array:
+    return jnp.where((columns.num_positives > 0) & (columns.num_negatives > 0), losses, 0)
+
+
+@compiled(margin=(0, 1e15))
+def auc_margin_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """AUC margin loss (AUC-M): two variances and the squared hinge of a distance of means.
+
+    Formula:
+        ℓ = Var_P(p) + Var_N(p) + max(0, m + mean_N(p) − mean_P(p))²,  p = σ(x)
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        margin: m ≥ 0, a scalar.
+        weights: scale labels: shape (L,).
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss per label, without a unit: (L,) with "none", else (). A label without a positive
+        or without a negative in the batch has 0 with zero gradient. This is the authors' saddle
+        function at the optimum of its variables a, b and α for the batch, with the same gradient;
+        with weights π·(1 − π), π the share of positives, it is version 1 of their code.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, margin is negative, or reduction is "batchmean".
+
+    Reference:
+        Z. Yuan, Y. Yan, M. Sonka and T. Yang, "Large-scale Robust Deep AUC Maximization: A New
+        Surrogate Loss and Empirical Studies on Medical Image Classification", 2021 (ICCV),
+        arXiv:2012.03173.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import auc_margin_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0], [0.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{auc_margin_loss(logits, labels):.4f}")
+        1.0000
+    """
+    inputs = loss_inputs(logits, labels, where)
+    columns = _columns(inputs, axis_name)
+    m = checks.scalar("margin", margin, inputs.x.dtype)
+    variances, distance = _moments(sigmoid_pair(columns.x)[0], columns, axis_name)
+    losses = _where_pairs(variances + jnp.maximum(m + distance, 0) ** 2, columns)
+    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)
+
+
+@compiled(margin=(0, 1e15))
+def pairwise_auc_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    surrogate: Literal["logistic", "squared_hinge", "squared"] = "logistic",
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Pairwise AUC loss: the mean surrogate of all pairs of a positive and a negative sample.
+
+    Formula:
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} φ(x_i − x_j), over the samples of a label
+        φ(t) = log(1 + exp(−t)), max(0, m − t)² or (m − t)²
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        surrogate: φ: "logistic", "squared_hinge" or "squared", which cost O(|P|·n), O(n log n)
+            and O(n) for n samples; none holds all pairs.
+        margin: m ≥ 0, a scalar, of the squared surrogates; the logistic one has none.
+        weights: scale labels: shape (L,).
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss per label: (L,) with "none", else (). A label without a positive or without a
+        negative in the batch has 0 with zero gradient.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, surrogate is unknown, margin is negative, or reduction is
+            "batchmean".
+
+    Reference:
+        W. Gao and Z.-H. Zhou, "On the Consistency of AUC Pairwise Optimization", 2012,
+        arXiv:1208.0645.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import pairwise_auc_loss
+        >>> logits, labels = jnp.array([[0.5], [-1.0], [0.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{pairwise_auc_loss(logits, labels):.4f}")
+        0.3377
+    """
+    checks.one_of("surrogate", surrogate, SURROGATES)
+    inputs = loss_inputs(logits, labels, where)
+    columns = _columns(inputs, axis_name)
+    m = checks.scalar("margin", margin, inputs.x.dtype)
+    if surrogate == "squared":
+        variances, distance = _moments(columns.x, columns, axis_name)
+        losses = _where_pairs(variances + (m + distance) ** 2, columns)
+    else:
+        x, _, negatives, own = _gathered(columns, axis_name)
+        if surrogate == "logistic":
+            totals = logistic_sum(x, own, negatives)
+        else:
+            totals = squared_hinge_sum(x - jnp.where(own, m, 0), own, negatives)
+        pairs = columns.num_positives * columns.num_negatives
+        losses = safe_divide(all_sum(totals, axis_name), pairs)
+    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)
+
+
+@compiled(temperature=(1e-7, 1e30))
+def smooth_ap_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    temperature: ArrayLike = 0.01,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Smooth AP loss: one minus average precision with sigmoids in place of comparisons.
+
+    Formula:
+        ℓ = 1 − 1/|P|·Σ_{i∈P} (1 + Σ_{j∈P, j≠i} s_ij)/(1 + Σ_{j≠i} s_ij)
+        s_ij = σ((x_j − x_i)/τ), over the samples of a label
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        temperature: τ > 0, a scalar. Far above or below the distances of logits the gradient
+            vanishes.
+        weights: scale labels: shape (L,).
+        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss in [0, 1] per label, without a unit: (L,) with "none", else (). A label without a
+        positive or without a negative in the batch has 0 with zero gradient. The time is
+        O(|P|·n) for n samples; pairs are held for a block of positives at a time.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, temperature is not positive, or reduction is "batchmean".
+
+    Reference:
+        A. Brown, W. Xie, V. Kalogeiton and A. Zisserman, "Smooth-AP: Smoothing the Path Towards
+        Large-Scale Image Retrieval", 2020, arXiv:2007.12163.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import smooth_ap_loss
+        >>> logits, labels = jnp.array([[0.0], [0.0], [-9.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{smooth_ap_loss(logits, labels):.4f}")
+        0.3333
+    """
+    inputs = loss_inputs(logits, labels, where)
+    columns = _columns(inputs, axis_name)
+    t = checks.scalar("temperature", temperature, inputs.x.dtype)
+    x, positives, negatives, own = _gathered(columns, axis_name)
+    place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
+
+    def step(nothing: None, anchor: Array, index: Array, live: Array) -> tuple[None, Array]:
+        above = sigmoid_pair((x[:, None, :] - anchor[:, :, None]) / t)[0]
+        others = positives[:, None, :] & (place[:, None, :] != index[:, :, None])
+        wrong = jnp.sum(jnp.where(negatives[:, None, :], above, 0), axis=-1)
+        right = jnp.sum(jnp.where(others, above, 0), axis=-1)
+        return nothing, jnp.where(live, wrong / (1 + right + wrong), 0)
+
+    totals = jnp.sum(over_blocks(step, None, x, own)[1], axis=-1)
+    losses = _where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives), columns)
+    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)

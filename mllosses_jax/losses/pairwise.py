@@ -1,0 +1,327 @@
+"""Losses over the pairs of a positive and a negative of a sample, one term for each pair."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.numerics import AxisName, log_sum_exp, sigmoid_pair, with_slope
+from mllosses_jax._core.pairs import hinge_sum, logistic_sum, whole
+from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
+
+Array = jax.Array
+Loss = Array | tuple[Array, Array]
+_INF = float("inf")
+_LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
+
+
+def _hinges(inputs: Inputs, margin: ArrayLike, by_rank: bool = False) -> Array:
+    """Returns the sum of (m − x_i + x_j)₊ over pairs, weighted by rank if asked for."""
+    positives = whole(inputs.positives())
+    m = checks.scalar("margin", margin, inputs.x.dtype)
+    z = whole(inputs.x) - jnp.where(positives, m, 0)
+    return hinge_sum(z, positives, whole(inputs.negatives()), by_rank)
+
+
+def _size(entries: Array) -> Array:
+    return jnp.sum(entries, axis=-1, dtype=jnp.int32)
+
+
+def _mean_over_pairs(totals: Array, inputs: Inputs) -> Array:
+    positives, negatives = _size(inputs.positives()), _size(inputs.negatives())
+    return safe_divide(totals, positives.astype(totals.dtype) * negatives.astype(totals.dtype))
+
+
+@with_slope(lambda s: jnp.exp(jnp.minimum(s, _LARGEST_EXPONENT)))
+def _exponential(s: Array) -> Array:
+    """Returns exp(s), of which the slope stays finite, so that no gradient is inf * 0."""
+    return jnp.exp(s)
+
+
+@compiled()
+def bp_mll_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    bounded: bool = True,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """BP-MLL loss: the mean over pairs of the exponential of negative minus positive output.
+
+    Formula:
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} exp(t_j − t_i) = (mean over P of exp(−t))·(mean over N of
+        exp(t)) t = tanh(x) if bounded, else x
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        bounded: whether logits go through tanh, as the outputs of the paper's network do.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample, without a unit: (...) with "none", else (). Without a positive or
+        without a negative it is 0 with zero gradient; the authors leave such samples out and ports
+        divide by zero there. Bounded it is below e² = 7.4; unbounded it overflows to inf where
+        outputs are wrong by more than 88, while its gradient stops growing at e⁸⁰.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        M.-L. Zhang and Z.-H. Zhou, "Multilabel Neural Networks with Applications to Functional
+        Genomics and Text Categorization", 2006 (IEEE Transactions on Knowledge and Data
+        Engineering 18(10)).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import bp_mll_loss
+        >>> logits, labels = jnp.array([[0.5, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{bp_mll_loss(logits, labels):.4f}")
+        0.4620
+    """
+    inputs = loss_inputs(logits, labels, where)
+    t = inputs.x
+    if bounded:
+        p, q = sigmoid_pair(2 * t)
+        t = p - q  # tanh, with a derivative 4pq that does not cancel
+    positives, negatives = inputs.positives(), inputs.negatives()
+    sums = log_sum_exp(t, negatives, -1) + log_sum_exp(-t, positives, -1)
+    pairs = _size(positives).astype(t.dtype) * _size(negatives).astype(t.dtype)
+    exponents = sums - jnp.log(jnp.maximum(pairs, 1))
+    losses = _exponential(jnp.where(pairs > 0, exponents, -jnp.inf))
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(margin=(0, _INF))
+def multilabel_margin_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Multi-label margin loss: hinges of all pairs of a positive and a negative, over the labels.
+
+    Formula:
+        ℓ = (1/L)·Σ_{i∈P} Σ_{j∈N} max(0, m − x_i + x_j)
+
+    One sort of the labels takes the place of the pairs: the cost is O(L log L).
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        margin: m ≥ 0, a scalar.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample in units of the logits: (...) with "none", else (). L is the number of
+        labels that count. Without a positive or without a negative it is 0 with zero gradient.
+        `torch.nn.MultiLabelMarginLoss` is "mean"; its targets are lists of indices, which
+        `mllosses_jax.labels` converts.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or margin is negative.
+
+    Reference:
+        PyTorch, `torch.nn.MultiLabelMarginLoss`; K. Crammer and Y. Singer, "A Family of Additive
+        Online Algorithms for Category Ranking", 2003 (Journal of Machine Learning Research 3).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import multilabel_margin_loss
+        >>> logits, labels = jnp.array([[0.5, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{multilabel_margin_loss(logits, labels):.4f}")
+        0.1667
+    """
+    inputs = loss_inputs(logits, labels, where)
+    totals = _hinges(inputs, margin)
+    losses = safe_divide(totals, _size(inputs.counted()).astype(totals.dtype))
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(margin=(0, _INF))
+def pairwise_hinge_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Pairwise hinge loss: the mean hinge of all pairs of a positive and a negative.
+
+    Formula:
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} max(0, m − x_i + x_j)
+
+    One sort of the labels takes the place of the pairs: the cost is O(L log L).
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        margin: m ≥ 0, a scalar.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample in units of the logits: (...) with "none", else (). Without a positive
+        or without a negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over
+        pairs, and reduction "weighted_mean" then the mean over all pairs of the batch, as
+        `rax.pairwise_hinge_loss` takes it.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or margin is negative.
+
+    Reference:
+        R. Herbrich, T. Graepel and K. Obermayer, "Large Margin Rank Boundaries for Ordinal
+        Regression", 2000 (Advances in Large Margin Classifiers).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import pairwise_hinge_loss
+        >>> logits, labels = jnp.array([[0.5, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{pairwise_hinge_loss(logits, labels):.4f}")
+        0.2500
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = _mean_over_pairs(_hinges(inputs, margin), inputs)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled()
+def pairwise_logistic_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """Pairwise logistic loss (RankNet): the mean over pairs of softplus(negative − positive).
+
+    Formula:
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} log(1 + exp(x_j − x_i))
+
+    The sum has no closed form. It goes over blocks of positives: the time is O(|P|·L) with the
+    largest |P| of the batch, the memory that of one block. `lsep_loss` is a relative at O(L).
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (). Without a positive or without a
+        negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over pairs, and
+        reduction "weighted_mean" then the mean over all pairs of the batch, as
+        `rax.pairwise_logistic_loss` takes it.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        C. Burges, T. Shaked, E. Renshaw, A. Lazier, M. Deeds, N. Hamilton and G. Hullender,
+        "Learning to Rank using Gradient Descent", 2005 (ICML).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import pairwise_logistic_loss
+        >>> logits, labels = jnp.array([[0.5, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{pairwise_logistic_loss(logits, labels):.4f}")
+        0.3377
+    """
+    inputs = loss_inputs(logits, labels, where)
+    totals = logistic_sum(whole(inputs.x), whole(inputs.positives()), whole(inputs.negatives()))
+    losses = _mean_over_pairs(totals, inputs)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )
+
+
+@compiled(margin=(0, _INF))
+def warp_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> Loss:
+    """WARP loss: hinges of pairs, of which violations near the top of the ranking weigh more.
+
+    Formula:
+        ℓ = Σ_{i∈P} (L(r_i)/r_i)·Σ_{j∈N} max(0, m − x_i + x_j)
+        r_i = number of negatives with x_j > x_i − m,  L(r) = 1 + 1/2 + … + 1/r
+
+    This is the expectation of what WSABIE samples: a random violator of each positive, weighted by
+    L of the rank, which is exact here instead of estimated. One sort gives it at O(L log L).
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0.
+        margin: m ≥ 0, a scalar.
+        weights: scale samples: shape (...).
+        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss per sample in units of the logits: (...) with "none", else (). Without a positive
+        or without a negative it is 0 with zero gradient. The gradient holds the ranks constant;
+        they are so but where a hinge opens. Gong et al. leave the division by r_i out. Code that
+        copies `1.0/i + 1` for 1/(i + 1) has other weights.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or margin is negative.
+
+    Reference:
+        J. Weston, S. Bengio and N. Usunier, "WSABIE: Scaling Up To Large Vocabulary Image
+        Annotation", 2011 (IJCAI); for label sets Y. Gong, Y. Jia, T. Leung, A. Toshev and S. Ioffe,
+        "Deep Convolutional Ranking for Multilabel Image Annotation", 2013, arXiv:1312.4894.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import warp_loss
+        >>> logits, labels = jnp.array([[0.5, -1.0, 0.0]]), jnp.array([[1, 0, 0]])
+        >>> print(f"{warp_loss(logits, labels):.4f}")
+        0.5000
+    """
+    inputs = loss_inputs(logits, labels, where)
+    losses = _hinges(inputs, margin, by_rank=True)
+    return reduce_samples(
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
+    )

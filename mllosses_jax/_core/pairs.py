@@ -21,18 +21,6 @@ _BLOCK = 2**21  # entries of a block of pairs
 _HALF = 31  # bits of an index
 
 
-def whole(x: Array) -> Array:
-    """Returns x with its last axis on every device, as sorts of explicitly sharded arrays ask."""
-    sharding = jax.typeof(x).sharding
-    spec = list(sharding.spec)
-    if spec[-1] is None:
-        return x
-    spec[-1] = None
-    target = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*spec))
-    resharded: Array = jax.sharding.reshard(x, target)
-    return resharded
-
-
 # Hinges, by sorting
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from mllosses_jax.catalogue import Entry, find
 from mllosses_jax.data import Dataset
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
+from mllosses_jax.weighting import inverse_propensity
 
 Array = jax.Array
 
@@ -85,10 +86,8 @@ def _prior(dataset: Dataset) -> Array:
 
 
 def _propensity(dataset: Dataset) -> Array:
-    from mllosses_jax.weighting import inverse_propensity
-
     positives, total = _counts(dataset)
-    return 1 / inverse_propensity(jnp.asarray(positives), int(total.max()))
+    return 1 / inverse_propensity(jnp.asarray(positives), jnp.asarray(total, jnp.float32))
 
 
 def _together(dataset: Dataset) -> np.ndarray:
@@ -135,7 +134,7 @@ FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
     "expected_positives": lambda d: jnp.sum(_prior(d)),
     "label_counts": lambda d: jnp.asarray(_counts(d)[0], jnp.float32),
     "label_frequencies": _prior,
-    "num_samples": lambda d: float(_counts(d)[1].max()),
+    "num_samples": lambda d: jnp.asarray(_counts(d)[1], jnp.float32),
     "prior": _prior,
     "propensity": _propensity,
     "relative_rate": lambda d: jnp.float32(0.02),

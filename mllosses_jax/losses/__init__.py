@@ -45,6 +45,11 @@ from mllosses_jax.losses.count import (
     abs_kl_divergence,
     factorized_count_loss,
 )
+from mllosses_jax.losses.curves import (
+    auc_margin_loss,
+    pairwise_auc_loss,
+    smooth_ap_loss,
+)
 from mllosses_jax.losses.distillation import (
     multilabel_distillation_loss,
 )
@@ -77,17 +82,18 @@ from mllosses_jax.losses.margin import (
     hinge_loss,
     squared_hinge_loss,
 )
-from mllosses_jax.losses.curves import (
-    auc_margin_loss,
-    pairwise_auc_loss,
-    smooth_ap_loss,
-)
-from mllosses_jax.losses.focal import sigmoid_focal_loss
 from mllosses_jax.losses.overlap import (
     double_soft_f1_loss,
     sigmoid_f1_loss,
     soft_f1_loss,
     soft_fbeta_loss,
+)
+from mllosses_jax.losses.pairwise import (
+    bp_mll_loss,
+    multilabel_margin_loss,
+    pairwise_hinge_loss,
+    pairwise_logistic_loss,
+    warp_loss,
 )
 from mllosses_jax.losses.partial import (
     assume_negative_loss,
@@ -98,12 +104,6 @@ from mllosses_jax.losses.partial import (
 from mllosses_jax.losses.polynomial import (
     poly1_binary_cross_entropy,
     poly1_focal_loss,
-from mllosses_jax.losses.pairwise import (
-    bp_mll_loss,
-    multilabel_margin_loss,
-    pairwise_hinge_loss,
-    pairwise_logistic_loss,
-    warp_loss,
 )
 from mllosses_jax.losses.ranking import (
     lsep_loss,
@@ -147,8 +147,10 @@ __all__ = [
     "assume_negative_loss",
     "asymmetric_loss",
     "asymmetric_polynomial_loss",
+    "auc_margin_loss",
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
+    "bp_mll_loss",
     "class_aware_selective_loss",
     "dice_loss",
     "distribution_balanced_loss",
@@ -173,8 +175,12 @@ __all__ = [
     "lovasz_hinge_loss",
     "lsep_loss",
     "multilabel_distillation_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "ova_n_loss",
+    "pairwise_auc_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
     "partial_binary_cross_entropy",
     "poly1_binary_cross_entropy",
     "poly1_focal_loss",
@@ -182,16 +188,6 @@ __all__ = [
     "quality_focal_loss",
     "robust_asymmetric_loss",
     "role_loss",
-    "auc_margin_loss",
-    "balanced_binary_cross_entropy",
-    "binary_cross_entropy",
-    "bp_mll_loss",
-    "lsep_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "pairwise_auc_loss",
-    "pairwise_hinge_loss",
-    "pairwise_logistic_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_f1_loss",
     "sigmoid_focal_loss",
@@ -210,7 +206,7 @@ __all__ = [
     "two_way_loss",
     "two_way_sample_loss",
     "unbiased_binary_cross_entropy",
-    "weak_assume_negative_loss",
     "warp_loss",
+    "weak_assume_negative_loss",
     "zlpr_loss",
 ]

@@ -11,7 +11,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, sigmoid_pair
-from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum, whole
+from mllosses_jax._core.ordering import whole_rows
+from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum
 from mllosses_jax._core.reduction import Reduction, all_sum, reduce_labels, safe_divide
 
 Array = jax.Array
@@ -45,7 +46,7 @@ def _row(entries: Array) -> Array:
     rows = jnp.moveaxis(entries, -1, 0)
     if rows.ndim != 2:
         rows = rows.reshape(rows.shape[0], entries.size // max(1, rows.shape[0]))
-    return whole(rows)
+    return whole_rows(rows)
 
 
 def _gathered(columns: _Columns, axis_name: AxisName) -> tuple[Array, Array, Array, Array]:

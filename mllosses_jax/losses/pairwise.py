@@ -8,7 +8,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, log_sum_exp, sigmoid_pair, with_slope
-from mllosses_jax._core.pairs import hinge_sum, logistic_sum, whole
+from mllosses_jax._core.ordering import whole_rows
+from mllosses_jax._core.pairs import hinge_sum, logistic_sum
 from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
 
 Array = jax.Array
@@ -19,10 +20,10 @@ _LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
 
 def _hinges(inputs: Inputs, margin: ArrayLike, by_rank: bool = False) -> Array:
     """Returns the sum of (m − x_i + x_j)₊ over pairs, weighted by rank if asked for."""
-    positives = whole(inputs.positives())
+    positives = whole_rows(inputs.positives())
     m = checks.scalar("margin", margin, inputs.x.dtype)
-    z = whole(inputs.x) - jnp.where(positives, m, 0)
-    return hinge_sum(z, positives, whole(inputs.negatives()), by_rank)
+    z = whole_rows(inputs.x) - jnp.where(positives, m, 0)
+    return hinge_sum(z, positives, whole_rows(inputs.negatives()), by_rank)
 
 
 def _size(entries: Array) -> Array:
@@ -262,7 +263,8 @@ def pairwise_logistic_loss(
         0.3377
     """
     inputs = loss_inputs(logits, labels, where)
-    totals = logistic_sum(whole(inputs.x), whole(inputs.positives()), whole(inputs.negatives()))
+    rows = inputs.x, inputs.positives(), inputs.negatives()
+    totals = logistic_sum(*map(whole_rows, rows))
     losses = _mean_over_pairs(totals, inputs)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name

@@ -358,3 +358,8 @@ FIRST_OF_EACH: tuple[Case, ...] = tuple(
     next(case for case in CASES if case.name == name)
     for name in dict.fromkeys(case.name for case in CASES)
 )
+
+# Parameters that set the unreduced shape make another loss for all that is about shapes.
+FIRST_OF_EACH_SHAPE: tuple[Case, ...] = tuple(
+    {(case.name, case.unreduced): case for case in reversed(CASES)}.values()
+)[::-1]

@@ -60,6 +60,13 @@ def log1p_unit(u: Array) -> Array:
     return s * series
 
 
+def log_share(u: Array, rest: Array) -> Array:
+    """Returns log(u) of u in (0, 1] with u + rest = 1, accurate next to 1 as well."""
+    near = rest < 0.5
+    log_near = log1p_unit(-jnp.minimum(rest, 0.5))
+    return jnp.where(near, log_near, jnp.log(jnp.where(near, jnp.ones_like(u), u)))
+
+
 @jax.custom_jvp
 def log_sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (log sigmoid(x), log sigmoid(-x)), each to full relative accuracy."""

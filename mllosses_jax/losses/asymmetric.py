@@ -16,9 +16,9 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
-    exp_unit,
     finite_product,
     log1p_unit,
+    log_share,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
@@ -39,8 +39,12 @@ def _shift(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
     if isinstance(clip, int) and clip == 0:
         return p, p > 0, p
     above = p > clip
-    sum_ = q + clip  # 1 - p_m, without cancellation
-    odds = jnp.where(clip == 0, p, p * q / jnp.where(sum_ > 0, sum_, 1))
+    # q / (q + clip), scaled so that no square of a denominator underflows; 1 where both are 0
+    scale = jax.lax.stop_gradient(jnp.maximum(q, clip))
+    some = scale > 0
+    scale = jnp.where(some, scale, 1)
+    share = jnp.where(some, q / scale, 1) / jnp.where(some, (q + clip) / scale, 1)
+    odds = p * share
     return jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0)
 
 
@@ -56,13 +60,16 @@ def _asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     positive, negative = -log_p, -log_q
     if not (isinstance(clip, int) and clip == 0):
-        p_m, _, _ = _shift(x, clip)
+        q, (p_m, _, _) = sigmoid_pair(x)[1], _shift(x, clip)
         # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
-        # log(q + clip) = higher + log(1 + exp(lower - higher)) with the logarithms of both.
+        # log(q + clip) = log(higher) + log(1 + lower / higher).
         small = p_m <= 0.5
-        log_clip = jnp.maximum(jnp.log(clip), jnp.finfo(x.dtype).min)
-        ratio = exp_unit(-jnp.abs(log_q - log_clip))
-        higher = jnp.where(small, 0, jnp.maximum(log_q, log_clip))
+        q_is_higher = q >= clip
+        by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
+        by_clip = q / jnp.where(q_is_higher, 1, clip)
+        ratio = jnp.where(q_is_higher, by_q, by_clip)
+        log_clip = jnp.log(jnp.where(clip > 0, clip, 1))
+        higher = jnp.where(small, 0, jnp.where(q_is_higher, log_q, log_clip))
         negative = -higher - log1p_unit(jnp.where(small, -p_m, ratio))
     if y.dtype == x.dtype:
         return finite_product(y, positive) + finite_product(1 - y, negative)
@@ -75,7 +82,7 @@ def _hard_focus(
     """Returns q^γ₊ for positives and p_m^γ₋ for negatives."""
     q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
     p_m, above, _ = _shift(x, clip)
-    log_p_m = jnp.log(jnp.where(above, p_m, 1))
+    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, q + clip, 0))
     negative = jnp.where(above, power(p_m, log_p_m, gamma_neg), 0)
     return jnp.where(y, power(q, log_q, gamma_pos), negative)
 
@@ -92,7 +99,8 @@ def _soft_focus(
     safe = jnp.where(sound, u, jnp.ones_like(u))
     positive = y > 0.5
     tiny = jnp.where(positive, -x, jnp.where(above, x, -jnp.inf))
-    log_u = jnp.where(sound, jnp.log(safe), tiny)
+    rest = y * p + (1 - y) * jnp.where(above, q + clip, 1)
+    log_u = jnp.where(sound, log_share(safe, jnp.where(sound, rest, 0)), tiny)
     change = (1 - y) * above.astype(x.dtype) - y
     growth = change * jnp.where(sound, p * q / safe, 1)
     gamma = gamma_pos * y + gamma_neg * (1 - y)

@@ -10,6 +10,7 @@ from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
     finite_product,
+    log_share,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
@@ -47,7 +48,8 @@ def _wrong_probability(x: Array, y: Array) -> tuple[Array, Array, Array]:
     # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
     sound = u > _TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
-    log_u = jnp.where(sound, jnp.log(safe), jnp.where(y > 0.5, -x, x))
+    log_u = log_share(safe, jnp.where(sound, y * p + (1 - y) * q, 0))
+    log_u = jnp.where(sound, log_u, jnp.where(y > 0.5, -x, x))
     ratio = jnp.where(sound, p * q / safe, 1)
     return u, log_u, ratio
 

@@ -32,7 +32,7 @@ def rows(labels: tuple) -> list[Row]:
     of = functools.partial
     epsilons = (1.0, -1.0, 2.0, 0.5)
     bce = of(plain, mll.poly1_binary_cross_entropy, epsilon=np.array(epsilons, np.float32))
-    columns = ((1.0, 2.0), (-1.0, 0.5), (2.0, 0.0), (0.5, 2.5))
+    columns = ((1.0, 2.0), (-1.0, 0.5), (2.0, 0.0), (0.5, 4.0))
     epsilon, gamma = (jnp.array(values) for values in zip(*columns, strict=True))
     constants = of(_focal, 1, 0.25, 2)
     return [

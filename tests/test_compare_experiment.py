@@ -20,7 +20,7 @@ from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
 from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.models import MODELS
 from mllosses_jax.compare.objective import Objective, bind, from_labels
-from mllosses_jax.compare.report import best_report, footnotes, table
+from mllosses_jax.compare.report import best_report, footnotes, table, verdict
 from mllosses_jax.data import Dataset, split
 
 ROWS, FEATURES, LABELS = 60, 6, 3
@@ -287,6 +287,39 @@ def test_folder_does_not_take_over_results_without_their_configuration(tmp_path)
         Folder(tmp_path, identity(), force=False)
 
 
+def test_damaged_files_are_named(tmp_path):
+    folder = Folder(tmp_path, identity(), force=False)
+    (tmp_path / "scores" / "zlpr_loss.npz").write_bytes(b"PK123")
+    with pytest.raises(UsageError, match=r"zlpr_loss\.npz is damaged; remove it"):
+        folder.load("zlpr_loss")
+    (tmp_path / "results.json").write_text('{"results": {}, "config": [1], "data": {}}')
+    with pytest.raises(UsageError, match="is not the result of a comparison"):
+        Folder(tmp_path, identity(), force=False)
+
+
+def test_undefined_map_is_no_divergence():
+    results = {"zlpr_loss": figures(0.5)}
+    results["zlpr_loss"]["map"] = figures(float("nan"))["map"]
+    parameters = {"settings": Settings(), "num_resamples": 7, "given": {}}
+    notes = " ".join(footnotes(results, {}, baseline="zlpr_loss", **parameters))
+    assert "mAP is undefined" in notes
+    assert "diverged" not in notes
+    assert "no loss is best" in verdict("zlpr_loss", float("nan"), "zlpr_loss", {})
+
+
+def test_a_label_called_like_an_average():
+    dataset = dataclasses.replace(make_dataset(), label_names=("a", "micro avg", "b"))
+    outcome = Outcome(
+        test_scores=np.zeros((1, ROWS, LABELS), np.float32),
+        label_thresholds=np.zeros((1, LABELS), np.float32),
+        global_thresholds=np.zeros(1, np.float32),
+        weight_decay=np.zeros(()),
+        validation_score=np.zeros(1),
+        seconds=np.zeros(()),
+    )
+    assert "micro avg (label)" in best_report(outcome, dataset)
+
+
 def test_json_has_no_nan(tmp_path):
     folder = Folder(tmp_path, identity(), force=False)
     folder.write({"results": {"a": [float("nan"), (1.0, float("inf"))]}}, [])
@@ -320,9 +353,9 @@ def test_table_fits_80_columns_and_marks_the_better(capsys):
     assert row.count(" +") == 4  # higher is better, except for ranking loss; 0.5 says nothing
     assert row.count(" -") == 1
 
-    notes = footnotes(
-        results, apart, baseline=names[0], settings=Settings(), num_resamples=7, given={}
-    )
+    given = {"zlpr_loss": "a head for nothing"}
+    parameters = {"baseline": names[0], "settings": Settings(), "num_resamples": 7, "given": given}
+    notes = footnotes(results, apart, **parameters)
     unordered = sum(not catalogue.find(name).zero_decides for name in names[1:])
     total = 6 * (len(names) - 1) - unordered
     assert f"{total} of {total} comparisons" in " ".join(notes)

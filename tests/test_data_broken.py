@@ -28,6 +28,20 @@ def check(path: Path, line: int | None, words: str, **options: Any) -> None:
 # --- any file
 
 
+def test_one_row_has_no_test_part(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("f,label:a\n1,1\n")
+    with pytest.raises(DataError, match="has one row, of which no test part can be cut; add rows"):
+        load(path).with_test(0.2, seed=0)
+
+
+def test_labels_of_strings_with_a_mask(tmp_path: Path) -> None:
+    path, ones = tmp_path / "a.npz", np.ones((3, 1))
+    np.savez(path, X_train=ones, Y_train=np.array([["1"]] * 3), mask_train=ones)
+    with pytest.raises(DataError, match="holds <U1 values; they must be 0 or 1"):
+        load(path)
+
+
 @pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.svm", "a.arff"])
 def test_missing_file_and_folder(tmp_path: Path, name: str) -> None:
     check(tmp_path / name, None, "no such file")

@@ -172,6 +172,26 @@ def test_state_is_donated_and_the_callers_parameters_are_not(data):
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.contrib.prodigy(),  # keeps the first parameters
+        optax.lbfgs(),  # tries steps on the objective
+        optax.polyak_sgd(),  # asks for the value
+        optax.chain(optax.adam(0.1), optax.contrib.reduce_on_plateau()),
+    ],
+    ids=["prodigy", "lbfgs", "polyak_sgd", "reduce_on_plateau"],
+)
+def test_optimisers_that_ask_for_more_than_a_gradient(optimizer, data, optax_promotion):
+    step = make_train_step(linear, own_loss, optimizer)
+    state = TrainState.create(linear_params(), optimizer)
+    losses = []
+    for _ in range(5):
+        state, metrics = step(state, data)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < losses[0]
+
+
 @pytest.mark.usefixtures("optax_promotion")
 def test_steps_do_not_recompile(data):
     traces = 0

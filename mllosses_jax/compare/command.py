@@ -1,6 +1,7 @@
 """The command line: `mllosses compare | list | describe | check`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from mllosses_jax.data import DataError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Greek letters on a terminal that has none
+            stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
         options = _parser().parse_args(arguments)

@@ -190,7 +190,7 @@ def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
         given=comparison.given,
     )
     winner = best(comparison.judgements)
-    notes.append(report.verdict(winner, comparison.baseline, apart))
+    notes.append(report.verdict(winner, results[winner]["map"]["mean"], comparison.baseline, apart))
     for note in notes:
         _paragraph(console, note)
     outcome, dataset = comparison.outcomes[winner], comparison.dataset

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Folder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             finished = set(found["results"])
-            there = {key: found[key] for key in identity}
+            there = {key: dict(found[key]) for key in identity}
         except (ValueError, KeyError, TypeError):
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
@@ -78,9 +79,18 @@ class Folder:
         return self.path / SCORES / f"{name}.npz"
 
     def load(self, name: str) -> Outcome | None:
-        """Returns the outcome of a loss that was finished before, if there is one."""
+        """Returns the outcome of a loss that was finished before, if there is one.
+
+        Raises:
+            UsageError: its file is damaged.
+        """
         file = self._scores(name)
-        return Outcome.load(file) if file.exists() else None
+        try:
+            return Outcome.load(file) if file.exists() else None
+        except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+            raise UsageError(
+                f"{file} is damaged; remove it, and the loss is trained again"
+            ) from None
 
     def save(self, name: str, outcome: Outcome) -> None:
         """Keeps the outcome of a loss."""

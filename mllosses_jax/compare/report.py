@@ -20,6 +20,7 @@ Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Differences = Mapping[str, Mapping[str, Difference]]
 
 MAX_LABELS = 20
+AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 HEADINGS = {
     "map": "mAP",
     "macro_f1_at_half": "macro-F1\nat 0.5",
@@ -117,14 +118,19 @@ def footnotes(
     if given:
         each = "; ".join(f"{name}: {what}" for name, what in given.items())
         notes.append(f"Beside logits and labels these were given, from the training part: {each}.")
-    diverged = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
+    undefined = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
+    diverged = [n for n in undefined if math.isnan(results[n]["micro_f1_tuned"]["mean"])]
     if diverged:
         notes.append(f"n/a: training diverged ({', '.join(diverged)}).")
+    elif undefined:
+        notes.append("n/a: no label has a positive in the test part, so that mAP is undefined.")
     return notes
 
 
-def verdict(winner: str, baseline: str, differences: Differences) -> str:
+def verdict(winner: str, score: float, baseline: str, differences: Differences) -> str:
     """Returns a sentence that names the loss of the highest mAP, and by how much it leads."""
+    if math.isnan(score):
+        return f"Without an mAP no loss is best. The classification report of {winner}:"
     lead = ""
     if winner in differences:
         ahead = differences[winner]["map"]
@@ -150,7 +156,7 @@ def best_report(outcome: Outcome, dataset: Dataset, max_labels: int | None = MAX
     report = classification_report(
         predictions,
         jnp.asarray(dataset.y_test),
-        label_names=list(dataset.label_names),
+        label_names=[f"{n} (label)" if n in AVERAGES else n for n in dataset.label_names],
         where=None if dataset.mask_test is None else jnp.asarray(dataset.mask_test),
     )
     lines = str(report).rstrip().splitlines()

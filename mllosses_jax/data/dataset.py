@@ -76,7 +76,8 @@ class Dataset:
                     f"mask_{part} {mask.shape} and y_{part} {np.shape(y)} differ in shape; a mask "
                     "has one entry per label"
                 )
-            y = np.where(mask, y, 0)
+            if np.asarray(y).dtype.kind in "biuf":  # else it is refused below
+                y = np.where(mask, y, 0)
         y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is 0 in mask_{part}")
         if len(x) != len(y):
             raise DataError(
@@ -112,7 +113,7 @@ class Dataset:
             The data set with a test part.
 
         Raises:
-            DataError: there is a test part already.
+            DataError: there is a test part already, or a single row.
 
         Examples:
             >>> y = [[0, 1], [1, 0]] * 4
@@ -122,6 +123,8 @@ class Dataset:
         """
         if self.x_test is not None:
             raise DataError(f"{self.name} has a test part already; use it")
+        if len(self.y_train) < 2:
+            raise DataError(f"{self.name} has one row, of which no test part can be cut; add rows")
         # Unknown labels are 0 in y_train, so they do not count.
         rest, part = split(self.y_train, fraction, seed=seed)
         mask = self.mask_train

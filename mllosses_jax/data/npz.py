@@ -80,7 +80,7 @@ def _array(archive: NpzFile, name: str) -> NDArray[Any]:
         raise DataError(f"no array {name}; found: {found}; save it under this name")
     try:
         array = archive[name]
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error):
+    except (EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         raise DataError(f"array {name} is damaged; write the file again") from None
     except ValueError as error:
         if "allow_pickle" not in str(error):

@@ -44,7 +44,9 @@ class TrainState:
             optimizer: an optax optimiser.
         """
         params = jax.tree.map(jnp.array, params)
-        return cls(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+        # Some optimisers keep the first parameters: a buffer cannot be donated twice.
+        opt_state = jax.tree.map(jnp.array, optimizer.init(params))
+        return cls(jnp.zeros((), jnp.int32), params, opt_state)
 
 
 def make_train_step(
@@ -94,6 +96,8 @@ def make_train_step(
     """
     import optax
 
+    update = optax.with_extra_args_support(optimizer).update
+
     def objective(params: Any, batch: Batch) -> Array:
         passed_on = {name: batch[name] for name in _PASSED_ON if name in batch}
         value = loss(apply(params, batch["inputs"]), batch["labels"], **passed_on)
@@ -107,7 +111,15 @@ def make_train_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         _check(batch)
         value, gradient = jax.value_and_grad(objective)(state.params, batch)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        # Line searches and the like ask for the value, and for the objective to try steps on.
+        updates, opt_state = update(
+            gradient,
+            state.opt_state,
+            state.params,
+            value=value,
+            grad=gradient,
+            value_fn=lambda params: objective(params, batch),
+        )
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, opt_state), {"loss": value}
 

@@ -71,6 +71,5 @@ def rows(labels: tuple) -> list[Row]:
             # RAL is a product of many powers of p: at x = 0, where the condition number in x is
             # 0, the rounding of p alone comes to 7 ulp.
             row = Row(name, call, polynomial, labels, chosen, points=points, detachable=True)
-            # Next to x = 0 the condition number is 1, and the rounding of p enters to the power of 6.
             result.append(row if lambs is None else row._replace(bar=9))
     return result

@@ -65,7 +65,8 @@ def _count_logits(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.A
     """A count that misses the true one, NaN for samples of which no label counts."""
     mask, count = _counts_positives(labels, where)
     missed = jnp.asarray(0.75) * count[..., 0] + jnp.asarray(0.25)
-    return {"count_logits": jnp.where(jnp.any(mask, axis=-1), missed, jnp.nan)}
+    known = jnp.any(mask, axis=-1) | (where is None)
+    return {"count_logits": jnp.where(known, missed, jnp.nan)}
 
 
 INPUTS = {

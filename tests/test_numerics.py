@@ -126,7 +126,9 @@ def measure(row: Row) -> Measured:
             detached_curvature=worst_relative("detached_curvature", cancelling),
         )
     if row.gamma is not None:
-        result = result._replace(by_gamma=worst_relative("by_gamma", 0))
+        # |y - p| of a quality loss is rounded; log u of the others is exact next to u = 1 too
+        rounding = 4 * epsilon * low.value if row.name == "quality" else 0
+        result = result._replace(by_gamma=worst_relative("by_gamma", rounding))
     return result
 
 

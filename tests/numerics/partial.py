@@ -17,7 +17,7 @@ def smoothed_cross_entropy(x: float, y: Any, s: float) -> Terms:
 
 def selective(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float) -> Terms:
     """The weight is held constant in the slope, which is then differentiated as it stands."""
-    weight, loss, _ = asymmetric(x, y, gamma_neg, gamma_pos, clip)
+    weight, loss, *_ = asymmetric(x, y, gamma_neg, gamma_pos, clip)
     slope = weight.v * loss.d
     curvature = weight.d * loss.d + weight.v * loss.dd
     return Terms(Jet(mp.one), Jet(weight.v * loss.v, slope, curvature))

@@ -86,7 +86,7 @@ def interrupted(data, tmp_path_factory):
     while not (results.exists() and json.loads(results.read_text())["results"]):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     left = json.loads(results.read_text())

@@ -1,4 +1,4 @@
-"""How losses over pairs grow with the number of labels, beside all pairs in an array and PyTorch.
+"""How losses over pairs grow with the labels, beside all pairs in an array, rax and PyTorch.
 
 One sample of L labels, 5 % of them positive: time and temporary memory of value and gradient.
 """
@@ -17,6 +17,7 @@ from benchmarks.timing import interleaved
 Array = jax.Array
 Loss = Callable[[Array, Array], Array]
 _LARGEST_NAIVE = 10_000
+_IN_RAX = ("pairwise_hinge_loss", "pairwise_logistic_loss")
 
 
 def _of_pairs(function: Callable[[Array], Array], outer: Callable[[Array], Array]) -> Loss:
@@ -37,6 +38,11 @@ def _naive_warp(x: Array, y: Array) -> Array:
     harmonic = jnp.cumsum(1 / jnp.arange(1, x.shape[1] + 1))
     weights = jnp.where(ranks > 0, harmonic[jnp.maximum(ranks, 1) - 1] / jnp.maximum(ranks, 1), 0)
     return jnp.mean(jnp.sum(weights * jnp.sum(hinges, axis=2), axis=1))
+
+
+def _in_rax(public: str) -> Loss:
+    loss = getattr(importlib.import_module("rax"), public)
+    return lambda x, y: loss(x, y.astype(x.dtype))
 
 
 def _same(total: Array) -> Array:
@@ -76,7 +82,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     earlier: dict[tuple[str, str], float] = {}
     for size in (16, 64) if quick else (100, 1_000, 10_000, 100_000):
-        for row in _rows(size, rounds=2 if quick else 5):
+        for row in _rows(size, rounds=2 if quick else 11):
             key = row["loss"], row["implementation"]
             row["x growth"] = row["ms"] / earlier[key] if key in earlier else None
             earlier[key] = row["ms"]
@@ -95,6 +101,8 @@ def _rows(size: int, rounds: int) -> list[dict[str, Any]]:
         losses: dict[str, Loss] = {"ours": getattr(mll, public)}
         if naive is not None and size <= _LARGEST_NAIVE:
             losses["all pairs"] = naive
+        if public in _IN_RAX and size <= _LARGEST_NAIVE and importlib.util.find_spec("rax"):
+            losses["rax"] = _in_rax(public)
         calls: dict[str, Callable[[], Any]] = {}
         memory: dict[str, float] = {}
         for implementation, loss in losses.items():

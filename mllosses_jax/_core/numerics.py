@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 
 Array = jax.Array
 AxisName = str | tuple[str, ...] | None
+TINY = 1e-18  # the square of what is smaller underflows in float32
 _LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
 
 

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import Inputs
-from mllosses_jax._core.numerics import AxisName
+from mllosses_jax._core.numerics import TINY, AxisName
 from mllosses_jax._core.reduction import (
     Reduction,
     all_sum,
@@ -26,7 +26,6 @@ Array = jax.Array
 Loss = Array | tuple[Array, Array]
 Average = Literal["macro", "samples", "micro"]
 AVERAGES = ("macro", "samples", "micro")
-TINY = 1e-18  # the square of what is smaller underflows in float32
 
 
 class SoftCounts(NamedTuple):

@@ -15,21 +15,15 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
+    TINY,
     AxisName,
     finite_product,
-    log_sigmoid_pair,
     log_sigmoid_tail,
-    power,
     sigmoid_pair,
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses.asymmetric import (
-    _TINY,
-    _asymmetric_entropy,
-    _shift,
-    _soft_focus,
-)
+from mllosses_jax.losses._focus import asymmetric_entropy, hard_focus, shifted, soft_focus
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -60,18 +54,18 @@ def _negative(x: Array, clip: Number, e_neg: Number, lamb: Number | None) -> tup
     The factor is (λ − p)·p²·(λ − (1 − p_m)).
     """
     p, q = sigmoid_pair(x)
-    p_m, above, slope = _shift(x, clip)
+    p_m, above, slope = shifted(x, clip)
     change = jnp.where(above, p * q, 0)
-    loss = _asymmetric_entropy(x, jnp.asarray(False), clip)
+    loss = asymmetric_entropy(x, jnp.asarray(False), clip)
     loss = loss - e_neg * jnp.where(above, q + clip, 1)
     slope = slope + e_neg * change
     if lamb is None:
         return loss, slope
-    hill = p * p * ((lamb - 1) + q)
-    hill_slope = p * p * q * ((2 * lamb - 3) + 3 * q)
-    rise = (lamb - 1) + p_m
-    factor, factor_slope = hill * rise, hill_slope * rise + hill * change
-    return loss * factor, slope * factor + finite_product(factor_slope, loss)
+    base, rise = (lamb - 1) + q, (lamb - 1) + p_m
+    factor_slope = q * ((2 * lamb - 3) + 3 * q) * rise + base * change
+    square = p * p
+    by_loss = finite_product(square * factor_slope, loss)
+    return loss * (square * (base * rise)), square * (slope * (base * rise)) + by_loss
 
 
 def _polynomial_entropy(
@@ -86,14 +80,6 @@ def _polynomial_entropy(
     return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
 
 
-def _hard_focus(x: Array, y: Array, gamma_neg: Number, gamma_pos: Number, clip: Number) -> Array:
-    """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
-    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
-    p_m, above, _ = _shift(x, clip)
-    log_p_m = jnp.where(above, jnp.log(jnp.where(above, p_m, 1)), -jnp.inf)
-    return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
-
-
 def _asymmetric_polynomial_slope(
     x: Array,
     y: Array,
@@ -105,13 +91,13 @@ def _asymmetric_polynomial_slope(
 ) -> Array:
     loss, slope = _polynomial_entropy(x, y, clip, *coefficients)
     if y.dtype == x.dtype:
-        focus, gamma, growth = _soft_focus(x, y, gamma_neg, gamma_pos, clip)
+        focus, gamma, growth = soft_focus(x, y, gamma_neg, gamma_pos, clip)
         by_weight = gamma * finite_product(growth, loss)
     else:
-        focus = _hard_focus(x, y, gamma_neg, gamma_pos, clip)
+        focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
         p, q = sigmoid_pair(x)
-        p_m, above, _ = _shift(x, clip)
-        sound = p_m > _TINY  # else p_m is p = exp(x), or clipped to 0
+        p_m, above, _ = shifted(x, clip)
+        sound = p_m > TINY  # else p_m is p = exp(x), or clipped to 0
         growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
         positive, negative = finite_product(p, loss), finite_product(growth, loss)
         by_weight = jnp.where(y, -gamma_pos * positive, gamma_neg * negative)
@@ -128,8 +114,8 @@ def _asymmetric_polynomial(
 ) -> Array:
     loss, _ = _polynomial_entropy(x, y, clip, *coefficients)
     if y.dtype == x.dtype:
-        return _soft_focus(x, y, gamma_neg, gamma_pos, clip)[0] * loss
-    return _hard_focus(x, y, gamma_neg, gamma_pos, clip) * loss
+        return soft_focus(x, y, gamma_neg, gamma_pos, clip)[0] * loss
+    return hard_focus(x, y, gamma_neg, gamma_pos, clip) * loss
 
 
 def _kernel(detach_focus: bool) -> Callable[..., Array]:

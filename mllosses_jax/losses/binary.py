@@ -38,7 +38,8 @@ def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
 
 
 @with_slope(_soft_slope)
-def _soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
+def soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
+    """Returns −positive·log p − negative·log(1 − p)."""
     log_p, log_q = log_sigmoid_pair(x)
     return finite_product(positive, -log_p) + finite_product(negative, -log_q)
 
@@ -47,7 +48,7 @@ def cross_entropy(inputs: Inputs) -> Array:
     """Returns the unreduced binary cross-entropy of hard or soft labels."""
     if inputs.hard:
         return _hard_cross_entropy(inputs.x, inputs.y)
-    return _soft_cross_entropy(inputs.x, inputs.y, 1 - inputs.y)
+    return soft_cross_entropy(inputs.x, inputs.y, 1 - inputs.y)
 
 
 @compiled(pos_weight=(0, _INF), label_smoothing=(0, 1))
@@ -104,7 +105,7 @@ def sigmoid_binary_cross_entropy(
     else:
         s = checks.element_parameter("label_smoothing", label_smoothing, inputs.x)
         y = inputs.soft_y * (1 - s) + s / 2
-        losses = _soft_cross_entropy(inputs.x, w * y, 1 - y)
+        losses = soft_cross_entropy(inputs.x, w * y, 1 - y)
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -160,7 +161,7 @@ def balanced_binary_cross_entropy(
     if inputs.hard:
         losses = jnp.where(inputs.y, a, 1 - a) * _hard_cross_entropy(inputs.x, inputs.y)
     else:
-        losses = _soft_cross_entropy(inputs.x, a * inputs.y, (1 - a) * (1 - inputs.y))
+        losses = soft_cross_entropy(inputs.x, a * inputs.y, (1 - a) * (1 - inputs.y))
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -12,12 +12,10 @@ from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     AxisName,
     finite_product,
-    log_sigmoid_pair,
-    power,
-    sigmoid_pair,
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
+from mllosses_jax.losses._focus import faded_entropy, faded_entropy_slope
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -26,21 +24,11 @@ _INF = float("inf")
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def _faded_slope(z: Array, gamma: Exponent) -> Array:
-    p, q = sigmoid_pair(z)
-    log_p, log_q = log_sigmoid_pair(z)
-    return -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
-
-
-@with_slope(_faded_slope)
-def _faded_entropy(z: Array, gamma: Exponent) -> Array:
-    """Returns f(z) = −(1 − p)^γ·log p with p = σ(z)."""
-    log_p, log_q = log_sigmoid_pair(z)
-    return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
+_faded_entropy = with_slope(faded_entropy_slope)(faded_entropy)
 
 
 def _soft_slope(z: Array, y: Array, scale: Array, gamma: Exponent) -> Array:
-    return y * _faded_slope(z, gamma) - (1 - y) * _faded_slope(-scale * z, gamma)
+    return y * faded_entropy_slope(z, gamma) - (1 - y) * faded_entropy_slope(-scale * z, gamma)
 
 
 @with_slope(_soft_slope)

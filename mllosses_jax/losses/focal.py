@@ -8,56 +8,44 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
+    TINY,
     AxisName,
     finite_product,
-    log_share,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
+from mllosses_jax.losses._focus import (
+    Exponent,
+    faded_entropy,
+    faded_entropy_slope,
+    wrong_probability,
+)
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
-Exponent = Array | int
 _INF = float("inf")
-_TINY = 1e-18  # the square of what is smaller underflows in float32
-_SATURATED = 40.0  # exp(-40) is about _TINY
+_SATURATED = 40.0  # exp(-40) is about TINY
 
 
-def _hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
-    z = jnp.where(y, x, -x)
-    p, q = sigmoid_pair(z)
-    log_p, log_q = log_sigmoid_pair(z)
-    slope = -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
+def hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
+    """Returns the derivative of `hard_focal` in x."""
+    slope = faded_entropy_slope(jnp.where(y, x, -x), gamma)
     return jnp.where(y, slope, -slope)
 
 
-@with_slope(_hard_focal_slope)
-def _hard_focal(x: Array, y: Array, gamma: Exponent) -> Array:
-    z = jnp.where(y, x, -x)
-    log_p, log_q = log_sigmoid_pair(z)
-    return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
-
-
-def _wrong_probability(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns u = y·q + (1 − y)·p, its logarithm, and p·q/u."""
-    p, q = sigmoid_pair(x)
-    u = y * q + (1 - y) * p
-    # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
-    sound = u > _TINY
-    safe = jnp.where(sound, u, jnp.ones_like(u))
-    log_u = log_share(safe, jnp.where(sound, y * p + (1 - y) * q, 0))
-    log_u = jnp.where(sound, log_u, jnp.where(y > 0.5, -x, x))
-    ratio = jnp.where(sound, p * q / safe, 1)
-    return u, log_u, ratio
+@with_slope(hard_focal_slope)
+def hard_focal(x: Array, y: Array, gamma: Exponent) -> Array:
+    """Returns the unreduced focal loss of hard labels."""
+    return faded_entropy(jnp.where(y, x, -x), gamma)
 
 
 def _soft_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     log_p, log_q = log_sigmoid_pair(x)
-    u, log_u, ratio = _wrong_probability(x, y)
+    u, log_u, ratio = wrong_probability(x, y)
     by_weight = finite_product(ratio * y, -log_p) + finite_product(ratio * (1 - y), -log_q)
     by_entropy = (1 - y) * p - y * q
     return power(u, log_u, gamma) * (by_entropy + gamma * (1 - 2 * y) * by_weight)
@@ -66,7 +54,7 @@ def _soft_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
 @with_slope(_soft_focal_slope)
 def _soft_focal(x: Array, y: Array, gamma: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
-    u, log_u, _ = _wrong_probability(x, y)
+    u, log_u, _ = wrong_probability(x, y)
     entropy = finite_product(y, -log_p) + finite_product(1 - y, -log_q)
     return power(u, log_u, gamma) * entropy
 
@@ -124,7 +112,7 @@ def sigmoid_focal_loss(
     inputs = loss_inputs(logits, labels, where)
     x, y = inputs.x, inputs.y
     exponent = checks.exponent("gamma", gamma, x)
-    losses = _hard_focal(x, y, exponent) if inputs.hard else _soft_focal(x, y, exponent)
+    losses = hard_focal(x, y, exponent) if inputs.hard else _soft_focal(x, y, exponent)
     if alpha is not None:
         a = checks.element_parameter("alpha", alpha, x)
         losses = (jnp.where(y, a, 1 - a) if inputs.hard else a * y + (1 - a) * (1 - y)) * losses
@@ -138,7 +126,7 @@ def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
     p, q = sigmoid_pair(x)
     d = (1 - y) * p - y * q
     # Where d is tiny, p is y, or else the label is hard and |d| is exp(-|x|).
-    sound = jnp.abs(d) > _TINY
+    sound = jnp.abs(d) > TINY
     safe = jnp.where(sound, d, jnp.ones_like(d))
     tail = jnp.abs(x) > _SATURATED
     log_d = jnp.where(sound, jnp.log(jnp.abs(safe)), jnp.where(tail, -jnp.abs(x), -jnp.inf))
@@ -207,7 +195,7 @@ def quality_focal_loss(
         [[0.0238 0.    ]]
     """
     inputs = loss_inputs(logits, labels, where)
-    kernel = _hard_focal if inputs.hard else _soft_quality_focal
+    kernel = hard_focal if inputs.hard else _soft_quality_focal
     losses = kernel(inputs.x, inputs.y, checks.exponent("beta", beta, inputs.x))
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name

@@ -17,7 +17,7 @@ from mllosses_jax._core.reduction import (
     safe_divide,
 )
 from mllosses_jax._core.smoothing import smoothed
-from mllosses_jax.losses.binary import _soft_cross_entropy, cross_entropy
+from mllosses_jax.losses.binary import cross_entropy, soft_cross_entropy
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -138,7 +138,7 @@ def weak_assume_negative_loss(
     if inputs.hard:
         losses = jnp.where(inputs.y, 1, g) * cross_entropy(inputs)
     else:
-        losses = _soft_cross_entropy(inputs.x, inputs.y, g * (1 - inputs.y))
+        losses = soft_cross_entropy(inputs.x, inputs.y, g * (1 - inputs.y))
     return reduce_elements(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -21,7 +21,7 @@ from mllosses_jax._core.numerics import (
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses.focal import _wrong_probability
+from mllosses_jax.losses._focus import wrong_probability
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -67,7 +67,7 @@ def _mixed_poly1(x: Array, y: Array, scale: Number, epsilon: Array) -> Array:
 
 
 def _soft_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
-    u, log_u, ratio = _wrong_probability(x, y)
+    u, log_u, ratio = wrong_probability(x, y)
     slope = y * _poly1_slope(x, scale, epsilon) - (1 - y) * _poly1_slope(-x, scale, epsilon)
     by_weight = finite_product(ratio, _mixed_poly1(x, y, scale, epsilon))
     return power(u, log_u, gamma) * (slope + gamma * (1 - 2 * y) * by_weight)
@@ -75,7 +75,7 @@ def _soft_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon:
 
 @with_slope(_soft_poly1_slope)
 def _soft_poly1(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
-    u, log_u, _ = _wrong_probability(x, y)
+    u, log_u, _ = wrong_probability(x, y)
     return power(u, log_u, gamma) * _mixed_poly1(x, y, scale, epsilon)
 
 

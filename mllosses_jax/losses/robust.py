@@ -8,6 +8,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
+    TINY,
     AxisName,
     finite_product,
     log_sigmoid_pair,
@@ -16,13 +17,13 @@ from mllosses_jax._core.numerics import (
     with_slope,
 )
 from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses.focal import _hard_focal, _hard_focal_slope
+from mllosses_jax.losses._focus import faded_entropy, faded_entropy_slope
+from mllosses_jax.losses.focal import hard_focal, hard_focal_slope
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
 Number = Array | int
 _INF = float("inf")
-_TINY = 1e-18  # the square of what is smaller underflows in float32
 
 
 # Generalized cross-entropy
@@ -132,18 +133,13 @@ def _hill_slope(p: Array, q: Array, lamb: Number) -> Array:
 
 def _hard_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
     z = jnp.where(y, x - margin, x)
-    p, q = sigmoid_pair(z)
-    log_p, log_q = log_sigmoid_pair(z)
-    positive = -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
-    return jnp.where(y, positive, _hill_slope(p, q, lamb))
+    return jnp.where(y, faded_entropy_slope(z, gamma), _hill_slope(*sigmoid_pair(z), lamb))
 
 
 @with_slope(_hard_hill_slope)
 def _hard_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
     z = jnp.where(y, x - margin, x)
-    p, q = sigmoid_pair(z)
-    log_p, log_q = log_sigmoid_pair(z)
-    return jnp.where(y, -power(q, log_q, gamma) * log_p, _hill(p, q, lamb))
+    return jnp.where(y, faded_entropy(z, gamma), _hill(*sigmoid_pair(z), lamb))
 
 
 def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -151,7 +147,7 @@ def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
     p, q = sigmoid_pair(z)
     u = (1 - y) + y * q
     # Where u is tiny, y is 1, and u is exp(-z).
-    sound = u > _TINY
+    sound = u > TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
     return u, jnp.where(sound, jnp.log(safe), -z), jnp.where(sound, y * p * q / safe, 1)
 
@@ -252,14 +248,14 @@ def _corrected(
 def _splc_slope(
     x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
 ) -> Array:
-    return _hard_focal_slope(*_corrected(x, y, margin, threshold, correct), gamma)
+    return hard_focal_slope(*_corrected(x, y, margin, threshold, correct), gamma)
 
 
 @with_slope(_splc_slope)
 def _splc(
     x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
 ) -> Array:
-    return _hard_focal(*_corrected(x, y, margin, threshold, correct), gamma)
+    return hard_focal(*_corrected(x, y, margin, threshold, correct), gamma)
 
 
 @compiled(threshold=(0, 1), margin=(0, _INF), gamma=(0, _INF))

@@ -10,7 +10,7 @@ from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName
 from mllosses_jax._core.reduction import Reduction, all_sum, reduce_elements
 from mllosses_jax._core.selection import largest
-from mllosses_jax.losses.asymmetric import _asymmetric
+from mllosses_jax.losses.asymmetric import asymmetric_kernel
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]
@@ -125,7 +125,8 @@ def class_aware_selective_loss(
     def focal(gamma: Array | int) -> Array:
         gamma_of_positives = checks.exponent("gamma_pos", gamma_pos, x)
         clip_at = checks.exponent("clip", clip, x)
-        return _asymmetric(hard=True, detach_focus=True)(x, y, gamma, gamma_of_positives, clip_at)
+        kernel = asymmetric_kernel(hard=True, detach_focus=True)
+        return kernel(x, y, gamma, gamma_of_positives, clip_at)
 
     losses = focal(checks.exponent("gamma_neg", gamma_neg, x))
     if annotated is not None:

@@ -68,8 +68,7 @@ def rows(labels: tuple) -> list[Row]:
         arrays = tuple(jnp.array(values) for values in zip(*own, strict=True))
         for values, chosen in ((arrays, own), (own[0], own[:1])):
             call = functools.partial(_call, loss, values)
-            # RAL is a product of many powers of p: at x = 0, where the condition number in x is
-            # 0, the rounding of p alone comes to 7 ulp.
-            row = Row(name, call, polynomial, labels, chosen, points=points, detachable=True)
-            result.append(row if lambs is None else row._replace(bar=9))
+            result.append(
+                Row(name, call, polynomial, labels, chosen, points=points, detachable=True)
+            )
     return result

@@ -1,0 +1,122 @@
+"""Focusing weights, which fade a loss where its label gets easy, and shifted probabilities.
+
+What the focal and the asymmetric families share.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from mllosses_jax._core.numerics import (
+    TINY,
+    finite_product,
+    log1p_unit,
+    log_share,
+    log_sigmoid_pair,
+    power,
+    sigmoid_pair,
+    with_slope,
+)
+
+Array = jax.Array
+Exponent = Array | int
+
+
+def faded_entropy_slope(z: Array, gamma: Exponent) -> Array:
+    """Returns the derivative of `faded_entropy` in z."""
+    p, q = sigmoid_pair(z)
+    log_p, log_q = log_sigmoid_pair(z)
+    return -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
+
+
+def faded_entropy(z: Array, gamma: Exponent) -> Array:
+    """Returns f(z) = −(1 − p)^γ·log p with p = σ(z), the focal loss of a positive label."""
+    log_p, log_q = log_sigmoid_pair(z)
+    return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
+
+
+def wrong_probability(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Returns u = y·q + (1 − y)·p, its logarithm, and p·q/u."""
+    p, q = sigmoid_pair(x)
+    u = y * q + (1 - y) * p
+    # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
+    sound = u > TINY
+    safe = jnp.where(sound, u, jnp.ones_like(u))
+    log_u = log_share(safe, jnp.where(sound, y * p + (1 - y) * q, 0))
+    log_u = jnp.where(sound, log_u, jnp.where(y > 0.5, -x, x))
+    ratio = jnp.where(sound, p * q / safe, 1)
+    return u, log_u, ratio
+
+
+def shifted(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
+    """Returns p_m, whether it is above 0, and the slope of −log(1 − p_m)."""
+    p, q = sigmoid_pair(x)
+    if isinstance(clip, int) and clip == 0:
+        return p, p > 0, p
+    above = p > clip
+    # q / (q + clip), scaled so that no square of a denominator underflows; 1 where both are 0
+    scale = jax.lax.stop_gradient(jnp.maximum(q, clip))
+    some = scale > 0
+    scale = jnp.where(some, scale, 1)
+    share = jnp.where(some, q / scale, 1) / jnp.where(some, (q + clip) / scale, 1)
+    odds = p * share
+    return jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0)
+
+
+def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
+    """Returns the derivative of `asymmetric_entropy` in x."""
+    _, q = sigmoid_pair(x)
+    _, _, slope = shifted(x, clip)
+    return (1 - y) * slope - y * q if y.dtype == x.dtype else jnp.where(y, -q, slope)
+
+
+@with_slope(asymmetric_entropy_slope)
+def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
+    """Returns −y·log p − (1 − y)·log(1 − p_m)."""
+    log_p, log_q = log_sigmoid_pair(x)
+    positive, negative = -log_p, -log_q
+    if not (isinstance(clip, int) and clip == 0):
+        q, (p_m, _, _) = sigmoid_pair(x)[1], shifted(x, clip)
+        # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
+        # log(q + clip) = log(higher) + log(1 + lower / higher).
+        small = p_m <= 0.5
+        q_is_higher = q >= clip
+        by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
+        by_clip = q / jnp.where(q_is_higher, 1, clip)
+        ratio = jnp.where(q_is_higher, by_q, by_clip)
+        log_clip = jnp.log(jnp.where(clip > 0, clip, 1))
+        higher = jnp.where(small, 0, jnp.where(q_is_higher, log_q, log_clip))
+        negative = -higher - log1p_unit(jnp.where(small, -p_m, ratio))
+    if y.dtype == x.dtype:
+        return finite_product(y, positive) + finite_product(1 - y, negative)
+    return jnp.where(y, positive, negative)
+
+
+def hard_focus(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> Array:
+    """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
+    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
+    p_m, above, _ = shifted(x, clip)
+    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, q + clip, 0))
+    log_p_m = jnp.where(above, log_p_m, -jnp.inf)
+    return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
+
+
+def soft_focus(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> tuple[Array, Array, Array]:
+    """Returns u^γ with u = y·q + (1 − y)·p_m and γ = y·γ₊ + (1 − y)·γ₋, then γ, then u'/u."""
+    p, q = sigmoid_pair(x)
+    p_m, above, _ = shifted(x, clip)
+    u = y * q + (1 - y) * p_m
+    # Where u is tiny, the label is hard: u is q = exp(-x), p = exp(x), or a clipped p_m.
+    sound = u > TINY
+    safe = jnp.where(sound, u, jnp.ones_like(u))
+    positive = y > 0.5
+    tiny = jnp.where(positive, -x, jnp.where(above, x, -jnp.inf))
+    rest = y * p + (1 - y) * jnp.where(above, q + clip, 1)
+    log_u = jnp.where(sound, log_share(safe, jnp.where(sound, rest, 0)), tiny)
+    change = (1 - y) * above.astype(x.dtype) - y
+    growth = change * jnp.where(sound, p * q / safe, 1)
+    gamma = gamma_pos * y + gamma_neg * (1 - y)
+    return power(u, log_u, gamma), gamma, growth

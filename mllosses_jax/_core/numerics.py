@@ -145,9 +145,9 @@ def log_sum_exp(
         axis_name: mesh axes that continue `axis` over devices.
     """
     lowest = jnp.asarray(-jnp.inf, x.dtype)
-    live = weights > 0
-    shifted = x
+    live, shifted = weights, x
     if weights.dtype != jnp.bool_:  # else a tiny sum, of which no derivative has the square
+        live = weights > 0
         shifted = x + jnp.log(jnp.where(live, weights, 1))
     inside = jax.lax.stop_gradient(jnp.where(live, shifted, lowest))
     weights = weights.astype(x.dtype)

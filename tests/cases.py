@@ -319,6 +319,7 @@ CASES: tuple[Case, ...] = (
     _row("weak_assume_negative_loss", gamma=PER_LABEL),
     _row("partial_binary_cross_entropy"),
     _row("partial_binary_cross_entropy", alpha=-1.5, beta=2.0, gamma=0.5),
+    _row("partial_binary_cross_entropy", alpha=1.0, beta=0.0, gamma=-1),
     _row("positive_unlabeled_loss", prior=0.3),
     _row("positive_unlabeled_loss", prior=IN_UNIT),
     _row("large_loss_rejection", relative_rate=0.2),

@@ -108,6 +108,22 @@ def test_curves_of_a_sample_loss_are_those_of_one_sample():
     np.testing.assert_allclose(loss, np.log(2 + (1 - p) / p) + np.log(3), rtol=1e-4)
 
 
+def test_curves_are_those_of_an_entry_among_others_that_count():
+    p = profile.PROBABILITIES.astype(np.float64)
+    loss, _ = profile.curves("weak_assume_negative_loss", False)
+    np.testing.assert_allclose(loss, -np.log1p(-p) / 3, rtol=1e-4)  # four labels
+    loss, _ = profile.curves("large_loss_rejection", False)
+    np.testing.assert_allclose(loss, np.where(p < 0.499, -np.log1p(-p), 0), rtol=1e-4)
+    loss, _ = profile.curves("hierarchical_coherence_loss", False)
+    np.testing.assert_allclose(loss, -np.log1p(-np.maximum(p, 0.5)), rtol=1e-4)
+    loss, _ = profile.curves("hierarchy_penalty", False)
+    np.testing.assert_allclose(loss, np.maximum(0.5 - p, 0) ** 2, rtol=1e-4, atol=1e-7)
+    loss, _ = profile.curves("equalization_loss", False)
+    np.testing.assert_allclose(loss, 0, atol=0)
+    loss, _ = profile.curves("logit_adjusted_binary_cross_entropy", True)
+    np.testing.assert_allclose(loss, np.log1p(3 * (1 - p) / p), rtol=1e-4)  # a prior of 1/4
+
+
 @pytest.mark.parametrize("name", [entry.name for entry in catalogue.CATALOGUE])
 def test_every_loss_has_finite_curves(name):
     for positive in (False, True):

@@ -126,8 +126,11 @@ def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
 
 
 def finite_product(weight: Array, value: Array) -> Array:
-    """Returns weight * value for value >= 0, and 0 where the weight is 0 and the value infinite."""
-    largest = jnp.finfo(value.dtype).max
+    """Returns weight * value for value >= 0, and 0 where the weight is 0 and the value infinite.
+
+    The derivative in such a weight is large, but leaves room for the factors of a chain rule.
+    """
+    largest = float(jnp.finfo(value.dtype).max) * 1e-8
     return weight * jnp.where(weight == 0, jnp.minimum(value, largest), value)
 
 
@@ -142,14 +145,18 @@ def log_sum_exp(
         axis: the axes to sum over.
         axis_name: mesh axes that continue `axis` over devices.
     """
-    weights = weights.astype(x.dtype)
     lowest = jnp.asarray(-jnp.inf, x.dtype)
-    inside = jax.lax.stop_gradient(jnp.where(weights > 0, x, lowest))
+    live, shifted = weights, x
+    if weights.dtype != jnp.bool_:  # else a tiny sum, of which no derivative has the square
+        live = weights > 0
+        shifted = x + jnp.log(jnp.where(live, weights, 1))
+    inside = jax.lax.stop_gradient(jnp.where(live, shifted, lowest))
+    weights = weights.astype(x.dtype)
     top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
     top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
-    # Only entries of weight 0 can exceed the top: the bound keeps 0 * exp finite.
+    # Entries exceed the top by −log of their weight: the bound keeps 0 * exp finite.
     terms = weights * jnp.exp(jnp.minimum(x - top, _LARGEST_EXPONENT))
     total = jnp.sum(terms, axis=axis)
     if axis_name is not None:

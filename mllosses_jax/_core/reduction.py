@@ -80,6 +80,7 @@ def _reduce(
 ) -> Array | tuple[Array, Array]:
     checks.one_of("reduction", reduction, REDUCTIONS)
     if weights is not None:
+        weights = weights if counted is None else jnp.where(counted, weights, 0)
         losses = losses * weights
     if counted is not None:
         losses = jnp.where(counted, losses, jnp.zeros_like(losses))
@@ -91,8 +92,7 @@ def _reduce(
     if reduction == "batchmean":
         count = _count(samples, sample_shape, losses, axis_name)
     elif reduction == "weighted_mean" and weights is not None:
-        masked = weights if counted is None else jnp.where(counted, weights, 0.0)
-        count = all_sum(jnp.sum(masked), axis_name)
+        count = all_sum(jnp.sum(weights), axis_name)
     else:
         count = _count(counted, losses.shape, losses, axis_name)
     if reduction == "sum_and_count":

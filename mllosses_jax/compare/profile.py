@@ -1,7 +1,8 @@
 """The profile of a loss: its value and gradient against the probability of one label, as a picture.
 
-One entry of a small batch moves while all others stay at p = 1/2. What is shown is the loss of
-that entry, of its sample, of its label or of the batch, by the kind of the loss.
+One entry of a small batch moves while all others stay at p = 1/2 and count. What is shown is the
+loss of that entry, of its sample, of its label or of the batch, by the kind of the loss. Its label
+is a rare one, and in a hierarchy the parent of one that its sample does not have.
 """
 
 import functools
@@ -19,7 +20,10 @@ from mllosses_jax.data import Dataset
 
 PROBABILITIES = np.linspace(0.005, 0.995, 199, dtype=np.float32)
 SHOWN = {"element": "entry", "sample": "sample", "label": "label", "batch": "batch"}
-_OTHERS = np.array([[0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]] * 2, bool)
+_OTHERS = np.array([[0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0]] * 2, bool)
+_PARENT_OF = np.zeros((4, 4), bool)
+_PARENT_OF[0, 2] = True
+_RARE = 1e-3  # a frequency that a batch as small as this one cannot have
 
 
 def curves(name: str, positive: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -27,15 +31,12 @@ def curves(name: str, positive: bool) -> tuple[np.ndarray, np.ndarray]:
     entry = find(name)
     labels = _OTHERS.copy()
     labels[0, 0] = positive
-    where = np.zeros(labels.shape, bool)
-    rows = {"element": 0, "sample": 0}.get(entry.kind, slice(None))
-    columns = {"element": 0, "label": 0}.get(entry.kind, slice(None))
-    where[rows, columns] = True
-    loss = functools.partial(entry.loss, where=jnp.asarray(where), **_parameters(entry))
+    unreduced = {} if entry.kind == "batch" else {"reduction": "none"}
+    loss = functools.partial(entry.loss, **_parameters(entry), **unreduced)
 
     def at(x: jax.Array) -> jax.Array:
         value: jax.Array = loss(_filled(entry, labels.shape).at[0, 0].set(x), jnp.asarray(labels))
-        return value
+        return value[(0,) * value.ndim]
 
     p = jnp.asarray(PROBABILITIES)
     points = p if entry.takes == "probabilities" else jnp.log(p) - jnp.log1p(-p)
@@ -93,7 +94,13 @@ def _parameters(entry: Entry) -> dict[str, Any]:
     names = tuple(f"label {index}" for index in range(_OTHERS.shape[1]))
     batch = Dataset(name="", label_names=names, x_train=_OTHERS, y_train=_OTHERS)
     heads = {p: jnp.zeros(_OTHERS.shape[: 1 + HEADS[p]]) for p in entry.required if p in HEADS}
-    return from_labels(entry, batch) | heads
+    of_few = {
+        "ancestors": np.eye(len(names), dtype=bool) | _PARENT_OF,
+        "edges": jnp.asarray(np.argwhere(_PARENT_OF), jnp.int32),
+        "label_frequencies": jnp.asarray([_RARE, 0.5, 0.25, 0.25]),
+    }
+    given = from_labels(entry, batch) | heads
+    return given | {p: value for p, value in of_few.items() if p in entry.required}
 
 
 def _defaults(entry: Entry) -> str:

@@ -12,7 +12,12 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, sigmoid_pair
 from mllosses_jax._core.ordering import whole_rows
-from mllosses_jax._core.reduction import Reduction, reduce_elements, reduce_samples
+from mllosses_jax._core.reduction import (
+    Reduction,
+    reduce_elements,
+    reduce_samples,
+    safe_divide,
+)
 from mllosses_jax.losses.binary import cross_entropy
 
 Array = jax.Array
@@ -233,7 +238,12 @@ def label_graph_penalty(
     _square("affinity", pairs, inputs.x)
     pairs = (pairs + pairs.T) / 2
     counted = inputs.counted().astype(inputs.x.dtype)
-    p = counted * sigmoid_pair(inputs.x)[0]
+    p = sigmoid_pair(inputs.x)[0]
+    # The form does not see what all p have in common, and without it nothing large cancels.
+    common = safe_divide(
+        jnp.sum(counted * p, axis=-1, keepdims=True), jnp.sum(counted, axis=-1, keepdims=True)
+    )
+    p = counted * (p - jax.lax.stop_gradient(common))
     degrees = jnp.matmul(counted, pairs, precision="highest")
     terms = p * (degrees * p - jnp.matmul(p, pairs, precision="highest"))
     return reduce_samples(

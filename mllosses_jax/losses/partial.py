@@ -144,7 +144,7 @@ def weak_assume_negative_loss(
     )
 
 
-@compiled(gamma=(0, _INF))
+@compiled()
 def partial_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -167,9 +167,10 @@ def partial_binary_cross_entropy(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         alpha: α, a scalar. With the defaults g(1) = 1 and g(0.1) = 5, about: the fewer labels
-            are known, the more each counts, though less than α = 1, β = 0, γ = −1 would have it.
+            are known, the more each counts.
         beta: β, a scalar.
-        gamma: γ ≥ 0, a scalar.
+        gamma: γ, a scalar. α = 1, β = 0, γ = −1 is the mean over the known labels, in which
+            each counts more still.
         weights: scale samples: shape (...).
         where: bool, the rank of logits with axes equal or 1: which labels are known. L is the
             length of the label axis, known or not.
@@ -182,7 +183,7 @@ def partial_binary_cross_entropy(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or gamma is negative.
+        ValueError: if shapes differ.
 
     Reference:
         T. Durand, N. Mehrasa and G. Mori, "Learning a Deep ConvNet for Multi-label Classification
@@ -199,7 +200,8 @@ def partial_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     dtype, counted = inputs.x.dtype, inputs.counted()
     size = max(inputs.x.shape[-1], 1)
-    share = jnp.sum(counted, axis=-1).astype(dtype) / size
+    number = jnp.maximum(jnp.sum(counted, axis=-1), 1)  # no power of 0 where none is known
+    share = number.astype(dtype) / size
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
     a, b = checks.scalar("alpha", alpha, dtype), checks.scalar("beta", beta, dtype)
     scale = a * power(share, jnp.log(share), exponent) + b

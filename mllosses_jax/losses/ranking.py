@@ -122,10 +122,10 @@ def zlpr_loss(
         0.9889
     """
     inputs = loss_inputs(logits, labels, where)
-    y = inputs.soft_y
-    positive, negative = y, 1 - y
-    if inputs.where is not None:
-        negative = jnp.where(inputs.where, negative, 0)
+    if inputs.hard:
+        positive, negative = inputs.positives(), inputs.negatives()
+    else:
+        positive, negative = inputs.y, jnp.where(inputs.counted(), 1 - inputs.y, 0)
     losses = softplus(log_sum_exp(-inputs.x, positive, -1))
     losses = losses + softplus(log_sum_exp(inputs.x, negative, -1))
     return reduce_samples(

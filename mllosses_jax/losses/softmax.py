@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.masking import Inputs, loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import (
     AxisName,
     finite_product,
@@ -37,6 +37,15 @@ def softmax_entropy(x: Array, labels: Array) -> Array:
     """Returns −Σ labels·log softmax(x)."""
     log_s, _ = log_softmax_pair(x)
     return jnp.sum(finite_product(labels, -log_s), axis=-1)
+
+
+def _log_shares(inputs: Inputs) -> tuple[Array, Array]:
+    """Returns (log s, log(1 − s)) of the softmax s over what counts, and finite numbers elsewhere.
+
+    There log s is −inf, and a derivative in its weight, 0, would be infinite.
+    """
+    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
+    return jnp.where(inputs.counted(), log_s, 0), log_rest
 
 
 @compiled()
@@ -205,7 +214,7 @@ def softmax_focal_loss(
         1.7026
     """
     inputs = loss_inputs_or_ids(logits, labels, where)
-    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
+    log_s, log_rest = _log_shares(inputs)
     exponent = checks.exponent("gamma", gamma, inputs.x)
     y = inputs.soft_y
     if alpha is not None:
@@ -276,7 +285,7 @@ def single_label_asymmetric_loss(
         for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg))
     )
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
+    log_s, log_rest = _log_shares(inputs)
     positive, counted = inputs.positives(), inputs.counted()
     focus = jnp.where(
         positive,

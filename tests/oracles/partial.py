@@ -19,7 +19,7 @@ def weak_assume_negative_loss(x, y, mask, gamma=None):
 
 def partial_binary_cross_entropy(x, y, mask, alpha=-4.45, beta=5.45, gamma=1.0):
     result = np.zeros(len(x))
-    for row in range(len(x)):
+    for row in np.flatnonzero(mask.any(-1)):
         share = mask[row].sum() / x.shape[1]
         total = bce(x[row], y[row])[mask[row]].sum()
         result[row] = (alpha * share**gamma + beta) * total / x.shape[1]

@@ -1,4 +1,4 @@
-"""The table of overall and per-class figures, against ports of the formulas of two papers' codes."""
+"""The table of overall and per-class figures, against ports of what two papers' codes compute."""
 
 import jax
 import jax.numpy as jnp

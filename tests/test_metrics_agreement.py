@@ -169,6 +169,21 @@ def test_products_of_large_counts():
     np.testing.assert_allclose(got, np.sum(w * ~wrong) / np.sum(w), rtol=1e-6)
 
 
+def test_more_entries_than_an_int32_counts():
+    """2³¹ of them, which never exist as an array."""
+
+    @jax.jit
+    def of_rows(predicted, truth):
+        shape = 2**17, 2**14
+        return metrics.specificity(
+            jnp.broadcast_to(predicted[None], shape),
+            jnp.broadcast_to(truth[None], shape),
+            average="micro",
+        )
+
+    assert of_rows(jnp.arange(2**14) % 4 == 0, jnp.zeros(2**14, bool)) == 0.75
+
+
 def test_under_jit_vmap_and_x64():
     predicted, truth = (jnp.asarray(a) for a in sets(5))
     pair = jnp.stack([predicted, ~predicted])

@@ -67,9 +67,7 @@ def confusion(inputs: Sets, axis: int, weights: Array | None) -> list[Array]:
     predicted, actual, where = inputs
     if weights is None:
         hits, chosen, true = count_together((predicted & actual, predicted, actual), axis)
-        misses = true - hits
-        rejections = count_cells(where, actual.shape, axis) - chosen - misses
-        return [hits, chosen - hits, misses, rejections]
+        return disjoint(hits, chosen, true, count_cells(where, actual.shape, axis))
     # Differences of rounded sums would be wrong where little remains.
     neither = ~(predicted | actual)
     cells = (
@@ -79,6 +77,12 @@ def confusion(inputs: Sets, axis: int, weights: Array | None) -> list[Array]:
         neither if where is None else neither & where,
     )
     return [jnp.sum(jnp.where(cell, weights[:, None], 0), axis=0) for cell in cells]
+
+
+def disjoint(hits: Array, predicted: Array, actual: Array, entries: Array) -> list[Array]:
+    """Returns the cells of the confusion matrix, as `confusion` does, from integer counts."""
+    misses = actual - hits
+    return [hits, predicted - hits, misses, entries - predicted - misses]
 
 
 def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:

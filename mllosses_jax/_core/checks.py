@@ -131,10 +131,12 @@ def one_of(name: str, value: object, options: Sequence[object]) -> None:
         raise ValueError(f"{name} must be one of {listed}, got {value!r}")
 
 
-def set_size(k: object, num_labels: int) -> None:
+def set_size(k: object, num_labels: int, name: str = "k") -> None:
     """Raises unless `k` is a Python integer from 1 to the number of labels."""
     if not isinstance(k, int) or isinstance(k, bool):
         kind = "an array or a fraction" if isinstance(k, jax.Array) else type(k).__name__
-        raise TypeError(f"k must be a Python integer (it sets a shape), got {kind}")
+        raise TypeError(f"{name} must be a Python integer (it sets a shape), got {kind}")
     if not 1 <= k <= num_labels:
-        raise ValueError(f"k must be between 1 and the number of labels, {num_labels}, got {k}")
+        raise ValueError(
+            f"{name} must be between 1 and the number of labels, {num_labels}, got {k}"
+        )

@@ -72,6 +72,15 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
     return Sets(p if mask is None else p & mask, y, mask)
 
 
+def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:
+    """Checks labels, (N, L), and returns which are positive, none where masked, and the mask."""
+    y = checks.label_array("labels", labels)
+    _two_axes("labels", y)
+    mask = checks.mask("where", where, y.shape)
+    y = is_positive(y)
+    return (y if mask is None else y & mask), mask
+
+
 def scored(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Scored:
     """Checks scores and labels, both (N, L)."""
     s = checks.float_array("scores", scores)
@@ -106,9 +115,7 @@ def _labels_and_mask(
 ) -> tuple[Array, Array | None]:
     y = checks.label_array("labels", labels)
     checks.same_shape("labels", y, other_name, other)
-    mask = checks.mask("where", where, y.shape)
-    y = is_positive(y)
-    return (y if mask is None else y & mask), mask
+    return label_sets(y, where)
 
 
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:

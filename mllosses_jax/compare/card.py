@@ -1,11 +1,14 @@
 """The data card: what a data set is like, before anything is trained on it."""
 
 import hashlib
+import math
 from typing import Any
 
+import jax
 import numpy as np
 
 from mllosses_jax.data import Dataset
+from mllosses_jax.metrics import label_statistics
 
 FEW_POSITIVES = 10
 
@@ -13,14 +16,12 @@ FEW_POSITIVES = 10
 def data_card(dataset: Dataset) -> dict[str, Any]:
     """Returns the figures of a data set's training part, by name.
 
-    Cardinality is the mean number of labels of a row, density that divided by the number of
-    labels, and mean imbalance ratio the mean over labels (with a positive) of the positives of
-    the most frequent label divided by theirs (Charte et al. 2015). Unknown labels count nowhere.
+    Cardinality, density and mean imbalance ratio are those of `metrics.label_statistics`. Unknown
+    labels count nowhere.
     """
     y, mask = dataset.y_train, dataset.mask_train
-    positives = y.sum(0)
-    present = positives[positives > 0]
-    known = y.size if mask is None else int(mask.sum())
+    statistics = jax.device_get(label_statistics(y, where=mask))
+    positives = statistics.counts
     return {
         "name": dataset.name,
         "training_rows": len(y),
@@ -28,16 +29,18 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "features": dataset.x_train.shape[1],
         "sparse_features": dataset.sparse,
         "labels": y.shape[1],
-        "cardinality": round(float(y.sum() / len(y)), 4),
-        "density": round(float(y.sum() / max(known, 1)), 5),
-        "mean_imbalance_ratio": round(float((present.max() / present).mean()), 2)
-        if present.size
-        else None,
+        "cardinality": _rounded(statistics.cardinality, 4),
+        "density": _rounded(statistics.density, 5),
+        "mean_imbalance_ratio": _rounded(statistics.mean_imbalance_ratio, 2),
         f"labels_with_fewer_than_{FEW_POSITIVES}_positives": int((positives < FEW_POSITIVES).sum()),
         "labels_without_a_positive": int((positives == 0).sum()),
         "rows_without_a_label": int((~y.any(1)).sum()),
-        "unknown_entries": y.size - known,
+        "unknown_entries": 0 if mask is None else int((~mask).sum()),
     }
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return None if math.isnan(value) else round(float(value), digits)
 
 
 def fingerprint(dataset: Dataset) -> str:

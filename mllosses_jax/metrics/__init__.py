@@ -3,6 +3,12 @@
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 """
 
+from mllosses_jax.metrics.agreement import (
+    balanced_accuracy,
+    cohen_kappa,
+    matthews_corrcoef,
+    specificity,
+)
 from mllosses_jax.metrics.counts import (
     f1,
     fbeta,
@@ -14,6 +20,7 @@ from mllosses_jax.metrics.counts import (
     subset_accuracy,
 )
 from mllosses_jax.metrics.curves import average_precision, roc_auc
+from mllosses_jax.metrics.overall import OverallAndPerClass, overall_and_per_class
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
@@ -22,22 +29,36 @@ from mllosses_jax.metrics.ranking import (
     precision_at_k,
 )
 from mllosses_jax.metrics.report import classification_report
+from mllosses_jax.metrics.statistics import (
+    LabelStatistics,
+    label_cooccurrence,
+    label_statistics,
+)
 
 __all__ = [
+    "LabelStatistics",
+    "OverallAndPerClass",
     "average_precision",
+    "balanced_accuracy",
     "classification_report",
+    "cohen_kappa",
     "coverage_error",
     "f1",
     "fbeta",
     "hamming_loss",
     "jaccard",
+    "label_cooccurrence",
     "label_ranking_average_precision",
     "label_ranking_loss",
+    "label_statistics",
+    "matthews_corrcoef",
     "multilabel_confusion_matrix",
     "one_error",
+    "overall_and_per_class",
     "precision",
     "precision_at_k",
     "recall",
     "roc_auc",
+    "specificity",
     "subset_accuracy",
 ]

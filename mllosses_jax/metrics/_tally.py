@@ -1,4 +1,4 @@
-"""True positives, predictions and positives, counted in one pass, and the mean of their ratios.
+"""The cells of the confusion matrix, counted in one pass, and the mean of what is formed of them.
 
 Counts are int32, exact up to 2³¹ − 1 (floating point only where sample weights are given).
 """
@@ -15,16 +15,28 @@ from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weig
 from mllosses_jax.metrics._averaging import Average, check_average, check_zero_division, mean_over
 
 Array = jax.Array
+_MOST = 2**31 - 1  # of an int32
 
 
 class Tally(NamedTuple):
     """Counts per label (L,), per sample (N,), or over everything (1,)."""
 
     hits: Array  # predicted and actual
-    predicted: Array
-    actual: Array
+    false_alarms: Array  # predicted only
+    misses: Array  # actual only
+    rejections: Array  # neither
     exists: Array  # bool: has an entry that counts
     weights: Array | None  # of the average over these counts
+
+    @property
+    def predicted(self) -> Array:
+        """How often predicted."""
+        return self.hits + self.false_alarms
+
+    @property
+    def actual(self) -> Array:
+        """How often true."""
+        return self.hits + self.misses
 
 
 def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally:
@@ -32,17 +44,45 @@ def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally
     check_average(average)
     w = sample_weights(weights, inputs.actual.shape[0])
     axis = 1 if average == "samples" else 0
-    kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
-    if w is None or axis == 1:
-        counts = count_together(kinds, axis)
-    else:
-        counts = [weighted_count(kind, w) for kind in kinds]
+    counts = confusion(inputs, axis, None if axis == 1 else w)
     exists = count_cells(inputs.where, inputs.actual.shape, axis) > 0
     if average == "micro":
-        counts = [jnp.sum(count, keepdims=True, dtype=count.dtype) for count in counts]
+        # The counts of more entries than an int32 can count are rounded.
+        dtype = result_dtype() if inputs.actual.size > _MOST else counts[0].dtype
+        counts = [jnp.sum(count, keepdims=True, dtype=dtype) for count in counts]
         exists = jnp.any(exists, keepdims=True)
-    mean_weights = {"weighted": counts[2], "samples": w}.get(average or "")
-    return Tally(counts[0], counts[1], counts[2], exists, mean_weights)
+    hits, false_alarms, misses, rejections = counts
+    mean_weights = {"weighted": hits + misses, "samples": w}.get(average or "")
+    return Tally(hits, false_alarms, misses, rejections, exists, mean_weights)
+
+
+def confusion(inputs: Sets, axis: int, weights: Array | None) -> list[Array]:
+    """Returns true positives, false positives, false negatives and true negatives along an axis.
+
+    Args:
+        inputs: the sets.
+        axis: 0 for counts per label, 1 for counts per sample.
+        weights: of the samples, (N,), with axis 0.
+    """
+    predicted, actual, where = inputs
+    if weights is None:
+        hits, chosen, true = count_together((predicted & actual, predicted, actual), axis)
+        return disjoint(hits, chosen, true, count_cells(where, actual.shape, axis))
+    # Differences of rounded sums would be wrong where little remains.
+    neither = ~(predicted | actual)
+    cells = (
+        predicted & actual,
+        predicted & ~actual,
+        actual & ~predicted,
+        neither if where is None else neither & where,
+    )
+    return [jnp.sum(jnp.where(cell, weights[:, None], 0), axis=0) for cell in cells]
+
+
+def disjoint(hits: Array, predicted: Array, actual: Array, entries: Array) -> list[Array]:
+    """Returns the cells of the confusion matrix, as `confusion` does, from integer counts."""
+    misses = actual - hits
+    return [hits, predicted - hits, misses, entries - predicted - misses]
 
 
 def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:
@@ -56,11 +96,6 @@ def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:
     )
 
 
-def weighted_count(kind: Array, weights: Array) -> Array:
-    """Returns the weight of the samples for which each label is true, (L,)."""
-    return jnp.sum(jnp.where(kind, weights[:, None], 0), axis=0)
-
-
 def average_ratio(
     numerator: Array,
     denominator: Array,
@@ -69,14 +104,30 @@ def average_ratio(
     zero_division: ArrayLike,
 ) -> Array:
     """Returns the average of a ratio of counts, `zero_division` where its denominator is 0."""
-    check_zero_division(zero_division)
-    dtype = result_dtype()
     defined = denominator != 0
-    ratio = numerator.astype(dtype) / jnp.where(defined, denominator, 1).astype(dtype)
-    values = jnp.where(defined, ratio, jnp.asarray(zero_division, dtype))
-    values = jnp.where(tally.exists, values, jnp.nan)
+    return average_of(ratio(numerator, denominator), defined, tally, average, zero_division)
+
+
+def average_of(
+    values: Array, defined: Array, tally: Tally, average: Average, zero_division: ArrayLike
+) -> Array:
+    """Returns the average of values, `zero_division` where they are not defined."""
+    values = jnp.where(tally.exists, filled(values, defined, zero_division), jnp.nan)
     if average is None:
         return values
     if average == "micro":
         return values[0]
     return mean_over(values, ~jnp.isnan(values), tally.weights)
+
+
+def filled(values: Array, defined: Array, zero_division: ArrayLike) -> Array:
+    """Returns the values, and `zero_division` where they are not defined."""
+    check_zero_division(zero_division)
+    return jnp.where(defined, values, jnp.asarray(zero_division, values.dtype))
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Returns a ratio of counts in floating point; with a denominator of 0 it is the numerator."""
+    dtype = result_dtype()
+    safe = jnp.where(denominator == 0, 1, denominator)
+    return numerator.astype(dtype) / safe.astype(dtype)

@@ -17,7 +17,7 @@ from mllosses_jax._core.sets import (
     sets,
 )
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._tally import average_ratio, tally_of, weighted_count
+from mllosses_jax.metrics._tally import average_ratio, tally_of
 
 Array = jax.Array
 _INF = float("inf")
@@ -249,7 +249,7 @@ def jaccard(
         Array(0.5, dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    union = tally.predicted + tally.actual - tally.hits
+    union = tally.predicted + tally.misses
     return average_ratio(tally.hits, union, tally, average, zero_division)
 
 
@@ -378,18 +378,8 @@ def multilabel_confusion_matrix(
         Array([[[1, 1],
                 [0, 1]]], dtype=int32)
     """
-    inputs = sets(predictions, labels, where)
-    tally = tally_of(inputs, None, weights)
-    w = sample_weights(weights, inputs.actual.shape[0])
-    if w is None:
-        total = count_cells(inputs.where, inputs.actual.shape, axis=0)
-    else:
-        counted = jnp.ones_like(inputs.actual) if inputs.where is None else inputs.where
-        total = weighted_count(counted, w)
-    false_positive = tally.predicted - tally.hits
-    false_negative = tally.actual - tally.hits
-    true_negative = total - tally.predicted - false_negative
-    entries = [true_negative, false_positive, false_negative, tally.hits]
+    tally = tally_of(sets(predictions, labels, where), None, weights)
+    entries = [tally.rejections, tally.false_alarms, tally.misses, tally.hits]
     return jnp.stack(entries, axis=-1).reshape(-1, 2, 2)
 
 

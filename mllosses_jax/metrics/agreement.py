@@ -1,0 +1,240 @@
+"""Metrics of hard label sets to which the true negatives matter.
+
+All are formed of ratios of counts: products of counts would exceed an int32, and the exact range
+of a float32.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.sets import sets
+from mllosses_jax.metrics._averaging import Average
+from mllosses_jax.metrics._tally import average_of, average_ratio, filled, ratio, tally_of
+
+Array = jax.Array
+_NAN = float("nan")
+
+
+@compiled()
+def specificity(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    average: Average = "macro",
+    zero_division: ArrayLike = 0.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Specificity, or true negative rate: the fraction of false labels that are not predicted.
+
+    Formula:
+        TN / (TN + FP); undefined where nothing is false
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
+            over labels weighted by their number of positives; "samples", the mean over rows;
+            None, per label.
+        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        Specificity in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ, or average is unknown.
+
+    Reference:
+        `torchmetrics.functional.classification.multilabel_specificity`, whose value where
+        undefined is 0; `sklearn.metrics.recall_score` of the complements.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions = jnp.array([[1, 0, 1], [1, 0, 0]])
+        >>> labels = jnp.array([[1, 0, 0], [1, 1, 0]])
+        >>> metrics.specificity(predictions, labels, average=None)
+        Array([0. , 1. , 0.5], dtype=float32)
+    """
+    tally = tally_of(sets(predictions, labels, where), average, weights)
+    negatives = tally.rejections + tally.false_alarms
+    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+
+
+@compiled()
+def balanced_accuracy(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    average: Average = "macro",
+    zero_division: ArrayLike = _NAN,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Balanced accuracy: the mean of recall and specificity; ½ by chance or for a constant.
+
+    Formula:
+        ½·TP/(TP + FN) + ½·TN/(TN + FP)
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
+        zero_division: the recall where nothing is true, and the specificity where nothing is
+            false: 0, 1, or nan, which leaves it out, so that the accuracy is the other of the two.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        The accuracy in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ, or average is unknown.
+
+    Reference:
+        `sklearn.metrics.balanced_accuracy_score(label, prediction)` of each label, which averages
+        over the classes that occur: nan.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions = jnp.array([[1, 0, 1], [1, 0, 0]])
+        >>> labels = jnp.array([[1, 0, 0], [1, 1, 0]])
+        >>> metrics.balanced_accuracy(predictions, labels, average=None)
+        Array([1. , 0.5, 0.5], dtype=float32)
+    """
+    tally = tally_of(sets(predictions, labels, where), average, weights)
+    negatives = tally.rejections + tally.false_alarms
+    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
+    defined = jnp.stack([tally.actual, negatives]) != 0
+    values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
+    return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
+
+
+@compiled()
+def matthews_corrcoef(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    average: Average = "macro",
+    zero_division: ArrayLike = 0.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Matthews correlation coefficient (MCC, φ): the correlation of predictions and labels.
+
+    Formula:
+        (TP·TN − FP·FN) / √((TP + FP)·(TP + FN)·(TN + FP)·(TN + FN)); undefined where everything or
+        nothing is predicted, and where everything or nothing is true
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
+        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        The coefficient in [-1, 1], (), or (L,) with average=None, with an absolute error of a few
+        roundings; float32, float64 under x64.
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ, or average is unknown.
+
+    Reference:
+        `sklearn.metrics.matthews_corrcoef(label, prediction)` of each label, which is 0 where
+        undefined. "micro" is `torchmetrics.functional.classification.multilabel_matthews_corrcoef`
+        wherever it is defined.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions = jnp.array([[1, 0], [1, 1], [0, 1], [1, 0]])
+        >>> labels = jnp.array([[1, 0], [0, 1], [0, 1], [1, 0]])
+        >>> print(f"{metrics.matthews_corrcoef(predictions, labels):.4f}")
+        0.7887
+    """
+    tally = tally_of(sets(predictions, labels, where), average, weights)
+    hits, false_alarms, misses, rejections, *_ = tally
+    chosen, true = tally.predicted, tally.actual
+    unchosen, false = rejections + misses, rejections + false_alarms
+    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
+    opposed = _root(false_alarms, chosen, misses, true) * _root(
+        false_alarms, false, misses, unchosen
+    )
+    defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
+    return average_of(agreeing - opposed, defined, tally, average, zero_division)
+
+
+@compiled()
+def cohen_kappa(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    average: Average = "macro",
+    zero_division: ArrayLike = 0.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Cohen's kappa: how far predictions and labels agree beyond chance.
+
+    Formula:
+        κ = (p_o − p_e) / (1 − p_e), p_o = (TP + TN)/n, n = TP + FP + FN + TN,
+        p_e = ((TP + FP)·(TP + FN) + (TN + FP)·(TN + FN)) / n²; undefined where p_e = 1: everything
+        is predicted and true, or nothing is
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
+        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        Kappa in [-1, 1], (), or (L,) with average=None, with an absolute error of a few roundings;
+        float32, float64 under x64.
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ, or average is unknown.
+
+    Reference:
+        `sklearn.metrics.cohen_kappa_score(label, prediction)` of each label, which is nan where
+        undefined; J. Cohen, "A Coefficient of Agreement for Nominal Scales", 1960.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions = jnp.array([[1, 0], [1, 1], [0, 1], [1, 0]])
+        >>> labels = jnp.array([[1, 0], [0, 1], [0, 1], [1, 0]])
+        >>> metrics.cohen_kappa(predictions, labels, average=None)
+        Array([0.5, 1. ], dtype=float32)
+    """
+    tally = tally_of(sets(predictions, labels, where), average, weights)
+    hits, false_alarms, misses, rejections, *_ = tally
+    n = hits + false_alarms + misses + rejections
+    chosen, true = ratio(tally.predicted, n), ratio(tally.actual, n)
+    unchosen, false = ratio(rejections + misses, n), ratio(rejections + false_alarms, n)
+    by_chance = chosen * false + true * unchosen  # 1 − p_e, without cancellation
+    # Half of p_o − p_e is the covariance.
+    covariance = ratio(hits, n) * ratio(rejections, n) - ratio(false_alarms, n) * ratio(misses, n)
+    defined = by_chance != 0
+    return average_of(ratio(2 * covariance, by_chance), defined, tally, average, zero_division)
+
+
+def _root(part: Array, whole: Array, other_part: Array, other_whole: Array) -> Array:
+    """Returns the geometric mean of two ratios of counts."""
+    return jnp.sqrt(ratio(part, whole)) * jnp.sqrt(ratio(other_part, other_whole))

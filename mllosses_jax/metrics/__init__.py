@@ -3,6 +3,12 @@
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 """
 
+from mllosses_jax.metrics.calibration_errors import (
+    CalibrationCurve,
+    calibration_curve,
+    calibration_in_the_large,
+    expected_calibration_error,
+)
 from mllosses_jax.metrics.counts import (
     f1,
     fbeta,
@@ -14,6 +20,12 @@ from mllosses_jax.metrics.counts import (
     subset_accuracy,
 )
 from mllosses_jax.metrics.curves import average_precision, roc_auc
+from mllosses_jax.metrics.probabilities import (
+    BrierDecomposition,
+    binary_log_loss,
+    brier_decomposition,
+    brier_score,
+)
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
@@ -24,9 +36,17 @@ from mllosses_jax.metrics.ranking import (
 from mllosses_jax.metrics.report import classification_report
 
 __all__ = [
+    "BrierDecomposition",
+    "CalibrationCurve",
     "average_precision",
+    "binary_log_loss",
+    "brier_decomposition",
+    "brier_score",
+    "calibration_curve",
+    "calibration_in_the_large",
     "classification_report",
     "coverage_error",
+    "expected_calibration_error",
     "f1",
     "fbeta",
     "hamming_loss",

@@ -19,7 +19,8 @@ Array = jax.Array
 Binning = Literal["uniform", "quantile"]
 LabelAverage = Literal["macro", "micro"] | None
 
-_RUN = 1024  # terms added up one after the other; longer sums would lose digits
+_RUN = 256  # terms added up one after the other; longer sums would lose digits
+_SEARCH = "scan_unrolled"  # comparison with all edges at once holds an array of them
 
 
 class Binned(NamedTuple):
@@ -43,10 +44,10 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
     checks.one_of("binning", binning, get_args(Binning))
     if binning == "uniform":
         edges = jnp.asarray(_uniform_edges(bins, p.dtype))
-        index = jnp.searchsorted(edges, p, method="compare_all")
+        index = jnp.searchsorted(edges, p, method=_SEARCH)
     else:
         edges = _quantile_edges(rows, bins)
-        index = jax.vmap(lambda e, row: jnp.searchsorted(e, row, method="compare_all"))(edges, p)
+        index = jax.vmap(lambda e, row: jnp.searchsorted(e, row, method=_SEARCH))(edges, p)
     bin_of = index.astype(jnp.int32)
     counted = jnp.ones(p.shape, bool) if rows.where is None else rows.where
     counts = _bin_sums(counted.astype(jnp.int32), bin_of, bins)

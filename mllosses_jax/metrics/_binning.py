@@ -20,7 +20,6 @@ Binning = Literal["uniform", "quantile"]
 LabelAverage = Literal["macro", "micro"] | None
 
 _RUN = 256  # terms added up one after the other; longer sums would lose digits
-_SEARCH = "scan_unrolled"  # comparison with all edges at once holds an array of them
 
 
 class Binned(NamedTuple):
@@ -43,12 +42,10 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
     _check_bins(bins)
     checks.one_of("binning", binning, get_args(Binning))
     if binning == "uniform":
-        edges = jnp.asarray(_uniform_edges(bins, p.dtype))
-        index = jnp.searchsorted(edges, p, method=_SEARCH)
+        edges = jnp.asarray(_uniform_edges(bins, p.dtype))[None, :]
     else:
         edges = _quantile_edges(rows, bins)
-        index = jax.vmap(lambda e, row: jnp.searchsorted(e, row, method=_SEARCH))(edges, p)
-    bin_of = index.astype(jnp.int32)
+    bin_of = _edges_below(p, edges)
     counted = jnp.ones(p.shape, bool) if rows.where is None else rows.where
     counts = _bin_sums(counted.astype(jnp.int32), bin_of, bins)
     positives = _bin_sums(rows.actual.astype(jnp.int32), bin_of, bins)
@@ -100,6 +97,19 @@ def _quantile_edges(rows: Scored, bins: int) -> Array:
     k = jnp.arange(1, bins, dtype=jnp.int32)[None, :]
     place = last // bins * k + last % bins * k // bins  # whose product does not overflow
     return scores_of_keys(jnp.take_along_axis(keys, last - place, axis=1), rows.scores.dtype)
+
+
+def _edges_below(p: Array, edges: Array) -> Array:
+    """Returns how many edges, (R, E) or (1, E), each p is above, int32 (R, n)."""
+    p = lax.stop_gradient(p)
+    zero = jnp.zeros_like(p, jnp.int32)
+
+    # One edge at a time: compared with all at once, XLA may hold an array (R, n, E).
+    def count(k: Array, below: Array) -> Array:
+        edge = lax.dynamic_index_in_dim(edges, k, axis=1)
+        return below + (p > edge).astype(jnp.int32)
+
+    return lax.fori_loop(0, edges.shape[1], count, zero) if edges.shape[1] else zero
 
 
 def _bin_sums(values: Array, bin_of: Array, bins: int) -> Array:

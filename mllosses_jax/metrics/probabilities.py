@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.numerics import log_sigmoid_pair
+from mllosses_jax._core.numerics import log_share, log_sigmoid_pair
 from mllosses_jax._core.probabilities import (
     Inputs,
     check_inputs,
@@ -223,8 +223,7 @@ def _log_losses(scores: Array, actual: Array, inputs: Inputs) -> Array:
         log_p, log_q = log_sigmoid_pair(scores)
         return -jnp.where(actual, log_p, log_q)
     p = probabilities_of(scores, inputs)
-    # The logarithm that is not taken is that of 1, whose gradient is finite.
-    return -jnp.log(jnp.where(actual, p, 1)) - jnp.log1p(jnp.where(actual, 0, -p))
+    return -log_share(jnp.where(actual, p, 1 - p), jnp.where(actual, 1 - p, p))
 
 
 def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | None) -> Array:

@@ -251,7 +251,7 @@ def test_narrow_scores_and_transformations(name):
     mapped = jax.jit(jax.vmap(value))(*pairs)
     single = [value(a, b) for a, b in zip(*pairs, strict=True)]
     np.testing.assert_allclose(mapped, single, rtol=1e-5, atol=1e-8)
-    assert np.isnan(value(jnp.asarray(p).at[0, 0].set(jnp.nan), truth)).any()
+    assert np.isnan(value(jnp.asarray(p).at[0, 0].set(jnp.nan), truth)).all()
     with jax.enable_x64(True):
         assert value(p.astype(np.float64), truth).dtype == jnp.float64
 
@@ -272,6 +272,12 @@ def test_nan_is_never_hidden_and_gradients_are_finite(name):
     p64 = p[where].astype(np.float64)
     slope = {"log loss": -y / np.where(y, p64, 1) + (1 - y) / (1 - p64 * (1 - y))}
     slope["Brier"] = 2 * (p64 - y)
+    np.testing.assert_allclose(np.asarray(gradient)[where], slope[name] / n, rtol=1e-5, atol=1e-8)
+    np.testing.assert_array_equal(np.asarray(gradient)[~where], 0)
+    logits = np.where(where, 3 * p - 1, np.nan)
+    gradient = jax.grad(lambda s: ours(s, truth, inputs="logits", where=where))(logits)
+    q = expit(logits[where].astype(np.float64))
+    slope = {"log loss": q - y, "Brier": 2 * (q - y) * q * (1 - q)}
     np.testing.assert_allclose(np.asarray(gradient)[where], slope[name] / n, rtol=1e-5, atol=1e-8)
     np.testing.assert_array_equal(np.asarray(gradient)[~where], 0)
 

@@ -131,7 +131,7 @@ def expected_calibration_error(
     Returns:
         The error ≥ 0, () or (L,), in float32 or the wider dtype of the scores; NaN where a score
         that counts is NaN or, under a transformation, no probability, and where nothing is
-        defined.
+        defined. Its gradient holds the bins constant.
 
     Raises:
         TypeError: if scores are not floating point, bins is not an integer, or where is not bool.

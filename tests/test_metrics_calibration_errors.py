@@ -220,6 +220,8 @@ def test_rare_labels_show_their_error_relative_to_prevalence():
     np.testing.assert_allclose(
         metrics.expected_calibration_error(*two, relative=True, **options), 0.5, rtol=1e-4
     )
+    micro = metrics.expected_calibration_error(*two, relative=True, average="micro", **options)
+    np.testing.assert_allclose(micro, 0, atol=1e-4)  # .01 promised, 20 of 2000 kept
     nothing = metrics.expected_calibration_error(p, truth & False, relative=True, **options)
     assert np.isnan(nothing)
 

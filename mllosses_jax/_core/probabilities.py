@@ -75,7 +75,8 @@ def _check_range(function: str, scores: Any, where: Any) -> None:
         return
     if isinstance(scores, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
         return
-    low, high = cast(tuple[float, float], jax.device_get(_range(scores, where=where)))
+    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        low, high = cast(tuple[float, float], jax.device_get(_range(scores, where=where)))
     if low < 0 or high > 1:
         raise ValueError(
             f'{function}: scores must lie in [0, 1] with inputs="probabilities", got values from '

@@ -103,13 +103,15 @@ def _edges_below(p: Array, edges: Array) -> Array:
     """Returns how many edges, (R, E) or (1, E), each p is above, int32 (R, n)."""
     p = lax.stop_gradient(p)
     zero = jnp.zeros_like(p, jnp.int32)
+    if edges.shape[1] == 0:
+        return zero
 
     # One edge at a time: compared with all at once, XLA may hold an array (R, n, E).
     def count(k: Array, below: Array) -> Array:
-        edge = lax.dynamic_index_in_dim(edges, k, axis=1)
-        return below + (p > edge).astype(jnp.int32)
+        above = p > lax.dynamic_index_in_dim(edges, k, axis=1)
+        return below + above.astype(jnp.int32)
 
-    return lax.fori_loop(0, edges.shape[1], count, zero) if edges.shape[1] else zero
+    return lax.fori_loop(0, edges.shape[1], count, zero)  # type: ignore[no-any-return]
 
 
 def _bin_sums(values: Array, bin_of: Array, bins: int) -> Array:

@@ -303,14 +303,14 @@ def test_gradient_holds_the_bins_constant():
     np.testing.assert_allclose(np.asarray(gradient).ravel(), side[index] / q.size, rtol=1e-5)
 
 
-@pytest.mark.parametrize("binning", ["uniform", "quantile"])
-def test_sharded_samples(binning):
+def test_sharded_samples():
     p, truth = forecast("random")
     p, truth = np.tile(p, (4, 1)), np.tile(truth, (4, 1))
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     whole = jax.device_put((p, truth), sharding)
-    for function in (metrics.expected_calibration_error, metrics.brier_decomposition):
+    functions = (metrics.expected_calibration_error, metrics.brier_decomposition)
+    for function, binning in zip(functions, ("quantile", "uniform"), strict=True):
         options = {"inputs": "probabilities", "bins": BINS, "binning": binning}
         got, expected = function(*whole, **options), function(p, truth, **options)
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)

@@ -310,6 +310,8 @@ def test_logits_passed_as_probabilities_are_refused(function, convert):
     function(convert(bad), truth, inputs="probabilities", where=where)
     with pytest.raises(ValueError, match="must lie in"):
         jax.jit(lambda scale: function(constant, truth, inputs="probabilities")[0] * scale)(1.0)
+    if convert is jnp.asarray:
+        return
     # Within a transformation there is no value to look at: the result is no number.
     bad[0, 0] = 0.5
     hidden = jax.jit(lambda s: function(s, truth, inputs="probabilities", average="micro"))(bad)

@@ -108,8 +108,8 @@ def _edges_below(p: Array, edges: Array) -> Array:
 
     # One edge at a time: compared with all at once, XLA may hold an array (R, n, E).
     def count(k: Array, below: Array) -> Array:
-        above = p > lax.dynamic_index_in_dim(edges, k, axis=1)
-        return below + above.astype(jnp.int32)
+        above: Array = p > lax.dynamic_index_in_dim(edges, k, axis=1)
+        return below + above.astype(below.dtype)
 
     return lax.fori_loop(0, edges.shape[1], count, zero)  # type: ignore[no-any-return]
 

@@ -9,6 +9,12 @@ from mllosses_jax.metrics.agreement import (
     matthews_corrcoef,
     specificity,
 )
+from mllosses_jax.metrics.calibration_errors import (
+    CalibrationCurve,
+    calibration_curve,
+    calibration_in_the_large,
+    expected_calibration_error,
+)
 from mllosses_jax.metrics.counts import (
     f1,
     fbeta,
@@ -19,8 +25,20 @@ from mllosses_jax.metrics.counts import (
     recall,
     subset_accuracy,
 )
-from mllosses_jax.metrics.curves import average_precision, roc_auc
-from mllosses_jax.metrics.overall import OverallAndPerClass, overall_and_per_class
+from mllosses_jax.metrics.curves import (
+    average_precision,
+    roc_auc,
+)
+from mllosses_jax.metrics.overall import (
+    OverallAndPerClass,
+    overall_and_per_class,
+)
+from mllosses_jax.metrics.probabilities import (
+    BrierDecomposition,
+    binary_log_loss,
+    brier_decomposition,
+    brier_score,
+)
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
@@ -28,7 +46,9 @@ from mllosses_jax.metrics.ranking import (
     one_error,
     precision_at_k,
 )
-from mllosses_jax.metrics.report import classification_report
+from mllosses_jax.metrics.report import (
+    classification_report,
+)
 from mllosses_jax.metrics.statistics import (
     LabelStatistics,
     label_cooccurrence,
@@ -36,13 +56,21 @@ from mllosses_jax.metrics.statistics import (
 )
 
 __all__ = [
+    "BrierDecomposition",
+    "CalibrationCurve",
     "LabelStatistics",
     "OverallAndPerClass",
     "average_precision",
     "balanced_accuracy",
+    "binary_log_loss",
+    "brier_decomposition",
+    "brier_score",
+    "calibration_curve",
+    "calibration_in_the_large",
     "classification_report",
     "cohen_kappa",
     "coverage_error",
+    "expected_calibration_error",
     "f1",
     "fbeta",
     "hamming_loss",

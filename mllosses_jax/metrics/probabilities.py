@@ -1,0 +1,268 @@
+"""Proper scores: how good probabilities are, not only their order.
+
+A proper score is best, on average, for the true probabilities: it cannot be gamed.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.numerics import log_share, log_sigmoid_pair
+from mllosses_jax._core.probabilities import (
+    Inputs,
+    check_inputs,
+    checks_probabilities,
+    forecasts,
+    probabilities_of,
+    scores_or_zero,
+)
+from mllosses_jax._core.sets import Scored, sample_weights
+from mllosses_jax.metrics._averaging import Average, check_average, mean_over
+from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
+
+Array = jax.Array
+
+
+class BrierDecomposition(NamedTuple):
+    """What a Brier score consists of; see `brier_decomposition`."""
+
+    reliability: Array
+    resolution: Array
+    uncertainty: Array
+    within_bin_variance: Array
+    within_bin_covariance: Array
+
+    @property
+    def brier_score(self) -> Array:
+        """The score that the five terms add up to."""
+        between = self.reliability - self.resolution + self.uncertainty
+        return between + self.within_bin_variance - self.within_bin_covariance
+
+
+@checks_probabilities
+@compiled()
+def binary_log_loss(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    inputs: Inputs,
+    average: Average = "micro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Binary log loss: the mean cross-entropy of every entry, true and false labels alike.
+
+    Formula:
+        mean of −y·log p − (1 − y)·log(1 − p); p = σ(s) for logits, whose loss is
+        log(1 + exp(−s)) or log(1 + exp(s)) and never rounds to infinity
+
+    Args:
+        scores: float array (N, L).
+        labels: bool, integer or float array (N, L); positive where > 0.
+        inputs: what the scores are, "logits" or "probabilities".
+        average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
+            weighted by the number of positives; "samples", the mean over rows; None, per label.
+            Where nothing is masked and no weights are given, "micro", "macro" and "samples" agree.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        The loss ≥ 0, () or (L,), in float32 or the wider dtype of the scores. A true label of
+        probability 0, or a false one of probability 1, makes it infinite; nothing is clipped.
+        NaN where a score that counts is NaN or, under a transformation, no probability.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ, an option is unknown, or concrete probabilities lie outside
+            [0, 1].
+
+    Reference:
+        I. J. Good, "Rational Decisions", JRSS B, 1952. Per label it is
+        `sklearn.metrics.log_loss(labels[:, i], p[:, i], labels=[0, 1])`, which clips p to
+        [ε, 1 − ε], ε the machine epsilon of its dtype. On a matrix of labels that function takes
+        the labels for classes: it sums −y·log p over each row and leaves all negatives out.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> p, labels = jnp.array([[0.5, 0.25]]), jnp.array([[1, 0]])
+        >>> metrics.binary_log_loss(p, labels, inputs="probabilities", average=None)
+        Array([0.6931472 , 0.28768206], dtype=float32)
+    """
+    given = scores_or_zero(scores, labels, where)
+    losses = _log_losses(given.scores, given.actual, inputs)
+    return _mean(losses, given, average, weights)
+
+
+@checks_probabilities
+@compiled()
+def brier_score(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    inputs: Inputs,
+    average: Average = "micro",
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Brier score: the mean squared error of the probabilities.
+
+    Formula:
+        mean of (p − y)²; p = σ(s) for logits
+
+    Args:
+        scores: float array (N, L).
+        labels: bool, integer or float array (N, L); positive where > 0.
+        inputs: what the scores are, "logits" or "probabilities".
+        average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
+            weighted by the number of positives; "samples", the mean over rows; None, per label.
+            Where nothing is masked and no weights are given, "micro", "macro" and "samples" agree.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
+            and it and a row without any are in no mean.
+
+    Returns:
+        The score in [0, 1], 0 is best, () or (L,), in float32 or the wider dtype of the scores.
+        NaN where a score that counts is NaN or, under a transformation, no probability.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ, an option is unknown, or concrete probabilities lie outside
+            [0, 1].
+
+    Reference:
+        G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability", Monthly
+        Weather Review, 1950. Per label it is
+        `sklearn.metrics.brier_score_loss(labels[:, i], p[:, i])`; given a matrix of labels that
+        function sums each row, as if a sample had exactly one of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> p, labels = jnp.array([[0.5, 0.25]]), jnp.array([[1, 0]])
+        >>> metrics.brier_score(p, labels, inputs="probabilities", average=None)
+        Array([0.25  , 0.0625], dtype=float32)
+    """
+    given = forecasts(scores, labels, inputs, where)
+    errors = given.scores - given.actual.astype(given.scores.dtype)
+    return _mean(errors * errors, given, average, weights)
+
+
+@checks_probabilities
+@compiled()
+def brier_decomposition(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    inputs: Inputs,
+    bins: int = 15,
+    binning: Binning = "uniform",
+    average: LabelAverage = "macro",
+    where: ArrayLike | None = None,
+) -> BrierDecomposition:
+    """The Brier score in parts: calibration, sharpness, and how hard the labels are.
+
+    Formula:
+        Brier = reliability − resolution + uncertainty + within-bin variance − within-bin
+        covariance; with n_b of n entries in bin b, p̄_b and ȳ_b their mean probability and
+        fraction of positives: Σ n_b·(p̄_b − ȳ_b)²/n, Σ n_b·(ȳ_b − ȳ)²/n, ȳ·(1 − ȳ),
+        Σ (p − p̄_b)²/n and 2·Σ (p − p̄_b)·(y − ȳ_b)/n
+
+    Args:
+        scores: float array (N, L).
+        labels: bool, integer or float array (N, L); positive where > 0.
+        inputs: what the scores are, "logits" or "probabilities".
+        bins: number of bins; see `calibration_curve`. The within-bin terms vanish where every
+            bin holds one distinct probability.
+        binning: "uniform" or "quantile"; see `calibration_curve`.
+        average: "macro", the mean of the terms of all labels; "micro", the terms of all entries
+            as one label's; None, per label. The terms add up to the Brier score of this average.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN
+            and in no mean.
+
+    Returns:
+        The terms, each () or (L,), in float32 or the wider dtype of the scores, and their sum
+        `brier_score`. Reliability is 0 for calibrated probabilities, resolution is large where
+        the bins tell positives from negatives, uncertainty depends on the labels alone. NaN where
+        a score that counts is NaN or, under a transformation, no probability.
+
+    Raises:
+        TypeError: if scores are not floating point, bins is not an integer, or where is not bool.
+        ValueError: if shapes differ, an option is unknown, bins is below 1, or concrete
+            probabilities lie outside [0, 1].
+
+    Reference:
+        A. H. Murphy, "A New Vector Partition of the Probability Score", Journal of Applied
+        Meteorology, 1973; the within-bin terms are those of D. B. Stephenson, C. A. S. Coelho and
+        I. T. Jolliffe, "Two Extra Components in the Brier Score Decomposition", Weather and
+        Forecasting, 2008.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> p, labels = jnp.array([[0.25], [0.25], [0.75], [0.75]]), jnp.array([[0], [0], [0], [1]])
+        >>> parts = metrics.brier_decomposition(p, labels, inputs="probabilities")
+        >>> print(parts.reliability, parts.resolution, parts.uncertainty, parts.brier_score)
+        0.0625 0.0625 0.1875 0.1875
+    """
+    checks.one_of("average", average, ("macro", "micro", None))
+    rows = rows_of(forecasts(scores, labels, inputs, where), average)
+    defined = jnp.ones(rows.scores.shape[0], bool)
+    parts = _decomposition_of_rows(rows, bins, binning)
+    return BrierDecomposition(*(averaged(part, rows, defined, average) for part in parts))
+
+
+def _log_losses(scores: Array, actual: Array, inputs: Inputs) -> Array:
+    check_inputs(inputs)
+    if inputs == "logits":
+        log_p, log_q = log_sigmoid_pair(scores)
+        return -jnp.where(actual, log_p, log_q)
+    p = probabilities_of(scores, inputs)
+    return -log_share(jnp.where(actual, p, 1 - p), jnp.where(actual, 1 - p, p))
+
+
+def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | None) -> Array:
+    """Returns the average of a value per entry (N, L), finite where masked."""
+    check_average(average)
+    w = sample_weights(weights, values.shape[0])
+    axes: dict[str | None, tuple[int, ...]] = {"micro": (0, 1), "samples": (1,)}
+    axis = axes.get(average, (0,))
+    share = jnp.ones(values.shape, values.dtype)
+    if w is not None and average != "samples":
+        share = jnp.broadcast_to(w.astype(values.dtype)[:, None], values.shape)
+    share = share if inputs.where is None else jnp.where(inputs.where, share, 0)
+    mass = jnp.sum(share, axis)
+    # What has no weight may be infinite or NaN.
+    means = jnp.sum(jnp.where(share == 0, 0, values * share), axis) / mass
+    if average in {"micro", None}:
+        return means
+    support = jnp.sum(jnp.where(inputs.actual, share, 0), axis)
+    return mean_over(means, mass != 0, {"weighted": support, "samples": w}.get(average))
+
+
+def _decomposition_of_rows(rows: Scored, bins: int, binning: Binning) -> BrierDecomposition:
+    """Returns the terms of each row of probabilities (R, n), each (R,)."""
+    table = binned(rows, bins, binning)
+    dtype = rows.scores.dtype
+    size = jnp.maximum(rows.cells(), 1).astype(dtype)
+    share = table.counts.astype(dtype) / size[:, None]
+    prevalence = jnp.sum(table.positives, axis=1, dtype=jnp.int32).astype(dtype) / size
+    dp = rows.scores - table.at_entries(table.predicted)
+    dy = rows.actual.astype(dtype) - table.at_entries(table.observed)
+
+    def mean_of_entries(values: Array) -> Array:
+        counted = values if rows.where is None else jnp.where(rows.where, values, 0)
+        return jnp.sum(counted, axis=1) / size
+
+    return BrierDecomposition(
+        reliability=jnp.sum(share * (table.predicted - table.observed) ** 2, axis=1),
+        resolution=jnp.sum(share * (table.observed - prevalence[:, None]) ** 2, axis=1),
+        uncertainty=prevalence * (1 - prevalence),
+        within_bin_variance=mean_of_entries(dp * dp),
+        within_bin_covariance=2 * mean_of_entries(dp * dy),
+    )

@@ -14,30 +14,49 @@ from mllosses_jax.metrics.counts import (
     subset_accuracy,
 )
 from mllosses_jax.metrics.curves import average_precision, roc_auc
+from mllosses_jax.metrics.propensity import psndcg_at_k, psp_at_k
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
     label_ranking_loss,
+    mean_reciprocal_rank,
     one_error,
-    precision_at_k,
 )
 from mllosses_jax.metrics.report import classification_report
+from mllosses_jax.metrics.top_k import (
+    f1_at_k,
+    hit_at_k,
+    label_coverage_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    r_precision_at_k,
+    recall_at_k,
+)
 
 __all__ = [
     "average_precision",
     "classification_report",
     "coverage_error",
     "f1",
+    "f1_at_k",
     "fbeta",
     "hamming_loss",
+    "hit_at_k",
     "jaccard",
+    "label_coverage_at_k",
     "label_ranking_average_precision",
     "label_ranking_loss",
+    "mean_reciprocal_rank",
     "multilabel_confusion_matrix",
+    "ndcg_at_k",
     "one_error",
     "precision",
     "precision_at_k",
+    "psndcg_at_k",
+    "psp_at_k",
+    "r_precision_at_k",
     "recall",
+    "recall_at_k",
     "roc_auc",
     "subset_accuracy",
 ]

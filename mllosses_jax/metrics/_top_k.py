@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys
+from mllosses_jax._core.ordering import ranking_keys, smallest
 from mllosses_jax._core.sets import Scored, Sets, scored
 
 Array = jax.Array
@@ -56,7 +56,7 @@ def top_k_of(scores: ArrayLike, labels: ArrayLike, k: int, where: ArrayLike | No
     inputs = scored(scores, labels, where)
     checks.set_size(k, inputs.actual.shape[1])
     keys = ranking_keys(inputs.scores, inputs.where)
-    _, best = lax.top_k(~keys, k)
+    best = smallest(keys, k)
     return TopK(inputs, keys, best, jnp.take_along_axis(inputs.actual, best, axis=1))
 
 
@@ -88,16 +88,12 @@ def tie_averaged_hits(top: TopK) -> Array:
 
 def discounted(gains: Array) -> Array:
     """Returns Σ_r gains_r / log₂(r + 1) over the ranks of each row, (N, k) to (N,)."""
-    discounts = jnp.asarray(_discounts(gains.shape[1]), gains.dtype)
-    return jnp.sum(gains * discounts[None, :], axis=1)
+    discounts = 1 / np.log2(np.arange(2, gains.shape[1] + 2))
+    return jnp.sum(gains * jnp.asarray(discounts, gains.dtype)[None, :], axis=1)
 
 
 def ideal(top: TopK) -> Array:
     """Returns Σ_r 1 / log₂(r + 1) up to rank min(k, |Y|) of each sample, at least 1, (N,)."""
-    k = top.hits.shape[1]
-    sums = jnp.asarray(np.cumsum(_discounts(k)), top.inputs.scores.dtype)
-    return sums[jnp.clip(top.count_true(), 1, k) - 1]
-
-
-def _discounts(k: int) -> np.ndarray:
-    return 1 / np.log2(np.arange(2, k + 2))
+    rank = lax.broadcasted_iota(jnp.int32, top.hits.shape, 1)  # from 0
+    gained = rank < jnp.maximum(top.count_true(), 1)[:, None]
+    return discounted(gained.astype(top.inputs.scores.dtype))

@@ -47,8 +47,8 @@ def precision_at_k(
 
     Returns:
         The precision in [0, 1], (), or (L,) with average=None, in float32 or the wider dtype of
-        the scores; NaN where a score that counts is NaN, and where nothing counts. Its gradient is
-        zero.
+        the scores; NaN where a score that counts is NaN, and where nothing is defined. Its
+        gradient is zero.
 
     Raises:
         TypeError: if scores are not floating point, k is not an integer, or where is not bool.
@@ -302,8 +302,8 @@ def hit_at_k(
         ValueError: if shapes differ, or k is not in 1 to L.
 
     Reference:
-        pyxclib's `hits` and torchmetrics' `retrieval_hit_rate` of each row, 2024; also what
-        napkinXC calls abandonment, which elsewhere is one minus it.
+        pyxclib's `hits`, and torchmetrics' `retrieval_hit_rate` of each row. Abandonment is one
+        minus it, although napkinXC's `AbandonmentAtK` is the hit rate itself.
 
     Example:
         >>> import jax.numpy as jnp

@@ -380,6 +380,17 @@ def test_smallest_keys_are_those_of_a_stable_sort(k):
         np.testing.assert_array_equal(got, np.stack(want)[:, :k])
 
 
+@pytest.mark.parametrize("name", ["label_coverage_at_k", "ndcg_at_k", "psp_at_k"])
+def test_rows_on_several_devices(name):
+    scores, truth = inputs("slightly tied", n=48)
+    mesh = jax.make_mesh((8,), ("n",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("n", None))
+        sharded = [jax.device_put(array, rows) for array in (scores, truth)]
+        got = call(name, *sharded, 3, **options_of(name))
+    np.testing.assert_allclose(got, expected(scores, truth, 3)[name], rtol=2e-6)
+
+
 def test_bad_input_is_named():
     scores, truth = inputs("random")
     for name in AT_K:

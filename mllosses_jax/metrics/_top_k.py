@@ -37,8 +37,8 @@ class TopK(NamedTuple):
     def sets(self) -> Sets:
         """Returns the top k as predicted sets, without what does not count."""
         actual, where = self.inputs.actual, self.inputs.where
-        none = jnp.zeros_like(actual)
-        predicted = jnp.put_along_axis(none, self.labels, True, axis=1, inplace=False)
+        none = jnp.zeros(actual.shape[1], bool)
+        predicted = jax.vmap(lambda labels: none.at[labels].set(True))(self.labels)
         return Sets(predicted if where is None else predicted & where, actual, where)
 
     def broken(self) -> Array:

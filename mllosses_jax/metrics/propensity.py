@@ -126,7 +126,7 @@ def _gains(top: TopK, inverse_propensity: ArrayLike) -> tuple[Array, Array]:
         )
     weights = weights.astype(top.inputs.scores.dtype)
     of_true = jnp.where(actual, jnp.broadcast_to(weights, actual.shape), 0)
-    return jnp.where(top.hits, weights[top.labels], 0), lax.top_k(of_true, k)[0]
+    return jnp.take_along_axis(of_true, top.labels, axis=1), lax.top_k(of_true, k)[0]
 
 
 def _ratio_of_sums(top: TopK, reached: Array, possible: Array) -> Array:

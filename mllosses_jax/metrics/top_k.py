@@ -356,11 +356,13 @@ def label_coverage_at_k(
         Array(0.5, dtype=float32)
     """
     top = top_k_of(scores, labels, k, where)
-    used = jnp.any(top.inputs.actual, axis=0)
-    covered = jnp.zeros_like(used).at[top.labels].max(top.hits)
+    predicted, actual, _ = top.sets()
     dtype = top.inputs.scores.dtype
-    sizes = [jnp.sum(labels, dtype=jnp.int32).astype(dtype) for labels in (covered, used)]
-    return jnp.where(top.broken(), jnp.nan, sizes[0] / sizes[1])
+    covered, used = (
+        jnp.sum(jnp.any(true, axis=0), dtype=jnp.int32).astype(dtype)
+        for true in (predicted & actual, actual)
+    )
+    return jnp.where(top.broken(), jnp.nan, covered / used)
 
 
 def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:

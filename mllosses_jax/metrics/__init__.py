@@ -39,12 +39,16 @@ from mllosses_jax.metrics.probabilities import (
     brier_decomposition,
     brier_score,
 )
+from mllosses_jax.metrics.propensity import (
+    psndcg_at_k,
+    psp_at_k,
+)
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
     label_ranking_loss,
+    mean_reciprocal_rank,
     one_error,
-    precision_at_k,
 )
 from mllosses_jax.metrics.report import (
     classification_report,
@@ -53,6 +57,15 @@ from mllosses_jax.metrics.statistics import (
     LabelStatistics,
     label_cooccurrence,
     label_statistics,
+)
+from mllosses_jax.metrics.top_k import (
+    f1_at_k,
+    hit_at_k,
+    label_coverage_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    r_precision_at_k,
+    recall_at_k,
 )
 
 __all__ = [
@@ -72,20 +85,29 @@ __all__ = [
     "coverage_error",
     "expected_calibration_error",
     "f1",
+    "f1_at_k",
     "fbeta",
     "hamming_loss",
+    "hit_at_k",
     "jaccard",
     "label_cooccurrence",
+    "label_coverage_at_k",
     "label_ranking_average_precision",
     "label_ranking_loss",
     "label_statistics",
     "matthews_corrcoef",
+    "mean_reciprocal_rank",
     "multilabel_confusion_matrix",
+    "ndcg_at_k",
     "one_error",
     "overall_and_per_class",
     "precision",
     "precision_at_k",
+    "psndcg_at_k",
+    "psp_at_k",
+    "r_precision_at_k",
     "recall",
+    "recall_at_k",
     "roc_auc",
     "specificity",
     "subset_accuracy",

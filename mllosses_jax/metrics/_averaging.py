@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.sets import Scored
 
 Array = jax.Array
 Average = Literal["micro", "macro", "weighted", "samples"] | None
@@ -28,6 +29,13 @@ def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Ar
         return _ratio(values, ones)
     w = jnp.where(counted, weights.astype(values.dtype), 0)
     return _ratio(values, jnp.where(jnp.sum(w) == 0, ones, w))
+
+
+def mean_over_rows(values: Array, inputs: Scored) -> Array:
+    """Returns the mean over the samples with an entry that counts; NaN if such a score is NaN."""
+    values = values.astype(inputs.scores.dtype)
+    values = jnp.where(inputs.has_nan(), jnp.nan, values)
+    return mean_over(values, inputs.cells() > 0)
 
 
 def _ratio(values: Array, weights: Array) -> Array:

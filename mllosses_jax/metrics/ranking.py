@@ -5,11 +5,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import ranked, ranking_keys
-from mllosses_jax._core.sets import Scored, scored
-from mllosses_jax.metrics._averaging import mean_over
+from mllosses_jax._core.sets import scored
+from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics.curves import average_precision_of_rows, count_pairs
 
 Array = jax.Array
@@ -54,7 +53,7 @@ def label_ranking_average_precision(
     values, _ = average_precision_of_rows(inputs)
     positives = jnp.sum(inputs.actual, axis=1, dtype=jnp.int32)
     trivial = (positives == 0) | (positives == inputs.cells())
-    return _mean_over_rows(jnp.where(trivial, 1, values), inputs)
+    return mean_over_rows(jnp.where(trivial, 1, values), inputs)
 
 
 @compiled()
@@ -96,7 +95,7 @@ def label_ranking_loss(
     # Of tied labels the false ones are sorted first, so that a true one comes after all of them.
     above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(inputs.scores.dtype)
     wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
-    return _mean_over_rows(wrong / jnp.maximum(count_pairs(inputs), 1), inputs)
+    return mean_over_rows(wrong / jnp.maximum(count_pairs(inputs), 1), inputs)
 
 
 @compiled()
@@ -138,7 +137,7 @@ def coverage_error(
     smallest = jnp.iinfo(keys.dtype).min
     last_true = jnp.max(jnp.where(inputs.actual, keys, smallest), axis=1, keepdims=True)
     covered = jnp.sum(keys <= last_true, axis=1, dtype=jnp.int32)
-    return _mean_over_rows(covered, inputs)
+    return mean_over_rows(covered, inputs)
 
 
 @compiled()
@@ -177,52 +176,51 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
     inputs = scored(scores, labels, where)
     top = jnp.argmin(ranking_keys(inputs.scores, inputs.where), axis=1, keepdims=True)
     hit = jnp.take_along_axis(inputs.actual, top, axis=1)[:, 0]
-    return _mean_over_rows(~hit, inputs)
+    return mean_over_rows(~hit, inputs)
 
 
 @compiled()
-def precision_at_k(
-    scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
+def mean_reciprocal_rank(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
-    """Precision at k: the fraction of the k top-ranked labels that are true.
+    """Mean reciprocal rank (MRR): one over the rank of the first true label.
 
     Formula:
-        mean over samples of |top_k(s) ∩ Y| / k; of tied scores the lowest index comes first
+        mean over samples of 1 / min_{j∈Y} rank_j; of tied scores the lowest index comes first, and
+        a sample without labels is 0 and counts
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
         labels: bool, integer or float array (N, L); positive where > 0.
-        k: number of labels taken, 1 to L; always the denominator, however few are true.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
     Returns:
-        The precision in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
-        that counts is NaN, and where nothing counts. Its gradient is zero.
+        The mean in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
+        counts is NaN, and where nothing counts. Its gradient is zero.
 
     Raises:
-        TypeError: if scores are not floating point, k is not an integer, or where is not bool.
-        ValueError: if shapes differ, or k is not in 1 to L.
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
 
     Reference:
-        The definition of the Extreme Classification Repository, http://manikvarma.org.
+        E. M. Voorhees, "The TREC-8 Question Answering Track Report", 1999; torchmetrics'
+        `retrieval_reciprocal_rank` of each row of scores above 0.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import metrics
         >>> scores = jnp.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.5]])
-        >>> labels = jnp.array([[1, 0, 0], [0, 1, 1]])
-        >>> metrics.precision_at_k(scores, labels, 2)
+        >>> labels = jnp.array([[1, 0, 0], [0, 0, 1]])
+        >>> metrics.mean_reciprocal_rank(scores, labels)
         Array(0.75, dtype=float32)
     """
     inputs = scored(scores, labels, where)
-    checks.set_size(k, inputs.actual.shape[1])
-    _, top = lax.top_k(~ranking_keys(inputs.scores, inputs.where), k)
-    hits = jnp.sum(jnp.take_along_axis(inputs.actual, top, axis=1), axis=1, dtype=jnp.int32)
-    return _mean_over_rows(hits, inputs) / k
-
-
-def _mean_over_rows(values: Array, inputs: Scored) -> Array:
-    values = values.astype(inputs.scores.dtype)
-    values = jnp.where(inputs.has_nan(), jnp.nan, values)
-    return mean_over(values, inputs.cells() > 0)
+    keys = ranking_keys(inputs.scores, inputs.where)
+    keys_of_true = jnp.where(inputs.actual, keys, jnp.iinfo(keys.dtype).max)
+    first = jnp.argmin(keys_of_true, axis=1, keepdims=True)
+    key = jnp.take_along_axis(keys, first, axis=1)
+    earlier = lax.broadcasted_iota(first.dtype, keys.shape, 1) < first
+    before = jnp.sum((keys < key) | ((keys == key) & earlier), axis=1, dtype=jnp.int32)
+    reciprocal = 1 / (1 + before.astype(inputs.scores.dtype))
+    return mean_over_rows(jnp.where(jnp.any(inputs.actual, axis=1), reciprocal, 0), inputs)

@@ -3,6 +3,7 @@
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 """
 
+from mllosses_jax.metrics import streaming
 from mllosses_jax.metrics.counts import (
     f1,
     fbeta,
@@ -39,5 +40,6 @@ __all__ = [
     "precision_at_k",
     "recall",
     "roc_auc",
+    "streaming",
     "subset_accuracy",
 ]

@@ -77,8 +77,8 @@ class ConfusionCounts(Accumulator):
             TypeError: if predictions are floating point, or where is not bool.
             ValueError: if shapes differ, or L is not that of the accumulator.
         """
-        batch = _counts_of_batch(predictions, labels, where, num_labels=self.hits.shape[0])
-        return self.merge(type(self)(*batch))
+        total: Self = _with_batch(self, predictions, labels, where)
+        return total
 
     def precision(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
@@ -162,22 +162,23 @@ class ConfusionCounts(Accumulator):
 
     def _tally(self, average: LabelAverage) -> Tally:
         checks.one_of("average", average, ("micro", "macro", "weighted", None))
-        counts = self.hits, self.predicted, self.actual
-        exists = self.entries > 0
+        counts, exists = (self.hits, self.predicted, self.actual), self.entries > 0
         if average == "micro":
-            return Tally(*map(_total, counts), exists=jnp.any(exists, keepdims=True), weights=None)
-        return Tally(*counts, exists=exists, weights=counts[2] if average == "weighted" else None)
+            hits, predicted, actual = map(_total, counts)
+            return Tally(hits, predicted, actual, jnp.any(exists, keepdims=True), weights=None)
+        return Tally(*counts, exists, weights=self.actual if average == "weighted" else None)
 
 
-@jax.jit(static_argnames="num_labels", inline=True)
-def _counts_of_batch(
-    predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None, num_labels: int
-) -> tuple[Array, ...]:
+@jax.jit(inline=True)
+def _with_batch(
+    state: ConfusionCounts, predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None
+) -> ConfusionCounts:
     inputs = sets(predictions, labels, where)
-    check_labels("predictions", inputs.predicted, num_labels)
+    check_labels("predictions", inputs.predicted, state.hits.shape[0])
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
+    hits, predicted, actual = count_together(kinds, axis=0)
     entries = count_cells(inputs.where, inputs.actual.shape, axis=0)
-    return (*count_together(kinds, axis=0), entries)
+    return state.merge(ConfusionCounts(hits, predicted, actual, entries))
 
 
 def _total(counts: Array) -> Array:

@@ -73,7 +73,7 @@ class ScoreHistogram(Accumulator):
         >>> print(f"{histogram.roc_auc().estimate:.4f}")
         0.7500
         >>> print(histogram.best_thresholds())
-        [0.2998047]
+        [0.29882812]
     """
 
     counts: Array
@@ -125,7 +125,8 @@ class ScoreHistogram(Accumulator):
                 raise ValueError(
                     f'scores must lie in [0, 1] with inputs="probabilities", got {outside[0]}'
                 )
-        return _with_batch(self, scores, labels, where)
+        total: Self = _with_batch(self, scores, labels, where)
+        return total
 
     def average_precision(
         self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
@@ -140,11 +141,10 @@ class ScoreHistogram(Accumulator):
             ValueError: if an option is unknown.
         """
         _check_options(average, undefined)
-        return _bounded(self, "average_precision", average, undefined)
+        result: Bracket = _bounded(self, "average_precision", average, undefined)
+        return result
 
-    def roc_auc(
-        self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
-    ) -> Bracket:
+    def roc_auc(self, *, average: LabelAverage = "macro", undefined: Undefined = "skip") -> Bracket:
         """Returns bounds of `metrics.roc_auc` of all batches, and their middle.
 
         Args:
@@ -155,7 +155,8 @@ class ScoreHistogram(Accumulator):
             ValueError: if an option is unknown.
         """
         _check_options(average, undefined)
-        return _bounded(self, "roc_auc", average, undefined)
+        result: Bracket = _bounded(self, "roc_auc", average, undefined)
+        return result
 
     def compute(
         self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"

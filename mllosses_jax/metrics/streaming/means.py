@@ -110,19 +110,8 @@ class SampleMeans(Accumulator):
             TypeError: if a metric does not take such outputs, or where is not bool.
             ValueError: if shapes differ, or N is too large.
         """
-        return self.merge(_means_of_batch(self.metrics, outputs, labels, where))
-
-    def merge(self, other: Self) -> Self:
-        """Returns the accumulator of both data sets.
-
-        Args:
-            other: an accumulator of the same metrics.
-
-        Raises:
-            ValueError: if the metrics differ.
-        """
-        both = super().merge(other)
-        return dataclasses.replace(both, digits=_exact_sum.carried(both.digits))
+        total: Self = _with_batch(self, outputs, labels, where)
+        return total
 
     def compute(self) -> dict[str, Array]:
         """Returns the mean of each metric by name, () in float32, or float64 under x64.
@@ -140,7 +129,8 @@ def _entry(name: str, function: Metric) -> _Entry:
     if isinstance(function, functools.partial):
         if function.args:
             raise TypeError(f"{name} must fix its options by keyword, got {function.args}")
-        function, options = function.func, function.keywords
+        options = function.keywords
+        function = function.func
     if not callable(function):
         raise TypeError(f"{name} must be a function, got {type(function).__name__}")
     if options.get("undefined") == "nan":
@@ -153,9 +143,9 @@ def _entry(name: str, function: Metric) -> _Entry:
     return entry
 
 
-@jax.jit(static_argnums=0, inline=True)
-def _means_of_batch(
-    metrics: tuple[_Entry, ...], outputs: ArrayLike, labels: ArrayLike, where: ArrayLike | None
+@jax.jit(inline=True)
+def _with_batch(
+    state: SampleMeans, outputs: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> SampleMeans:
     given = checks.array("outputs", outputs)
     inputs: Scored | Sets
@@ -170,10 +160,14 @@ def _means_of_batch(
     mask = jnp.ones_like(inputs.actual) if inputs.where is None else inputs.where
     exists = count_cells(inputs.where, inputs.actual.shape, axis=1) > 0
     digits, samples = [], []
-    for entry in metrics:
+    for entry in state.metrics:
         rows = entry.of_rows(values, inputs.actual, mask)
         counted = exists & ~jnp.isnan(rows)
         digits.append(_exact_sum.sum_digits(jnp.where(counted, rows, 0)))
         samples.append(jnp.sum(counted, dtype=jnp.int32))
-    total_broken = jnp.sum(broken, dtype=jnp.int32)
-    return SampleMeans(jnp.stack(digits), jnp.stack(samples), total_broken, metrics)
+    return SampleMeans(
+        _exact_sum.carried(state.digits + jnp.stack(digits)),
+        state.samples + jnp.stack(samples),
+        state.broken + jnp.sum(broken, dtype=jnp.int32),
+        state.metrics,
+    )

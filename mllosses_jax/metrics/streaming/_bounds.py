@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mllosses_jax._core.sets import result_dtype
 from mllosses_jax.metrics._averaging import Average, Undefined, mean_of_defined
 
 Array = jax.Array
@@ -46,16 +47,36 @@ class Bins(NamedTuple):
         return positives, self.negatives[:, 0] + self.negatives_above[:, 0]
 
 
+class Bounds(NamedTuple):
+    """Bounds of each row (R,), and where the value is defined."""
+
+    lower: Array
+    upper: Array
+    defined: Array
+
+
+@jax.jit(inline=True)
 def bins_of_counts(counts: Array) -> Bins:
     """Returns the counts (R, T, 2), negatives first, with those of all higher bins."""
+    counts = counts.astype(result_dtype())
     # A scan adds in a tree: where counts pass 2²⁴ the rounding grows with log T only.
     cumulative = lax.associative_scan(jnp.add, counts, axis=1, reverse=True)
     above = jnp.pad(cumulative[:, 1:], ((0, 0), (0, 1), (0, 0)))
     return Bins(counts[..., 1], counts[..., 0], above[..., 1], above[..., 0])
 
 
-def average_precision_bounds(bins: Bins) -> tuple[Array, Array, Array]:
-    """Returns bounds of each row's average precision with ties grouped, and whether it is defined.
+@jax.jit(inline=True)
+def pooled(counts: Array) -> Array:
+    """Returns the counts (L, T, 2) of all labels together, (1, T, 2).
+
+    They are floats, because they may not fit an int32.
+    """
+    return sum_tree(jnp.moveaxis(counts.astype(result_dtype()), 0, -1))[None]
+
+
+@jax.jit(inline=True)
+def average_precision_bounds(bins: Bins) -> Bounds:
+    """Returns bounds of the average precision with ties grouped.
 
     Let a bin hold p positives and n negatives, with P and N above it. The exact value is the mean
     over all positives of (P + r) / (P + r + N + k), where r and k count the positives and negatives
@@ -81,11 +102,12 @@ def average_precision_bounds(bins: Bins) -> tuple[Array, Array, Array]:
     lower = jnp.maximum(p * ends / 2, p - (wrong + n) * jnp.log1p(p / (size + 0.5)))
     positives, _ = bins.totals()
     share = jnp.maximum(positives, 1)[:, None]
-    return sum_tree(lower / share), sum_tree(upper / share), positives > 0
+    return Bounds(sum_tree(lower / share), sum_tree(upper / share), positives > 0)
 
 
-def roc_auc_bounds(bins: Bins) -> tuple[Array, Array, Array]:
-    """Returns bounds of the area under each row's ROC curve, and whether it is defined.
+@jax.jit(inline=True)
+def roc_auc_bounds(bins: Bins) -> Bounds:
+    """Returns bounds of the area under the ROC curve.
 
     Pairs of different bins are known; each of the p·n pairs inside a bin is worth 0, ½ or 1.
     """
@@ -97,11 +119,11 @@ def roc_auc_bounds(bins: Bins) -> tuple[Array, Array, Array]:
     )
     lower = 1 - sum_tree(share * (above + inside))
     upper = 1 - sum_tree(share * above)
-    return lower, upper, (positives > 0) & (negatives > 0)
+    return Bounds(lower, upper, (positives > 0) & (negatives > 0))
 
 
 def bracket(
-    bounds: tuple[Array, Array, Array],
+    bounds: Bounds,
     counts: tuple[Array, Array],
     broken: Array,
     average: Average,

@@ -1,6 +1,7 @@
 """Histograms of scores, from which areas under curves follow with bounds, and thresholds."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Self
 
 import jax
@@ -14,12 +15,13 @@ from mllosses_jax.metrics._averaging import Undefined, check_undefined
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 from mllosses_jax.metrics.streaming._bounds import (
     Bins,
+    Bounds,
     Bracket,
     average_precision_bounds,
     bins_of_counts,
     bracket,
+    pooled,
     roc_auc_bounds,
-    sum_tree,
 )
 from mllosses_jax.metrics.streaming._grid import INPUTS, Inputs, bins_of, check_bins, grid
 from mllosses_jax.metrics.streaming.counts import LabelAverage
@@ -140,9 +142,7 @@ class ScoreHistogram(Accumulator):
         Raises:
             ValueError: if an option is unknown.
         """
-        _check_options(average, undefined)
-        result: Bracket = _bounded(self, "average_precision", average, undefined)
-        return result
+        return _bounded(self, average_precision_bounds, average, undefined)
 
     def roc_auc(self, *, average: LabelAverage = "macro", undefined: Undefined = "skip") -> Bracket:
         """Returns bounds of `metrics.roc_auc` of all batches, and their middle.
@@ -154,9 +154,7 @@ class ScoreHistogram(Accumulator):
         Raises:
             ValueError: if an option is unknown.
         """
-        _check_options(average, undefined)
-        result: Bracket = _bounded(self, "roc_auc", average, undefined)
-        return result
+        return _bounded(self, roc_auc_bounds, average, undefined)
 
     def compute(
         self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
@@ -229,11 +227,6 @@ class ScoreHistogram(Accumulator):
         return thresholds[0] if overall else thresholds
 
 
-def _check_options(average: object, undefined: object) -> None:
-    checks.one_of("average", average, ("micro", "macro", "weighted", None))
-    check_undefined(undefined)
-
-
 @jax.jit(inline=True)
 def _with_batch(
     state: ScoreHistogram, scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
@@ -257,11 +250,14 @@ def _with_batch(
     return ScoreHistogram(counts, broken, state.inputs)
 
 
-@jax.jit(static_argnums=(1, 2, 3), inline=True)
 def _bounded(
-    state: ScoreHistogram, curve: str, average: LabelAverage, undefined: Undefined
+    state: ScoreHistogram,
+    bounds_of: Callable[[Bins], Bounds],
+    average: LabelAverage,
+    undefined: Undefined,
 ) -> Bracket:
-    bounds_of = average_precision_bounds if curve == "average_precision" else roc_auc_bounds
+    checks.one_of("average", average, ("micro", "macro", "weighted", None))
+    check_undefined(undefined)
     micro = average == "micro"
     bins = _bins_of_all(state) if micro else _bins_of_labels(state)
     broken = jnp.any(state.invalid > 0, keepdims=True) if micro else state.invalid > 0
@@ -269,10 +265,10 @@ def _bounded(
 
 
 def _bins_of_labels(state: ScoreHistogram) -> Bins:
-    return bins_of_counts(state.counts.astype(result_dtype()))
+    bins: Bins = bins_of_counts(state.counts)
+    return bins
 
 
 def _bins_of_all(state: ScoreHistogram) -> Bins:
-    # In floating point: the counts of all labels together may not fit an int32.
-    counts = jnp.moveaxis(state.counts.astype(result_dtype()), 0, -1)
-    return bins_of_counts(sum_tree(counts)[None])
+    bins: Bins = bins_of_counts(pooled(state.counts))
+    return bins

@@ -1,0 +1,624 @@
+"""Accumulators, against scikit-learn and brute force on all data at once."""
+
+import dataclasses
+import itertools
+import warnings
+from fractions import Fraction
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from sklearn import metrics as sk
+
+from mllosses_jax import decisions, metrics
+from mllosses_jax.metrics import streaming
+from mllosses_jax.metrics.streaming import _exact_sum, _grid
+
+AVERAGES = ["micro", "macro", "weighted", None]
+SAMPLE_METRICS = {
+    "lrap": metrics.label_ranking_average_precision,
+    "ranking_loss": metrics.label_ranking_loss,
+    "coverage": metrics.coverage_error,
+    "one_error": metrics.one_error,
+    "p_at_2": partial(metrics.precision_at_k, k=2),
+    "ap": partial(metrics.average_precision, average="samples", undefined="zero"),
+}
+SET_METRICS = {
+    "f1": partial(metrics.f1, average="samples", zero_division=1),
+    "subset_accuracy": metrics.subset_accuracy,
+}
+
+
+def batch(n=96, labels=5, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((n, labels)) < np.linspace(0.6, 0.05, labels)
+    truth[:4], truth[4:6] = False, True
+    scores = (3 * rng.standard_normal((n, labels)) + truth).astype(np.float32).round(1)
+    return scores, truth
+
+
+def empties():
+    return {
+        "counts": streaming.ConfusionCounts.init(5),
+        "scores": streaming.ScoreHistogram.init(5, inputs="logits", bins=64),
+        "samples": streaming.SampleMeans.init(**SAMPLE_METRICS),
+        "sets": streaming.SampleMeans.init(**SET_METRICS),
+    }
+
+
+def update(states, scores, labels, where=None):
+    return {
+        "counts": states["counts"].update(scores > 0, labels, where=where),
+        "scores": states["scores"].update(scores, labels, where=where),
+        "samples": states["samples"].update(scores, labels, where=where),
+        "sets": states["sets"].update(scores > 0, labels, where=where),
+    }
+
+
+def merged(first, second):
+    return {name: first[name].merge(second[name]) for name in first}
+
+
+def assert_same(first, second):
+    for name, state in first.items():
+        for mine, theirs in zip(
+            jax.tree.leaves(_normal(state)), jax.tree.leaves(_normal(second[name])), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def _normal(state):
+    if isinstance(state, streaming.SampleMeans):
+        return dataclasses.replace(state, digits=_exact_sum.carried(state.digits))
+    return state
+
+
+@pytest.fixture(autouse=True)
+def _quiet_peer():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="sklearn")
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return update(empties(), *batch())
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_splits_and_merges_equal_the_whole(masked):
+    scores, truth = batch()
+    where = np.random.default_rng(3).random(truth.shape) < 0.7 if masked else np.ones_like(truth)
+    where[7] = not masked
+    scores = np.where(where, scores, np.nan)
+    expected = update(empties(), scores, truth, where)
+    parts = [
+        update(empties(), scores[i : i + 24], truth[i : i + 24], where[i : i + 24])
+        for i in range(0, 96, 24)
+    ]
+    chain = empties()
+    for i in (48, 0, 72, 24):
+        chain = update(chain, scores[i : i + 24], truth[i : i + 24], where[i : i + 24])
+    assert_same(chain, expected)
+    a, b, c, d = parts
+    assert_same(merged(merged(d, a), merged(c, b)), expected)
+    assert_same(merged(a, merged(empties(), merged(merged(c, d), b))), expected)
+    assert int(expected["scores"].counts.sum()) == where.sum()
+
+
+def test_devices_add_up_to_the_whole(whole):
+    mesh = Mesh(np.array(jax.devices()), "batch")
+    assert mesh.size == 8
+    scores, truth = batch()
+    args = jax.device_put((scores, truth), NamedSharding(mesh, P("batch")))
+
+    @jax.jit
+    @partial(jax.shard_map, mesh=mesh, in_specs=(P(), P("batch"), P("batch")), out_specs=P())
+    def mapped(states, scores, labels):
+        new = jax.lax.psum(update(empties(), scores, labels), "batch")
+        return merged(states, new)
+
+    assert_same(mapped(empties(), *args), whole)
+    assert_same(mapped(whole, *args), merged(whole, whole))
+    sharded = jax.jit(update, donate_argnums=0)
+    assert_same(sharded(empties(), *args), whole)
+    auto = jax.jit(update, in_shardings=(None, *[NamedSharding(mesh, P("batch"))] * 2))
+    assert_same(auto(empties(), scores, truth), whole)
+
+
+def test_states_under_scan(whole):
+    scores, truth = batch()
+    batches = scores.reshape(4, 24, 5), truth.reshape(4, 24, 5)
+    states, _ = jax.lax.scan(lambda s, b: (update(s, *b), None), empties(), batches)
+    assert_same(states, whole)
+    jitted = jax.jit(lambda s: {name: state.compute() for name, state in s.items()})(states)
+    eager = {name: state.compute() for name, state in whole.items()}
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), jitted, eager)
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_counts_match_scikit_learn(average, whole):
+    scores, truth = batch()
+    counts, chosen = whole["counts"], scores > 0
+    for name in ("precision", "recall", "f1", "jaccard"):
+        peer = getattr(sk, f"{name}_score")
+        expected = peer(truth, chosen, average=average, zero_division=0)
+        np.testing.assert_allclose(getattr(counts, name)(average=average), expected, rtol=1e-6)
+    expected = sk.fbeta_score(truth, chosen, beta=2, average=average)
+    np.testing.assert_allclose(counts.fbeta(beta=2, average=average), expected, rtol=1e-6)
+    if average != "weighted":  # of negatives, to the peer
+        expected = sk.recall_score(~truth, ~chosen, average=average)
+        np.testing.assert_allclose(counts.specificity(average=average), expected, rtol=1e-6)
+
+
+def test_counts_of_everything(whole):
+    scores, truth = batch()
+    counts, chosen = whole["counts"], scores > 0
+    np.testing.assert_allclose(counts.hamming_loss(), sk.hamming_loss(truth, chosen), rtol=1e-6)
+    expected = sk.multilabel_confusion_matrix(truth, chosen)
+    np.testing.assert_array_equal(counts.confusion_matrix(), expected)
+    assert set(counts.compute()) == {
+        *("precision", "recall", "f1", "jaccard", "specificity", "hamming_loss")
+    }
+    for zero_division in (0, 1, np.nan):
+        empty = streaming.ConfusionCounts.init(2).update(np.zeros((3, 2), int), np.ones((3, 2)))
+        got = empty.precision(average=None, zero_division=zero_division)
+        np.testing.assert_array_equal(got, [zero_division] * 2)
+    assert np.isnan(streaming.ConfusionCounts.init(2).compute()["hamming_loss"])
+
+
+def test_counts_do_not_stop_at_a_power_of_two():
+    ones = np.ones((3, 2), bool)
+    state = streaming.ConfusionCounts.init(2).update(ones, ones)
+    large = jax.tree.map(lambda x: x * 2**28, state)  # 3·2²⁸ of each
+    after = large.update(ones, np.array([[1, 0], [1, 0], [0, 0]]))
+    np.testing.assert_array_equal(after.hits, [3 * 2**28 + 2, 3 * 2**28])
+    np.testing.assert_array_equal(after.entries, 3 * 2**28 + 3)
+    # Micro totals of three such labels pass 2³¹.
+    assert after.f1(average="micro") == 1
+    assert np.isclose(after.hamming_loss(), 4 / (6 * 2**28), rtol=1e-6)
+    assert after.jaccard() == 1
+    histogram = streaming.ScoreHistogram.init(1, inputs="logits", bins=4)
+    histogram = histogram.update(np.zeros((1, 1), np.float32), np.ones((1, 1)))
+    histogram = jax.tree.map(lambda x: x * 2**24, histogram)
+    histogram = histogram.update(np.zeros((1, 1), np.float32), np.ones((1, 1)))
+    assert histogram.counts.max() == 2**24 + 1
+
+
+def test_means_of_samples_match_peers(whole):
+    scores, truth = batch()
+    got = whole["samples"].compute() | whole["sets"].compute()
+    expected = {
+        "lrap": sk.label_ranking_average_precision_score(truth, scores),
+        "ranking_loss": sk.label_ranking_loss(truth, scores),
+        "coverage": sk.coverage_error(truth, scores),
+        "ap": sk.average_precision_score(truth, scores, average="samples"),
+        "f1": sk.f1_score(truth, scores > 0, average="samples", zero_division=1),
+        "subset_accuracy": sk.accuracy_score(truth, scores > 0),
+    }
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(truth, order, axis=1)
+    expected |= {"one_error": 1 - ranked[:, 0].mean(), "p_at_2": ranked[:, :2].mean()}
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-6, err_msg=name)
+
+
+def test_means_of_samples_with_masks_and_nan():
+    scores, truth = batch()
+    where = np.random.default_rng(4).random(truth.shape) < 0.6
+    where[9] = False
+    broken = np.where(where, scores, np.nan)
+    state = streaming.SampleMeans.init(lrap=SAMPLE_METRICS["lrap"], coverage=metrics.coverage_error)
+    got = state.update(broken, truth, where=where).compute()
+    rows = np.flatnonzero(where.any(1))
+    lrap, coverage = [], []
+    for i in rows:
+        s, y = scores[i, where[i]], truth[i, where[i]]
+        at_least = s[None, :] >= s[:, None]
+        lrap.append(np.mean((at_least @ y)[y] / at_least.sum(1)[y]) if y.any() else 1.0)
+        coverage.append((s >= s[y].min()).sum() if y.any() else 0)
+    np.testing.assert_allclose(got["lrap"], np.mean(lrap), rtol=1e-6)
+    np.testing.assert_allclose(got["coverage"], np.mean(coverage), rtol=1e-6)
+    spoiled = state.update(np.where(np.arange(5) == 1, np.nan, scores), truth)
+    assert all(np.isnan(value) for value in spoiled.update(scores, truth).compute().values())
+    assert all(np.isnan(value) for value in state.compute().values())
+    # A row on which a metric is undefined is left out, as the function on the whole does.
+    ap = streaming.SampleMeans.init(ap=partial(metrics.average_precision, average="samples"))
+    some = truth.any(1)
+    expected = sk.average_precision_score(truth[some], scores[some], average="samples")
+    np.testing.assert_allclose(ap.update(scores, truth).compute()["ap"], expected, rtol=1e-6)
+
+
+def test_sums_of_samples_are_exact():
+    rng = np.random.default_rng(5)
+    values = (rng.random(1000) ** 3).astype(np.float32) + rng.integers(0, 3, 1000, np.int32) * 70000
+    values = values.astype(np.float32)
+    digits = np.asarray(_exact_sum.sum_digits(jnp.asarray(values)), object)
+
+    def number(digits):
+        return sum(Fraction(int(d)) * Fraction(256) ** (2 - i) for i, d in enumerate(digits))
+
+    terms = [Fraction(float(v)) for v in values]
+    assert all(term * 2**40 % 1 == 0 for term in terms)
+    assert number(digits) == sum(terms)
+    small = np.full(3, 2.0**-41, np.float32)
+    assert number(np.asarray(_exact_sum.sum_digits(jnp.asarray(small)))) == 0
+    # 2²⁵ samples of 1/3, and one that is 1: a float32 total would not see it.
+    third = _exact_sum.sum_digits(jnp.full(2**10, 1 / 3, jnp.float32))
+    for _ in range(15):
+        third = _exact_sum.carried(third + third)
+    with_one = _exact_sum.carried(third + _exact_sum.sum_digits(jnp.ones(1, jnp.float32)))
+    assert number(np.asarray(with_one)) == 2**25 * Fraction(float(np.float32(1 / 3))) + 1
+    np.testing.assert_allclose(_exact_sum.total(with_one), 2**25 / 3 + 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bins", [4, 6, 64, 1000, 1024])
+@pytest.mark.parametrize("inputs", ["logits", "probabilities"])
+def test_bins_are_those_of_the_edges(inputs, bins):
+    edges = _grid.grid(bins, inputs).edges
+    assert edges.shape == (bins - 1,)
+    assert (np.diff(edges) >= 0).all()
+    rng = np.random.default_rng(6)
+    scores = rng.standard_normal(20000) * rng.choice([0.1, 3, 12], 20000)
+    extremes = [0, 1e-30, 0.5, np.inf, -np.inf, 1e30, -1e30]
+    low, high = np.float32(-100), np.float32(100)
+    if inputs == "probabilities":
+        scores = 1 / (1 + np.exp(-scores))
+        extremes = [0, 1e-30, 0.5, 2**-24, 1 - 2**-24, 1]
+        low, high = np.float32(0), np.float32(1)
+    around = [edges, np.nextafter(edges, low), np.nextafter(edges, high)]
+    scores = np.concatenate([scores.astype(np.float32), np.float32(extremes), *around])
+    got = jax.jit(lambda s: _grid.bins_of(s, bins, inputs))(scores)
+    # XLA's CPU backend takes subnormal logits for 0.
+    scores = np.where(np.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
+    np.testing.assert_array_equal(got, np.searchsorted(edges, scores, side="right"))
+    # Half of the edges at the quantiles of either scale, up to the resolution of keys.
+    uniform = np.arange(1, bins // 2) / (bins // 2)
+    wanted = uniform if inputs == "probabilities" else np.log(uniform / (1 - uniform))
+    distance = np.abs(wanted[:, None] - edges).min(axis=1)
+    assert distance.max() <= (0.5 if inputs == "probabilities" else 2) / bins
+
+
+def exact_ap(scores, truth):
+    """Average precision of each label by its definition, (L,): no sort, no bins."""
+    at_least = scores[None] >= scores[:, None]
+    precision = (at_least & truth[None]).sum(1) / at_least.sum(1)
+    return (precision * truth).sum(0) / truth.sum(0)
+
+
+def exact_auc(scores, truth):
+    """Area under the ROC curve of each label by counting pairs."""
+    pairs = truth[:, None] & ~truth[None]
+    wins = (scores[:, None] > scores[None]) + 0.5 * (scores[:, None] == scores[None])
+    return (pairs * wins).sum((0, 1)) / pairs.sum((0, 1))
+
+
+def test_bounds_hold_for_every_order_inside_bins():
+    # All rankings with ties and all label sets of five samples, one per label: in one bin, in two
+    # with the border between or inside of ties' reach, and in three.
+    ranks = np.array(list(itertools.product(range(3), repeat=5)))
+    sets = np.array(list(itertools.product([False, True], repeat=5)))[1:-1]
+    which = np.repeat(ranks, len(sets), axis=0).T
+    truth = np.tile(sets, (len(ranks), 1)).T
+    seen = []
+    for values in ([0.41, 0.42, 0.43], [0.2, 0.42, 0.43], [0.41, 0.42, 0.6], [0.2, 0.4, 0.6]):
+        scores = np.array(values, np.float32)[which]
+        state = streaming.ScoreHistogram.init(truth.shape[1], inputs="probabilities", bins=8)
+        state = state.update(scores, truth)
+        for exact, bounds in (
+            (exact_ap(scores, truth), state.average_precision(average=None)),
+            (exact_auc(scores, truth), state.roc_auc(average=None)),
+        ):
+            assert (bounds.lower <= exact).all()
+            assert (exact <= bounds.upper).all()
+            seen.append((np.min(exact - bounds.lower), np.min(bounds.upper - exact)))
+    # No bound is wider than what it may be: the extremes occur.
+    assert np.max(seen) < 5e-5
+
+
+def _adversarial(regime, rng, n, prevalence):
+    truth = rng.random((n, len(prevalence))) < prevalence
+    truth[0], truth[1] = True, False
+    noise = rng.standard_normal(truth.shape)
+    signal = {
+        "flat": 0.05 * (noise + truth),
+        "moderate": noise + 2 * truth - 2,
+        "sharp": 12 * (noise + truth - 1),
+        "rare": 2 * (noise + truth) + np.log(prevalence) - 4,
+        "tied": (noise + truth).round(),
+        "one bin, worst": np.where(truth, 1e-4, 2e-4) * (1 + rng.random(truth.shape)),
+        "one bin, best": np.where(truth, 4e-4, 1e-4) * (1 + rng.random(truth.shape)),
+        "one bin, ties on top": np.where(truth, 1e-3, 1e-4),
+        "beyond the grid": 40 + 20 * noise + truth,
+        "equal": np.zeros_like(noise),
+    }[regime]
+    return signal.astype(np.float32), truth
+
+
+REGIMES = [
+    *("flat", "moderate", "sharp", "rare", "tied", "one bin, worst", "one bin, best"),
+    *("one bin, ties on top", "beyond the grid", "equal"),
+]
+
+
+@pytest.mark.parametrize("bins", [8, 256])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_bounds_contain_the_exact_values(regime, bins):
+    prevalence = np.geomspace(0.5, 0.005, 6)
+    for seed, n in enumerate((150, 150, 700)):
+        logits, truth = _adversarial(regime, np.random.default_rng(seed), n, prevalence)
+        probabilities = np.asarray(jax.nn.sigmoid(logits))
+        for inputs, scores in (("logits", logits), ("probabilities", probabilities)):
+            state = streaming.ScoreHistogram.init(6, inputs=inputs, bins=bins)
+            state = state.update(scores, truth)
+            scores = scores.astype(np.float64)
+            for average in AVERAGES:
+                exact = {
+                    "average_precision": sk.average_precision_score(truth, scores, average=average),
+                    "roc_auc": sk.roc_auc_score(truth, scores, average=average),
+                }
+                for name, bounds in state.compute(average=average).items():
+                    assert np.all(bounds.lower <= exact[name]), (name, average, inputs)
+                    assert np.all(exact[name] <= bounds.upper), (name, average, inputs)
+                    middle = (bounds.lower + bounds.upper) / 2
+                    np.testing.assert_allclose(bounds.estimate, middle, atol=2e-5)
+            if bins == 256 and regime in ("flat", "moderate", "sharp", "rare"):
+                bounds = state.average_precision()
+                assert bounds.upper - bounds.lower < 0.06
+
+
+def test_bounds_of_huge_counts():
+    # 2³⁰ entries per label, in which float32 counts nothing exactly; micro passes 2³¹.
+    scores, truth = _adversarial("moderate", np.random.default_rng(0), 1024, np.full(4, 0.1))
+    state = streaming.ScoreHistogram.init(4, inputs="logits").update(scores, truth)
+    large = jax.tree.map(lambda x: x * 2**20, state)
+    for average in AVERAGES:
+        # Every score 2²⁰ times: all are tied, which changes neither value.
+        exact = sk.average_precision_score(truth, scores, average=average)
+        bounds = large.average_precision(average=average)
+        assert np.all((bounds.lower <= exact) & (exact <= bounds.upper))
+        exact = sk.roc_auc_score(truth, scores, average=average)
+        bounds = large.roc_auc(average=average)
+        assert np.all((bounds.lower <= exact) & (exact <= bounds.upper))
+    assert (bounds.lower > 0).all()
+
+
+@pytest.mark.parametrize("undefined", ["skip", "nan", "zero"])
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+def test_undefined_labels_follow_the_exact_functions(name, undefined):
+    scores, truth = batch()
+    truth[:, 3] = False
+    where = np.ones_like(truth)
+    where[:, 1] = False
+    state = streaming.ScoreHistogram.init(5, inputs="logits").update(scores, truth, where=where)
+    for average in AVERAGES:
+        options = {"average": average, "undefined": undefined}
+        exact = np.asarray(getattr(metrics, name)(scores, truth, where=where, **options))
+        bounds = getattr(state, name)(**options)
+        for value in bounds:
+            np.testing.assert_array_equal(np.isnan(value), np.isnan(exact))
+        inside = (bounds.lower <= exact) & (exact <= bounds.upper)
+        assert np.all(inside | np.isnan(exact))
+    assert np.isnan(streaming.ScoreHistogram.init(5, inputs="logits").roc_auc().estimate)
+
+
+def test_invalid_scores_are_never_hidden():
+    scores, truth = batch()
+    scores[3, 2] = np.nan
+    state = streaming.ScoreHistogram.init(5, inputs="logits").update(scores, truth)
+    np.testing.assert_array_equal(state.invalid, [0, 0, 1, 0, 0])
+    assert state.counts.sum() == truth.size - 1
+    for bounds in state.compute(average=None).values():
+        np.testing.assert_array_equal(np.isnan(bounds.estimate), np.arange(5) == 2)
+    for average in ("macro", "micro", "weighted"):
+        assert np.isnan(state.average_precision(average=average).lower)
+    np.testing.assert_array_equal(np.isnan(state.best_thresholds()), np.arange(5) == 2)
+    assert np.isnan(state.best_thresholds(scope="global"))
+    curve = state.precision_recall_curve()
+    assert np.isnan(curve.precision[2]).all()
+    assert np.isfinite(curve.recall[1]).all()
+    # Logits by mistake: an error where they can be looked at, else NaN.
+    state = streaming.ScoreHistogram.init(1, inputs="probabilities")
+    wrong, labels = np.array([[0.5], [1.5]], np.float32), np.array([[1], [0]])
+    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\].*got 1.5"):
+        state.update(wrong, labels)
+    after = state.update(jnp.asarray(wrong), labels)
+    np.testing.assert_array_equal(after.invalid, [1])
+    assert np.isnan(after.roc_auc().upper)
+    fine = state.update(wrong, labels, where=np.array([[True], [False]]))
+    assert fine.invalid == 0
+
+
+@pytest.mark.parametrize("inputs", ["logits", "probabilities"])
+def test_thresholds_of_bins_are_exact(inputs):
+    scores, truth = batch(200)
+    scores = scores if inputs == "logits" else np.asarray(jax.nn.sigmoid(scores))
+    state = streaming.ScoreHistogram.init(5, inputs=inputs, bins=32).update(scores, truth)
+    curve = state.precision_recall_curve()
+    thresholds = np.asarray(curve.thresholds)
+    chosen = scores[None] >= thresholds[:, None, None]
+    hits, predicted = (chosen & truth).sum(1).T, chosen.sum(1).T
+    expected = np.where(predicted == 0, 1, hits / np.maximum(predicted, 1))
+    np.testing.assert_allclose(curve.precision, expected, rtol=1e-6)
+    np.testing.assert_allclose(curve.recall, hits / truth.sum(0)[:, None], rtol=1e-6)
+    best = state.best_thresholds()
+    f1 = metrics.f1(decisions.apply_thresholds(scores, best), truth, average=None)
+    all_f1 = 2 * hits / (predicted + truth.sum(0)[:, None])
+    np.testing.assert_allclose(f1, all_f1.max(1), rtol=1e-6)
+    for label in range(5):
+        ties = np.flatnonzero(np.isclose(all_f1[label], all_f1[label].max(), rtol=1e-9))
+        assert best[label] == thresholds[ties[-1]]
+    overall = state.best_thresholds(scope="global", beta=2)
+    by_hand = 5 * hits.sum(0) / (predicted.sum(0) + 4 * truth.sum())
+    assert overall == thresholds[len(by_hand) - 1 - np.argmax(by_hand[::-1])]
+
+
+def test_update_holds_no_array_of_samples_times_bins():
+    state = streaming.ScoreHistogram.init(80, inputs="logits")
+    program = jax.jit(lambda s, x, y: s.update(x, y), donate_argnums=0)
+    shape = (1024, 80)
+    compiled = program.lower(
+        state, jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape, jnp.bool_)
+    ).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 8 * shape[0] * shape[1]
+
+
+def test_under_x64_and_with_narrow_scores(whole):
+    scores, truth = batch()
+    narrow = jnp.asarray(scores, jnp.bfloat16)
+    state = empties()["scores"]
+    wide = state.update(narrow.astype(jnp.float32), truth)
+    np.testing.assert_array_equal(state.update(narrow, truth).counts, wide.counts)
+    with jax.enable_x64(True):
+        states = update(empties(), scores.astype(np.float64), truth)
+        assert states["scores"].counts.dtype == states["counts"].hits.dtype == jnp.int32
+        assert states["samples"].digits.dtype == jnp.int32
+        np.testing.assert_array_equal(states["scores"].counts, whole["scores"].counts)
+        bounds = states["scores"].average_precision()
+        assert bounds.lower.dtype == jnp.float64
+        exact = sk.average_precision_score(truth, scores)
+        assert bounds.lower <= exact <= bounds.upper
+        got = states["samples"].compute()["lrap"]
+        exact = sk.label_ranking_average_precision_score(truth, scores)
+        np.testing.assert_allclose(got, exact, rtol=1e-11)
+
+
+def test_clu_collection():
+    clu = pytest.importorskip("clu.metrics")
+    scores, truth = batch()
+    empty = empties()
+    collection = clu.Collection.create(
+        auc=streaming.as_clu(empty["scores"], lambda s: s.roc_auc().estimate),
+        f1=streaming.as_clu(empty["counts"], lambda s: s.f1(), outputs="predictions"),
+        loss=clu.Average.from_output("loss"),
+    )
+
+    @jax.jit
+    def step(total, logits, labels, mask):
+        loss = jnp.mean(jnp.abs(logits), axis=1)
+        new = collection.single_from_model_output(
+            logits=logits, labels=labels, predictions=logits > 0, loss=loss, mask=mask
+        )
+        return total.merge(new)
+
+    total = collection.empty()
+    for i in range(0, 96, 32):
+        mask = (np.arange(i, i + 32) < 80).astype(np.float32)  # a padded last batch
+        total = step(total, scores[i : i + 32], truth[i : i + 32], mask)
+    got = total.compute()
+    expected = empty["scores"].update(scores[:80], truth[:80]).roc_auc().estimate
+    assert got["auc"] == expected
+    expected = sk.f1_score(truth[:80], scores[:80] > 0, average="macro", zero_division=0)
+    np.testing.assert_allclose(got["f1"], expected, rtol=1e-6)
+    # What `reduce` sums are states with a leading axis of devices.
+    metric = streaming.as_clu(empty["counts"], lambda s: s.f1(), outputs="predictions")
+    halves = [
+        metric.from_model_output(predictions=scores[part] > 0, labels=truth[part])
+        for part in (slice(0, 40), slice(40, 80))
+    ]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves)
+    np.testing.assert_allclose(stacked.reduce().compute(), expected, rtol=1e-6)
+    assert float(halves[0].merge(halves[1]).compute_value().value) == float(got["f1"])
+    with pytest.raises(TypeError, match="predictions must be passed by name, got only"):
+        metric.from_model_output(logits=scores, labels=truth)
+
+
+def test_beside_metrics_of_metrax():
+    clu = pytest.importorskip("clu.metrics")
+    metrax = pytest.importorskip("metrax")
+    scores, truth = batch()
+    ours = streaming.as_clu(empties()["scores"], lambda s: s.roc_auc().estimate)
+    collection = clu.Collection.create(ours=ours, theirs=metrax.Average.from_output("loss"))
+    states = collection.empty().merge(
+        collection.single_from_model_output(logits=scores, labels=truth, loss=jnp.ones(3))
+    )
+    expected = empties()["scores"].update(scores, truth).roc_auc().estimate
+    assert states.compute()["ours"] == expected
+
+
+def test_nnx_metric():
+    nnx = pytest.importorskip("flax.nnx")
+    scores, truth = batch()
+    empty = empties()
+    both = nnx.MultiMetric(
+        auc=streaming.as_nnx(empty["scores"], lambda s: s.roc_auc().estimate),
+        f1=streaming.as_nnx(empty["counts"], lambda s: s.f1(), outputs="predictions"),
+        mean=nnx.metrics.Average("loss"),
+    )
+
+    @nnx.jit
+    def step(metric, logits, labels):
+        loss = jnp.abs(logits)
+        metric.update(logits=logits, labels=labels, predictions=logits > 0, loss=loss)
+
+    for _ in range(2):
+        for i in range(0, 96, 32):
+            step(both, scores[i : i + 32], truth[i : i + 32])
+        got = both.compute()
+        assert got["auc"] == empty["scores"].update(scores, truth).roc_auc().estimate
+        expected = sk.f1_score(truth, scores > 0, average="macro", zero_division=0)
+        np.testing.assert_allclose(got["f1"], expected, rtol=1e-6)
+        both.reset()
+    assert np.isnan(both.compute()["auc"])
+    single = streaming.as_nnx(empty["counts"], lambda s: s.f1(), outputs="predictions")
+    single.update(predictions=scores > 0, labels=truth, mask=np.arange(96) < 50)
+    expected = sk.f1_score(truth[:50], scores[:50] > 0, average="macro", zero_division=0)
+    np.testing.assert_allclose(single.compute(), expected, rtol=1e-6)
+    with pytest.raises(TypeError, match="labels must be passed by name"):
+        single.update(predictions=scores > 0)
+
+
+def test_bad_input_is_named(whole):
+    scores, truth = batch()
+    counts, histogram, means = (whole[name] for name in ("counts", "scores", "samples"))
+    with pytest.raises(TypeError, match="predictions must be hard sets"):
+        counts.update(scores, truth)
+    with pytest.raises(ValueError, match=r"labels of the accumulator: expected \(N, 5\), got"):
+        counts.update(truth[:, :3], truth[:, :3])
+    with pytest.raises(ValueError, match=r"scores must have the labels of the accumulator"):
+        histogram.update(scores[:, :3], truth[:, :3])
+    with pytest.raises(ValueError, match="average must be one of"):
+        counts.f1(average="samples")
+    with pytest.raises(ValueError, match="zero_division must be 0, 1 or nan"):
+        counts.f1(zero_division=0.5)
+    with pytest.raises(ValueError, match="beta must be 0 or more, got -1"):
+        counts.fbeta(beta=-1)
+    with pytest.raises(ValueError, match="average must be one of"):
+        histogram.roc_auc(average="samples")
+    with pytest.raises(ValueError, match="undefined must be one of 'skip', 'nan', 'zero'"):
+        histogram.average_precision(undefined="drop")
+    with pytest.raises(ValueError, match="scope must be one of"):
+        histogram.best_thresholds(scope="macro")
+    with pytest.raises(ValueError, match="num_labels must be a positive integer, got 0"):
+        streaming.ConfusionCounts.init(0)
+    with pytest.raises(ValueError, match="inputs must be one of 'logits', 'probabilities'"):
+        streaming.ScoreHistogram.init(5, inputs="scores")
+    with pytest.raises(ValueError, match="bins must be an even integer from 4 to 65536, got 7"):
+        streaming.ScoreHistogram.init(5, inputs="logits", bins=7)
+    with pytest.raises(ValueError, match=r"num_labels \* bins must be less than 2\^30"):
+        streaming.ScoreHistogram.init(2**20, inputs="logits")
+    with pytest.raises(TypeError, match="where must be a bool array"):
+        histogram.update(scores, truth, where=np.ones(truth.shape))
+    with pytest.raises(ValueError, match="other must be an accumulator like this one"):
+        histogram.merge(streaming.ScoreHistogram.init(5, inputs="probabilities", bins=64))
+    with pytest.raises(ValueError, match="other must be an accumulator like this one"):
+        counts.merge(streaming.ConfusionCounts.init(1))
+    with pytest.raises(ValueError, match="metrics must hold one function at least"):
+        streaming.SampleMeans.init()
+    with pytest.raises(TypeError, match="loss must be a function, got float"):
+        streaming.SampleMeans.init(loss=0.5)
+    with pytest.raises(TypeError, match="fix its options by keyword"):
+        streaming.SampleMeans.init(f=partial(metrics.f1, 1))
+    with pytest.raises(TypeError, match="options that can be hashed"):
+        streaming.SampleMeans.init(f=partial(metrics.f1, weights=np.ones(3)))
+    with pytest.raises(ValueError, match='cannot have undefined="nan"'):
+        streaming.SampleMeans.init(f=partial(metrics.average_precision, undefined="nan"))
+    with pytest.raises(TypeError, match="predictions must be hard sets"):
+        whole["sets"].update(scores, truth)
+    with pytest.raises(ValueError, match="labels must have the shape"):
+        means.update(scores, truth[:5])

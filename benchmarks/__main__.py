@@ -35,7 +35,9 @@ def main() -> None:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
+    return str(value)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Widths are those of the mean over 80 labels of prevalence 0.2 to 0.002, from 40,
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,10 +31,10 @@ def _times(quick: bool) -> list[dict[str, Any]]:
     samples, labels = (64, 8) if quick else (1024, 80)
     scores, truth = _data("moderate", samples, labels)
     s, p, y = jnp.asarray(scores), jax.nn.sigmoid(scores), jnp.asarray(truth)
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "exact average precision": lambda: metrics.average_precision(s, y),
-        "update, logits": _repeated("logits", s, y),
-        "update, probabilities": _repeated("probabilities", p, y),
+        "update, logits": _Repeated("logits", s, y),
+        "update, probabilities": _Repeated("probabilities", p, y),
     }
     times = interleaved(calls, 2 if quick else 101)
     exact = times["exact average precision"]
@@ -43,7 +44,7 @@ def _times(quick: bool) -> list[dict[str, Any]]:
     ]
 
 
-class _repeated:
+class _Repeated:
     """Updates one histogram of 1024 bins again and again, its buffer donated."""
 
     def __init__(self, inputs: Any, scores: Array, truth: Array) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from sklearn import metrics as sk
 
@@ -128,6 +128,10 @@ def test_devices_add_up_to_the_whole(whole):
     assert_same(sharded(empties(), *args), whole)
     auto = jax.jit(update, in_shardings=(None, *[NamedSharding(mesh, P("batch"))] * 2))
     assert_same(auto(empties(), scores, truth), whole)
+    explicit = Mesh(np.array(jax.devices()), "batch", axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(explicit):
+        args = jax.device_put((scores, truth), NamedSharding(explicit, P("batch")))
+        assert_same(jax.jit(update)(empties(), *args), whole)
 
 
 def test_states_under_scan(whole):

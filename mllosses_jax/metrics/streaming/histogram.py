@@ -245,9 +245,11 @@ def _with_batch(
     entry = 2 * row + inputs.actual.astype(jnp.int32)
     # What does not count is sent past the end. (One index per entry: three cost twice the time.)
     entry = jnp.where(counted, entry, state.counts.size)
-    counts = state.counts.reshape(-1).at[entry].add(1, mode="drop").reshape(state.counts.shape)
+    flat = state.counts.reshape(-1)
+    whole = jax.typeof(flat).sharding  # an explicit mesh asks how to leave the sum
+    flat = flat.at[entry].add(1, mode="drop", out_sharding=whole)
     broken = state.invalid + jnp.sum(invalid, axis=0, dtype=jnp.int32)
-    return ScoreHistogram(counts, broken, state.inputs)
+    return ScoreHistogram(flat.reshape(state.counts.shape), broken, state.inputs)
 
 
 def _bounded(

@@ -118,7 +118,7 @@ class ScoreHistogram(Accumulator):
         Raises:
             TypeError: if scores are not floating point, or where is not bool.
             ValueError: if shapes differ, L is not that of the histogram, or scores in a numpy
-                array should be probabilities and are not. (To look into a JAX array would wait
+                array, without a mask, should be probabilities and are not. (To look into a JAX array would wait
                 for the device: there they are counted as invalid.)
         """
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray) and where is None:

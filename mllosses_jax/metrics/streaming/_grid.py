@@ -64,7 +64,10 @@ def bins_of(scores: Array, bins: int, inputs: Inputs) -> Array:
     """Returns the bin of each float32 score that is no NaN, int32."""
     keys = (_logit_keys if inputs == "logits" else _probability_keys)(scores, _bits(bins))
     table = jnp.asarray(grid(bins, inputs).bin_of_key)
-    return table.at[keys].get(mode="promise_in_bounds", out_sharding=jax.typeof(keys).sharding)
+    sharding = jax.typeof(keys).sharding
+    return table.at[keys].get(
+        mode="promise_in_bounds", out_sharding=sharding, wrap_negative_indices=False
+    )
 
 
 def _bits(bins: int) -> int:

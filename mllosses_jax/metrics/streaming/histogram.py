@@ -55,9 +55,9 @@ class ScoreHistogram(Accumulator):
     label. Scores are taken as float32.
 
     Attributes:
-        counts: negatives and positives per label and bin, int32 (L, T, 2).
-        invalid: entries that count and whose score is NaN, or outside [0, 1] where it should be a
-            probability, int32 (L,). A label that has any is NaN in every result.
+        cells: negatives and positives per label and bin, int32 (L, T + 1, 2); the last "bin" holds
+            the entries that count and whose score is NaN, or outside [0, 1] where it should be a
+            probability. A label that has any is NaN in every result.
         inputs: "logits" or "probabilities".
 
     Reference:
@@ -78,8 +78,7 @@ class ScoreHistogram(Accumulator):
         [0.29882812]
     """
 
-    counts: Array
-    invalid: Array
+    cells: Array
     inputs: Inputs = dataclasses.field(metadata={"static": True})
 
     @classmethod
@@ -102,8 +101,17 @@ class ScoreHistogram(Accumulator):
                 f"num_labels * bins must be less than 2^30, got {num_labels} * {bins}; "
                 f"split the labels over several histograms"
             )
-        counts = jnp.zeros((num_labels, bins, 2), jnp.int32)
-        return cls(counts, jnp.zeros(num_labels, jnp.int32), inputs)
+        return cls(jnp.zeros((num_labels, bins + 1, 2), jnp.int32), inputs)
+
+    @property
+    def counts(self) -> Array:
+        """Negatives and positives per label and bin, int32 (L, T, 2)."""
+        return self.cells[:, :-1]
+
+    @property
+    def invalid(self) -> Array:
+        """Entries of each label that count and are no valid score, int32 (L,)."""
+        return jnp.sum(self.cells[:, -1], axis=-1, dtype=jnp.int32)
 
     def update(
         self, scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -118,8 +126,8 @@ class ScoreHistogram(Accumulator):
         Raises:
             TypeError: if scores are not floating point, or where is not bool.
             ValueError: if shapes differ, L is not that of the histogram, or scores in a numpy
-                array, without a mask, should be probabilities and are not. (To look into a JAX array would wait
-                for the device: there they are counted as invalid.)
+                array, without a mask, should be probabilities and are not. (To look into a JAX
+                array would wait for the device: there they are counted as invalid.)
         """
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray) and where is None:
             outside = scores[(scores < 0) | (scores > 1)]
@@ -232,24 +240,22 @@ def _with_batch(
     state: ScoreHistogram, scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> ScoreHistogram:
     inputs = scored(scores, labels, where)
-    num_labels, bins, _ = state.counts.shape
+    num_labels, rows, _ = state.cells.shape
     check_labels("scores", inputs.scores, num_labels)
     s = inputs.scores.astype(jnp.float32)
-    valid = ~jnp.isnan(s)
-    if state.inputs == "probabilities":
-        valid = (s >= 0) & (s <= 1)
-    counted = valid if inputs.where is None else valid & inputs.where
-    invalid = ~valid if inputs.where is None else ~valid & inputs.where
+    valid = (s >= 0) & (s <= 1) if state.inputs == "probabilities" else ~jnp.isnan(s)
+    bins = bins_of(jnp.where(valid, s, 0), rows - 1, state.inputs)
     label = jnp.arange(num_labels, dtype=jnp.int32)[None, :]
-    row = label * bins + bins_of(jnp.where(valid, s, 0), bins, state.inputs)
+    row = label * rows + jnp.where(valid, bins, rows - 1)
+    # One index per entry, because three cost twice the time; what does not count is sent past the
+    # end.
     entry = 2 * row + inputs.actual.astype(jnp.int32)
-    # What does not count is sent past the end. (One index per entry: three cost twice the time.)
-    entry = jnp.where(counted, entry, state.counts.size)
-    flat = state.counts.reshape(-1)
+    if inputs.where is not None:
+        entry = jnp.where(inputs.where, entry, state.cells.size)
+    flat = state.cells.reshape(-1)
     whole = jax.typeof(flat).sharding  # an explicit mesh asks how to leave the sum
-    flat = flat.at[entry].add(1, mode="drop", out_sharding=whole)
-    broken = state.invalid + jnp.sum(invalid, axis=0, dtype=jnp.int32)
-    return ScoreHistogram(flat.reshape(state.counts.shape), broken, state.inputs)
+    flat = flat.at[entry].add(1, mode="drop", out_sharding=whole, wrap_negative_indices=False)
+    return ScoreHistogram(flat.reshape(state.cells.shape), state.inputs)
 
 
 def _bounded(

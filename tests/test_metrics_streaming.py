@@ -367,7 +367,7 @@ def test_bad_input_is_named(whole):
         streaming.ScoreHistogram.init(5, inputs="scores")
     with pytest.raises(ValueError, match="bins must be an even integer from 4 to 65536, got 7"):
         streaming.ScoreHistogram.init(5, inputs="logits", bins=7)
-    with pytest.raises(ValueError, match=r"num_labels \* bins must be less than 2\^30"):
+    with pytest.raises(ValueError, match=r"num_labels \* \(bins \+ 1\) must be less than 2\^30"):
         streaming.ScoreHistogram.init(2**20, inputs="logits")
     with pytest.raises(TypeError, match="where must be a bool array"):
         histogram.update(scores, truth, where=np.ones(truth.shape))

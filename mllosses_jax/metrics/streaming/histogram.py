@@ -91,14 +91,14 @@ class ScoreHistogram(Accumulator):
             bins: T, an even integer from 4 to 65536; the histogram takes 8·L·T bytes.
 
         Raises:
-            ValueError: if an argument is none of these, or L·T is 2³⁰ or more.
+            ValueError: if an argument is none of these, or L·(T + 1) is 2³⁰ or more.
         """
         check_size("num_labels", num_labels)
         checks.one_of("inputs", inputs, INPUTS)
         check_bins(bins)
-        if num_labels * bins >= 2**30:
+        if num_labels * (bins + 1) >= 2**30:
             raise ValueError(
-                f"num_labels * bins must be less than 2^30, got {num_labels} * {bins}; "
+                f"num_labels * (bins + 1) must be less than 2^30, got {num_labels} * {bins + 1}; "
                 f"split the labels over several histograms"
             )
         return cls(jnp.zeros((num_labels, bins + 1, 2), jnp.int32), inputs)

@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks` with `losses`, `metrics` or `scaling`."""
+"""Benchmarks: `python -m benchmarks` with `losses`, `metrics`, `scaling` or `streaming`."""

@@ -15,7 +15,7 @@ from rich.table import Table
 def main() -> None:
     """Runs one benchmark, prints its table and writes its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=("losses", "metrics", "scaling"))
+    parser.add_argument("benchmark", choices=("losses", "metrics", "scaling", "streaming"))
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()
@@ -35,7 +35,9 @@ def main() -> None:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
+    return str(value)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import json
+import operator
 import re
 import types
 from pathlib import Path
@@ -19,6 +20,7 @@ SUBMODULES = (
     "decisions",
     "labels",
     "metrics",
+    "metrics.streaming",
     "pseudo_labels",
     "training",
     "weighting",
@@ -38,7 +40,9 @@ def _public(module: types.ModuleType):
             yield f"{module.__name__}.{name}", value
 
 
-PUBLIC = dict(pair for name in ("losses", *SUBMODULES) for pair in _public(getattr(mll, name)))
+PUBLIC = dict(
+    pair for name in ("losses", *SUBMODULES) for pair in _public(operator.attrgetter(name)(mll))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +70,9 @@ def test_example_of(name):
         assert ran > 0, f"{name} has no example"
 
 
-def test_example_of_the_package():
-    assert _run("mllosses_jax", mll) > 0
+@pytest.mark.parametrize("module", [mll, mll.metrics.streaming], ids=lambda m: m.__name__)
+def test_example_of_the_package(module):
+    assert _run(module.__name__, module) > 0
 
 
 @pytest.mark.parametrize("entry", catalogue.CATALOGUE, ids=lambda entry: entry.name)

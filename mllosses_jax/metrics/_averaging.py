@@ -10,6 +10,7 @@ from mllosses_jax._core.sets import Scored
 
 Array = jax.Array
 Average = Literal["micro", "macro", "weighted", "samples"] | None
+Undefined = Literal["skip", "nan", "zero"]
 
 AVERAGES: tuple[Average, ...] = (*get_args(get_args(Average)[0]), None)
 
@@ -31,16 +32,51 @@ def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Ar
     return _ratio(values, jnp.where(jnp.sum(w) == 0, ones, w))
 
 
+<<<<<<< HEAD
 def mean_over_rows(values: Array, inputs: Scored) -> Array:
     """Returns the mean over the samples with an entry that counts; NaN if such a score is NaN."""
     values = values.astype(inputs.scores.dtype)
     values = jnp.where(inputs.has_nan(), jnp.nan, values)
     return mean_over(values, inputs.cells() > 0)
+=======
+def mean_of_defined(
+    values: Array,
+    defined: Array,
+    exists: Array,
+    broken: Array,
+    average: Average,
+    undefined: Undefined,
+    support: Array,
+) -> Array:
+    """Returns the average of the values of rows, (R,), by the rule for what is undefined.
+
+    Args:
+        values: of each row; anything where it is not defined.
+        defined: bool, whether a row has a value.
+        exists: bool, whether a row has an entry that counts.
+        broken: bool, whether a row holds a NaN that counts.
+        average: "micro" is the value of the only row.
+        undefined: "skip", "nan" or "zero".
+        support: weights of the "weighted" average.
+    """
+    values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
+    values = jnp.where(broken, jnp.nan, values)
+    if average in {"micro", None}:
+        values = jnp.where(exists, values, jnp.nan)
+        return values[0] if average == "micro" else values
+    counted = exists & (defined | broken) if undefined == "skip" else exists
+    return mean_over(values, counted, support if average == "weighted" else None)
+>>>>>>> helper-stream
 
 
 def _ratio(values: Array, weights: Array) -> Array:
     # A value of weight zero may be NaN.
     return jnp.sum(jnp.where(weights == 0, 0, values * weights)) / jnp.sum(weights)
+
+
+def check_undefined(undefined: object) -> None:
+    """Raises ValueError unless `undefined` is known."""
+    checks.one_of("undefined", undefined, get_args(Undefined))
 
 
 def check_zero_division(value: object) -> None:

@@ -1,0 +1,120 @@
+"""The bins of a score histogram: half of them uniform in probability, half in logit over ±16.
+
+A uniform grid of either kind alone fails: in probability all scores of a rare label share the
+lowest bin, in logit those of a flat one share a few. A score is turned into an integer key by
+operations that are exact, hence monotone and the same on every device; all edges lie between keys,
+so that the bin of a key is looked up in a table. (A search among 1024 edges costs five times as
+much, and bins from computed sigmoids could swap two scores, against which no bound would hold.)
+"""
+
+import functools
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Array = jax.Array
+HostArray = np.ndarray[Any, np.dtype[Any]]
+Inputs = Literal["logits", "probabilities"]
+INPUTS: tuple[str, ...] = get_args(Inputs)
+
+_REACH = 16  # of the grid in logit: the sigmoid is 1e-7 there
+_OCTAVES = 23  # of keys of a probability from 2⁻²⁴ to 1/2
+_LARGEST_BINS = 2**16
+
+
+class Grid(NamedTuple):
+    """Edges and the table of bins.
+
+    Attributes:
+        edges: the least float32 score of each bin but the lowest, ascending, (T - 1,).
+        bin_of_key: the bin of each key, int32 (K,).
+    """
+
+    edges: HostArray
+    bin_of_key: HostArray
+
+
+def check_bins(bins: object) -> None:
+    """Raises ValueError unless the number of bins is an even integer of a sensible size."""
+    known = isinstance(bins, int) and not isinstance(bins, bool)
+    if not (known and 4 <= bins <= _LARGEST_BINS and bins % 2 == 0):  # type: ignore[operator]
+        raise ValueError(f"bins must be an even integer from 4 to {_LARGEST_BINS}, got {bins!r}")
+
+
+@functools.lru_cache(maxsize=16)
+def grid(bins: int, inputs: Inputs) -> Grid:
+    """Returns the grid of so many bins on the scale of the scores."""
+    half = bins // 2
+    probabilities = np.arange(1, half) / half
+    logits = np.log(probabilities) - np.log1p(-probabilities)
+    wanted = np.sort(np.concatenate([logits, np.linspace(-_REACH, _REACH, half)]))
+    if inputs == "probabilities":
+        wanted = 1 / (1 + np.exp(-wanted))
+    starts = _key_starts(_bits(bins), inputs)
+    first_keys = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+    edges = _round_up(starts[first_keys])
+    bin_of_key = np.searchsorted(first_keys, np.arange(len(starts)), side="right")
+    return Grid(edges, bin_of_key.astype(np.int32))
+
+
+def bins_of(scores: Array, bins: int, inputs: Inputs) -> Array:
+    """Returns the bin of each float32 score that is no NaN, int32."""
+    keys = (_logit_keys if inputs == "logits" else _probability_keys)(scores, _bits(bins))
+    table = jnp.asarray(grid(bins, inputs).bin_of_key)
+    sharding = jax.typeof(keys).sharding
+    return table.at[keys].get(
+        mode="promise_in_bounds", out_sharding=sharding, wrap_negative_indices=False
+    )
+
+
+def _bits(bins: int) -> int:
+    """Returns how finely keys resolve scores: at the centre a bin spans 4 keys or more."""
+    return (bins - 1).bit_length() - 1
+
+
+def _key_starts(bits: int, inputs: Inputs) -> HostArray:
+    """Returns the score at which each key but the first starts, in float64, with -inf for it."""
+    if inputs == "logits":
+        reach = _REACH << bits
+        starts = np.arange(-reach - 1, reach + 1) / 2.0**bits
+    else:
+        size, shift = _OCTAVES << bits, 23 - bits
+        patterns = _smallest_pattern() + (np.arange(size + 1) << shift)
+        small = patterns.astype(np.int32).view(np.float32).astype(np.float64)
+        starts = np.concatenate([small[:-1], 1 - small[:0:-1]])
+    starts[0] = -np.inf
+    return starts
+
+
+def _logit_keys(logits: Array, bits: int) -> Array:
+    """Returns ⌊x·2^bits⌋ clipped to the reach of the grid, from 0."""
+    reach = _REACH << bits
+    scaled = jnp.floor(logits * 2.0**bits)  # a power of two: exact
+    return jnp.clip(scaled, -reach - 1, reach).astype(jnp.int32) + (reach + 1)
+
+
+def _probability_keys(probabilities: Array, bits: int) -> Array:
+    """Returns the leading bits of p below 1/2, and, from the other end, those of 1 - p above it."""
+    size, shift = _OCTAVES << bits, 23 - bits
+
+    def pattern(p: Array) -> Array:
+        return lax.bitcast_convert_type(p, jnp.int32) - _smallest_pattern()
+
+    low = pattern(probabilities) >> shift
+    # 1 - p is exact from 1/2 on. Its keys hold their upper end and not the lower one, so that
+    # those of p hold the lower end.
+    high = 2 * size - 1 - ((pattern(1 - probabilities) - 1) >> shift)
+    return jnp.clip(jnp.where(probabilities < 0.5, low, high), 0, 2 * size - 1)
+
+
+def _smallest_pattern() -> int:
+    return int(np.float32(2.0 ** -(_OCTAVES + 1)).view(np.int32))
+
+
+def _round_up(values: HostArray) -> HostArray:
+    """Returns the least float32 that is at least each value."""
+    nearest = values.astype(np.float32)
+    return np.where(nearest < values, np.nextafter(nearest, np.float32(np.inf)), nearest)

@@ -1,0 +1,186 @@
+"""Counts of hard label sets, added up over batches."""
+
+import dataclasses
+from typing import Literal, Self
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.sets import count_cells, fbeta_shares, result_dtype, sets
+from mllosses_jax.metrics._tally import Tally, average_ratio, count_together
+from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
+
+Array = jax.Array
+LabelAverage = Literal["micro", "macro", "weighted"] | None
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ConfusionCounts(Accumulator):
+    """True positives, predictions, positives and entries of each label, over any number of batches.
+
+    One accumulator gives precision, recall, F-beta, Jaccard index, specificity and Hamming loss,
+    each equal to the function of that name in `metrics` on all batches at once. Counts are exact
+    up to 2³¹ − 1 entries of a label; totals over labels ("micro", Hamming loss) are formed in
+    floating point and so cannot overflow.
+
+    Attributes:
+        hits: entries predicted and true, int32 (L,).
+        predicted: entries predicted.
+        actual: entries true.
+        entries: entries that count.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax.metrics import streaming
+        >>> counts = streaming.ConfusionCounts.init(2)
+        >>> counts = counts.update(jnp.array([[1, 0]]), jnp.array([[1, 1]]))
+        >>> counts = counts.update(jnp.array([[1, 1]]), jnp.array([[0, 1]]))
+        >>> counts.precision(average=None)
+        Array([0.5, 1. ], dtype=float32)
+        >>> counts.hamming_loss()
+        Array(0.5, dtype=float32)
+    """
+
+    hits: Array
+    predicted: Array
+    actual: Array
+    entries: Array
+
+    @classmethod
+    def init(cls, num_labels: int) -> Self:
+        """Returns the accumulator of no data.
+
+        Args:
+            num_labels: L.
+
+        Raises:
+            ValueError: if num_labels is not a positive integer.
+        """
+        check_size("num_labels", num_labels)
+        # Four arrays: a buffer cannot be donated twice.
+        return cls(*(jnp.zeros(num_labels, jnp.int32) for _ in range(4)))
+
+    def update(
+        self, predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    ) -> Self:
+        """Returns the accumulator with a batch added.
+
+        Args:
+            predictions: bool or integer array (N, L), the predicted sets.
+            labels: bool, integer or float array (N, L); positive where > 0.
+            where: bool, (N, L) with axes equal or 1: which entries count.
+
+        Raises:
+            TypeError: if predictions are floating point, or where is not bool.
+            ValueError: if shapes differ, or L is not that of the accumulator.
+        """
+        total: Self = _with_batch(self, predictions, labels, where)
+        return total
+
+    def precision(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.precision` of all batches; `average` may not be "samples"."""
+        tally = self._tally(average)
+        return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
+
+    def recall(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
+        """Returns `metrics.recall` of all batches; `average` may not be "samples"."""
+        tally = self._tally(average)
+        return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
+
+    def f1(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
+        """Returns `metrics.f1` of all batches; `average` may not be "samples"."""
+        return self.fbeta(beta=1.0, average=average, zero_division=zero_division)
+
+    def fbeta(
+        self,
+        *,
+        beta: ArrayLike,
+        average: LabelAverage = "macro",
+        zero_division: ArrayLike = 0.0,
+    ) -> Array:
+        """Returns `metrics.fbeta` of all batches; `average` may not be "samples"."""
+        if isinstance(beta, int | float) and not beta >= 0:
+            raise ValueError(f"beta must be 0 or more, got {beta}")
+        tally = self._tally(average)
+        on_actual, on_predicted = fbeta_shares(beta, result_dtype())
+        actual, predicted = (c.astype(result_dtype()) for c in (tally.actual, tally.predicted))
+        denominator = on_actual * actual + on_predicted * predicted
+        return average_ratio(tally.hits, denominator, tally, average, zero_division)
+
+    def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
+        """Returns `metrics.jaccard` of all batches; `average` may not be "samples"."""
+        tally = self._tally(average)
+        # Differences first: the sum of two counts may not fit an int32.
+        union = tally.predicted + (tally.actual - tally.hits)
+        return average_ratio(tally.hits, union, tally, average, zero_division)
+
+    def specificity(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns TN / (TN + FP) of all batches; `average` may not be "samples"."""
+        tally = self._tally(average)
+        entries = self.entries if average != "micro" else _total(self.entries)
+        negatives = entries - tally.actual
+        true_negatives = negatives - (tally.predicted - tally.hits)
+        return average_ratio(true_negatives, negatives, tally, average, zero_division)
+
+    def hamming_loss(self) -> Array:
+        """Returns `metrics.hamming_loss` of all batches; NaN where nothing counts."""
+        wrong = (self.predicted - self.hits) + (self.actual - self.hits)
+        return (_total(wrong) / _total(self.entries))[0]
+
+    def confusion_matrix(self) -> Array:
+        """Returns `metrics.multilabel_confusion_matrix` of all batches, int32 (L, 2, 2)."""
+        false_positive = self.predicted - self.hits
+        false_negative = self.actual - self.hits
+        true_negative = self.entries - self.actual - false_positive
+        cells = [true_negative, false_positive, false_negative, self.hits]
+        return jnp.stack(cells, axis=-1).reshape(-1, 2, 2)
+
+    def compute(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> dict[str, Array]:
+        """Returns precision, recall, f1, jaccard and specificity, averaged, and hamming_loss.
+
+        Args:
+            average: "macro", "micro", "weighted" or None; see `metrics.precision`.
+            zero_division: the value where undefined: 0, 1, or nan, which leaves it out.
+
+        Raises:
+            ValueError: if average or zero_division is none of these.
+        """
+        ratios = (self.precision, self.recall, self.f1, self.jaccard, self.specificity)
+        values = {
+            ratio.__name__: ratio(average=average, zero_division=zero_division) for ratio in ratios
+        }
+        return values | {"hamming_loss": self.hamming_loss()}
+
+    def _tally(self, average: LabelAverage) -> Tally:
+        checks.one_of("average", average, ("micro", "macro", "weighted", None))
+        counts, exists = (self.hits, self.predicted, self.actual), self.entries > 0
+        if average == "micro":
+            hits, predicted, actual = map(_total, counts)
+            return Tally(hits, predicted, actual, jnp.any(exists, keepdims=True), weights=None)
+        return Tally(*counts, exists, weights=self.actual if average == "weighted" else None)
+
+
+@jax.jit(inline=True)
+def _with_batch(
+    state: ConfusionCounts, predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None
+) -> ConfusionCounts:
+    inputs = sets(predictions, labels, where)
+    check_labels("predictions", inputs.predicted, state.hits.shape[0])
+    kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
+    hits, predicted, actual = count_together(kinds, axis=0)
+    entries = count_cells(inputs.where, inputs.actual.shape, axis=0)
+    return state.merge(ConfusionCounts(hits, predicted, actual, entries))
+
+
+def _total(counts: Array) -> Array:
+    """Returns the sum over labels, (L,) to (1,), in floating point: it may not fit an int32."""
+    return jnp.sum(counts.astype(result_dtype()), keepdims=True)

@@ -1,0 +1,282 @@
+"""Histograms of scores, from which areas under curves follow with bounds, and thresholds."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.sets import fbeta_shares, result_dtype, scored
+from mllosses_jax.metrics._averaging import Undefined, check_undefined
+from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
+from mllosses_jax.metrics.streaming._bounds import (
+    Bins,
+    Bounds,
+    Bracket,
+    average_precision_bounds,
+    bins_of_counts,
+    bracket,
+    pooled,
+    roc_auc_bounds,
+)
+from mllosses_jax.metrics.streaming._grid import INPUTS, Inputs, bins_of, check_bins, grid
+from mllosses_jax.metrics.streaming.counts import LabelAverage
+
+Array = jax.Array
+
+
+class BinnedCurve(NamedTuple):
+    """Precision and recall of predicting every score that reaches a threshold.
+
+    Attributes:
+        thresholds: ascending, the first -inf, (T,).
+        precision: exact at each threshold, 1 where nothing is predicted, (L, T).
+        recall: exact at each threshold, NaN for a label without positives, (L, T).
+    """
+
+    thresholds: Array
+    precision: Array
+    recall: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ScoreHistogram(Accumulator):
+    """Histogram of the scores of each label, over any number of batches.
+
+    It gives average precision and the area under the ROC curve with bounds between which the exact
+    value lies, whatever the scores were; precision and recall, exact at every edge of a bin; and
+    thresholds. Half of the bins are uniform in probability and half in logit over ±16, so that
+    neither flat nor sharp scores share a few bins. Counts are exact up to 2³¹ − 1 entries of a
+    label. Scores are taken as float32.
+
+    Attributes:
+        cells: negatives and positives per label and bin, int32 (L, T + 1, 2); the last "bin" holds
+            the entries that count and whose score is NaN, or outside [0, 1] where it should be a
+            probability. A label that has any is NaN in every result.
+        inputs: "logits" or "probabilities".
+
+    Reference:
+        Bins as thresholds: torchmetrics' and Keras' binned curves, there without bounds.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax.metrics import streaming
+        >>> histogram = streaming.ScoreHistogram.init(1, inputs="probabilities")
+        >>> histogram = histogram.update(jnp.array([[0.9], [0.6]]), jnp.array([[1], [0]]))
+        >>> histogram = histogram.update(jnp.array([[0.3], [0.1]]), jnp.array([[1], [0]]))
+        >>> ap = histogram.average_precision()
+        >>> print(f"{ap.lower:.4f} {ap.estimate:.4f} {ap.upper:.4f}")
+        0.8333 0.8333 0.8333
+        >>> print(f"{histogram.roc_auc().estimate:.4f}")
+        0.7500
+        >>> print(histogram.best_thresholds())
+        [0.29882812]
+    """
+
+    cells: Array
+    inputs: Inputs = dataclasses.field(metadata={"static": True})
+
+    @classmethod
+    def init(cls, num_labels: int, *, inputs: Inputs, bins: int = 1024) -> Self:
+        """Returns the histogram of no data.
+
+        Args:
+            num_labels: L.
+            inputs: "logits" or "probabilities", what the scores will be.
+            bins: T, an even integer from 4 to 65536; the histogram takes 8·L·T bytes.
+
+        Raises:
+            ValueError: if an argument is none of these, or L·(T + 1) is 2³⁰ or more.
+        """
+        check_size("num_labels", num_labels)
+        checks.one_of("inputs", inputs, INPUTS)
+        check_bins(bins)
+        if num_labels * (bins + 1) >= 2**30:
+            raise ValueError(
+                f"num_labels * (bins + 1) must be less than 2^30, got {num_labels} * {bins + 1}; "
+                f"split the labels over several histograms"
+            )
+        return cls(jnp.zeros((num_labels, bins + 1, 2), jnp.int32), inputs)
+
+    @property
+    def counts(self) -> Array:
+        """Negatives and positives per label and bin, int32 (L, T, 2)."""
+        return self.cells[:, :-1]
+
+    @property
+    def invalid(self) -> Array:
+        """Entries of each label that count and are no valid score, int32 (L,)."""
+        return jnp.sum(self.cells[:, -1], axis=-1, dtype=jnp.int32)
+
+    def update(
+        self, scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    ) -> Self:
+        """Returns the histogram with a batch added, by one scatter-add.
+
+        Args:
+            scores: float array (N, L), logits or probabilities as `inputs` says.
+            labels: bool, integer or float array (N, L); positive where > 0.
+            where: bool, (N, L) with axes equal or 1: which entries count.
+
+        Raises:
+            TypeError: if scores are not floating point, or where is not bool.
+            ValueError: if shapes differ, L is not that of the histogram, or scores in a numpy
+                array, without a mask, should be probabilities and are not. (To look into a JAX
+                array would wait for the device: there they are counted as invalid.)
+        """
+        if self.inputs == "probabilities" and isinstance(scores, np.ndarray) and where is None:
+            outside = scores[(scores < 0) | (scores > 1)]
+            if outside.size:
+                raise ValueError(
+                    f'scores must lie in [0, 1] with inputs="probabilities", got {outside[0]}'
+                )
+        total: Self = _with_batch(self, scores, labels, where)
+        return total
+
+    def average_precision(
+        self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
+    ) -> Bracket:
+        """Returns bounds of `metrics.average_precision` of all batches, and their middle.
+
+        Args:
+            average: "macro", "weighted", "micro" or None, as there.
+            undefined: what a label without positives is: "skip", "nan" or "zero", as there.
+
+        Raises:
+            ValueError: if an option is unknown.
+        """
+        return _bounded(self, average_precision_bounds, average, undefined)
+
+    def roc_auc(self, *, average: LabelAverage = "macro", undefined: Undefined = "skip") -> Bracket:
+        """Returns bounds of `metrics.roc_auc` of all batches, and their middle.
+
+        Args:
+            average: "macro", "weighted", "micro" or None, as there.
+            undefined: what a label is whose labels are all equal: "skip", "nan" or "zero".
+
+        Raises:
+            ValueError: if an option is unknown.
+        """
+        return _bounded(self, roc_auc_bounds, average, undefined)
+
+    def compute(
+        self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
+    ) -> dict[str, Bracket]:
+        """Returns average_precision and roc_auc by name, each with its bounds.
+
+        Args:
+            average: "macro", "weighted", "micro" or None.
+            undefined: what a label is of which a value is undefined: "skip", "nan" or "zero".
+
+        Raises:
+            ValueError: if an option is unknown.
+        """
+        options = {"average": average, "undefined": undefined}
+        return {
+            "average_precision": self.average_precision(**options),  # type: ignore[arg-type]
+            "roc_auc": self.roc_auc(**options),  # type: ignore[arg-type]
+        }
+
+    def thresholds(self) -> Array:
+        """Returns the least score of each bin, ascending, the first -inf, float32 (T,)."""
+        edges = grid(self.counts.shape[1], self.inputs).edges
+        return jnp.concatenate([jnp.full(1, -jnp.inf, jnp.float32), jnp.asarray(edges)])
+
+    def precision_recall_curve(self) -> BinnedCurve:
+        """Returns the exact precision and recall of each label at each threshold."""
+        bins = _bins_of_labels(self)
+        hits = bins.positives_above + bins.positives
+        predicted = hits + bins.negatives_above + bins.negatives
+        positives = bins.totals()[0][:, None]
+        valid = (self.invalid == 0)[:, None]
+        precision = jnp.where(predicted == 0, 1, hits / jnp.maximum(predicted, 1))
+        recall = jnp.where(positives == 0, jnp.nan, hits / jnp.maximum(positives, 1))
+        return BinnedCurve(
+            self.thresholds(),
+            jnp.where(valid, precision, jnp.nan),
+            jnp.where(valid, recall, jnp.nan),
+        )
+
+    def best_thresholds(
+        self, *, beta: ArrayLike = 1.0, scope: Literal["label", "global"] = "label"
+    ) -> Array:
+        """Returns the thresholds with the highest F-beta of all batches among `thresholds`.
+
+        Of equally good ones it is the highest, so that a label without positives is hardly ever
+        predicted.
+
+        Args:
+            beta: β ≥ 0.
+            scope: "label" finds the best threshold of each label, (L,); "global" one for all
+                labels, (), which maximises micro-averaged F-beta.
+
+        Raises:
+            ValueError: if an option is unknown, or beta is negative.
+        """
+        checks.one_of("scope", scope, ("label", "global"))
+        if isinstance(beta, int | float) and not beta >= 0:
+            raise ValueError(f"beta must be 0 or more, got {beta}")
+        overall = scope == "global"
+        bins = _bins_of_all(self) if overall else _bins_of_labels(self)
+        on_positives, on_predictions = fbeta_shares(beta, result_dtype())
+        hits = bins.positives_above + bins.positives
+        predicted = hits + bins.negatives_above + bins.negatives
+        positives = bins.totals()[0][:, None]
+        denominator = on_positives * positives + on_predictions * predicted
+        f_beta = jnp.where(denominator == 0, 0, hits / jnp.where(denominator == 0, 1, denominator))
+        highest = f_beta.shape[1] - 1 - jnp.argmax(f_beta[:, ::-1], axis=1)
+        invalid = jnp.any(self.invalid > 0, keepdims=True) if overall else self.invalid > 0
+        thresholds = jnp.where(invalid, jnp.nan, self.thresholds()[highest])
+        return thresholds[0] if overall else thresholds
+
+
+@jax.jit(inline=True)
+def _with_batch(
+    state: ScoreHistogram, scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
+) -> ScoreHistogram:
+    inputs = scored(scores, labels, where)
+    num_labels, rows, _ = state.cells.shape
+    check_labels("scores", inputs.scores, num_labels)
+    s = inputs.scores.astype(jnp.float32)
+    valid = (s >= 0) & (s <= 1) if state.inputs == "probabilities" else ~jnp.isnan(s)
+    bins = bins_of(jnp.where(valid, s, 0), rows - 1, state.inputs)
+    label = jnp.arange(num_labels, dtype=jnp.int32)[None, :]
+    row = label * rows + jnp.where(valid, bins, rows - 1)
+    # One index per entry, because three cost twice the time; what does not count is sent past the
+    # end.
+    entry = 2 * row + inputs.actual.astype(jnp.int32)
+    if inputs.where is not None:
+        entry = jnp.where(inputs.where, entry, state.cells.size)
+    flat = state.cells.reshape(-1)
+    whole = jax.typeof(flat).sharding  # an explicit mesh asks how to leave the sum
+    flat = flat.at[entry].add(1, mode="drop", out_sharding=whole, wrap_negative_indices=False)
+    return ScoreHistogram(flat.reshape(state.cells.shape), state.inputs)
+
+
+def _bounded(
+    state: ScoreHistogram,
+    bounds_of: Callable[[Bins], Bounds],
+    average: LabelAverage,
+    undefined: Undefined,
+) -> Bracket:
+    checks.one_of("average", average, ("micro", "macro", "weighted", None))
+    check_undefined(undefined)
+    micro = average == "micro"
+    bins = _bins_of_all(state) if micro else _bins_of_labels(state)
+    broken = jnp.any(state.invalid > 0, keepdims=True) if micro else state.invalid > 0
+    return bracket(bounds_of(bins), bins.totals(), broken, average, undefined)
+
+
+def _bins_of_labels(state: ScoreHistogram) -> Bins:
+    bins: Bins = bins_of_counts(state.counts)
+    return bins
+
+
+def _bins_of_all(state: ScoreHistogram) -> Bins:
+    bins: Bins = bins_of_counts(pooled(state.counts))
+    return bins

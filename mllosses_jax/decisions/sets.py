@@ -2,13 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import ranking_keys
+from mllosses_jax._core.ordering import ranking_keys, smallest
 
 Array = jax.Array
 
@@ -43,7 +42,7 @@ def top_k(scores: ArrayLike, k: int) -> Array:
     s = checks.float_array("scores", scores)
     s = s.astype(compute_dtype(s))
     checks.set_size(k, s.shape[-1])
-    _, top = lax.top_k(~ranking_keys(s, ~jnp.isnan(s)), k)
+    top = smallest(ranking_keys(s, ~jnp.isnan(s)), k)
     return jnp.put_along_axis(jnp.zeros(s.shape, bool), top, True, axis=-1, inplace=False)
 
 

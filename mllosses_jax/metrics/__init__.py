@@ -3,7 +3,7 @@
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 """
 
-<<<<<<< HEAD
+from mllosses_jax.metrics import streaming
 from mllosses_jax.metrics.agreement import (
     balanced_accuracy,
     cohen_kappa,
@@ -16,9 +16,6 @@ from mllosses_jax.metrics.calibration_errors import (
     calibration_in_the_large,
     expected_calibration_error,
 )
-=======
-from mllosses_jax.metrics import streaming
->>>>>>> helper-stream
 from mllosses_jax.metrics.counts import (
     f1,
     fbeta,
@@ -113,10 +110,7 @@ __all__ = [
     "recall",
     "recall_at_k",
     "roc_auc",
-<<<<<<< HEAD
     "specificity",
-=======
     "streaming",
->>>>>>> helper-stream
     "subset_accuracy",
 ]

@@ -32,13 +32,13 @@ def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Ar
     return _ratio(values, jnp.where(jnp.sum(w) == 0, ones, w))
 
 
-<<<<<<< HEAD
 def mean_over_rows(values: Array, inputs: Scored) -> Array:
     """Returns the mean over the samples with an entry that counts; NaN if such a score is NaN."""
     values = values.astype(inputs.scores.dtype)
     values = jnp.where(inputs.has_nan(), jnp.nan, values)
     return mean_over(values, inputs.cells() > 0)
-=======
+
+
 def mean_of_defined(
     values: Array,
     defined: Array,
@@ -66,7 +66,6 @@ def mean_of_defined(
         return values[0] if average == "micro" else values
     counted = exists & (defined | broken) if undefined == "skip" else exists
     return mean_over(values, counted, support if average == "weighted" else None)
->>>>>>> helper-stream
 
 
 def _ratio(values: Array, weights: Array) -> Array:

@@ -53,8 +53,12 @@ class TopK(NamedTuple):
 
 def top_k_of(scores: ArrayLike, labels: ArrayLike, k: int, where: ArrayLike | None) -> TopK:
     """Checks scores and labels, both (N, L), and takes the top k of each row."""
-    inputs = scored(scores, labels, where)
-    checks.set_size(k, inputs.actual.shape[1])
+    return top_k_of_inputs(scored(scores, labels, where), k)
+
+
+def top_k_of_inputs(inputs: Scored, k: int, name: str = "k") -> TopK:
+    """Takes the top k of each row; errors call k by the name."""
+    checks.set_size(k, inputs.actual.shape[1], name)
     keys = ranking_keys(inputs.scores, inputs.where)
     best = smallest(keys, k)
     return TopK(inputs, keys, best, jnp.take_along_axis(inputs.actual, best, axis=1))

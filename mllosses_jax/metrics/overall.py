@@ -4,15 +4,14 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.sets import Scored, Sets, result_dtype, scored
 from mllosses_jax.metrics._averaging import mean_over
 from mllosses_jax.metrics._tally import ratio, tally_of
+from mllosses_jax.metrics._top_k import top_k_of_inputs
 from mllosses_jax.metrics.curves import average_precision
 
 Array = jax.Array
@@ -135,12 +134,7 @@ def _predicted(inputs: Scored, threshold: ArrayLike, top: int | None) -> Array:
     t = checks.per_label("threshold", threshold, scores.shape[1], scores.dtype)
     predicted = scores >= jnp.broadcast_to(t, scores.shape)
     if top is not None:
-        checks.set_size(top, scores.shape[1], "top")
-        _, best = lax.top_k(~ranking_keys(scores, where), top)
-        among_top = jnp.put_along_axis(
-            jnp.zeros(scores.shape, bool), best, True, axis=1, inplace=False
-        )
-        predicted = predicted & among_top
+        predicted = predicted & top_k_of_inputs(inputs, top, "top").sets().predicted
     return predicted if where is None else predicted & where
 
 

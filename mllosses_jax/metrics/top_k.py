@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax.metrics._averaging import mean_over_rows
-from mllosses_jax.metrics._tally import Tally, average_ratio, tally_of
+from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
 
 Array = jax.Array
@@ -371,7 +371,9 @@ def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:
     if average != "samples":
         return tally_of(top.sets(), average, None)
     taken = jnp.full(top.hits.shape[:1], top.hits.shape[1], jnp.int32)
-    return Tally(top.count_hits(), taken, top.count_true(), top.inputs.cells() > 0, None)
+    entries = top.inputs.cells()
+    cells = disjoint(top.count_hits(), taken, top.count_true(), entries)
+    return Tally(*cells, exists=entries > 0, weights=None)
 
 
 def _averaged(

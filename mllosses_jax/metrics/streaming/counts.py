@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import count_cells, fbeta_shares, result_dtype, sets
-from mllosses_jax.metrics._tally import Tally, average_ratio, count_together
+from mllosses_jax.metrics._tally import Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 
 Array = jax.Array
@@ -115,8 +115,7 @@ class ConfusionCounts(Accumulator):
     def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.jaccard` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
-        # Differences first: the sum of two counts may not fit an int32.
-        union = tally.predicted + (tally.actual - tally.hits)
+        union = tally.predicted + tally.misses
         return average_ratio(tally.hits, union, tally, average, zero_division)
 
     def specificity(
@@ -124,22 +123,18 @@ class ConfusionCounts(Accumulator):
     ) -> Array:
         """Returns TN / (TN + FP) of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
-        entries = self.entries if average != "micro" else _total(self.entries)
-        negatives = entries - tally.actual
-        true_negatives = negatives - (tally.predicted - tally.hits)
-        return average_ratio(true_negatives, negatives, tally, average, zero_division)
+        negatives = tally.rejections + tally.false_alarms
+        return average_ratio(tally.rejections, negatives, tally, average, zero_division)
 
     def hamming_loss(self) -> Array:
         """Returns `metrics.hamming_loss` of all batches; NaN where nothing counts."""
-        wrong = (self.predicted - self.hits) + (self.actual - self.hits)
-        return (_total(wrong) / _total(self.entries))[0]
+        _, false_alarms, misses, _ = self._cells()
+        return (_total(false_alarms + misses) / _total(self.entries))[0]
 
     def confusion_matrix(self) -> Array:
         """Returns `metrics.multilabel_confusion_matrix` of all batches, int32 (L, 2, 2)."""
-        false_positive = self.predicted - self.hits
-        false_negative = self.actual - self.hits
-        true_negative = self.entries - self.actual - false_positive
-        cells = [true_negative, false_positive, false_negative, self.hits]
+        hits, false_alarms, misses, rejections = self._cells()
+        cells = [rejections, false_alarms, misses, hits]
         return jnp.stack(cells, axis=-1).reshape(-1, 2, 2)
 
     def compute(
@@ -162,11 +157,13 @@ class ConfusionCounts(Accumulator):
 
     def _tally(self, average: LabelAverage) -> Tally:
         checks.one_of("average", average, ("micro", "macro", "weighted", None))
-        counts, exists = (self.hits, self.predicted, self.actual), self.entries > 0
+        cells, exists = self._cells(), self.entries > 0
         if average == "micro":
-            hits, predicted, actual = map(_total, counts)
-            return Tally(hits, predicted, actual, jnp.any(exists, keepdims=True), weights=None)
-        return Tally(*counts, exists, weights=self.actual if average == "weighted" else None)
+            return Tally(*map(_total, cells), jnp.any(exists, keepdims=True), weights=None)
+        return Tally(*cells, exists, weights=self.actual if average == "weighted" else None)
+
+    def _cells(self) -> list[Array]:
+        return disjoint(self.hits, self.predicted, self.actual, self.entries)
 
 
 @jax.jit(inline=True)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,8 @@ def takes_probabilities(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = args[0] if args else kwargs.get("probabilities")
-        where = kwargs.get("where")
+        given: Any = args[0] if args else kwargs.get("probabilities")
+        where: Any = kwargs.get("where")
         known = isinstance(given, jax.Array | np.ndarray)
         if known and not isinstance(given, jax.core.Tracer) | isinstance(where, jax.core.Tracer):
             low, high = jax.device_get(_range(given, where=where))

@@ -94,12 +94,17 @@ def threshold_report(
         program(given.scores, given.actual, mask, fold, baseline, jax.random.key(seed))
     )
     return ThresholdReport(
-        names,
-        *(per_label[name] for name in ("thresholds", "std", "low", "high", "f", "baseline_f")),
-        per_label["positives"],
-        Gain(*(float(value) for value in macro)),
-        Gain(*(float(value) for value in micro)),
-        {"inputs": inputs, "baseline": baseline, "beta": float(beta), "folds": folds, "seed": seed},
+        label_names=names,
+        **per_label,
+        macro=Gain(*(float(value) for value in macro)),
+        micro=Gain(*(float(value) for value in micro)),
+        settings={
+            "inputs": inputs,
+            "baseline": baseline,
+            "beta": float(beta),
+            "folds": folds,
+            "seed": seed,
+        },
     )
 
 
@@ -148,9 +153,8 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
         ]
         _, _, macros, micros = jax.vmap(f_values)(resampled)
         low, high = jnp.min(thresholds, axis=0), jnp.max(thresholds, axis=0)
-        std = jnp.where(
-            jnp.isfinite(low) & jnp.isfinite(high), jnp.std(thresholds, axis=0), jnp.inf
-        )
+        finite = jnp.isfinite(low) & jnp.isfinite(high)
+        std = jnp.where(finite, jnp.std(thresholds, axis=0), jnp.inf)
         per_label = {
             "thresholds": tuned(everything),
             "std": jnp.where(low == high, 0, std),

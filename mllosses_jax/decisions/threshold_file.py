@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _FORMAT = "mllosses_jax thresholds 1"
-_PER_LABEL = ("threshold", "std", "low", "high", "f", "baseline_f", "positives")
+_PER_LABEL = ("thresholds", "std", "low", "high", "f", "baseline_f")
 
 
 class Gain(NamedTuple):
@@ -93,8 +93,8 @@ class ThresholdReport:
             FileExistsError: if the file exists, unless `force`.
         """
         path = Path(path)
-        columns = (self.thresholds, self.std, self.low, self.high, self.f, self.baseline_f)
-        rows = zip(*(column.tolist() for column in (*columns, self.positives)), strict=True)
+        names = (*_PER_LABEL, "positives")
+        rows = zip(*(getattr(self, name).tolist() for name in names), strict=True)
         content = {
             "format": _FORMAT,
             "dtype": self.thresholds.dtype.name,
@@ -102,8 +102,8 @@ class ThresholdReport:
             "macro": self.macro._asdict(),
             "micro": self.micro._asdict(),
             "labels": {
-                name: dict(zip(_PER_LABEL, row, strict=True))
-                for name, row in zip(self.label_names, rows, strict=True)
+                label: dict(zip(names, row, strict=True))
+                for label, row in zip(self.label_names, rows, strict=True)
             },
         }
         text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
@@ -125,16 +125,17 @@ class ThresholdReport:
             if content["format"] != _FORMAT:
                 raise ValueError(content["format"])
             dtype, labels = np.dtype(content["dtype"]), content["labels"]
-            columns = [
-                np.array([float(row[key]) for row in labels.values()], dtype) for key in _PER_LABEL
-            ]
+            columns = {
+                name: np.array([float(row[name]) for row in labels.values()], dtype)
+                for name in _PER_LABEL
+            }
             return cls(
-                tuple(labels),
-                *columns[:-1],
-                np.array([row["positives"] for row in labels.values()], np.int32),
-                _gain(content["macro"]),
-                _gain(content["micro"]),
-                {key: _decoded(value) for key, value in content["settings"].items()},
+                label_names=tuple(labels),
+                **columns,
+                positives=np.array([row["positives"] for row in labels.values()], np.int32),
+                macro=_gain(content["macro"]),
+                micro=_gain(content["micro"]),
+                settings={key: _decoded(value) for key, value in content["settings"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no thresholds of this package ({error!r})") from None

@@ -148,9 +148,10 @@ def tune_thresholds(
 
     Reference:
         SCut of Y. Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001,
-        with a minimum support as fall-back. Smoothing F for rare labels follows Y.-J. Lin and C.-J. Lin,
-        "On the Thresholding Strategy for Infrequent Labels in Multi-label Classification", CIKM
-        2023; taking the pseudo-counts from all labels is the James-Stein idea, not theirs.
+        with a minimum support as fall-back. Smoothing F for rare labels is the idea of Y.-J. Lin
+        and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in Multi-label
+        Classification", CIKM 2023, who add constants; here the counts added are those of all
+        labels, so that the limit is the global threshold.
 
     Example:
         >>> import jax.numpy as jnp

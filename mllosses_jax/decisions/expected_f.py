@@ -189,7 +189,7 @@ def _gain(beta: ArrayLike, like: Array) -> Array:
     """Returns F-beta per hit, (1 + β²) / (β²·s + k), of s true and k predicted labels, (L, L)."""
     on_positives, on_predictions = fbeta_shares(beta, like.dtype)
     sizes = jnp.arange(1, like.shape[-1] + 1, dtype=like.dtype)
-    return 1 / (on_positives * sizes[:, None] + on_predictions * sizes)
+    return 1 / (on_positives * sizes[:, None] + on_predictions * sizes[None])
 
 
 def _row_by_row(function: Callable[[Array], Any], p: Array) -> Any:

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _FORMAT = "mllosses_jax thresholds 1"
-_PER_LABEL = ("thresholds", "std", "low", "high", "f", "baseline_f")
+_COLUMNS = {  # field of a report: key in the file
+    "thresholds": "threshold",
+    "std": "std",
+    "low": "low",
+    "high": "high",
+    "f": "f",
+    "baseline_f": "baseline_f",
+}
 
 
 class Gain(NamedTuple):
@@ -93,8 +100,8 @@ class ThresholdReport:
             FileExistsError: if the file exists, unless `force`.
         """
         path = Path(path)
-        names = (*_PER_LABEL, "positives")
-        rows = zip(*(getattr(self, name).tolist() for name in names), strict=True)
+        columns = {**_COLUMNS, "positives": "positives"}
+        rows = zip(*(getattr(self, field).tolist() for field in columns), strict=True)
         content = {
             "format": _FORMAT,
             "dtype": self.thresholds.dtype.name,
@@ -102,7 +109,7 @@ class ThresholdReport:
             "macro": self.macro._asdict(),
             "micro": self.micro._asdict(),
             "labels": {
-                label: dict(zip(names, row, strict=True))
+                label: dict(zip(columns.values(), row, strict=True))
                 for label, row in zip(self.label_names, rows, strict=True)
             },
         }
@@ -126,8 +133,8 @@ class ThresholdReport:
                 raise ValueError(content["format"])
             dtype, labels = np.dtype(content["dtype"]), content["labels"]
             columns = {
-                name: np.array([float(row[name]) for row in labels.values()], dtype)
-                for name in _PER_LABEL
+                field: np.array([float(row[key]) for row in labels.values()], dtype)
+                for field, key in _COLUMNS.items()
             }
             return cls(
                 label_names=tuple(labels),

@@ -151,7 +151,7 @@ def tune_thresholds(
         with a minimum support as fall-back. Smoothing F for rare labels is the idea of Y.-J. Lin
         and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in Multi-label
         Classification", CIKM 2023, who add constants; here the counts added are those of all
-        labels, so that the limit is the global threshold.
+        labels, so that the limit is the label's cut-off of the best global F.
 
     Example:
         >>> import jax.numpy as jnp
@@ -205,7 +205,7 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     cuts, pooled = cuts_of(columns), cuts_of(flat)
     dtype = inputs.scores.dtype
     thresholds = cuts.thresholds()
-    positives = flat.positives().astype(dtype)
+    positives = flat.positives()[0].astype(dtype)
     pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
     share = pooled_weight / jnp.maximum(positives, 1)
     hits, predicted = _pooled_counts(pooled, thresholds)

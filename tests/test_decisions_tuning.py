@@ -99,7 +99,7 @@ def test_shrinkage_lies_between_own_and_global():
     def micro(t):
         return f_of((truth & (scores >= t)).sum(), (scores >= t).sum(), truth.sum())
 
-    assert min(map(micro, much)) > micro(common) - 0.01
+    assert min(map(micro, much)) > micro(float(common)) - 0.01
     nothing = decisions.tune_thresholds(scores, np.zeros_like(truth), shrinkage=2.0, default=0.25)
     np.testing.assert_array_equal(nothing, 0.25)
 
@@ -297,7 +297,7 @@ def test_under_transformations():
 
 def test_bad_input_is_named():
     scores, truth = problem("random", 12)
-    with pytest.raises(ValueError, match='shrinkage is towards the global.*scope="label"'):
+    with pytest.raises(ValueError, match=r'shrinkage is towards the global.*scope="label"'):
         decisions.tune_thresholds(scores, truth, scope="global", shrinkage=1.0)
     with pytest.raises(ValueError, match="shrinkage must lie in"):
         decisions.tune_thresholds(scores, truth, shrinkage=-1)

@@ -148,7 +148,7 @@ def test_masks_and_what_is_no_probability():
         np.testing.assert_array_equal(found[row, keep[row]], alone)
     traced = jax.jit(decisions.expected_f_sets)(jnp.where(keep, p, 7.0))  # no probability
     np.testing.assert_array_equal(traced, found)
-    matrix, nothing = decisions.gfm_matrix(np.where(keep, p, np.nan), where=keep)
+    matrix, _ = decisions.gfm_matrix(np.where(keep, p, np.nan), where=keep)
     assert np.all(np.asarray(matrix)[~keep] == 0)
     lost = jnp.full((2, 3, 3), jnp.nan)
     assert not decisions.gfm_sets(lost, jnp.zeros(2)).any()

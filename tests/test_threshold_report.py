@@ -166,7 +166,7 @@ def test_bad_input_is_named():
         decisions.threshold_report(logits, truth)
     with pytest.raises(ValueError, match="inputs must be one of 'logits', 'probabilities'"):
         decisions.threshold_report(logits, truth, inputs="scores")
-    with pytest.raises(ValueError, match="folds must be between 2 and .* 90, got 91"):
+    with pytest.raises(ValueError, match=r"folds must be between 2 and .* 90, got 91"):
         decisions.threshold_report(logits, truth, inputs="logits", folds=91)
     with pytest.raises(ValueError, match="label_names must name each of the 5 labels, got 2"):
         decisions.threshold_report(logits, truth, inputs="logits", label_names=["a", "b"])

@@ -125,7 +125,7 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
             return jnp.broadcast_to(found, scores.shape[1:])
 
         everything = jnp.ones_like(fold, bool)
-        others = fold != jnp.arange(folds)[:, None]
+        others = fold[None] != jnp.arange(folds)[:, None]
         thresholds = jax.vmap(tuned)(others)
         held_out = where & (scores >= thresholds[fold])
         by_baseline = where & (scores >= baseline)
@@ -136,8 +136,7 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
             hits, predicted, base_hits, base_predicted, positives = counts
             f = _f(hits, predicted, positives, beta)
             base = _f(base_hits, base_predicted, positives, beta)
-            cells = jnp.maximum(jnp.sum(counted), 1)
-            macro = [jnp.sum(jnp.where(counted, each, 0)) / cells for each in (f, base)]
+            macro = [jnp.mean(each, where=counted) for each in (f, base)]
             totals = [jnp.sum(count) for count in counts]
             micro = [
                 _f(totals[0], totals[1], totals[4], beta),

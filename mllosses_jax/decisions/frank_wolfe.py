@@ -130,7 +130,7 @@ def fit_frank_wolfe(
         return jnp.mean(value_per_label(measure, *counts, actual, cells))
 
     def counts_of(slope: Array, offset: Array) -> Counts:
-        chosen = best_k(slope * p + offset, eligible, k).astype(dtype)
+        chosen = best_k(slope[None] * p + offset[None], eligible, k).astype(dtype)
         return jnp.sum(chosen * positive, axis=0), jnp.sum(chosen, axis=0)
 
     def towards(counts: Counts, new: Counts, alpha: Array) -> Counts:

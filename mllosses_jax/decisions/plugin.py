@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
 from mllosses_jax._core.sets import Scored, fbeta_shares
 from mllosses_jax.decisions._cuts import in_scope, scoped
 from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
@@ -65,7 +66,8 @@ def plugin_f_thresholds(
     if p.ndim != 2:
         raise ValueError(f"probabilities must have two axes: expected (N, L), got {p.shape}")
     rows = scoped(Scored(p, p > 0, None), scope)
-    ordered = jnp.sort(rows.scores, axis=1, descending=True)
+    keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than to sort floats
+    ordered = scores_of_keys(keys, p.dtype)
     hits = jnp.cumsum(ordered, axis=1)
     predicted = jnp.arange(1, ordered.shape[1] + 1, dtype=p.dtype)[None]
     on_positives, on_predictions = fbeta_shares(beta, p.dtype)

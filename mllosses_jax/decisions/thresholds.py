@@ -132,7 +132,8 @@ def tune_thresholds(
         shrinkage: m ≥ 0, how many positives the data of all labels count for in that of each
             label: the fewer positives a label has, the nearer is its threshold to the global
             one, and a label without any is decided by its negatives. The thresholds compared
-            are the label's own halfway ones. 0 gives each label to itself.
+            are the label's own halfway ones and the global one, which an infinite m gives. 0
+            leaves each label to itself.
         default: the threshold where there is no positive at all; 0.5 suits probabilities, 0
             logits.
         where: bool, (N, L) with axes equal or 1: which entries count.
@@ -151,7 +152,7 @@ def tune_thresholds(
         with a minimum support as fall-back. Smoothing F for rare labels is the idea of Y.-J. Lin
         and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in Multi-label
         Classification", CIKM 2023, who add constants; here the counts added are those of all
-        labels, so that the limit is the label's cut-off of the best global F.
+        labels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -204,26 +205,39 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     columns, flat = inputs.transposed(), inputs.flattened()
     cuts, pooled = cuts_of(columns), cuts_of(flat)
     dtype = inputs.scores.dtype
-    thresholds = cuts.thresholds()
     positives = flat.positives()[0].astype(dtype)
+    own_positives = columns.positives().astype(dtype)[:, None]
     pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
     share = pooled_weight / jnp.maximum(positives, 1)
-    hits, predicted = _pooled_counts(pooled, thresholds)
     on_positives, on_predictions = fbeta_shares(beta, dtype)
-    true = own_weight * cuts.hits.astype(dtype) + share * hits
-    claimed = own_weight * cuts.predicted.astype(dtype) + share * predicted
-    actual = own_weight * columns.positives().astype(dtype)[:, None] + pooled_weight
-    place, best = cuts.highest_best(true / (on_positives * actual + on_predictions * claimed))
+
+    def smoothed_f(hits: Array, predicted: Array, thresholds: Array) -> Array:
+        pooled_hits, pooled_predicted = _counts_above(pooled, thresholds)
+        true = own_weight * hits.astype(dtype) + share * pooled_hits
+        claimed = own_weight * predicted.astype(dtype) + share * pooled_predicted
+        actual = own_weight * own_positives + pooled_weight
+        return true / (on_positives * actual + on_predictions * claimed)
+
+    thresholds = cuts.thresholds()
+    place, best = cuts.highest_best(smoothed_f(cuts.hits, cuts.predicted, thresholds))
     own = jnp.take_along_axis(thresholds, place[:, None], axis=1)[:, 0]
-    global_place, _ = pooled.highest_best(f_beta(pooled, flat, beta))
-    own = jnp.where(best > -jnp.inf, own, pooled.threshold_at(global_place))
-    return jnp.where(positives > 0, own, fallback)
+    # A label whose scores are all low has no cut of its own near the global one.
+    common = pooled.threshold_at(pooled.highest_best(f_beta(pooled, flat, beta))[0])[:, None]
+    above = (columns.scores >= common) & columns.counted()
+    hits, predicted = (
+        jnp.sum(kind, axis=1, keepdims=True, dtype=jnp.int32)
+        for kind in (above & columns.actual, above)
+    )
+    by_common = smoothed_f(hits, predicted, common)[:, 0]
+    return jnp.where(
+        positives > 0, jnp.where(by_common >= best, common[0], own), jnp.full_like(own, fallback)
+    )
 
 
-def _pooled_counts(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
-    """Returns how many pooled entries reach each threshold, and how many true ones."""
+def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
+    """Returns how many true pooled entries reach each threshold, and how many in all."""
     keys = ranking_keys(thresholds)
     # Entries that do not count have the largest key, which no threshold of a cut has.
-    reached = jnp.searchsorted(pooled.ranking.keys[0], keys, side="right", method="sort")
+    reached = jnp.searchsorted(pooled.ranking.keys[0], keys, side="right")
     hits = jnp.where(reached > 0, pooled.hits[0, jnp.maximum(reached - 1, 0)], 0)
     return hits.astype(thresholds.dtype), reached.astype(thresholds.dtype)

@@ -91,15 +91,17 @@ def test_shrinkage_lies_between_own_and_global():
     scores, truth = problem("random", 2)
     own = decisions.tune_thresholds(scores, truth, min_positives=1)
     common = decisions.tune_thresholds(scores, truth, scope="global")
-    little = decisions.tune_thresholds(scores, truth, shrinkage=1e-6)
+    little = decisions.tune_thresholds(scores, truth, shrinkage=np.float32(1e-6))
     same = (scores >= np.asarray(little)) == (scores >= np.asarray(own))
     assert same[:, 1:].all()  # label 0 has no positives of its own
-    much = decisions.tune_thresholds(scores, truth, shrinkage=1e7)
+    much = decisions.tune_thresholds(scores, truth, shrinkage=np.float32(1e7))
     np.testing.assert_array_equal(much, common)
     low = scores - 10.0 * (np.arange(L) == 1)  # no own cut of label 1 is near the global one
-    kept = decisions.tune_thresholds(low, truth, shrinkage=50.0)[1]
+    kept = decisions.tune_thresholds(low, truth, shrinkage=np.float32(50))[1]
     assert kept > low[:, 1].max()
-    nothing = decisions.tune_thresholds(scores, np.zeros_like(truth), shrinkage=2.0, default=0.25)
+    nothing = decisions.tune_thresholds(
+        scores, np.zeros_like(truth), shrinkage=np.float32(2), default=0.25
+    )
     np.testing.assert_array_equal(nothing, 0.25)
 
 
@@ -284,7 +286,6 @@ def test_under_transformations():
     p = jax.nn.sigmoid(jnp.asarray(scores))
     for function in (
         lambda s, y: decisions.tune_thresholds(s, y, shrinkage=2.0),
-        lambda s, y: decisions.tune_thresholds_fbr(s, y, fbr=0.5),
         lambda s, y: decisions.tune_thresholds_for_precision(s, y, precision=0.5),
         lambda s, y: decisions.proportional_thresholds(s, jnp.mean(y.astype(s.dtype), axis=0)),
         lambda s, y: decisions.plugin_f_thresholds(s),

@@ -124,9 +124,9 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
             found = tune(scores, actual, where=where & rows[:, None])
             return jnp.broadcast_to(found, scores.shape[1:])
 
-        everything = jnp.ones_like(fold, bool)
-        others = fold[None] != jnp.arange(folds)[:, None]
-        thresholds = jax.vmap(tuned)(others)
+        # The last of them leaves no row out.
+        found = jax.vmap(tuned)(fold[None] != jnp.arange(folds + 1)[:, None])
+        thresholds = found[:-1]
         held_out = where & (scores >= thresholds[fold])
         by_baseline = where & (scores >= baseline)
         kinds = (held_out & actual, held_out, by_baseline & actual, by_baseline, actual)
@@ -155,7 +155,7 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
         finite = jnp.isfinite(low) & jnp.isfinite(high)
         std = jnp.where(finite, jnp.std(thresholds, axis=0), jnp.inf)
         per_label = {
-            "thresholds": tuned(everything),
+            "thresholds": found[-1],
             "std": jnp.where(low == high, 0, std),
             "low": low,
             "high": high,

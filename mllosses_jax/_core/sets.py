@@ -31,6 +31,14 @@ class Scored(NamedTuple):
         """Returns the number of entries that count in each row, int32 (N,)."""
         return count_cells(self.where, self.actual.shape, axis=1)
 
+    def counted(self) -> Array:
+        """Returns which entries count, bool (N, L)."""
+        return jnp.ones_like(self.actual) if self.where is None else self.where
+
+    def positives(self) -> Array:
+        """Returns the number of positives in each row, int32 (N,)."""
+        return jnp.sum(self.actual, axis=1, dtype=jnp.int32)
+
     def has_nan(self) -> Array:
         """Returns which rows hold a NaN score that counts, bool (N,)."""
         nan = jnp.isnan(self.scores)

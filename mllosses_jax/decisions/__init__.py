@@ -1,6 +1,33 @@
-"""From scores to label sets: thresholds and set sizes."""
+"""From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget."""
 
-from mllosses_jax.decisions.sets import sets_from_counts, top_k
-from mllosses_jax.decisions.thresholds import apply_thresholds, tune_thresholds
+from mllosses_jax.decisions.block_coordinate import block_coordinate_sets
+from mllosses_jax.decisions.constrained import tune_thresholds_fbr, tune_thresholds_for_precision
+from mllosses_jax.decisions.evaluation import threshold_report
+from mllosses_jax.decisions.expected_f import expected_f_sets, gfm_matrix, gfm_sets
+from mllosses_jax.decisions.frank_wolfe import RandomizedTopK, fit_frank_wolfe
+from mllosses_jax.decisions.plugin import plugin_f_thresholds
+from mllosses_jax.decisions.proportional import proportional_thresholds
+from mllosses_jax.decisions.sets import largest_gap_sets, sets_from_counts, top_k
+from mllosses_jax.decisions.threshold_file import ThresholdReport
+from mllosses_jax.decisions.thresholds import apply_thresholds, cost_threshold, tune_thresholds
 
-__all__ = ["apply_thresholds", "sets_from_counts", "top_k", "tune_thresholds"]
+__all__ = [
+    "RandomizedTopK",
+    "ThresholdReport",
+    "apply_thresholds",
+    "block_coordinate_sets",
+    "cost_threshold",
+    "expected_f_sets",
+    "fit_frank_wolfe",
+    "gfm_matrix",
+    "gfm_sets",
+    "largest_gap_sets",
+    "plugin_f_thresholds",
+    "proportional_thresholds",
+    "sets_from_counts",
+    "threshold_report",
+    "top_k",
+    "tune_thresholds",
+    "tune_thresholds_fbr",
+    "tune_thresholds_for_precision",
+]

@@ -1,4 +1,4 @@
-"""Label sets of a given size."""
+"""Label sets of a given size, or of the size that the scores suggest."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import ranking_keys, smallest
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest
 
 Array = jax.Array
 
@@ -94,3 +94,53 @@ def sets_from_counts(
     order = jnp.argsort(ranking_keys(s, eligible), axis=-1, stable=True)
     rank = jnp.argsort(order, axis=-1).astype(s.dtype)  # from 0
     return eligible & (rank < jnp.round(k)[..., None])
+
+
+@compiled()
+def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Array:
+    """MCut: in each sample the labels above the largest gap between neighbouring scores.
+
+    Formula:
+        ŷ = [s ≥ (s₍ₖ₎ + s₍ₖ₊₁₎) / 2], k = argmax_k (s₍ₖ₎ − s₍ₖ₊₁₎) over the descending scores of
+        the sample; of equal gaps the first, which gives the smallest set
+
+    Args:
+        scores: float array (..., L). Gaps depend on the scale: logits and probabilities give
+            different sets.
+        where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
+
+    Returns:
+        bool (..., L). Every sample has a label, and with two different scores it lacks one; where
+        all scores are equal, all labels are in the set. A NaN score is in no set.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if the shape of where does not fit.
+
+    Reference:
+        C. Largeron, C. Moulin and M. Géry, "MCut: A Thresholding Strategy for Multi-label
+        Classification", IDA 2012.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import decisions
+        >>> decisions.largest_gap_sets(jnp.array([[0.9, 0.2, 0.7, 0.1]]))
+        Array([[ True, False,  True, False]], dtype=bool)
+    """
+    s = checks.float_array("scores", scores)
+    s = s.astype(compute_dtype(s))
+    eligible = ~jnp.isnan(s)
+    mask = checks.mask("where", where, s.shape)
+    eligible = eligible if mask is None else eligible & mask
+    ordered = scores_of_keys(jnp.sort(ranking_keys(s, eligible), axis=-1), s.dtype)
+    # What is not eligible comes last as NaN; halves, because a difference may overflow. Equal
+    # infinite scores have no gap either.
+    above, below = ordered[..., :-1], ordered[..., 1:]
+    gap = above / 2 - below / 2
+    gap = jnp.where(gap > 0, gap, 0)
+    lowest = jnp.min(jnp.where(eligible, s, jnp.inf), axis=-1, keepdims=True)
+    if s.shape[-1] == 1:
+        return eligible
+    place = jnp.argmax(gap, axis=-1, keepdims=True)
+    last = jnp.take_along_axis(above, place, axis=-1)
+    return eligible & (s >= jnp.where(jnp.max(gap, axis=-1, keepdims=True) > 0, last, lowest))

@@ -10,8 +10,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import ranked, ranking_keys, scores_of_keys
+from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.sets import Scored, fbeta_shares, scored
+from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
 Array = jax.Array
 _INF = float("inf")
@@ -50,7 +51,52 @@ def apply_thresholds(scores: ArrayLike, thresholds: ArrayLike) -> Array:
     return s >= jnp.broadcast_to(t, s.shape)
 
 
-@compiled(beta=(0, _INF), min_positives=(1, _INF))
+@compiled(false_positive_cost=(0, _INF), false_negative_cost=(0, _INF))
+def cost_threshold(
+    false_positive_cost: ArrayLike,
+    false_negative_cost: ArrayLike,
+    *,
+    inputs: Literal["logits", "probabilities"],
+) -> Array:
+    """The threshold of least expected cost for calibrated scores.
+
+    Formula:
+        t = c_fp / (c_fp + c_fn) for probabilities, log c_fp − log c_fn for logits
+
+    Args:
+        false_positive_cost: c_fp ≥ 0, what predicting an absent label costs; scalar or (L,).
+        false_negative_cost: c_fn ≥ 0, what missing a label costs; scalar or (L,).
+        inputs: what the scores are that the threshold is for, "logits" or "probabilities".
+
+    Returns:
+        Thresholds for `apply_thresholds`, () or (L,), float32 or the wider dtype of the costs.
+        NaN, which predicts nothing, where both costs are 0 or both infinite.
+
+    Raises:
+        ValueError: if a cost is negative, or inputs is unknown.
+
+    Reference:
+        C. Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001.
+
+    Example:
+        >>> from mllosses_jax import decisions
+        >>> print(decisions.cost_threshold(1, 3, inputs="probabilities"))
+        0.25
+    """
+    checks.one_of("inputs", inputs, ("logits", "probabilities"))
+    wrong = checks.array("false_positive_cost", false_positive_cost)
+    missed = checks.array("false_negative_cost", false_negative_cost)
+    shape = jnp.broadcast_shapes(wrong.shape, missed.shape)
+    if len(shape) > 1:
+        raise ValueError(f"costs must be scalars or (L,), got {wrong.shape} and {missed.shape}")
+    both = jnp.result_type(wrong, missed, jnp.float32)
+    wrong, missed = (jnp.broadcast_to(cost.astype(both), shape) for cost in (wrong, missed))
+    if inputs == "logits":
+        return jnp.log(wrong) - jnp.log(missed)
+    return 1 / (1 + missed / wrong)  # right for infinite costs too
+
+
+@compiled(beta=(0, _INF), min_positives=(1, _INF), shrinkage=(0, _INF))
 def tune_thresholds(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -58,7 +104,8 @@ def tune_thresholds(
     objective: Literal["f1", "fbeta"] = "f1",
     beta: ArrayLike = 1.0,
     scope: Literal["label", "global"] = "label",
-    min_positives: ArrayLike = 5,
+    min_positives: ArrayLike | None = None,
+    shrinkage: ArrayLike = 0.0,
     default: ArrayLike = 0.5,
     where: ArrayLike | None = None,
 ) -> Array:
@@ -66,10 +113,14 @@ def tune_thresholds(
 
     Formula:
         t* = argmax_t F_β([s ≥ t], y), taken halfway between the lowest score above the best cut
-        and the next one below it; of equally good cuts the highest
+        and the next one below it; of equally good cuts the highest. With shrinkage m each label
+        is counted together with m positives' worth of all labels: of TP(t) true among PP(t)
+        predictions and P positives overall, m·TP(t)/P are added to the label's true positives,
+        m·PP(t)/P to its predictions and m to its positives
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), of any monotone scale: logits do. With shrinkage, and where
+            the global threshold is taken, the labels must share one scale.
         labels: bool, integer or float array (N, L); positive where > 0.
         objective: "f1", or "fbeta" with `beta`.
         beta: β ≥ 0 of "fbeta".
@@ -77,7 +128,12 @@ def tune_thresholds(
             F-beta; "global" finds one for all labels, which maximises micro-averaged F-beta.
         min_positives: a label with fewer known positives takes the global threshold, because its
             own would be fitted to noise; 1 trusts every label that has a positive. The global
-            threshold needs one positive.
+            threshold needs one positive. None is 5, or no minimum where there is shrinkage.
+        shrinkage: m ≥ 0, how many positives the data of all labels count for in that of each
+            label: the fewer positives a label has, the nearer is its threshold to the global
+            one, and a label without any is decided by its negatives. The thresholds compared
+            are the label's own halfway ones and the global one, which an infinite m gives. 0
+            leaves each label to itself.
         default: the threshold where there is no positive at all; 0.5 suits probabilities, 0
             logits.
         where: bool, (N, L) with axes equal or 1: which entries count.
@@ -88,11 +144,15 @@ def tune_thresholds(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, an option is unknown, or beta is given with "f1".
+        ValueError: if shapes differ, an option is unknown, beta is given with "f1", or shrinkage
+            with scope="global".
 
     Reference:
         SCut of Y. Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001,
-        with a minimum support as fall-back.
+        with a minimum support as fall-back. Smoothing F for rare labels is the idea of Y.-J. Lin
+        and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in Multi-label
+        Classification", CIKM 2023, who add constants; here the counts added are those of all
+        labels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -103,55 +163,81 @@ def tune_thresholds(
         [0.45000002]
     """
     checks.one_of("objective", objective, ("f1", "fbeta"))
-    checks.one_of("scope", scope, ("label", "global"))
+    checks.one_of("scope", scope, SCOPES)
     if objective == "f1" and not (isinstance(beta, int | float) and beta == 1):
         raise ValueError(f'beta must be 1 with objective="f1", got {beta}; use objective="fbeta"')
+    shrunk = not (isinstance(shrinkage, int) and shrinkage == 0)
+    if shrunk and scope == "global":
+        raise ValueError('shrinkage is towards the global threshold: it needs scope="label"')
     inputs = scored(scores, labels, where)
     dtype = inputs.scores.dtype
-    needed = checks.scalar("min_positives", min_positives, dtype)
     fallback = checks.scalar("default", default, dtype)
 
     def overall() -> Array:
         flat = inputs.flattened()
-        enough = _positives(flat) > 0
-        return jnp.where(enough, _best_cuts(flat, beta, fallback), fallback)[0]
+        return jnp.where(jnp.any(flat.actual), _best_cuts(flat, beta, fallback), fallback)[0]
 
     if scope == "global":
         return overall()
     columns = inputs.transposed()
-    rare = _positives(columns) < needed
+    if min_positives is None:
+        min_positives = 0 if shrunk else 5
+    rare = columns.positives().astype(dtype) < checks.scalar("min_positives", min_positives, dtype)
     # The sort of all entries as one is only paid for where a label needs it. (The second branch
     # mentions the data because inside `shard_map` both must vary over the same mesh axes.)
     common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(rare[0], fallback, fallback))
-    return jnp.where(rare, common, _best_cuts(columns, beta, fallback))
-
-
-def _positives(rows: Scored) -> Array:
-    return jnp.sum(rows.actual, axis=1, dtype=jnp.int32).astype(rows.scores.dtype)
+    if shrunk:
+        own = _shrunk_cuts(inputs, beta, checks.scalar("shrinkage", shrinkage, dtype), fallback)
+    else:
+        own = _best_cuts(columns, beta, fallback)
+    return jnp.where(rare, common, own)
 
 
 def _best_cuts(rows: Scored, beta: ArrayLike, fallback: Array) -> Array:
     """Returns the threshold of each row (R, n) that maximises its F-beta, (R,)."""
-    dtype = rows.scores.dtype
-    candidate = ~jnp.isnan(rows.scores)
-    candidate = candidate if rows.where is None else candidate & rows.where
-    ranking = ranked(ranking_keys(rows.scores, candidate), rows.actual & candidate)
-    count, _ = ranking.running_count(ranking.positive)
+    cuts = cuts_of(rows)
+    place, best = cuts.highest_best(f_beta(cuts, rows, beta))
+    return jnp.where(best > -jnp.inf, cuts.threshold_at(place), fallback)
+
+
+def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array) -> Array:
+    """Returns the threshold of each label that maximises F-beta of its own and pooled counts."""
+    columns, flat = inputs.transposed(), inputs.flattened()
+    cuts, pooled = cuts_of(columns), cuts_of(flat)
+    dtype = inputs.scores.dtype
+    positives = flat.positives()[0].astype(dtype)
+    own_positives = columns.positives().astype(dtype)[:, None]
+    pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
+    share = pooled_weight / jnp.maximum(positives, 1)
     on_positives, on_predictions = fbeta_shares(beta, dtype)
-    denominator = on_positives * _positives(rows)[:, None] + on_predictions * ranking.rank.astype(
-        dtype
+
+    def smoothed_f(hits: Array, predicted: Array, thresholds: Array) -> Array:
+        pooled_hits, pooled_predicted = _counts_above(pooled, thresholds)
+        true = own_weight * hits.astype(dtype) + share * pooled_hits
+        claimed = own_weight * predicted.astype(dtype) + share * pooled_predicted
+        actual = own_weight * own_positives + pooled_weight
+        return true / (on_positives * actual + on_predictions * claimed)
+
+    thresholds = cuts.thresholds()
+    place, best = cuts.highest_best(smoothed_f(cuts.hits, cuts.predicted, thresholds))
+    own = jnp.take_along_axis(thresholds, place[:, None], axis=1)[:, 0]
+    # A label whose scores are all low has no cut of its own near the global one.
+    common = pooled.threshold_at(pooled.highest_best(f_beta(pooled, flat, beta))[0])[:, None]
+    above = (columns.scores >= common) & columns.counted()
+    hits, predicted = (
+        jnp.sum(kind, axis=1, keepdims=True, dtype=jnp.int32)
+        for kind in (above & columns.actual, above)
     )
-    is_cut = ranking.group_end & (ranking.keys != jnp.iinfo(ranking.keys.dtype).max)
-    f_beta = jnp.where(is_cut, count.astype(dtype) / denominator, -1)
-    highest = jnp.max(f_beta, axis=1, keepdims=True)
-    size = ranking.keys.shape[1]
-    best = jnp.min(jnp.where(f_beta == highest, ranking.rank, size), axis=1, keepdims=True) - 1
-    above = scores_of_keys(jnp.take_along_axis(ranking.keys, best, axis=1), dtype)
-    after = jnp.minimum(best + 1, size - 1)
-    below = scores_of_keys(jnp.take_along_axis(ranking.keys, after, axis=1), dtype)
-    halfway = above / 2 + below / 2
-    # Nothing lies between neighbouring floats, and nothing finite halfway to infinity; below the
-    # lowest score there is no neighbour (NaN stands for it).
-    usable = (below < halfway) & (halfway <= above)
-    threshold = jnp.where(usable, halfway, above)[:, 0]
-    return jnp.where(jnp.any(is_cut, axis=1), threshold, fallback)
+    by_common = smoothed_f(hits, predicted, common)[:, 0]
+    return jnp.where(
+        positives > 0, jnp.where(by_common >= best, common[0], own), jnp.full_like(own, fallback)
+    )
+
+
+def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
+    """Returns how many true pooled entries reach each threshold, and how many in all."""
+    keys = ranking_keys(thresholds)
+    # Entries that do not count have the largest key, which no threshold of a cut has.
+    reached = jnp.searchsorted(pooled.ranking.keys[0], keys, side="right")
+    hits = jnp.where(reached > 0, pooled.hits[0, jnp.maximum(reached - 1, 0)], 0)
+    return hits.astype(thresholds.dtype), reached.astype(thresholds.dtype)

@@ -1,0 +1,55 @@
+"""What maximisers under a budget of k labels per sample share: measures of counts, and top-k."""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mllosses_jax._core import checks
+
+Array = jax.Array
+Measure = Literal[
+    "macro_f1", "macro_precision", "macro_recall", "macro_jaccard", "macro_balanced_accuracy"
+]
+
+
+def check_measure(measure: object) -> None:
+    """Raises ValueError unless the measure is known."""
+    checks.one_of("measure", measure, get_args(Measure))
+
+
+def value_per_label(
+    measure: Measure, hits: Array, predicted: Array, actual: Array, cells: Array
+) -> Array:
+    """Returns the measure of each label from (expected) counts; 0 where it is undefined."""
+    if measure == "macro_f1":
+        return _ratio(2 * hits, predicted + actual)
+    if measure == "macro_precision":
+        return _ratio(hits, predicted)
+    if measure == "macro_recall":
+        return _ratio(hits, actual)
+    if measure == "macro_jaccard":
+        return _ratio(hits, predicted + actual - hits)
+    rejected = cells - actual - predicted + hits  # rightly
+    return (_ratio(hits, actual) + _ratio(rejected, cells - actual)) / 2
+
+
+def best_k(gains: Array, eligible: Array, k: int) -> Array:
+    """Returns the sets of the k eligible labels of the highest gains, of tied ones the first."""
+    _, top = lax.top_k(jnp.where(eligible, gains, -jnp.inf), k)
+    none = jnp.zeros(gains.shape, bool)
+    return eligible & jnp.put_along_axis(none, top, True, axis=-1, inplace=False)
+
+
+def two_axes(probabilities: Array) -> None:
+    """Raises ValueError unless the probabilities are (N, L)."""
+    if probabilities.ndim != 2:
+        raise ValueError(
+            f"probabilities must have two axes: expected (N, L), got {probabilities.shape}"
+        )
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    defined = denominator > 0
+    return jnp.where(defined, numerator, 0) / jnp.where(defined, denominator, 1)

@@ -1,0 +1,92 @@
+"""Every cut-off of ranked scores: what it predicts, what of that is true, and where it lies.
+
+A cut follows a group of tied scores; the threshold that makes it is placed halfway to the next
+score below.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys
+from mllosses_jax._core.sets import Scored, fbeta_shares
+
+Array = jax.Array
+SCOPES = ("label", "global")
+
+
+class Cuts(NamedTuple):
+    """Entries (R, n) in ranked order, and the cut after each; NaN scores are above no cut."""
+
+    ranking: Ranking
+    hits: Array  # int32, positives above the cut
+    exists: Array  # bool: not within a group of tied scores
+    dtype: jnp.dtype  # of the scores
+
+    @property
+    def predicted(self) -> Array:
+        """The number of entries above each cut, int32."""
+        return self.ranking.rank
+
+    def highest_best(self, values: Array) -> tuple[Array, Array]:
+        """Returns the place of the best cut of each row, of equals the highest, and its value.
+
+        Without any cut the place means nothing and the value is -∞.
+        """
+        values = jnp.where(self.exists, values, -jnp.inf)
+        best = jnp.max(values, axis=1, keepdims=True)
+        size = values.shape[1]
+        rank = jnp.min(jnp.where(values == best, self.predicted, size), axis=1)
+        return rank - 1, best[:, 0]
+
+    def threshold_at(self, place: Array) -> Array:
+        """Returns the threshold that makes the cut at a place of each row, (R,)."""
+        keys = self.ranking.keys
+        after = jnp.minimum(place + 1, keys.shape[1] - 1)
+        pair = jnp.take_along_axis(keys, jnp.stack([place, after], axis=1), axis=1)
+        above, below = scores_of_keys(pair, self.dtype).T
+        return _halfway(above, below)
+
+    def thresholds(self) -> Array:
+        """Returns the thresholds of all cuts, (R, n)."""
+        scores = scores_of_keys(self.ranking.keys, self.dtype)
+        return _halfway(scores, jnp.concatenate([scores[:, 1:], scores[:, -1:]], axis=1))
+
+
+def cuts_of(rows: Scored) -> Cuts:
+    """Ranks each row."""
+    candidate = ~jnp.isnan(rows.scores)
+    candidate = candidate if rows.where is None else candidate & rows.where
+    ranking = ranked(ranking_keys(rows.scores, candidate), rows.actual & candidate)
+    hits, _ = ranking.running_count(ranking.positive)
+    counts = ranking.keys != jnp.iinfo(ranking.keys.dtype).max
+    return Cuts(ranking, hits, ranking.group_end & counts, rows.scores.dtype)
+
+
+def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
+    """Returns F-beta of every cut of rows that have a positive, (R, n)."""
+    on_positives, on_predictions = fbeta_shares(beta, cuts.dtype)
+    positives = rows.positives().astype(cuts.dtype)[:, None]
+    denominator = on_positives * positives + on_predictions * cuts.predicted.astype(cuts.dtype)
+    return cuts.hits.astype(cuts.dtype) / denominator
+
+
+def scoped(inputs: Scored, scope: str) -> Scored:
+    """Returns the rows that a scope finds one threshold each for: labels, or everything."""
+    checks.one_of("scope", scope, SCOPES)
+    return inputs.transposed() if scope == "label" else inputs.flattened()
+
+
+def in_scope(thresholds: Array, scope: str) -> Array:
+    """Returns one threshold per row of `scoped` as (L,) or, for everything, ()."""
+    return thresholds if scope == "label" else thresholds[0]
+
+
+def _halfway(above: Array, below: Array) -> Array:
+    halfway = above / 2 + below / 2
+    # Nothing lies between neighbouring floats, and nothing finite halfway to infinity; below the
+    # lowest score there is no neighbour (NaN stands for it).
+    return jnp.where((below < halfway) & (halfway <= above), halfway, above)

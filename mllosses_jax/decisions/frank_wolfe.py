@@ -1,0 +1,162 @@
+"""A randomised rule of k labels per sample that maximises a macro-averaged measure."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.sets import scored
+from mllosses_jax.decisions._budget import (
+    Measure,
+    best_k,
+    check_measure,
+    two_axes,
+    value_per_label,
+)
+from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+
+Array = jax.Array
+_STEPS = 101  # of the line search
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("slopes", "offsets", "shares"),
+    meta_fields=("k",),
+)
+@dataclasses.dataclass(frozen=True)
+class RandomizedTopK:
+    """Rules that each take the k labels of the highest slope·p + offset, and their shares.
+
+    Attributes:
+        slopes: (R, L), by how much a probability counts for each label under each of R rules.
+        offsets: (R, L).
+        shares: (R,), the probabilities with which a sample follows each rule; their sum is 1.
+        k: size of every set.
+    """
+
+    slopes: Array
+    offsets: Array
+    shares: Array
+    k: int
+
+    def sets(
+        self, probabilities: ArrayLike, key: ArrayLike, *, where: ArrayLike | None = None
+    ) -> Array:
+        """Returns the sets of samples, each by a rule drawn for it.
+
+        Args:
+            probabilities: float array (N, L).
+            key: a key of `jax.random`: the same key gives the same sets.
+            where: bool, (N, L) with axes equal or 1: labels that may be in the sets.
+        """
+        p, eligible = probabilities_or_zero(probabilities, where)
+        two_axes(p)
+        rule = jax.random.choice(key, self.shares.shape[0], p.shape[:1], p=self.shares)
+        return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
+
+
+@takes_probabilities
+@compiled()
+def fit_frank_wolfe(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    k: int,
+    *,
+    measure: Measure = "macro_f1",
+    iterations: int = 50,
+    where: ArrayLike | None = None,
+) -> RandomizedTopK:
+    """The randomised top-k rule that maximises a macro measure on validation data.
+
+    Formula:
+        Of mean counts c = (true positives, predictions) per label, ψ(c) the mean of the measure
+        over labels: rule r takes the k labels of the highest ∂ψ/∂TP·p + ∂ψ/∂predictions, the
+        best for ψ made linear at c; then c ← (1 − α)·c + α·c(r), α ∈ [0, 1] by a line search
+
+    Args:
+        probabilities: float array (N, L).
+        labels: bool, integer or float array (N, L); positive where > 0.
+        k: size of every set, 1 to L.
+        measure: "macro_f1", "macro_precision", "macro_recall", "macro_jaccard" or
+            "macro_balanced_accuracy", 0 for a label where it is undefined.
+        iterations: how many rules are added at most to plain top-k, the first.
+        where: bool, (N, L) with axes equal or 1: which entries count, and labels that may be in
+            the sets.
+
+    Returns:
+        A `RandomizedTopK` of `iterations` + 1 rules, of which those never reached have share 0.
+        Its expected counts on the data are never worth less than those of top-k. Deterministic.
+
+    Raises:
+        TypeError: if probabilities are not floating point, or k is not an integer.
+        ValueError: if shapes differ, probabilities lie outside [0, 1] (if concrete), k is not in
+            1 to L, or the measure is unknown.
+
+    Reference:
+        E. Schultheis, W. Kotłowski, M. Wydmuch, R. Babbar, S. Borman and K. Dembczyński,
+        "Consistent Algorithms for Multi-label Classification with Macro-at-k Metrics", ICLR 2024,
+        arXiv:2401.16594. The measures are not concave, so that the limit is a stationary point.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import decisions
+        >>> p = jnp.array([[0.9, 0.1], [0.6, 0.5]])
+        >>> rule = decisions.fit_frank_wolfe(p, jnp.array([[1, 0], [0, 1]]), 1)
+        >>> rule.sets(p, jax.random.key(0))
+        Array([[ True, False],
+               [False,  True]], dtype=bool)
+    """
+    check_measure(measure)
+    inputs = scored(checks.float_array("probabilities", probabilities), labels, where)
+    p, eligible = probabilities_or_zero(inputs.scores, inputs.where)
+    checks.set_size(k, p.shape[-1])
+    dtype = compute_dtype(p)
+    positive = inputs.actual.astype(dtype)
+    actual = jnp.sum(positive, axis=0)
+    cells = inputs.transposed().cells().astype(dtype)
+    alphas = jnp.linspace(0, 1, _STEPS, dtype=dtype)
+    Counts = tuple[Array, Array]
+    State = tuple[Array, Array, Array, Counts, Array, Array]
+
+    def value(counts: Counts) -> Array:
+        return jnp.mean(value_per_label(measure, *counts, actual, cells))
+
+    def counts_of(slope: Array, offset: Array) -> Counts:
+        chosen = best_k(slope[None] * p + offset[None], eligible, k).astype(dtype)
+        return jnp.sum(chosen * positive, axis=0), jnp.sum(chosen, axis=0)
+
+    def towards(counts: Counts, new: Counts, alpha: Array) -> Counts:
+        # From the old counts by a difference, so that alpha 0 keeps them to the bit.
+        return counts[0] + alpha * (new[0] - counts[0]), counts[1] + alpha * (new[1] - counts[1])
+
+    def add_rule(state: State) -> State:
+        slopes, offsets, shares, counts, number, _ = state
+        slope, offset = jax.grad(value)(counts)
+        new = counts_of(slope, offset)
+        values = jax.vmap(lambda alpha: value(towards(counts, new, alpha)))(alphas)
+        alpha = alphas[jnp.argmax(values)]
+        return (
+            slopes.at[number].set(slope),
+            offsets.at[number].set(offset),
+            (shares * (1 - alpha)).at[number].set(alpha),
+            towards(counts, new, alpha),
+            number + 1,
+            alpha > 0,
+        )
+
+    size = (iterations + 1, p.shape[-1])
+    slopes = jnp.zeros(size, dtype).at[0].set(1)
+    offsets, shares = jnp.zeros(size, dtype), jnp.zeros(size[0], dtype).at[0].set(1)
+    start = counts_of(slopes[0], offsets[0])
+    state = slopes, offsets, shares, start, jnp.int32(1), jnp.bool_(True)
+    going = lambda state: state[5] & (state[4] <= iterations)  # noqa: E731
+    slopes, offsets, shares, *_ = lax.while_loop(going, add_rule, state)
+    return RandomizedTopK(slopes, offsets, shares, k)

@@ -1,0 +1,76 @@
+"""Thresholds from calibrated probabilities alone: no labels are needed."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
+from mllosses_jax._core.sets import Scored, fbeta_shares
+from mllosses_jax.decisions._cuts import in_scope, scoped
+from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+
+Array = jax.Array
+
+
+@takes_probabilities
+@compiled(beta=(0, float("inf")))
+def plugin_f_thresholds(
+    probabilities: ArrayLike,
+    *,
+    beta: ArrayLike = 1.0,
+    scope: Literal["label", "global"] = "label",
+    where: ArrayLike | None = None,
+) -> Array:
+    """The F*/2 rule: thresholds of the best F-beta that calibrated probabilities promise.
+
+    Formula:
+        t = F* / (1 + β²), F* = max_k (1 + β²)·Σᵢ≤ₖ pᵢ / (β²·Σᵢ pᵢ + k) over the probabilities in
+        descending order. The set {p ≥ t} reaches F*, the F-beta of expected counts
+
+    Args:
+        probabilities: float array (N, L) of calibrated probabilities, of the samples that are to
+            be decided on or any others like them.
+        beta: β ≥ 0; 0 asks for precision, and keeps the highest probabilities only.
+        scope: "label" finds the threshold of each label, for macro-averaged F-beta; "global" one
+            for all labels, for micro-averaged F-beta.
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        Thresholds for `apply_thresholds`, (L,) or, with scope="global", (); float32 or the wider
+        dtype of the probabilities; at most 1/(1 + β²). +∞ where every probability that counts is
+        0. What is no probability (NaN; under a transformation also what lies outside [0, 1]) is
+        left out.
+
+    Raises:
+        TypeError: if probabilities are not floating point, or where is not bool.
+        ValueError: if they have not two axes, lie outside [0, 1] (if concrete), or the scope is
+            unknown.
+
+    Reference:
+        Z. C. Lipton, C. Elkan and B. Naryanaswamy, "Optimal Thresholding of Classifiers to
+        Maximize F1 Measure", ECML PKDD 2014, arXiv:1402.1892; for F-beta N. Ye, K. M. A. Chai,
+        W. S. Lee and H. L. Chieu, "Optimizing F-measures: A Tale of Two Approaches", ICML 2012,
+        arXiv:1206.4625.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import decisions
+        >>> p = jnp.array([[0.75, 0.25], [0.5, 0.25]])
+        >>> print(decisions.plugin_f_thresholds(p))
+        [0.3846154 0.2      ]
+    """
+    p, _ = probabilities_or_zero(probabilities, where)
+    if p.ndim != 2:
+        raise ValueError(f"probabilities must have two axes: expected (N, L), got {p.shape}")
+    rows = scoped(Scored(p, p > 0, None), scope)
+    keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than to sort floats
+    ordered = scores_of_keys(keys, p.dtype)
+    hits = jnp.cumsum(ordered, axis=1)
+    predicted = jnp.arange(1, ordered.shape[1] + 1, dtype=p.dtype)[None]
+    on_positives, on_predictions = fbeta_shares(beta, p.dtype)
+    total = hits[:, -1:]
+    best = jnp.max(hits / (on_positives * total + on_predictions * predicted), axis=1)
+    return in_scope(jnp.where(total[:, 0] > 0, on_predictions * best, jnp.inf), scope)

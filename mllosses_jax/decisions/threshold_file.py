@@ -1,0 +1,178 @@
+"""Thresholds of named labels with what is known about them, and the file they are kept in."""
+
+import collections
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_FORMAT = "mllosses_jax thresholds 1"
+_COLUMNS = {  # field of a report: key in the file
+    "thresholds": "threshold",
+    "std": "std",
+    "low": "low",
+    "high": "high",
+    "f": "f",
+    "baseline_f": "baseline_f",
+}
+
+
+class Gain(NamedTuple):
+    """An average of held-out F-beta with tuned thresholds and with the baseline.
+
+    Attributes:
+        tuned: of the tuned thresholds.
+        baseline: of the one baseline threshold.
+        low: the 2.5 % quantile of their difference, over bootstrap samples of the rows.
+        high: the 97.5 % quantile.
+    """
+
+    tuned: float
+    baseline: float
+    low: float
+    high: float
+
+    @property
+    def gain(self) -> float:
+        """What tuning gained."""
+        return self.tuned - self.baseline
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ThresholdReport:
+    """Thresholds with their spread and held-out gain; see `threshold_report`.
+
+    Attributes:
+        label_names: the names of the labels, L different ones.
+        thresholds: float (L,), tuned on all rows: the ones to use.
+        std: float (L,), standard deviation of the threshold over the folds; infinite where only
+            some folds have a finite one.
+        low: float (L,), the lowest threshold of any fold.
+        high: float (L,), the highest.
+        f: float (L,), held-out F-beta of each label with thresholds of the other folds.
+        baseline_f: float (L,), F-beta of each label with the baseline threshold.
+        positives: int (L,), known positives.
+        macro: the mean of `f` over labels, and of `baseline_f`.
+        micro: F-beta over all entries as one.
+        settings: how it was made: `inputs`, `baseline`, `beta`, `folds`, `seed`.
+    """
+
+    label_names: tuple[str, ...]
+    thresholds: np.ndarray
+    std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    f: np.ndarray
+    baseline_f: np.ndarray
+    positives: np.ndarray
+    macro: Gain
+    micro: Gain
+    settings: dict[str, Any]
+
+    def thresholds_for(self, label_names: Sequence[str]) -> np.ndarray:
+        """Returns the thresholds in the order of these names, which must be the report's.
+
+        Raises:
+            ValueError: if a name is unknown, missing or there twice.
+        """
+        names = check_names(label_names, len(label_names))
+        unknown = [name for name in names if name not in set(self.label_names)]
+        missing = [name for name in self.label_names if name not in set(names)]
+        if unknown or missing:
+            raise ValueError(
+                f"label_names must be those of the thresholds; without a threshold: {unknown}, "
+                f"missing: {missing}"
+            )
+        return self.thresholds[[self.label_names.index(name) for name in names]]
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes JSON keyed by label name; `load` gives the same numbers to the bit.
+
+        Args:
+            path: the file.
+            force: whether to overwrite what is there.
+
+        Raises:
+            FileExistsError: if the file exists, unless `force`.
+        """
+        path = Path(path)
+        columns = {**_COLUMNS, "positives": "positives"}
+        rows = zip(*(getattr(self, field).tolist() for field in columns), strict=True)
+        content = {
+            "format": _FORMAT,
+            "dtype": self.thresholds.dtype.name,
+            "settings": self.settings,
+            "macro": self.macro._asdict(),
+            "micro": self.micro._asdict(),
+            "labels": {
+                label: dict(zip(columns.values(), row, strict=True))
+                for label, row in zip(self.label_names, rows, strict=True)
+            },
+        }
+        text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
+        if path.exists() and not force:
+            raise FileExistsError(f"{path} exists; choose another file, or force=True")
+        partial = path.with_name(f"{path.name}.partial")  # so that none is ever half-written
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ThresholdReport":
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: if the file is something else.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content["format"] != _FORMAT:
+                raise ValueError(content["format"])
+            dtype, labels = np.dtype(content["dtype"]), content["labels"]
+            columns = {
+                field: np.array([float(row[key]) for row in labels.values()], dtype)
+                for field, key in _COLUMNS.items()
+            }
+            return cls(
+                label_names=tuple(labels),
+                **columns,
+                positives=np.array([row["positives"] for row in labels.values()], np.int32),
+                macro=_gain(content["macro"]),
+                micro=_gain(content["micro"]),
+                settings={key: _decoded(value) for key, value in content["settings"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} holds no thresholds of this package ({error!r})") from None
+
+
+def check_names(label_names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Returns the names of labels, numbers if None; raises unless `count` different ones."""
+    if label_names is None:
+        return tuple(str(label) for label in range(count))
+    names = tuple(label_names)
+    if isinstance(label_names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"label_names must be a sequence of strings, got {label_names!r}")
+    if len(names) != count:
+        raise ValueError(f"label_names must name each of the {count} labels, got {len(names)}")
+    twice = sorted(name for name, times in collections.Counter(names).items() if times > 1)
+    if twice:
+        raise ValueError(f"label_names must differ, these are there twice: {twice}")
+    return names
+
+
+def _gain(entries: dict[str, Any]) -> Gain:
+    return Gain(**{key: float(value) for key, value in entries.items()})
+
+
+def _encoded(value: Any) -> Any:
+    """Returns the value with infinities and NaN as strings: JSON has none."""
+    if isinstance(value, dict):
+        return {name: _encoded(entry) for name, entry in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decoded(value: Any) -> Any:
+    return float(value) if value in ("inf", "-inf", "nan") else value

@@ -35,15 +35,23 @@ class Model(NamedTuple):
     free: tuple[bool, ...]  # the others keep the identity's value
 
 
+class _Fit(NamedTuple):
+    """What the cross-entropy is at some parameters."""
+
+    losses: Array  # (n,)
+    gradient: Array  # (k,), of the weighted sum
+    hessian: Array  # (k, k)
+
+
 class _State(NamedTuple):
     theta: Array  # (k,)
-    gradient: Array  # (k,)
-    hessian: Array  # (k, k)
+    fit: _Fit
     damping: Array
     step: Array
     done: Array
 
 
+@jax.default_matmul_precision("highest")  # GPUs and TPUs round the factors otherwise
 def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -> Array:
     """Returns the parameters of each label, (L, k), or with scope "global" of all, (k,)."""
     checks.one_of("scope", scope, ("label", "global"))
@@ -57,7 +65,7 @@ def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -
     rarer = together.rarer()[0]
 
     def information(theta: Array) -> Array:
-        hessian = _derivatives(model.features(row.x), row, theta)[1]
+        hessian = _evaluate(model.features(row.x), row, theta).hessian
         return s / jnp.where(rarer > 0, rarer, 1) * hessian
 
     identity = jnp.asarray(model.identity, dtype)
@@ -77,41 +85,39 @@ def _minimise(row: Entries, model: Model, centre: Array, precision: Array) -> Ar
     dtype = features.dtype
     lowest, free = jnp.asarray(model.lowest, dtype), jnp.asarray(model.free)
     tolerance = 8 * jnp.finfo(dtype).eps
-    largest = jnp.sum(row.w * features**2, axis=1) / 4 + jnp.diagonal(precision)
+    largest = jnp.sum(row.w[None] * features**2, axis=1) / 4 + jnp.diagonal(precision)
     unit = jnp.diag(jnp.where(largest > 0, largest, 1))
     identity = jnp.eye(len(model.free), dtype=dtype)
 
-    def derivatives(theta: Array) -> tuple[Array, Array]:
-        gradient, hessian = _derivatives(features, row, theta)
-        return gradient + precision @ (theta - centre), hessian + precision
-
-    def change(old: Array, new: Array) -> Array:
-        # A sum of differences, because the difference of the sums is lost in their rounding.
-        losses = _losses(new @ features, row.y) - _losses(old @ features, row.y)
-        return row.w @ losses + (new - old) @ precision @ ((new + old) / 2 - centre)
-
     def advance(state: _State) -> _State:
-        theta = state.theta
-        held = ~free | ((theta <= lowest) & (state.gradient > 0))
-        curvature = state.hessian + state.damping * unit
+        theta, fit = state.theta, state.fit
+        gradient = fit.gradient + precision @ (theta - centre)
+        held = ~free | ((theta <= lowest) & (gradient > 0))
+        curvature = fit.hessian + precision + state.damping * unit
         curvature = jnp.where(held[:, None] | held[None], identity, curvature)
-        move = jnp.linalg.solve(curvature, jnp.where(held, 0, state.gradient))
+        factor = jax.scipy.linalg.cho_factor(curvature)
+        move = jax.scipy.linalg.cho_solve(factor, jnp.where(held, 0, gradient))
         new = jnp.maximum(theta - move, lowest)
-        better = change(theta, new) < 0
+        found = _evaluate(features, row, new)
+        # A sum of differences, because the difference of the sums is lost in their rounding.
+        change = row.w @ (found.losses - fit.losses)
+        change = change + (new - theta) @ precision @ ((new + theta) / 2 - centre)
+        first = state.step == 0
+        better = first | (change < 0)
         small = jnp.all(jnp.abs(new - theta) <= tolerance * (1 + jnp.abs(theta)))
-        gradient, hessian = derivatives(new)
         return _State(
             theta=jnp.where(better, new, theta),
-            gradient=jnp.where(better, gradient, state.gradient),
-            hessian=jnp.where(better, hessian, state.hessian),
+            fit=jax.tree.map(lambda a, b: jnp.where(better, a, b), found, fit),
             damping=jnp.maximum(state.damping * jnp.where(better, 0.1, 10), _LEAST_DAMPING),
             step=state.step + 1,
-            done=small | (~better & (state.damping > _MOST_DAMPING)),
+            done=~first & (small | (~better & (state.damping > _MOST_DAMPING))),
         )
 
+    # Without a gradient, the first step stays where it is, and sees how good the centre is.
+    unknown = jax.tree.map(jnp.zeros_like, _Fit(row.x, centre, precision))
     start = _State(
         centre,
-        *derivatives(centre),
+        unknown,
         damping=jnp.asarray(_LEAST_DAMPING, dtype),
         step=jnp.int32(0),
         done=jnp.bool_(False),
@@ -120,13 +126,12 @@ def _minimise(row: Entries, model: Model, centre: Array, precision: Array) -> Ar
     return end.theta
 
 
-def _losses(z: Array, y: Array) -> Array:
+def _evaluate(features: Array, row: Entries, theta: Array) -> _Fit:
+    z, y = theta @ features, row.y
+    p, q = sigmoid_pair(z)
     log_p, log_q = log_sigmoid_pair(z)
-    return finite_product(y, -log_p) + finite_product(1 - y, -log_q)
-
-
-def _derivatives(features: Array, row: Entries, theta: Array) -> tuple[Array, Array]:
-    """Returns gradient (k,) and Hessian (k, k) of the weighted cross-entropy."""
-    p, q = sigmoid_pair(theta @ features)
-    gradient = features @ (row.w * ((1 - row.y) * p - row.y * q))
-    return gradient, (features * (row.w * p * q)) @ features.T
+    return _Fit(
+        losses=finite_product(y, -log_p) + finite_product(1 - y, -log_q),
+        gradient=features @ (row.w * ((1 - y) * p - y * q)),
+        hessian=(features * (row.w * p * q)[None]) @ features.T,
+    )

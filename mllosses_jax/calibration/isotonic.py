@@ -134,6 +134,8 @@ def fit_isotonic(
     checks.one_of("scope", scope, ("label", "global"))
     if not shrinkage >= 0:
         raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
+    if weights is not None and np.any(np.asarray(weights) < 0):
+        raise ValueError(f"weights must be at least 0, got {np.min(np.asarray(weights))}")
     data = entries(logits, labels, weights, where)
     common = _calibrator(data.pooled(), shrinkage)
     common = IsotonicCalibrator(common.knots[0], common.values[0], common.weight[0])

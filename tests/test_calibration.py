@@ -23,7 +23,7 @@ FITS = {
 PARAMETRIC = [name for name in FITS if name != "isotonic"]
 
 
-def fitted(name, x, y, *, scope="label", shrinkage=10.0, weights=None, where=None):
+def fitted(name, x, y, *, scope="label", shrinkage=2.0, weights=None, where=None):
     """Fits with every argument an array, so that all tests of a method share a program."""
     return FITS[name](
         x,

@@ -51,7 +51,8 @@ class _State(NamedTuple):
     done: Array
 
 
-@jax.default_matmul_precision("highest")  # GPUs and TPUs round the factors otherwise
+# GPUs and TPUs round the factors of a product otherwise.
+@jax.default_matmul_precision("highest")  # type: ignore[untyped-decorator]
 def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -> Array:
     """Returns the parameters of each label, (L, k), or with scope "global" of all, (k,)."""
     checks.one_of("scope", scope, ("label", "global"))

@@ -62,7 +62,7 @@ def fit_temperature(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: ArrayLike = 10.0,
+    shrinkage: ArrayLike = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:
@@ -111,7 +111,7 @@ def fit_bias(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: ArrayLike = 10.0,
+    shrinkage: ArrayLike = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:
@@ -160,7 +160,7 @@ def fit_platt(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: ArrayLike = 10.0,
+    shrinkage: ArrayLike = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:

@@ -71,7 +71,7 @@ def fit_beta(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: ArrayLike = 10.0,
+    shrinkage: ArrayLike = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> BetaCalibrator:

@@ -84,7 +84,7 @@ def fit_isotonic(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: float = 10.0,
+    shrinkage: float = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> IsotonicCalibrator:

@@ -12,6 +12,7 @@ lists them all.
 """
 
 from mllosses_jax import (
+    calibration,
     catalogue,
     data,
     decisions,
@@ -100,6 +101,7 @@ __all__ = [
     "balanced_binary_cross_entropy",
     "binary_cross_entropy",
     "bp_mll_loss",
+    "calibration",
     "catalogue",
     "class_aware_selective_loss",
     "data",

@@ -16,6 +16,7 @@ from mllosses_jax import catalogue
 
 ROOT = Path(__file__).parent.parent
 SUBMODULES = (
+    "calibration",
     "data",
     "decisions",
     "labels",

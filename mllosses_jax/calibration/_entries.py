@@ -1,0 +1,55 @@
+"""What calibrators are fitted to: checked entries, labels as rows."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.masking import loss_inputs
+
+Array = jax.Array
+
+
+class Entries(NamedTuple):
+    """Rows of logits with labels in [0, 1] and weights, which are 0 where masked."""
+
+    x: Array  # float (R, n)
+    y: Array  # float (R, n)
+    w: Array  # float (R, n)
+
+    def rarer(self) -> Array:
+        """Returns the weight of each row's rarer class, (R,)."""
+        positive = jnp.sum(self.w * self.y, axis=1)
+        return jnp.minimum(positive, jnp.sum(self.w * (1 - self.y), axis=1))
+
+    def has_nan(self) -> Array:
+        """Returns whether a logit or label that counts is NaN, ()."""
+        return jnp.any((self.w != 0) & (jnp.isnan(self.x) | jnp.isnan(self.y)))
+
+    def pooled(self) -> "Entries":
+        """Returns the same as one row."""
+        return Entries(*(values.reshape(1, -1) for values in self))
+
+
+def entries(
+    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, where: ArrayLike | None
+) -> Entries:
+    """Checks logits and labels (N, L), weights per sample (N,) and a mask."""
+    x, _, _ = inputs = loss_inputs(logits, labels, where)
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(
+            f"logits must have two axes, samples and labels: expected (N, L), got {x.shape}"
+        )
+    w = inputs.counted().astype(x.dtype)
+    if weights is not None:
+        given = checks.array("weights", weights)
+        if given.shape != x.shape[:1]:
+            raise ValueError(
+                f"weights must have one entry per sample: expected {x.shape[:1]}, got {given.shape}"
+            )
+        w = w * given.astype(x.dtype)[:, None]
+    # A sample of weight 0 may be NaN.
+    x, y = jnp.where(w == 0, 0, x), jnp.where(w == 0, 0, inputs.soft_y)
+    return Entries(x.T, y.T, w.T)

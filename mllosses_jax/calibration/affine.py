@@ -1,0 +1,223 @@
+"""Calibrators whose logit is affine in the logit: temperature, bias, and Platt's two."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax.calibration._entries import entries
+from mllosses_jax.calibration._newton import LOWEST_SLOPE, Model, Scope, fit_model
+
+Array = jax.Array
+_INF = float("inf")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class AffineCalibrator:
+    """The map from logits x to probabilities σ(slope·x + bias), a pytree.
+
+    Attributes:
+        slope: one over the temperature, () or (L,).
+        bias: () or (L,).
+    """
+
+    slope: Array
+    bias: Array
+
+    def logits(self, logits: ArrayLike) -> Array:
+        """Returns calibrated logits (..., L), which do not saturate as probabilities do."""
+        return _affine(logits, self.slope, self.bias)
+
+    def __call__(self, logits: ArrayLike) -> Array:
+        """Returns probabilities (..., L); of a NaN logit NaN."""
+        return sigmoid_pair(self.logits(logits))[0]
+
+
+@compiled()
+def _affine(logits: ArrayLike, slope: ArrayLike, bias: ArrayLike) -> Array:
+    x = checks.float_array("logits", logits)
+    x = x.astype(compute_dtype(x))
+    a = checks.element_parameter("slope", slope, x)
+    return a * x + checks.element_parameter("bias", bias, x)
+
+
+def _model(*, slope: bool, bias: bool) -> Model:
+    return Model(
+        features=lambda x: jnp.stack([x, jnp.ones_like(x)]),
+        identity=(1.0, 0.0),
+        lowest=(LOWEST_SLOPE, -_INF),
+        free=(slope, bias),
+    )
+
+
+@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+def fit_temperature(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    scope: Scope = "label",
+    shrinkage: ArrayLike = 2.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> AffineCalibrator:
+    """Temperature scaling: logits that are too sure, or not sure enough, are scaled.
+
+    Formula:
+        P(y = 1) = σ(x / T), T = 1 / slope of least cross-entropy, 0 < T ≤ 100
+
+    Args:
+        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
+            count as ±100.
+        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+        scope: "label" fits one temperature per label, "global" one for all.
+        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
+            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to T = 1.
+        weights: non-negative, of samples, (N,).
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        A calibrator with slope (L,), or () with "global", and bias 0. A label without positives or
+        without negatives takes the common temperature. All is NaN if a logit that counts is.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
+        Networks", 2017, arXiv:1706.04599; here of one sigmoid per label.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import calibration
+        >>> logits = jnp.array([[4.0], [4.0], [4.0], [-4.0]])
+        >>> labels = jnp.array([[1], [1], [0], [0]])
+        >>> calibrator = calibration.fit_temperature(logits, labels, shrinkage=0)
+        >>> print(calibrator(logits).round(4)[:, 0])  # three of four are right
+        [0.75 0.75 0.75 0.25]
+    """
+    return _fit(logits, labels, _model(slope=True, bias=False), shrinkage, scope, weights, where)
+
+
+@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+def fit_bias(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    scope: Scope = "label",
+    shrinkage: ArrayLike = 2.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> AffineCalibrator:
+    """Bias only: logits are shifted, as when labels got more or less frequent since training.
+
+    Formula:
+        P(y = 1) = σ(x + b), with b of least cross-entropy: then the mean probability is the
+        frequency of the label
+
+    Args:
+        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
+            count as ±100.
+        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+        scope: "label" fits one bias per label, "global" one for all.
+        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
+            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to b = 0.
+        weights: non-negative, of samples, (N,).
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        A calibrator with bias (L,), or () with "global", and slope 1. A label without positives or
+        without negatives takes the common bias. All is NaN if a logit that counts is.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        The correction for new priors of M. Saerens, P. Latinne and C. Decaestecker, "Adjusting
+        the Outputs of a Classifier to New a Priori Probabilities", Neural Computation 14, 2002,
+        with the priors read from labels.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import calibration
+        >>> logits, labels = jnp.zeros((4, 1)), jnp.array([[1], [0], [0], [0]])
+        >>> print(calibration.fit_bias(logits, labels, shrinkage=0)(logits).round(4)[:, 0])
+        [0.25 0.25 0.25 0.25]
+    """
+    return _fit(logits, labels, _model(slope=False, bias=True), shrinkage, scope, weights, where)
+
+
+@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+def fit_platt(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    scope: Scope = "label",
+    shrinkage: ArrayLike = 2.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> AffineCalibrator:
+    """Platt scaling: logits are scaled and shifted, per label.
+
+    Formula:
+        P(y = 1) = σ(a·x + b), a ≥ 0.01 and b of least cross-entropy
+
+    Platt's own guard against certainty, targets moved off 0 and 1, is replaced by shrinkage.
+    With shrinkage=0, slope and bias are the diagnostics known as calibration slope (below 1: the
+    model is too sure) and intercept. Without shrinkage, a label whose classes a threshold
+    separates gets a very steep slope.
+
+    Args:
+        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
+            count as ±100.
+        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+        scope: "label" fits one map per label, "global" one for all.
+        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
+            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to the
+            identity.
+        weights: non-negative, of samples, (N,).
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        A calibrator with slope and bias (L,), or () with "global". A label without positives or
+        without negatives takes the common map. All is NaN if a logit that counts is.
+
+    Raises:
+        TypeError: if logits are not floating point, or where is not bool.
+        ValueError: if shapes differ, or a parameter is out of its range.
+
+    Reference:
+        J. Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to
+        Regularized Likelihood Methods", 1999. With shrinkage=0 and a positive slope it is
+        `sklearn.linear_model.LogisticRegression(C=inf)` of one label's logits.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import calibration
+        >>> logits = jnp.array([[2.0], [2.0], [2.0], [2.0], [-2.0], [-2.0]])
+        >>> labels = jnp.array([[1], [1], [1], [0], [1], [0]])
+        >>> calibrator = calibration.fit_platt(logits, labels, shrinkage=0)
+        >>> print(calibrator(jnp.array([[2.0], [-2.0]])).round(4)[:, 0])
+        [0.75 0.5 ]
+    """
+    return _fit(logits, labels, _model(slope=True, bias=True), shrinkage, scope, weights, where)
+
+
+def _fit(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    model: Model,
+    shrinkage: ArrayLike,
+    scope: Scope,
+    weights: ArrayLike | None,
+    where: ArrayLike | None,
+) -> AffineCalibrator:
+    theta = fit_model(entries(logits, labels, weights, where), model, shrinkage, scope)
+    return AffineCalibrator(slope=theta[..., 0], bias=theta[..., 1])

@@ -1,0 +1,229 @@
+"""Calibrators as JSON, keyed by label name."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.calibration.affine import AffineCalibrator
+from mllosses_jax.calibration.beta import BetaCalibrator
+from mllosses_jax.calibration.isotonic import IsotonicCalibrator
+
+Calibrator = AffineCalibrator | BetaCalibrator | IsotonicCalibrator
+
+_KINDS: dict[str, type[Calibrator]] = {
+    "affine": AffineCalibrator,
+    "beta": BetaCalibrator,
+    "isotonic": IsotonicCalibrator,
+}
+_CURVE = ("knots", "values")
+
+
+def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any]:
+    """A calibrator as a dictionary of Python numbers, strings and lists.
+
+    Formula:
+        {"calibrator": KIND, "labels": {NAME: {PARAMETER: number or list, ...}, ...}}, or, for a
+        calibrator with one map for all labels, {"calibrator": KIND, "all": {...}}. KIND is
+        "affine" (temperature, bias, Platt), "beta" or "isotonic"; of the last, "base" holds the
+        common map
+
+    Args:
+        calibrator: what a fit returned.
+        label_names: one name per label, all different.
+
+    Returns:
+        A dictionary for `json.dump` and `from_dict`. Numbers are exact.
+
+    Raises:
+        ValueError: if the names are not one per label and distinct, or a number is not finite.
+
+    Reference:
+        A format of this package.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import calibration
+        >>> calibrator = calibration.AffineCalibrator(jnp.array([0.5, 2.0]), jnp.array([0.0, 1.0]))
+        >>> calibration.to_dict(calibrator, ["sea", "sunset"])["labels"]["sunset"]
+        {'slope': 2.0, 'bias': 1.0}
+    """
+    arrays = _arrays(calibrator)
+    if not all(np.all(np.isfinite(array)) for array in arrays.values()):
+        raise ValueError("calibrator must hold finite numbers; was it fitted to logits with NaN?")
+    kind = next(name for name, cls in _KINDS.items() if cls is type(calibrator))
+    result: dict[str, Any] = {"calibrator": kind}
+    if next(iter(arrays.values())).ndim == (1 if kind == "isotonic" else 0):
+        result["all"] = _written(arrays)
+    else:
+        columns = next(iter(arrays.values())).shape[0]
+        _check_names(label_names, columns)
+        full = {name: np.broadcast_to(a, (columns, *a.shape[1:])) for name, a in arrays.items()}
+        result["labels"] = {
+            name: _written({field: values[label] for field, values in full.items()})
+            for label, name in enumerate(label_names)
+        }
+    base = getattr(calibrator, "base", None)
+    return result if base is None else {**result, "base": to_dict(base, label_names)}
+
+
+def from_dict(data: Mapping[str, Any], label_names: Sequence[str]) -> Calibrator:
+    """The calibrator that `to_dict` has written, for labels in any order.
+
+    Formula:
+        See `to_dict`.
+
+    Args:
+        data: what `to_dict` returned.
+        label_names: the names of the labels in the order of the logits; a subset will do.
+
+    Returns:
+        The calibrator, in float32, or float64 where x64 is enabled.
+
+    Raises:
+        ValueError: if the dictionary is not one of a calibrator, or lacks a label.
+
+    Reference:
+        A format of this package.
+
+    Example:
+        >>> from mllosses_jax import calibration
+        >>> labels = {"sea": {"slope": 0.5, "bias": 0.0}, "sunset": {"slope": 2.0, "bias": 1.0}}
+        >>> data = {"calibrator": "affine", "labels": labels}
+        >>> calibration.from_dict(data, ["sunset", "sea"]).slope
+        Array([2. , 0.5], dtype=float32)
+    """
+    kind = data.get("calibrator") if isinstance(data, Mapping) else None
+    if not (isinstance(kind, str) and kind in _KINDS):
+        raise ValueError(
+            f'data must hold "calibrator", one of {", ".join(_KINDS)}; got '
+            + (repr(kind) if isinstance(data, Mapping) else type(data).__name__)
+        )
+    cls = _KINDS[kind]
+    names = [field.name for field in dataclasses.fields(cls) if field.name != "base"]
+    base: dict[str, Any] = {"base": from_dict(data["base"], label_names)} if "base" in data else {}
+    if "all" in data:
+        parameters = _read([data["all"]], names, "all")
+        return cls(**{name: value[0] for name, value in parameters.items()}, **base)
+    known = data.get("labels", {})
+    missing = [name for name in label_names if name not in known]
+    if missing:
+        raise ValueError(
+            f"data must hold every label: {len(missing)} of {len(label_names)} are missing, "
+            f"the first is {missing[0]!r}"
+        )
+    return cls(**_read([known[name] for name in label_names], names, "labels"), **base)
+
+
+def save(calibrator: Calibrator, path: str | Path, label_names: Sequence[str]) -> None:
+    """Writes a calibrator to a JSON file.
+
+    Formula:
+        The dictionary of `to_dict`.
+
+    Args:
+        calibrator: what a fit returned.
+        path: of the file, which is replaced if it exists.
+        label_names: one name per label, all different.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        ValueError: if the names are not one per label and distinct, or a number is not finite.
+        OSError: if the file cannot be written.
+
+    Reference:
+        A format of this package.
+
+    Example:
+        >>> import jax.numpy as jnp, pathlib, tempfile
+        >>> from mllosses_jax import calibration
+        >>> calibrator = calibration.AffineCalibrator(jnp.array([0.5, 2.0]), jnp.array([0.0, 1.0]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "calibrator.json"
+        ...     calibration.save(calibrator, file, ["sea", "sunset"])
+        ...     print(calibration.load(file, ["sunset"]).bias)
+        [1.]
+    """
+    text = json.dumps(to_dict(calibrator, label_names), indent=1, allow_nan=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
+    """Reads a calibrator from a JSON file, for labels in any order.
+
+    Formula:
+        See `to_dict`.
+
+    Args:
+        path: of a file written by `save`.
+        label_names: the names of the labels in the order of the logits; a subset will do.
+
+    Returns:
+        The calibrator, in float32, or float64 where x64 is enabled.
+
+    Raises:
+        ValueError: if the file is not one of a calibrator, or lacks a label.
+        OSError: if the file cannot be read.
+
+    Reference:
+        A format of this package.
+
+    Example:
+        See `save`.
+
+        >>> from mllosses_jax import calibration
+        >>> calibration.load("missing.json", ["sea"])
+        Traceback (most recent call last):
+        FileNotFoundError: [Errno 2] No such file or directory: 'missing.json'
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} must be a JSON file: {error}") from None
+    return from_dict(data, label_names)
+
+
+def _arrays(calibrator: Calibrator) -> dict[str, np.ndarray]:
+    fields = dataclasses.fields(calibrator)
+    return {f.name: np.asarray(getattr(calibrator, f.name)) for f in fields if f.name != "base"}
+
+
+def _written(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns Python numbers, and of a curve each knot once."""
+    written = {name: value.tolist() for name, value in values.items()}
+    if "knots" in written:
+        points = dict.fromkeys(zip(*(written[name] for name in _CURVE), strict=True))
+        for name, column in zip(_CURVE, zip(*points, strict=True), strict=True):
+            written[name] = list(column)
+    return written
+
+
+def _read(rows: Sequence[Any], names: Sequence[str], where: str) -> dict[str, Any]:
+    """Returns one array per parameter, curves filled up to the longest."""
+    try:
+        columns = {name: [np.asarray(row[name], np.float64) for row in rows] for name in names}
+        size = max(2, *(value.size for values in columns.values() for value in values))
+        stacked = {
+            name: np.stack([np.pad(v, (0, size - v.size), "edge") if v.ndim else v for v in values])
+            for name, values in columns.items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'data["{where}"] must hold the numbers {", ".join(names)}: {error!r}'
+        ) from None
+    dtype = jnp.result_type(float)
+    return {name: jnp.asarray(value, dtype) for name, value in stacked.items()}
+
+
+def _check_names(label_names: Sequence[str], num_labels: int) -> None:
+    if len(label_names) != num_labels or len(set(label_names)) != num_labels:
+        raise ValueError(
+            f"label_names must be {num_labels} different names, one per label, "
+            f"got {len(label_names)} ({len(set(label_names))} different)"
+        )

@@ -1,0 +1,491 @@
+"""Calibrators, against scikit-learn, SciPy in float64 and the definition of a stationary point."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, log_expit, logit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+import mllosses_jax as mll
+from mllosses_jax import calibration, metrics
+
+N, L = 150, 6
+LOWEST = 0.01  # what slopes are kept at
+FITS = {
+    name: getattr(calibration, f"fit_{name}")
+    for name in ("temperature", "bias", "platt", "beta", "isotonic")
+}
+PARAMETRIC = [name for name in FITS if name != "isotonic"]
+
+
+def fitted(name, x, y, *, scope="label", shrinkage=2.0, weights=None, where=None):
+    """Fits with every argument an array, so that all tests of a method share a program."""
+    return FITS[name](
+        x,
+        np.asarray(y, np.float32),
+        scope=scope,
+        shrinkage=np.float32(shrinkage),
+        weights=np.ones(len(x), np.float32) if weights is None else weights,
+        where=np.ones(x.shape, bool) if where is None else where,
+    )
+
+
+def problem(seed=0):
+    """Labels with offset, steep, flat, reversed, rare and tied scores."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, L)) * [1, 4, 1, 1, 1, 2] + [-5, 0, 1, 0, -1, 0]
+    sharp = np.array([2, 0.5, 0.2, -1, 1.5, 0.7])
+    y = rng.random((N, L)) < expit(sharp * (x - x.mean(0)) + [0, 1, 0, 0, -3, 0])
+    x[:, 5] = x[:, 5].round()
+    y[:4, 4] = [True, False, True, False]
+    return x.astype(np.float32), y
+
+
+def features(name, x):
+    """What each model is linear in, its parameters at the identity, bounds and offset."""
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    return {
+        "temperature": ([x], [1.0], [(LOWEST, None)], zero),
+        "bias": ([one], [0.0], [(None, None)], x),
+        "platt": ([x, one], [1.0, 0.0], [(LOWEST, None), (None, None)], zero),
+        "beta": (
+            [log_expit(x), -log_expit(-x), one],
+            [1.0, 1.0, 0.0],
+            [(LOWEST, None), (LOWEST, None), (None, None)],
+            zero,
+        ),
+    }[name]
+
+
+def parameters(name, calibrator):
+    if name == "temperature":
+        return np.stack([calibrator.slope], -1)
+    if name == "bias":
+        return np.stack([calibrator.bias], -1)
+    return np.stack(jax.tree.leaves(calibrator), -1)
+
+
+def optimum(name, x, y, w, centre=None, precision=0.0):
+    """The parameters and the loss of one label in float64, by L-BFGS-B; and its Hessian."""
+    x = x.astype(np.float64)
+    columns, identity, bounds, offset = features(name, x)
+    columns = np.stack(columns, -1)
+    centre = np.asarray(identity if centre is None else centre)
+
+    def loss(theta):
+        z, off = columns @ theta + offset, theta - centre
+        value = -np.sum(w * (y * log_expit(z) + (1 - y) * log_expit(-z)))
+        gradient = columns.T @ (w * (expit(z) - y))
+        return (
+            (value + off @ np.dot(precision, off) / 2) / w.sum(),
+            (gradient + np.dot(precision, off)) / w.sum(),
+        )
+
+    def hessian(theta):
+        z = columns @ theta + offset
+        return (columns.T * (w * expit(z) * expit(-z))) @ columns
+
+    options = {"maxiter": 10000, "maxfun": 100000, "ftol": 1e-16, "gtol": 1e-11}
+    found = minimize(loss, identity, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return found.x, loss, hessian
+
+
+@pytest.mark.parametrize("name", PARAMETRIC)
+def test_fit_reaches_the_optimum(name):
+    x, y = problem()
+    got = parameters(name, fitted(name, x, y, shrinkage=0)).astype(np.float64)
+    assert got.shape[0] == L
+    for label in range(L):
+        best, loss, _ = optimum(name, x[:, label], y[:, label], np.ones(N))
+        assert loss(got[label])[0] - loss(best)[0] < 1e-6
+        np.testing.assert_allclose(got[label], best, rtol=1e-3, atol=1e-3)
+    overall = parameters(name, fitted(name, x, y, shrinkage=0, scope="global"))
+    best, _, _ = optimum(name, x.ravel(), y.ravel(), np.ones(N * L))
+    np.testing.assert_allclose(overall, best, rtol=1e-3, atol=1e-3)
+
+
+def test_platt_is_logistic_regression():
+    x, y = problem(1)
+    calibrator = fitted("platt", x, y, shrinkage=0)
+    for label in (0, 1, 4, 5):
+        model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+        model.fit(x[:, [label]].astype(np.float64), y[:, label])
+        np.testing.assert_allclose(calibrator.slope[label], model.coef_[0, 0], rtol=1e-3)
+        np.testing.assert_allclose(calibrator.bias[label], model.intercept_[0], rtol=1e-3)
+        expected = model.predict_proba(x[:, [label]].astype(np.float64))[:, 1]
+        np.testing.assert_allclose(calibrator(x)[:, label], expected, atol=1e-4)
+    assert calibrator.slope[3] == np.float32(LOWEST)  # the scores are the wrong way round
+
+
+@pytest.mark.parametrize("name", PARAMETRIC)
+def test_shrinkage_is_a_gaussian_prior_worth_s_observations(name):
+    x, y = problem(2)
+    s, everything = 7.5, np.ones(N * L)
+    rarer = min(y.sum(), (~y).sum())
+    x_all, y_all = x.ravel(), y.ravel()
+    identity, _, hessian = optimum(name, x_all, y_all, everything)
+    identity = np.asarray(features(name, x)[1])
+    common, _, _ = optimum(name, x_all, y_all, everything, identity, s / rarer * hessian(identity))
+    got = parameters(name, fitted(name, x, y, shrinkage=s, scope="global"))
+    np.testing.assert_allclose(got, common, rtol=1e-3, atol=1e-3)
+    own = parameters(name, fitted(name, x, y, shrinkage=s))
+    prior = s / rarer * hessian(common)
+    for label in range(L):
+        best, _, _ = optimum(name, x[:, label], y[:, label], np.ones(N), common, prior)
+        np.testing.assert_allclose(own[label], best, rtol=2e-3, atol=2e-3)
+    # Ever stronger, the common map.
+    strong = parameters(name, fitted(name, x, y, shrinkage=1e7))
+    limit = parameters(name, fitted(name, x, y, shrinkage=1e7, scope="global"))
+    np.testing.assert_allclose(strong, np.broadcast_to(limit, strong.shape), atol=1e-3)
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 3.5])
+@pytest.mark.parametrize("scope", ["label", "global"])
+def test_isotonic_is_that_of_scikit_learn(scope, shrinkage):
+    x, y = problem(3)
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 4, N).astype(np.float32)
+    where = rng.random((N, L)) < 0.8
+    broken = np.where(where, x, np.nan)
+    calibrator = calibration.fit_isotonic(
+        broken, y, scope=scope, shrinkage=shrinkage, weights=weights, where=where
+    )
+    queries = np.concatenate([x, x + 0.37, np.full((1, L), 50), np.full((1, L), -50)])
+    queries = queries.astype(np.float32)
+    w = where * weights[:, None]
+
+    def curve(of, at):
+        model = IsotonicRegression(out_of_bounds="clip")
+        model.fit(x[of].astype(np.float64), y[of].astype(np.float64), sample_weight=w[of])
+        total, positive = w[of].sum(), (w * y)[of].sum()
+        n = min(positive, total - positive)
+        return model.predict(at), n / (n + shrinkage)
+
+    everything = curve(where, queries.ravel())
+    expected = everything[0].reshape(queries.shape) * everything[1]
+    expected += (1 - everything[1]) * expit(queries.astype(np.float64))
+    if scope == "label":
+        for label in range(L):
+            of = np.zeros_like(where)
+            of[:, label] = where[:, label]
+            own, share = curve(of, queries[:, label])
+            expected[:, label] = share * own + (1 - share) * expected[:, label]
+    np.testing.assert_allclose(calibrator(queries), expected, atol=2e-6)
+
+
+def test_isotonic_where_every_round_merges_one_block():
+    # Block means rise up to the last, so low that it swallows them from the top down.
+    sizes = np.arange(2, 30)
+    y = np.concatenate([np.repeat([1.0, 0.0], [n - 1, 1]) for n in sizes] + [np.zeros(500)])
+    x = np.arange(len(y), dtype=np.float32)
+    calibrator = calibration.fit_isotonic(x[:, None], y[:, None], shrinkage=0)
+    expected = IsotonicRegression().fit_transform(x, y)
+    np.testing.assert_allclose(calibrator(x[:, None])[:, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shrinkage", [0, 10.0])
+@pytest.mark.parametrize("name", FITS)
+def test_labels_that_lack_a_class_take_the_common_map(name, shrinkage):
+    x, y = problem(4)
+    x, y, where = x.copy(), y.copy(), np.ones((N, L), bool)
+    y[:, 0], y[:, 1], where[:, 2] = False, True, False
+    x[:, 2] = np.nan
+    calibrator = fitted(name, x, y, shrinkage=shrinkage, where=where)
+    common = fitted(name, x, y, shrinkage=shrinkage, where=where, scope="global")
+    grid = jnp.asarray(np.repeat(np.linspace(-9, 9, 40)[:, None], L, 1), jnp.float32)
+    np.testing.assert_array_equal(calibrator(grid)[:, :3], common(grid)[:, :3])
+    assert np.all(np.abs(calibrator(grid)[:, 3:] - common(grid)[:, 3:]).max(0) > 1e-3)
+    for nothing in (np.zeros_like(y), np.ones_like(y)):
+        calibrator = fitted(name, x, nothing, shrinkage=shrinkage, where=where)
+        np.testing.assert_allclose(calibrator(grid), jax.nn.sigmoid(grid), rtol=1e-6)
+    nowhere = np.zeros_like(where)
+    calibrator = fitted(name, x, y, shrinkage=shrinkage, where=nowhere)
+    np.testing.assert_allclose(calibrator(grid), jax.nn.sigmoid(grid), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_masked_entries_weights_and_soft_labels(name):
+    x, _ = problem(5)
+    rng = np.random.default_rng(1)
+    soft = rng.choice([0.0, 0.25, 1.0], (N, L)).astype(np.float32)
+    weights = rng.integers(0, 3, N).astype(np.float32)
+    # A soft label is two entries of fractional weight.
+    half = N // 2
+    weights[half:] = 0
+    twice, hard = np.concatenate([x[:half]] * 2), np.repeat([True, False], half)
+    halves = np.concatenate([soft[:half, 0], 1 - soft[:half, 0]]) * np.tile(weights[:half], 2)
+    one = fitted(
+        name, np.repeat(twice[:, :1], L, 1), np.repeat(hard[:, None], L, 1), weights=halves
+    )
+    alone = fitted(name, np.repeat(x[:, :1], L, 1), np.repeat(soft[:, :1], L, 1), weights=weights)
+    np.testing.assert_allclose(alone(x), one(x), atol=1e-5)
+    got = fitted(name, x, soft, weights=weights)
+    # What is masked, or has no weight, changes nothing.
+    where = np.repeat((weights > 0)[:, None], L, 1)
+    dirty = np.where(where, x, np.nan)
+    masked = fitted(name, dirty, np.where(where, soft, np.nan), weights=weights, where=where)
+    np.testing.assert_allclose(masked(x), got(x), atol=1e-5)
+    unweighted = fitted(name, dirty, soft, weights=weights)
+    np.testing.assert_allclose(unweighted(x), got(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_order_is_kept(name):
+    x, y = problem(6)
+    calibrator = fitted(name, x, y)
+    grid = np.concatenate([[-np.inf, -1e30, -200], np.linspace(-30, 30, 500), [200, 1e30, np.inf]])
+    p = np.asarray(calibrator(np.repeat(grid[:, None], L, 1).astype(np.float32)))
+    assert np.all((p >= 0) & (p <= 1))
+    assert np.all(np.diff(p, axis=0) >= 0)
+    if name != "isotonic":
+        assert np.all(p[0] == 0)
+        assert np.all(p[-1] == 1)
+        for measure in (metrics.average_precision, metrics.roc_auc):
+            before, after = (measure(scores, y, average=None) for scores in (x, calibrator(x)))
+            np.testing.assert_allclose(after, before, rtol=1e-6)
+        np.testing.assert_allclose(jax.nn.sigmoid(calibrator.logits(x)), calibrator(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_hard_cases_stay_finite(name):
+    x, y = problem(7)
+    x = x.copy()
+    x[:, 0] = 3  # a single score
+    x[:, 1] = np.where(y[:, 1], 40, -40)  # separated
+    x[:, 2] = np.where(y[:, 2], -np.inf, np.inf)  # certain and wrong
+    x[:, 3] *= 1e30
+    for shrinkage in (0.0, 10.0):
+        calibrator = fitted(name, x, y, shrinkage=shrinkage)
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(calibrator))
+        assert np.all(np.isfinite(calibrator(x)))
+        again = fitted(name, x, y, shrinkage=shrinkage)
+        jax.tree.map(np.testing.assert_array_equal, calibrator, again)
+    x[0, 4] = np.nan
+    assert np.all(np.isnan(fitted(name, x, y)(x)))
+    calibrator = fitted(name, np.nan_to_num(x, nan=0.0), y)
+    probabilities = np.asarray(calibrator(x))
+    assert np.isnan(probabilities[0, 4])
+    assert np.isnan(probabilities).sum() == 1
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_dtypes_shapes_and_transformations(name):
+    x, y = problem()
+    calibrator = fitted(name, x, y)
+    narrow = jnp.asarray(x, jnp.bfloat16)
+    assert calibrator(narrow).dtype == jnp.float32
+    np.testing.assert_array_equal(calibrator(narrow), calibrator(narrow.astype(jnp.float32)))
+    stacked = jax.jit(lambda c, v: c(v))(calibrator, jnp.stack([x, x + 1]))
+    np.testing.assert_allclose(stacked[1], calibrator(x + 1), atol=1e-6)
+    np.testing.assert_allclose(calibrator(x[0]), calibrator(x)[0], atol=1e-6)
+    overall = fitted(name, x, y, scope="global")
+    assert overall(x[:, :2]).shape == (N, 2)
+    if name != "isotonic":
+        assert all(leaf.shape == () for leaf in jax.tree.leaves(overall))
+    if name != "platt":
+        return
+    jitted = jax.jit(FITS[name])(x, y)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), jitted, calibrator)
+
+
+def test_wide_logits_are_fitted_in_float64():
+    x, y = problem()
+    wide = x.astype(np.float64)
+    with jax.enable_x64(True):
+        calibrator = calibration.fit_platt(wide, y, shrinkage=0)
+        curve = calibration.fit_isotonic(wide, y)
+        for each in (calibrator, curve):
+            assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(each))
+            assert each(wide).dtype == jnp.float64
+        best, _, _ = optimum("platt", x[:, 0], y[:, 0], np.ones(N))
+        np.testing.assert_allclose(parameters("platt", calibrator)[0], best, rtol=1e-6)
+
+
+# What a score means
+
+
+def focal_closed_form(x, gamma):
+    """Ψ of Charoenphakdee et al. for two classes."""
+
+    def h(v):
+        return v / ((1 - v) ** gamma - gamma * (1 - v) ** (gamma - 1) * v * np.log(v))
+
+    p, q = expit(x), expit(-x)
+    return h(p) / (h(p) + h(q))
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1, 2.0, 3.5])
+def test_inverse_link_of_focal_loss_is_the_closed_form(gamma):
+    x = np.linspace(-12, 12, 101)
+    got = calibration.inverse_link(mll.sigmoid_focal_loss, np.float32(x), gamma=gamma)
+    np.testing.assert_allclose(got, focal_closed_form(x, gamma), rtol=2e-5)
+
+
+def asymmetric(x, gamma_neg, gamma_pos, clip):
+    """Losses of a positive and of a negative, from the formula."""
+    p, p_m = expit(x), max(expit(x) - clip, 0)
+    return -((1 - p) ** gamma_pos) * log_expit(x), -(p_m**gamma_neg) * np.log1p(-p_m)
+
+
+RISKS = {
+    "bce": (mll.sigmoid_binary_cross_entropy, {}, lambda x: (-log_expit(x), -log_expit(-x))),
+    "pos_weight": (
+        mll.sigmoid_binary_cross_entropy,
+        {"pos_weight": 3.0},
+        lambda x: (-3 * log_expit(x), -log_expit(-x)),
+    ),
+    "focal": (
+        mll.sigmoid_focal_loss,
+        {"gamma": 2.0, "alpha": 0.25},
+        lambda x: (-0.25 * expit(-x) ** 2 * log_expit(x), -0.75 * expit(x) ** 2 * log_expit(-x)),
+    ),
+    "asymmetric": (
+        mll.asymmetric_loss,
+        {"gamma_neg": 3.0, "gamma_pos": 1.0, "clip": 0.05, "detach_focus": False},
+        lambda x: asymmetric(x, 3.0, 1.0, 0.05),
+    ),
+    "squared hinge": (
+        mll.squared_hinge_loss,
+        {},
+        lambda x: (max(1 - x, 0) ** 2, max(1 + x, 0) ** 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RISKS)
+def test_inverse_link_undoes_the_minimum_of_the_conditional_risk(case):
+    loss, params, losses = RISKS[case]
+    etas = np.array([0.02, 0.1, 0.3, 0.5, 0.7, 0.9])
+
+    def best(eta):
+        def risk(x):
+            positive, negative = losses(x)
+            return eta * positive + (1 - eta) * negative
+
+        grid = np.linspace(-15, 15, 1201)
+        near = grid[np.argmin([risk(x) for x in grid])]
+        options = {"xatol": 1e-10}
+        return minimize_scalar(
+            risk, bounds=(near - 0.05, near + 0.05), method="bounded", options=options
+        ).x
+
+    scores = np.array([best(eta) for eta in etas], np.float32)
+    np.testing.assert_allclose(calibration.inverse_link(loss, scores, **params), etas, atol=1e-5)
+
+
+def test_inverse_link_follows_the_slope_of_training():
+    x = np.float32([-1.0, 0.0, 2.0])
+    p = expit(x.astype(np.float64))
+    p_m = p - 0.05
+    positive = (1 - p) ** 1.0 * (1 - p)  # weight times slope of −log p
+    negative = p_m**4 * p * (1 - p) / (1 - p_m)
+    got = calibration.inverse_link(mll.asymmetric_loss, x)
+    np.testing.assert_allclose(got, negative / (negative + positive), rtol=1e-5)
+    alive = calibration.inverse_link(mll.asymmetric_loss, x, detach_focus=False)
+    assert np.all(np.abs(alive - got) > 0.001)
+
+
+def test_inverse_link_at_its_limits():
+    x = np.float32([-np.inf, -1e30, -60, -20, 0, 20, 60, 1e30, np.inf])
+    for loss, params in [
+        (mll.sigmoid_binary_cross_entropy, {}),
+        (mll.sigmoid_focal_loss, {"gamma": 2.0}),
+        (mll.sigmoid_focal_loss, {"gamma": 0.5}),
+        (mll.asymmetric_loss, {}),
+        (mll.asymmetric_loss, {"clip": 0.0, "detach_focus": False}),
+        (mll.hinge_loss, {}),
+    ]:
+        eta = np.asarray(calibration.inverse_link(loss, x, **params))
+        assert eta[0] < 1e-8
+        assert eta[-1] == 1
+        assert np.all(np.diff(eta) >= 0)
+    # Negatives below the clip cost nothing.
+    x = logit(np.float32([0.01, 0.049, 0.051, 0.06]))
+    eta = np.asarray(calibration.inverse_link(mll.asymmetric_loss, x, gamma_neg=1.0))
+    np.testing.assert_array_equal(eta > 0, [False, False, True, True])
+    # A negative's loss is at most -log(clip): nothing is learned beyond a limit below 1.
+    top = calibration.inverse_link(mll.asymmetric_loss, np.float32([50]), gamma_pos=0, clip=0.05)
+    np.testing.assert_allclose(top, 1 / (1 + 0.05 / 0.95**4), rtol=1e-4)
+    odd = calibration.inverse_link(mll.hill_loss, np.float32([-50, 50, np.nan]))
+    assert np.all((odd[:2] >= 0) & (odd[:2] <= 1))
+    assert np.isnan(odd[2])
+
+
+def test_inverse_link_takes_parameters_per_label_and_jit():
+    x = jnp.array([[0.5, 0.5]])
+    gamma = jnp.array([0.0, 2.0])
+    got = jax.jit(lambda v: calibration.inverse_link(mll.sigmoid_focal_loss, v, gamma=gamma))(x)
+    np.testing.assert_allclose(got[0], [expit(0.5), focal_closed_form(0.5, 2.0)], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"loss must be one of single entries.*got \(1,\)"):
+        calibration.inverse_link(mll.zlpr_loss, x)
+
+
+# Files
+
+
+@pytest.mark.parametrize("scope", ["label", "global"])
+@pytest.mark.parametrize("name", FITS)
+def test_files(name, scope, tmp_path):
+    x, y = problem()
+    calibrator = fitted(name, x, y, scope=scope)
+    names = [f"label {index}" for index in range(L)]
+    calibration.save(calibrator, tmp_path / "c.json", names)
+    found = calibration.load(tmp_path / "c.json", names)
+    assert type(found) is type(calibrator)
+    np.testing.assert_array_equal(found(x), calibrator(x))
+    assert calibration.to_dict(found, names) == json.loads((tmp_path / "c.json").read_text())
+    some = [3, 0]
+    found = calibration.load(tmp_path / "c.json", [names[index] for index in some])
+    np.testing.assert_array_equal(found(x[:, some]), np.asarray(calibrator(x))[:, some])
+
+
+def test_bad_files_are_named(tmp_path):
+    calibrator = calibration.AffineCalibrator(jnp.ones(2), jnp.zeros(2))
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(ValueError, match="label_names must be 2 different names"):
+            calibration.to_dict(calibrator, names)
+    broken = calibration.AffineCalibrator(jnp.ones(2), jnp.array([0, jnp.nan]))
+    with pytest.raises(ValueError, match="calibrator must hold finite numbers"):
+        calibration.to_dict(broken, ["a", "b"])
+    data = calibration.to_dict(calibrator, ["a", "b"])
+    with pytest.raises(ValueError, match="1 of 2 are missing, the first is 'c'"):
+        calibration.from_dict(data, ["a", "c"])
+    with pytest.raises(ValueError, match="one of affine, beta, isotonic; got 'Platt'"):
+        calibration.from_dict({**data, "calibrator": "Platt"}, ["a"])
+    with pytest.raises(ValueError, match=r"one of affine.*got list"):
+        calibration.from_dict([1], ["a"])
+    for row in ({"slope": 1.0}, {"slope": 1.0, "bias": "x"}, 3):
+        with pytest.raises(ValueError, match=r'data\["labels"\] must hold the numbers slope, bias'):
+            calibration.from_dict({"calibrator": "affine", "labels": {"a": row}}, ["a"])
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(ValueError, match=r"c\.json must be a JSON file"):
+        calibration.load(tmp_path / "c.json", ["a"])
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_bad_input_is_named(name):
+    x, y = problem()
+    fit = FITS[name]
+    with pytest.raises(TypeError, match="logits must be a floating-point array"):
+        fit(y, x)
+    with pytest.raises(ValueError, match="labels must have the shape of logits"):
+        fit(x, y[:, 1:])
+    with pytest.raises(ValueError, match=r"expected \(N, L\), got \(6,\)"):
+        fit(x[0], y[0])
+    with pytest.raises(ValueError, match="scope must be one of 'label', 'global'"):
+        fit(x, y, scope="macro")
+    with pytest.raises(ValueError, match="shrinkage must"):
+        fit(x, y, shrinkage=-1)
+    with pytest.raises(ValueError, match=r"weights must have one entry per sample.*got \(6,\)"):
+        fit(x, y, weights=np.ones(L, np.float32))
+    with pytest.raises(ValueError, match=r"weights must"):
+        fit(x, y, weights=-np.ones(N, np.float32))
+    with pytest.raises(TypeError, match="where must be a bool array"):
+        fit(x, y, where=np.ones((N, L)))
+    with pytest.raises(ValueError, match="must be a scalar or have shape"):
+        fitted(name, x, y)(x[:, :4])

@@ -51,7 +51,7 @@ def label_ranking_average_precision(
         0.4167
     """
     inputs = scored(scores, labels, where)
-    values, _ = average_precision_of_rows(inputs)
+    values = average_precision_of_rows(inputs)
     positives = jnp.sum(inputs.actual, axis=1, dtype=jnp.int32)
     trivial = (positives == 0) | (positives == inputs.cells())
     return _mean_over_rows(jnp.where(trivial, 1, values), inputs)

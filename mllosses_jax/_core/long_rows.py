@@ -7,12 +7,12 @@ so that temporary arrays are as large as a few rows.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from jax.typing import ArrayLike
 
-from mllosses_jax._core.sets import Scored
-
+T = TypeVar("T")
 Values = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -37,19 +37,24 @@ class Standing(NamedTuple):
         )
 
 
-def of_long_rows(statistic: Callable[[Standing], Any], rows: Scored) -> Values:
-    """Returns a statistic of each row of numpy arrays (R, n), in the dtype of the scores, (R,)."""
-    scores, actual = np.ascontiguousarray(rows.scores), np.ascontiguousarray(rows.actual)
-    where = rows.where
+def of_long_rows(
+    statistic: Callable[[Standing], T],
+    scores: ArrayLike,
+    actual: ArrayLike,
+    where: ArrayLike | None,
+) -> list[T]:
+    """Returns a statistic of each row of scores with labels, both (R, n), false where masked."""
+    all_scores, all_actual = np.ascontiguousarray(scores), np.ascontiguousarray(actual)
+    counted = None if where is None else np.ascontiguousarray(where)
 
-    def of_row(index: int) -> Any:
-        entries = -scores[index]
-        positives = entries[actual[index]]
-        if where is not None:
-            entries = entries[where[index]]
+    def of_row(index: int) -> T:
+        entries = -all_scores[index]
+        positives = entries[all_actual[index]]
+        if counted is not None:
+            entries = entries[counted[index]]
         entries.sort()
         positives.sort()
         return statistic(Standing(entries, positives))
 
     with ThreadPoolExecutor() as pool:
-        return np.array([*pool.map(of_row, range(len(scores)))], scores.dtype)
+        return [*pool.map(of_row, range(len(all_scores)))]

@@ -13,7 +13,18 @@ from mllosses_jax.metrics.counts import (
     recall,
     subset_accuracy,
 )
+from mllosses_jax.metrics.curve_points import (
+    PrecisionRecallCurve,
+    ROCCurve,
+    precision_recall_curve,
+    roc_curve,
+)
 from mllosses_jax.metrics.curves import average_precision, roc_auc
+from mllosses_jax.metrics.operating_points import (
+    OperatingPoint,
+    precision_at_recall,
+    recall_at_precision,
+)
 from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
@@ -24,6 +35,9 @@ from mllosses_jax.metrics.ranking import (
 from mllosses_jax.metrics.report import classification_report
 
 __all__ = [
+    "OperatingPoint",
+    "PrecisionRecallCurve",
+    "ROCCurve",
     "average_precision",
     "classification_report",
     "coverage_error",
@@ -37,7 +51,11 @@ __all__ = [
     "one_error",
     "precision",
     "precision_at_k",
+    "precision_at_recall",
+    "precision_recall_curve",
     "recall",
+    "recall_at_precision",
     "roc_auc",
+    "roc_curve",
     "subset_accuracy",
 ]

@@ -3,26 +3,24 @@
 Both are exact: one sort per label (or per sample), tied scores taken as one cut-off.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Literal, NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled, host_kernel
-from mllosses_jax._core.long_rows import Standing, of_long_rows
-from mllosses_jax._core.ordering import ranked, ranking_keys
-from mllosses_jax._core.sets import Scored, scored
-from mllosses_jax.metrics._averaging import Average, check_average, mean_over
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.long_rows import Standing
+from mllosses_jax._core.ordering import Ranking
+from mllosses_jax.metrics._averaging import Average
+from mllosses_jax.metrics._rows import (
+    Facts,
+    Undefined,
+    averaged,
+    of_rows,
+    prepared,
+)
 
 Array = jax.Array
-Undefined = Literal["skip", "nan", "zero"]
-
-_LONG_ROW = 1024  # from here on numpy's sort is faster than XLA's
 
 
 @compiled(host=True)
@@ -70,9 +68,9 @@ def average_precision(
         >>> print(f"{metrics.average_precision(scores, labels):.4f}")
         0.9167
     """
-    inputs, facts = _prepared(scores, labels, where, average=average)
-    values = _average_precisions(inputs, average)
-    return _averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
+    inputs, facts = prepared(scores, labels, where, average=average)
+    values = of_rows(average_precisions, _precision_along, inputs, facts, average)
+    return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
 
 
 @compiled(host=True)
@@ -119,112 +117,42 @@ def roc_auc(
         >>> print(f"{metrics.roc_auc(scores, labels):.4f}")
         0.7500
     """
-    inputs, facts = _prepared(scores, labels, where, average=average)
+    inputs, facts = prepared(scores, labels, where, average=average)
+    values = of_rows(_areas, _area, inputs, facts, average)
     defined = (facts.positives > 0) & (facts.positives < facts.cells)
-    return _averaged(
-        _roc_aucs(inputs, average), defined, facts, average=average, undefined=undefined
-    )
+    return averaged(values, defined, facts, average=average, undefined=undefined)
 
 
-class _Facts(NamedTuple):
-    """What counts in each row, (R,)."""
-
-    cells: Array  # int32, its entries
-    positives: Array  # int32
-    broken: Array  # bool: has a NaN score
-
-
-@functools.partial(jax.jit, static_argnames="average", inline=True)
-def _prepared(
-    scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, average: Average
-) -> tuple[Scored, _Facts]:
-    check_average(average)
-    inputs = scored(scores, labels, where)
-    rows = _rows(inputs, average)
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
-    return inputs, _Facts(rows.cells(), positives, rows.has_nan())
-
-
-def _rows(inputs: Scored, average: Average) -> Scored:
-    """Returns what is ranked as a whole as rows."""
-    if average == "micro":
-        return inputs.flattened()
-    return inputs if average == "samples" else inputs.transposed()
-
-
-def average_precision_of_rows(rows: Scored) -> Array:
+def average_precisions(ranking: Ranking, facts: Facts) -> Array:
     """Returns the average precision of each row, (R,); 0 where it has no positive."""
-    ranking = ranked(ranking_keys(rows.scores, rows.where), rows.actual)
     count, before = ranking.running_count(ranking.positive)
-    dtype = rows.scores.dtype
+    dtype = ranking.score_dtype()
     precision = count.astype(dtype) / ranking.rank.astype(dtype)
     new = (count - before).astype(dtype)
-    positives = count[:, -1]
     total = jnp.sum(jnp.where(ranking.group_end, new * precision, 0), axis=1)
-    return total / jnp.maximum(positives, 1).astype(dtype)
+    return total / jnp.maximum(facts.positives, 1).astype(dtype)
 
 
-def _average_precision_of_standing(row: Standing) -> float:
+def _precision_along(row: Standing) -> float:
+    """Returns the average precision of a row that has a positive, else 0."""
     entries, positives = row.at_or_above()
-    return float(np.mean(positives / entries)) if positives.size else 0.0
+    return float(np.sum(positives / entries)) / max(positives.size, 1)
 
 
-def _roc_auc_of_rows(rows: Scored) -> Array:
+def _areas(ranking: Ranking, facts: Facts) -> Array:
     """Returns the area of each row, (R,); 1 where it has no pair."""
-    ranking = ranked(ranking_keys(rows.scores, rows.where), rows.actual)
     # Of tied entries the negatives are sorted first, so that a positive comes after all of them.
     above_or_tied, above = ranking.running_count(1 - ranking.positive)
-    dtype = rows.scores.dtype
+    dtype = ranking.score_dtype()
     wrong = above_or_tied.astype(dtype) / 2 + above.astype(dtype) / 2
     total = jnp.sum(jnp.where(ranking.positive > 0, wrong, 0), axis=1)
-    return 1 - total / jnp.maximum(count_pairs(rows), 1)
+    return 1 - total / jnp.maximum(facts.pairs(dtype), 1)
 
 
-def _roc_auc_of_standing(row: Standing) -> float:
-    (entries, positives), (entries_above, positives_above) = row.at_or_above(), row.above()
-    wrong = np.sum((entries - positives) + (entries_above - positives_above)) / 2
-    count = row.positives.size
-    return float(1 - wrong / max(count * (row.entries.size - count), 1))
-
-
-def count_pairs(rows: Scored) -> Array:
-    """Returns the number of pairs of a positive and a negative in each row, (R,)."""
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
-    negatives = rows.cells() - positives
-    return positives.astype(rows.scores.dtype) * negatives.astype(rows.scores.dtype)
-
-
-def _kernel(
-    of_rows: Callable[[Scored], Array], of_standing: Callable[[Standing], float]
-) -> Callable[[Scored, Average], Array]:
-    compiled_of_rows = jax.jit(of_rows)
-
-    def traced(inputs: Scored, average: Average) -> Array:
-        return of_rows(_rows(inputs, average))
-
-    def host(inputs: Scored, average: Average) -> Array:
-        rows = _rows(inputs, average)
-        if rows.scores.shape[1] < _LONG_ROW:
-            return compiled_of_rows(rows)
-        return of_long_rows(of_standing, rows)
-
-    return host_kernel(traced, host)
-
-
-_average_precisions = _kernel(average_precision_of_rows, _average_precision_of_standing)
-_roc_aucs = _kernel(_roc_auc_of_rows, _roc_auc_of_standing)
-
-
-@functools.partial(jax.jit, static_argnames=("average", "undefined"), inline=True)
-def _averaged(
-    values: Array, defined: Array, facts: _Facts, *, average: Average, undefined: Undefined
-) -> Array:
-    checks.one_of("undefined", undefined, ("skip", "nan", "zero"))
-    exists, broken = facts.cells > 0, facts.broken
-    values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
-    values = jnp.where(broken, jnp.nan, values)
-    if average in {"micro", None}:
-        values = jnp.where(exists, values, jnp.nan)
-        return values[0] if average == "micro" else values
-    counted = exists & (defined | broken) if undefined == "skip" else exists
-    return mean_over(values, counted, facts.positives if average == "weighted" else None)
+def _area(row: Standing) -> float:
+    """Returns the area of a row; 1 where it has no pair."""
+    entries, positives = row.at_or_above()
+    entries_above, positives_above = row.above()
+    wrong = np.sum(entries - positives + entries_above - positives_above) / 2
+    negatives = row.entries.size - positives.size
+    return float(1 - wrong / max(positives.size * negatives, 1))

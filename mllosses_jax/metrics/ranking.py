@@ -7,15 +7,16 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import ranked, ranking_keys
+from mllosses_jax._core.ordering import Ranking, ranking_keys
 from mllosses_jax._core.sets import Scored, scored
 from mllosses_jax.metrics._averaging import mean_over
-from mllosses_jax.metrics.curves import average_precision_of_rows, count_pairs
+from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
+from mllosses_jax.metrics.curves import average_precisions
 
 Array = jax.Array
 
 
-@compiled()
+@compiled(host=True)
 def label_ranking_average_precision(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -50,14 +51,17 @@ def label_ranking_average_precision(
         >>> print(f"{metrics.label_ranking_average_precision(scores, labels):.4f}")
         0.4167
     """
-    inputs = scored(scores, labels, where)
-    values = average_precision_of_rows(inputs)
-    positives = jnp.sum(inputs.actual, axis=1, dtype=jnp.int32)
-    trivial = (positives == 0) | (positives == inputs.cells())
-    return _mean_over_rows(jnp.where(trivial, 1, values), inputs)
+    inputs, facts = prepared(scores, labels, where, average="samples")
+    return of_ranked_rows(_mean_precision, ranked_rows(inputs, "samples"), facts)
 
 
-@compiled()
+def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
+    values = average_precisions(ranking, facts)
+    trivial = (facts.positives == 0) | (facts.positives == facts.cells)
+    return _mean(jnp.where(trivial, 1, values), facts)
+
+
+@compiled(host=True)
 def label_ranking_loss(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -91,12 +95,16 @@ def label_ranking_loss(
         >>> metrics.label_ranking_loss(scores, labels)
         Array(0.5, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
-    ranking = ranked(ranking_keys(inputs.scores, inputs.where), inputs.actual)
+    inputs, facts = prepared(scores, labels, where, average="samples")
+    return of_ranked_rows(_mean_wrong_pairs, ranked_rows(inputs, "samples"), facts)
+
+
+def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
+    dtype = ranking.score_dtype()
     # Of tied labels the false ones are sorted first, so that a true one comes after all of them.
-    above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(inputs.scores.dtype)
+    above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(dtype)
     wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
-    return _mean_over_rows(wrong / jnp.maximum(count_pairs(inputs), 1), inputs)
+    return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
 
 
 @compiled()
@@ -226,3 +234,7 @@ def _mean_over_rows(values: Array, inputs: Scored) -> Array:
     values = values.astype(inputs.scores.dtype)
     values = jnp.where(inputs.has_nan(), jnp.nan, values)
     return mean_over(values, inputs.cells() > 0)
+
+
+def _mean(values: Array, facts: Facts) -> Array:
+    return mean_over(jnp.where(facts.broken, jnp.nan, values), facts.cells > 0)

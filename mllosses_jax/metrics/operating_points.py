@@ -45,8 +45,8 @@ def recall_at_precision(
     """Recall at a fixed precision: the highest recall whose precision is at least that.
 
     Formula:
-        max R(t) over the scores t with P(t) ≥ p (up to rounding), where P and R are precision and recall of
-        [s ≥ t]; 0 where no t has that precision
+        max R(t) over the scores t with P(t) ≥ p (up to rounding), where P and R are precision and
+        recall of [s ≥ t]; 0 where no t has that precision
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.

@@ -4,6 +4,12 @@ A call such as ``loss(logits, labels, gamma=2.0, alpha=0.25)`` is split into com
 constants (integral numbers, bools, strings, None: ``gamma`` is a multiplication here) and traced
 values (arrays and all other floats: changing ``alpha`` never recompiles, and it can be
 differentiated, scheduled and vmapped). Under a caller's ``jit`` the function is inlined.
+
+numpy sorts several times faster than XLA on a CPU. A function that gains by it is declared with
+``host=True`` and written as a chain of calls, each of a `step` or of a function that asks
+`on_host` whether it may use numpy. An eager call whose arrays are all on the host runs them one
+after the other; any other call compiles them as one program, in which they find tracers and leave
+numpy alone.
 """
 
 import functools
@@ -23,10 +29,11 @@ _LARGEST_CONSTANT = 2**24  # beyond it a float32 no longer counts
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 
 
-def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def compiled(*, host: bool = False, **bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Returns a decorator that jit-compiles a function of arrays and parameters.
 
     Args:
+        host: whether an eager call on a CPU runs the function as it is: it uses numpy there.
         **bounds: closed interval of each numeric parameter, checked if it is a Python number or a
             numpy array. (To look into a JAX array would wait for the device.)
 
@@ -59,11 +66,36 @@ def compiled(**bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     values[name] = value
                 else:
                     constants.append((name, _constant(function.__name__, name, value)))
+            if host and all(map(on_host, values.values())):
+                return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
             return cast(R, program(tuple(constants), values))
 
         return wrapper
 
     return decorate
+
+
+def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Returns a decorator that jit-compiles a step of a function that is declared ``host=True``.
+
+    Args:
+        *constants: the names of its compile-time constants.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        program = jax.jit(function, static_argnames=constants, inline=True)
+        return cast(Callable[P, R], program)
+
+    return decorate
+
+
+def on_host(value: object) -> bool:
+    """Returns whether a value is no tracer and JAX would compute with it on one CPU device."""
+    if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
+        return False
+    if isinstance(value, jax.Array):
+        return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
+    return jax.default_backend() == "cpu"
 
 
 def _is_traced(value: object) -> bool:

@@ -8,9 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from mllosses_jax._core.compile import on_host
+
 Array = jax.Array
+Packed = Array | tuple[Array, Array]
 
 _FEW_ROWS = 64
 
@@ -22,6 +26,10 @@ class Ranking(NamedTuple):
     positive: Array  # int32, 1 for a positive
     group_end: Array  # bool, at the last entry of each group of tied scores
     rank: Array  # int32, 1, 2, ..., n in every row
+
+    def score_dtype(self) -> jnp.dtype:
+        """Returns the dtype of the scores that were ranked."""
+        return np.dtype(np.float64 if self.keys.dtype == np.int64 else np.float32)
 
     def running_count(self, flags: Array) -> tuple[Array, Array]:
         """Counts int32 flags in {0, 1} (R, n) along each row.
@@ -88,25 +96,45 @@ def _select(keys: Array, k: int) -> Array:
 
 def ranked(keys: Array, positive: Array) -> Ranking:
     """Sorts each row of keys (R, n), and among equal keys its labels, bool (R, n), false first."""
-    if keys.dtype == jnp.int32:
-        keys, hits = _sort_packed(keys, positive)
-    else:
-        keys, hits = lax.sort((keys, positive.astype(jnp.int32)), dimension=1, num_keys=2)
-    last = jnp.ones_like(positive[:, :1])
+    return ranking_of(sort_rows(packed(keys, positive)))
+
+
+def packed(keys: Array, positive: Array) -> Packed:
+    """Returns keys and labels as one int64 array or, where a key has 64 bits, as they are."""
+    if keys.dtype != jnp.int32:
+        return keys, positive.astype(jnp.int32)
+    with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
+        wide = lax.convert_element_type(keys, jnp.int64)
+        return lax.bitwise_or(
+            lax.shift_left(wide, lax.full_like(wide, 1)),
+            lax.convert_element_type(positive, jnp.int64),
+        )
+
+
+def sort_rows(rows: Packed) -> Packed:
+    """Sorts each row of what `packed` returned, on the host by numpy."""
+    if isinstance(rows, tuple):
+        keys, hits = lax.sort(rows, dimension=1, num_keys=2)
+        return keys, hits
+    with jax.enable_x64(True):
+        if on_host(rows):
+            return jnp.asarray(np.sort(np.asarray(rows), axis=1))
+        return lax.sort(rows, dimension=1)
+
+
+def ranking_of(rows: Packed) -> Ranking:
+    """Unpacks sorted rows."""
+    keys, hits = rows if isinstance(rows, tuple) else _unpacked(rows)
+    last = jnp.ones_like(keys[:, :1], dtype=bool)
     group_end = jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)
     return Ranking(keys, hits, group_end, lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1)
 
 
-def _sort_packed(keys: Array, positive: Array) -> tuple[Array, Array]:
-    with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
-        packed = lax.convert_element_type(keys, jnp.int64)
-        one = lax.full_like(packed, 1)
-        packed = lax.bitwise_or(
-            lax.shift_left(packed, one), lax.convert_element_type(positive, jnp.int64)
-        )
-        packed = lax.sort(packed, dimension=1)
-        keys = lax.convert_element_type(lax.shift_right_arithmetic(packed, one), jnp.int32)
-        return keys, lax.convert_element_type(lax.bitwise_and(packed, one), jnp.int32)
+def _unpacked(rows: Array) -> tuple[Array, Array]:
+    with jax.enable_x64(True):
+        one = lax.full_like(rows, 1)
+        keys = lax.convert_element_type(lax.shift_right_arithmetic(rows, one), jnp.int32)
+        return keys, lax.convert_element_type(lax.bitwise_and(rows, one), jnp.int32)
 
 
 def _parallel_count(flags: Array, group_end: Array) -> tuple[Array, Array]:

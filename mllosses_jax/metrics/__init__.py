@@ -3,7 +3,9 @@
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 """
 
-from mllosses_jax.metrics import streaming
+from mllosses_jax.metrics import (
+    streaming,
+)
 from mllosses_jax.metrics.agreement import (
     balanced_accuracy,
     cohen_kappa,
@@ -26,9 +28,20 @@ from mllosses_jax.metrics.counts import (
     recall,
     subset_accuracy,
 )
+from mllosses_jax.metrics.curve_points import (
+    PrecisionRecallCurve,
+    ROCCurve,
+    precision_recall_curve,
+    roc_curve,
+)
 from mllosses_jax.metrics.curves import (
     average_precision,
     roc_auc,
+)
+from mllosses_jax.metrics.operating_points import (
+    OperatingPoint,
+    precision_at_recall,
+    recall_at_precision,
 )
 from mllosses_jax.metrics.overall import (
     OverallAndPerClass,
@@ -73,7 +86,10 @@ __all__ = [
     "BrierDecomposition",
     "CalibrationCurve",
     "LabelStatistics",
+    "OperatingPoint",
     "OverallAndPerClass",
+    "PrecisionRecallCurve",
+    "ROCCurve",
     "average_precision",
     "balanced_accuracy",
     "binary_log_loss",
@@ -104,12 +120,16 @@ __all__ = [
     "overall_and_per_class",
     "precision",
     "precision_at_k",
+    "precision_at_recall",
+    "precision_recall_curve",
     "psndcg_at_k",
     "psp_at_k",
     "r_precision_at_k",
     "recall",
     "recall_at_k",
+    "recall_at_precision",
     "roc_auc",
+    "roc_curve",
     "specificity",
     "streaming",
     "subset_accuracy",

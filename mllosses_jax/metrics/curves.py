@@ -3,24 +3,26 @@
 Both are exact: one sort per label (or per sample), tied scores taken as one cut-off.
 """
 
-from collections.abc import Callable
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import ranked, ranking_keys
-from mllosses_jax._core.sets import Scored, scored
-from mllosses_jax.metrics._averaging import Average, check_average, mean_over
+from mllosses_jax._core.long_rows import Standing
+from mllosses_jax._core.ordering import Ranking
+from mllosses_jax.metrics._averaging import Average, Undefined
+from mllosses_jax.metrics._rows import (
+    Facts,
+    averaged,
+    of_rows,
+    prepared,
+)
 
 Array = jax.Array
-Undefined = Literal["skip", "nan", "zero"]
 
 
-@compiled()
+@compiled(host=True)
 def average_precision(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -65,10 +67,12 @@ def average_precision(
         >>> print(f"{metrics.average_precision(scores, labels):.4f}")
         0.9167
     """
-    return _averaged(average_precision_of_rows, scored(scores, labels, where), average, undefined)
+    inputs, facts = prepared(scores, labels, where, average=average)
+    values = of_rows(average_precisions, _precision_along, inputs, facts, average)
+    return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
 
 
-@compiled()
+@compiled(host=True)
 def roc_auc(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -112,61 +116,42 @@ def roc_auc(
         >>> print(f"{metrics.roc_auc(scores, labels):.4f}")
         0.7500
     """
-    return _averaged(_roc_auc_of_rows, scored(scores, labels, where), average, undefined)
+    inputs, facts = prepared(scores, labels, where, average=average)
+    values = of_rows(_areas, _area, inputs, facts, average)
+    defined = (facts.positives > 0) & (facts.positives < facts.cells)
+    return averaged(values, defined, facts, average=average, undefined=undefined)
 
 
-def average_precision_of_rows(rows: Scored) -> tuple[Array, Array]:
-    """Returns the average precision of each row, (R,), and whether it has a positive."""
-    ranking = ranked(ranking_keys(rows.scores, rows.where), rows.actual)
+def average_precisions(ranking: Ranking, facts: Facts) -> Array:
+    """Returns the average precision of each row, (R,); 0 where it has no positive."""
     count, before = ranking.running_count(ranking.positive)
-    dtype = rows.scores.dtype
+    dtype = ranking.score_dtype()
     precision = count.astype(dtype) / ranking.rank.astype(dtype)
     new = (count - before).astype(dtype)
-    positives = count[:, -1]
     total = jnp.sum(jnp.where(ranking.group_end, new * precision, 0), axis=1)
-    return total / jnp.maximum(positives, 1).astype(dtype), positives > 0
+    return total / jnp.maximum(facts.positives, 1).astype(dtype)
 
 
-def _roc_auc_of_rows(rows: Scored) -> tuple[Array, Array]:
-    """Returns the area of each row, (R,), and whether it has a positive and a negative."""
-    ranking = ranked(ranking_keys(rows.scores, rows.where), rows.actual)
+def _precision_along(row: Standing) -> float:
+    """Returns the average precision of a row that has a positive, else 0."""
+    entries, positives = row.at_or_above()
+    return float(np.sum(positives / entries)) / max(positives.size, 1)
+
+
+def _areas(ranking: Ranking, facts: Facts) -> Array:
+    """Returns the area of each row, (R,); 1 where it has no pair."""
     # Of tied entries the negatives are sorted first, so that a positive comes after all of them.
     above_or_tied, above = ranking.running_count(1 - ranking.positive)
-    dtype = rows.scores.dtype
+    dtype = ranking.score_dtype()
     wrong = above_or_tied.astype(dtype) / 2 + above.astype(dtype) / 2
-    pairs = count_pairs(rows)
     total = jnp.sum(jnp.where(ranking.positive > 0, wrong, 0), axis=1)
-    return 1 - total / jnp.maximum(pairs, 1), pairs > 0
+    return 1 - total / jnp.maximum(facts.pairs(dtype), 1)
 
 
-def count_pairs(rows: Scored) -> Array:
-    """Returns the number of pairs of a positive and a negative in each row, (R,)."""
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
-    negatives = rows.cells() - positives
-    return positives.astype(rows.scores.dtype) * negatives.astype(rows.scores.dtype)
-
-
-def _averaged(
-    of_rows: Callable[[Scored], tuple[Array, Array]],
-    inputs: Scored,
-    average: Average,
-    undefined: Undefined,
-) -> Array:
-    check_average(average)
-    checks.one_of("undefined", undefined, ("skip", "nan", "zero"))
-    if average == "micro":
-        rows = inputs.flattened()
-    elif average == "samples":
-        rows = inputs
-    else:
-        rows = inputs.transposed()
-    values, defined = of_rows(rows)
-    exists, broken = rows.cells() > 0, rows.has_nan()
-    values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
-    values = jnp.where(broken, jnp.nan, values)
-    if average in {"micro", None}:
-        values = jnp.where(exists, values, jnp.nan)
-        return values[0] if average == "micro" else values
-    counted = exists & (defined | broken) if undefined == "skip" else exists
-    support = jnp.sum(rows.actual, axis=1, dtype=jnp.int32) if average == "weighted" else None
-    return mean_over(values, counted, support)
+def _area(row: Standing) -> float:
+    """Returns the area of a row; 1 where it has no pair."""
+    entries, positives = row.at_or_above()
+    entries_above, positives_above = row.above()
+    wrong = np.sum(entries - positives + entries_above - positives_above) / 2
+    negatives = row.entries.size - positives.size
+    return float(1 - wrong / max(positives.size * negatives, 1))

@@ -6,15 +6,16 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import ranked, ranking_keys
+from mllosses_jax._core.ordering import Ranking, ranking_keys
 from mllosses_jax._core.sets import scored
-from mllosses_jax.metrics._averaging import mean_over_rows
-from mllosses_jax.metrics.curves import average_precision_of_rows, count_pairs
+from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
+from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
+from mllosses_jax.metrics.curves import average_precisions
 
 Array = jax.Array
 
 
-@compiled()
+@compiled(host=True)
 def label_ranking_average_precision(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -49,14 +50,17 @@ def label_ranking_average_precision(
         >>> print(f"{metrics.label_ranking_average_precision(scores, labels):.4f}")
         0.4167
     """
-    inputs = scored(scores, labels, where)
-    values, _ = average_precision_of_rows(inputs)
-    positives = jnp.sum(inputs.actual, axis=1, dtype=jnp.int32)
-    trivial = (positives == 0) | (positives == inputs.cells())
-    return mean_over_rows(jnp.where(trivial, 1, values), inputs)
+    inputs, facts = prepared(scores, labels, where, average="samples")
+    return of_ranked_rows(_mean_precision, ranked_rows(inputs, "samples"), facts)
 
 
-@compiled()
+def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
+    values = average_precisions(ranking, facts)
+    trivial = (facts.positives == 0) | (facts.positives == facts.cells)
+    return _mean(jnp.where(trivial, 1, values), facts)
+
+
+@compiled(host=True)
 def label_ranking_loss(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -90,12 +94,16 @@ def label_ranking_loss(
         >>> metrics.label_ranking_loss(scores, labels)
         Array(0.5, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
-    ranking = ranked(ranking_keys(inputs.scores, inputs.where), inputs.actual)
+    inputs, facts = prepared(scores, labels, where, average="samples")
+    return of_ranked_rows(_mean_wrong_pairs, ranked_rows(inputs, "samples"), facts)
+
+
+def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
+    dtype = ranking.score_dtype()
     # Of tied labels the false ones are sorted first, so that a true one comes after all of them.
-    above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(inputs.scores.dtype)
+    above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(dtype)
     wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
-    return mean_over_rows(wrong / jnp.maximum(count_pairs(inputs), 1), inputs)
+    return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
 
 
 @compiled()
@@ -224,3 +232,7 @@ def mean_reciprocal_rank(
     before = jnp.sum((keys < key) | ((keys == key) & earlier), axis=1, dtype=jnp.int32)
     reciprocal = 1 / (1 + before.astype(inputs.scores.dtype))
     return mean_over_rows(jnp.where(jnp.any(inputs.actual, axis=1), reciprocal, 0), inputs)
+
+
+def _mean(values: Array, facts: Facts) -> Array:
+    return mean_over(jnp.where(facts.broken, jnp.nan, values), facts.cells > 0)

@@ -1,0 +1,105 @@
+"""Statistics of rows: of labels, of samples, or of everything as one row."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import on_host, step
+from mllosses_jax._core.long_rows import Standing, of_long_rows
+from mllosses_jax._core.ordering import (
+    Packed,
+    Ranking,
+    packed,
+    ranking_keys,
+    ranking_of,
+    sort_rows,
+)
+from mllosses_jax._core.sets import Scored, scored
+from mllosses_jax.metrics._averaging import (
+    Average,
+    Undefined,
+    check_average,
+    check_undefined,
+    mean_of_defined,
+)
+
+R = TypeVar("R")
+Array = jax.Array
+
+_LONG = 1024  # entries from which a row is worth a call of numpy
+
+
+class Facts(NamedTuple):
+    """What is in each row, (R,), whatever its order."""
+
+    cells: Array  # int32: entries that count
+    positives: Array  # int32
+    broken: Array  # bool: a NaN score counts
+
+    def pairs(self, dtype: jnp.dtype) -> Array:
+        """Returns the number of pairs of a positive and a negative in each row, (R,)."""
+        return self.positives.astype(dtype) * (self.cells - self.positives).astype(dtype)
+
+
+@step("average")
+def prepared(
+    scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, average: Average
+) -> tuple[Scored, Facts]:
+    """Checks scores and labels, both (N, L), and counts along the rows of an average."""
+    check_average(average)
+    inputs = scored(scores, labels, where)
+    rows = _rows(inputs, average)
+    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
+    return inputs, Facts(rows.cells(), positives, rows.has_nan())
+
+
+def ranked_rows(inputs: Scored, average: Average) -> Packed:
+    """Returns the sorted rows of an average, for `ranking_of`."""
+    return sort_rows(_packed(inputs, average=average))
+
+
+def of_rows(
+    of_ranking: Callable[[Ranking, Facts], Array],
+    of_standing: Callable[[Standing], float],
+    inputs: Scored,
+    facts: Facts,
+    average: Average,
+) -> Array:
+    """Returns a statistic of each row, (R,): the second function is that of one long row."""
+    if on_host(inputs.scores):
+        rows = _rows(jax.tree.map(np.asarray, inputs), average)
+        if rows.scores.shape[1] >= _LONG:
+            return jnp.asarray(np.array(of_long_rows(of_standing, *rows), rows.scores.dtype))
+    return of_ranked_rows(of_ranking, ranked_rows(inputs, average), facts)
+
+
+@step("of_ranking")
+def of_ranked_rows(of_ranking: Callable[[Ranking, Facts], R], rows: Packed, facts: Facts) -> R:
+    """Returns a statistic of the rows that `ranked_rows` has sorted."""
+    return of_ranking(ranking_of(rows), facts)
+
+
+@step("average", "undefined")
+def averaged(
+    values: Array, defined: Array, facts: Facts, *, average: Average, undefined: Undefined
+) -> Array:
+    """Returns the average of values of rows, (R,) to (), or with average=None the values."""
+    check_undefined(undefined)
+    exists, broken = facts.cells > 0, facts.broken
+    return mean_of_defined(values, defined, exists, broken, average, undefined, facts.positives)
+
+
+@step("average")
+def _packed(inputs: Scored, *, average: Average) -> Packed:
+    rows = _rows(inputs, average)
+    return packed(ranking_keys(rows.scores, rows.where), rows.actual)
+
+
+def _rows(inputs: Scored, average: Average) -> Scored:
+    if average == "micro":
+        return inputs.flattened()
+    return inputs if average == "samples" else inputs.transposed()

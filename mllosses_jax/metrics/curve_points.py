@@ -1,0 +1,169 @@
+"""Precision-recall and ROC curves, exact: every distinct score is a cut-off.
+
+How many there are depends on the data, so these functions run on the host.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.long_rows import Standing, of_long_rows
+from mllosses_jax._core.sets import scored
+
+Curve = TypeVar("Curve")
+Points = np.ndarray[Any, np.dtype[Any]]
+
+
+class PrecisionRecallCurve(NamedTuple):
+    """A curve of T distinct scores, in ascending order of the threshold.
+
+    Attributes:
+        precision: (T + 1,), of [s ≥ t] for each threshold t, then 1.
+        recall: (T + 1,), then 0.
+        thresholds: (T,).
+    """
+
+    precision: Points
+    recall: Points
+    thresholds: Points
+
+
+class ROCCurve(NamedTuple):
+    """A curve of T distinct scores, in descending order of the threshold.
+
+    Attributes:
+        false_positive_rate: (T + 1,), of [s ≥ t] for each threshold t, 0 first.
+        true_positive_rate: (T + 1,), 0 first.
+        thresholds: (T + 1,), infinity first.
+    """
+
+    false_positive_rate: Points
+    true_positive_rate: Points
+    thresholds: Points
+
+
+def precision_recall_curve(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> list[PrecisionRecallCurve]:
+    """Precision and recall of each label at every cut-off, ties taken as one.
+
+    Lengths depend on the data: computed on the host in float64, not for use under `jit`.
+
+    Formula:
+        P(t) = TP/(TP + FP), R(t) = TP/(TP + FN) of [s ≥ t] for each distinct score t
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
+
+    Returns:
+        One curve per label. The recall of a label without positives is 1, as in scikit-learn; a
+        label without entries has no thresholds; precision and recall are NaN, at one threshold,
+        where a score that counts is.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.precision_recall_curve(labels[:, i], scores[:, i])`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores, labels = jnp.array([[0.75], [0.5], [0.25]]), jnp.array([[1], [0], [1]])
+        >>> (curve,) = metrics.precision_recall_curve(scores, labels)
+        >>> print(curve.recall, curve.thresholds)
+        [1.  0.5 0.5 0. ] [0.25 0.5  0.75]
+    """
+    return _of_labels(_precision_recall_of_row, scores, labels, where)
+
+
+def roc_curve(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> list[ROCCurve]:
+    """True and false positive rates of each label at every cut-off, ties taken as one.
+
+    Lengths depend on the data: computed on the host in float64, not for use under `jit`.
+
+    Formula:
+        TPR(t) = TP/(TP + FN), FPR(t) = FP/(FP + TN) of [s ≥ t] for each distinct score t
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
+
+    Returns:
+        One curve per label, with every cut-off. The rate of what a label has none of, positives
+        or negatives, is NaN; both are NaN, at one threshold, where a score that counts is.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.roc_curve(labels[:, i], scores[:, i], drop_intermediate=False)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores, labels = jnp.array([[0.75], [0.5], [0.25]]), jnp.array([[1], [0], [1]])
+        >>> (curve,) = metrics.roc_curve(scores, labels)
+        >>> print(curve.true_positive_rate, curve.thresholds)
+        [0.  0.5 0.5 1. ] [ inf 0.75 0.5  0.25]
+    """
+    return _of_labels(_roc_of_row, scores, labels, where)
+
+
+def _of_labels(
+    of_row: Callable[[Standing], Curve],
+    scores: ArrayLike,
+    labels: ArrayLike,
+    where: ArrayLike | None,
+) -> list[Curve]:
+    jax.eval_shape(scored, scores, labels, where)  # only the checks: JAX would narrow float64
+    s = np.asarray(scores).astype(np.float64)
+    actual = np.asarray(labels) > 0
+    if where is None:
+        return of_long_rows(of_row, s.T, actual.T, None)
+    mask = np.broadcast_to(np.asarray(where), s.shape)
+    return of_long_rows(of_row, s.T, (actual & mask).T, mask.T)
+
+
+def _cut_offs(row: Standing) -> tuple[Points, Points, Points]:
+    """Returns the distinct scores, descending, with the entries and positives at or above each."""
+    entries, positives = row
+    if np.isnan(entries).any():
+        return np.array([np.nan]), np.array([np.nan]), np.array([np.nan])
+    ends = np.flatnonzero(np.append(entries[1:] != entries[:-1], entries.size > 0))
+    hits = np.searchsorted(positives, entries[ends], side="right")
+    return -entries[ends], ends + 1.0, hits.astype(np.float64)
+
+
+def _precision_recall_of_row(row: Standing) -> PrecisionRecallCurve:
+    thresholds, predicted, hits = _cut_offs(row)
+    total = row.positives.size
+    recall = hits / total if total or np.isnan(hits).any() else np.ones_like(hits)
+    return PrecisionRecallCurve(
+        np.append((hits / predicted)[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
+    )
+
+
+def _roc_of_row(row: Standing) -> ROCCurve:
+    thresholds, predicted, hits = _cut_offs(row)
+    negatives = row.entries.size - row.positives.size
+    return ROCCurve(
+        _rate(predicted - hits, negatives),
+        _rate(hits, row.positives.size),
+        np.append(np.inf, thresholds),
+    )
+
+
+def _rate(counts: Points, total: int) -> Points:
+    counts = np.append(0.0, counts)
+    return counts / total if total else np.full_like(counts, np.nan)

@@ -64,13 +64,18 @@ def checks_probabilities(function: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs.get("inputs") == "probabilities":
             scores = args[0] if args else kwargs.get("scores")
-            _check_range(function.__name__, scores, kwargs.get("where"))
+            check_range(
+                f'{function.__name__}: scores must lie in [0, 1] with inputs="probabilities"',
+                scores,
+                kwargs.get("where"),
+            )
         return function(*args, **kwargs)
 
     return wrapper
 
 
-def _check_range(function: str, scores: Any, where: Any) -> None:
+def check_range(demand: str, scores: Any, where: Any) -> None:
+    """Raises ValueError, which begins with the demand, if a known score is outside [0, 1]."""
     if not isinstance(scores, jax.Array | np.ndarray):
         return
     if isinstance(scores, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
@@ -78,10 +83,7 @@ def _check_range(function: str, scores: Any, where: Any) -> None:
     with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
         low, high = cast(tuple[float, float], jax.device_get(_range(scores, where=where)))
     if low < 0 or high > 1:
-        raise ValueError(
-            f'{function}: scores must lie in [0, 1] with inputs="probabilities", got values from '
-            f'{low:g} to {high:g}; logits are inputs="logits"'
-        )
+        raise ValueError(f"{demand}, got values from {low:g} to {high:g}; are they logits?")
 
 
 @compiled()

@@ -7,10 +7,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName, power, sigmoid_pair
+from mllosses_jax._core.numerics import TINY, AxisName, power, sigmoid_pair
 from mllosses_jax._core.reduction import Reduction
 from mllosses_jax.losses._soft_counts import (
-    TINY,
     Average,
     Loss,
     SoftCounts,

@@ -15,6 +15,7 @@ from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weig
 from mllosses_jax.metrics._averaging import Average, check_average, check_zero_division, mean_over
 
 Array = jax.Array
+Cells = tuple[Array, Array, Array, Array]  # hits, false alarms, misses, rejections
 _MOST = 2**31 - 1  # of an int32
 
 
@@ -49,14 +50,17 @@ def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally
     if average == "micro":
         # The counts of more entries than an int32 can count are rounded.
         dtype = result_dtype() if inputs.actual.size > _MOST else counts[0].dtype
-        counts = [jnp.sum(count, keepdims=True, dtype=dtype) for count in counts]
+        hits, false_alarms, misses, rejections = (
+            jnp.sum(count, keepdims=True, dtype=dtype) for count in counts
+        )
         exists = jnp.any(exists, keepdims=True)
-    hits, false_alarms, misses, rejections = counts
+    else:
+        hits, false_alarms, misses, rejections = counts
     mean_weights = {"weighted": hits + misses, "samples": w}.get(average or "")
     return Tally(hits, false_alarms, misses, rejections, exists, mean_weights)
 
 
-def confusion(inputs: Sets, axis: int, weights: Array | None) -> list[Array]:
+def confusion(inputs: Sets, axis: int, weights: Array | None) -> Cells:
     """Returns true positives, false positives, false negatives and true negatives along an axis.
 
     Args:
@@ -70,19 +74,22 @@ def confusion(inputs: Sets, axis: int, weights: Array | None) -> list[Array]:
         return disjoint(hits, chosen, true, count_cells(where, actual.shape, axis))
     # Differences of rounded sums would be wrong where little remains.
     neither = ~(predicted | actual)
-    cells = (
-        predicted & actual,
-        predicted & ~actual,
-        actual & ~predicted,
-        neither if where is None else neither & where,
+    return (
+        _weighted_count(predicted & actual, weights),
+        _weighted_count(predicted & ~actual, weights),
+        _weighted_count(actual & ~predicted, weights),
+        _weighted_count(neither if where is None else neither & where, weights),
     )
-    return [jnp.sum(jnp.where(cell, weights[:, None], 0), axis=0) for cell in cells]
 
 
-def disjoint(hits: Array, predicted: Array, actual: Array, entries: Array) -> list[Array]:
+def _weighted_count(cell: Array, weights: Array) -> Array:
+    return jnp.sum(jnp.where(cell, weights[:, None], 0), axis=0)
+
+
+def disjoint(hits: Array, predicted: Array, actual: Array, entries: Array) -> Cells:
     """Returns the cells of the confusion matrix, as `confusion` does, from integer counts."""
     misses = actual - hits
-    return [hits, predicted - hits, misses, entries - predicted - misses]
+    return hits, predicted - hits, misses, entries - predicted - misses
 
 
 def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import count_cells, fbeta_shares, result_dtype, sets
-from mllosses_jax.metrics._tally import Tally, average_ratio, count_together, disjoint
+from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 
 Array = jax.Array
@@ -159,10 +159,13 @@ class ConfusionCounts(Accumulator):
         checks.one_of("average", average, ("micro", "macro", "weighted", None))
         cells, exists = self._cells(), self.entries > 0
         if average == "micro":
-            return Tally(*map(_total, cells), jnp.any(exists, keepdims=True), weights=None)
-        return Tally(*cells, exists, weights=self.actual if average == "weighted" else None)
+            hits, false_alarms, misses, rejections = map(_total, cells)
+            some = jnp.any(exists, keepdims=True)
+            return Tally(hits, false_alarms, misses, rejections, exists=some, weights=None)
+        weights = self.actual if average == "weighted" else None
+        return Tally(*cells, exists=exists, weights=weights)
 
-    def _cells(self) -> list[Array]:
+    def _cells(self) -> Cells:
         return disjoint(self.hits, self.predicted, self.actual, self.entries)
 
 

@@ -74,13 +74,18 @@ def interrupted(data, tmp_path_factory):
     """A run that was interrupted after its first loss."""
     out = tmp_path_factory.mktemp("interrupted") / "out"
     arguments = ["compare", data, "--losses", LOSSES, "--seeds", 2, "--out", out]
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+    # A shell that runs the tests in the background has them ignore interrupts, which is inherited.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
     results = out / "results.json"
     deadline = time.monotonic() + 100
     while not (results.exists() and json.loads(results.read_text())["results"]):

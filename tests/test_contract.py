@@ -24,7 +24,8 @@ all_cases = pytest.mark.parametrize("case", CASES, ids=str)
 each_loss = pytest.mark.parametrize("case", FIRST_OF_EACH, ids=str)
 each_shape = pytest.mark.parametrize("case", FIRST_OF_EACH_SHAPE, ids=str)
 # Programs that run once are not worth optimising; numerics and memory are tested as they are used.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 
@@ -43,9 +44,8 @@ def make_inputs(case, seed=0, soft=False, samples=NUM_SAMPLES):
     return logits, labels, mask
 
 
-@functools.cache
-def compiled(case, reduction=None):
-    """Returns the jitted loss of (logits, labels, where, weights) of a case."""
+def written_out(case, reduction=None):
+    """Returns the loss of (logits, labels, where, weights) of a case."""
     kwargs = dict(case.kwargs)
     if case.entry.kind != "batch":
         kwargs["reduction"] = reduction or "none"
@@ -58,7 +58,13 @@ def compiled(case, reduction=None):
             assert weights is None
             return case.loss(logits, labels, where=where, **kwargs)
 
-    return jax.jit(function)
+    return function
+
+
+@functools.cache
+def compiled(case, reduction=None):
+    """Returns the same, jitted."""
+    return jit(written_out(case, reduction))
 
 
 @functools.cache
@@ -82,7 +88,7 @@ def derivatives(case):
     One program serves many tests: they call it with (logits, labels, where, direction), all of
     them (NUM_SAMPLES, NUM_LABELS).
     """
-    function = compiled(case, "sum")
+    function = written_out(case, "sum")
 
     def everything(x, y, where, direction):
         slope = jax.value_and_grad(lambda x: function(x, y, where))
@@ -239,7 +245,7 @@ def test_vmap_equals_a_loop(case):
         for parts in zip(*(make_inputs(case, seed) for seed in range(3)), strict=True)
     )
     function = compiled(case)
-    together = jit(jax.vmap(function))(logits, labels, mask)
+    together = jit(jax.vmap(written_out(case)))(logits, labels, mask)
     for i in range(3):
         alone = function(logits[i], labels[i], mask[i])
         np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-7)
@@ -295,7 +301,7 @@ def test_masked_cells_never_leak(case):
 @each_loss
 def test_masked_cells_never_leak_into_gradients_of_gradients(case):
     logits, labels, mask = make_inputs(case)
-    function = compiled(case, "sum")
+    function = written_out(case, "sum")
     squares = jit(jax.grad(lambda x: jnp.sum(jax.grad(function)(x, labels, mask) ** 2)))
     for poison in POISONS:
         gradient = squares(np.where(mask, logits, poison).astype(np.float32))
@@ -309,7 +315,7 @@ def test_nothing_counts_gives_zero(case):
     nothing = np.zeros_like(mask)
     results = every_reduction(case)(np.full_like(logits, np.nan), labels, nothing)
     assert all(np.all(np.asarray(result) == 0) for result in jax.tree.leaves(results))
-    function = compiled(case, "mean")
+    function = written_out(case, "mean")
     gradient = jit(jax.grad(lambda x: function(x, labels, nothing)))(logits)
     assert np.all(np.asarray(gradient) == 0)
 
@@ -405,7 +411,7 @@ def test_sharded_arrays(case, axis_type):
         sharding = NamedSharding(mesh, PartitionSpec("data", "labels"))
         arrays = [jax.device_put(a, sharding) for a in (logits, labels, mask)]
         value, gradient = jit(
-            jax.value_and_grad(lambda x, y, w: jnp.sum(compiled(case, "sum")(x, y, w)))
+            jax.value_and_grad(lambda x, y, w: jnp.sum(written_out(case, "sum")(x, y, w)))
         )(*arrays)
     wanted = case.reference(logits, labels, mask).sum()
     np.testing.assert_allclose(value, wanted, rtol=3e-5)
@@ -439,7 +445,7 @@ def test_shard_map_equals_one_device(case, masked):
         check_vma=True,
     )
     value, gradient = jit(sharded)(*arrays)
-    one = jit(jax.value_and_grad(lambda x: compiled(case, "mean")(x, labels, where)))
+    one = jit(jax.value_and_grad(lambda x: written_out(case, "mean")(x, labels, where)))
     reference = one(logits)
     np.testing.assert_allclose(value, reference[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-7)

@@ -83,7 +83,7 @@ def check_range(demand: str, scores: Any, where: Any) -> None:
     with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
         low, high = cast(tuple[float, float], jax.device_get(_range(scores, where=where)))
     if low < 0 or high > 1:
-        raise ValueError(f"{demand}, got values from {low:g} to {high:g}; are they logits?")
+        raise ValueError(f"{demand}, got values from {low:g} to {high:g}; were logits passed?")
 
 
 @compiled()

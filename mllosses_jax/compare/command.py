@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | list | describe | check`."""
+"""The command line: `mllosses compare | list | describe | check | evaluate | tune | calibrate`."""
 
 import argparse
 import io
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from mllosses_jax import __version__
 from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.score_commands import add_score_commands
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
 
@@ -44,10 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print(
-            "mllosses: interrupted; the same command goes on from what is finished",
-            file=sys.stderr,
-        )
+        resumes = getattr(options, "run", None) is _compare
+        then = "; the same command goes on from what is finished" if resumes else ""
+        print(f"mllosses: interrupted{then}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # such as `mllosses list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="what a data set is like, and whether it is sound")
     _add_data(check, default=None)
     check.set_defaults(run=_check)
+
+    add_score_commands(commands)
     return parser
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from mllosses_jax import __version__
+from mllosses_jax.compare.argument_types import positive
 from mllosses_jax.compare.errors import UsageError
-from mllosses_jax.compare.score_commands import add_score_commands
+from mllosses_jax.compare.score_arguments import add_score_commands
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
 
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "default: those that differ most",
     )
     compare.add_argument("--model", choices=("linear", "mlp"), default="linear")
-    compare.add_argument("--seeds", type=_positive, default=5, metavar="N", help="default: 5")
+    compare.add_argument("--seeds", type=positive, default=5, metavar="N", help="default: 5")
     compare.add_argument(
         "--out",
         type=Path,
@@ -126,12 +127,6 @@ def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
         metavar="A,B,... | N",
         help="the label columns of a .csv or .arff file: names, or how many at the end",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above zero, got {text!r}")
-    return int(text)
 
 
 def _labels(text: str) -> int | list[str]:

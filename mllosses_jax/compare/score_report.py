@@ -1,12 +1,14 @@
 """What `mllosses evaluate`, `tune` and `calibrate` print."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mllosses_jax.compare.calibrate import LARGEST_LOGIT
 from mllosses_jax.compare.evaluate import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
+from mllosses_jax.compare.information import WIDTH
 from mllosses_jax.compare.score_files import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
@@ -23,14 +25,15 @@ LABEL_HEADINGS = {
 }
 _SET_HEADINGS = {"f1": "F1", "precision": "precision", "recall": "recall"}
 _REMARKS = {
-    "unknown_entries": "entries are unknown and count nowhere",
-    "labels_unknown": "labels are unknown everywhere: in no average over labels",
-    "labels_without_positives": "labels have no positive: AP, AUC and ECE / prevalence are "
-    "undefined and in no average; F1, precision and recall count as 0",
-    "labels_without_negatives": "labels have no negative: AUC is undefined and in no average",
-    "rows_unknown": "rows have no known label: in no average over rows",
-    "rows_without_positives": "rows have no positive: they count 1 in LRAP and one-error, 0 in "
-    "ranking loss, coverage, P@k, nDCG, R-precision and averages over samples",
+    "unknown_entries": "Unknown entries, which count nowhere",
+    "labels_unknown": "Labels without a known entry, in no average over labels",
+    "labels_without_positives": "Labels without a positive, whose AP, AUC and ECE / prevalence are "
+    "undefined and in no average, while F1, precision and recall count as 0",
+    "labels_without_negatives": "Labels without a negative, whose AUC is undefined and in no "
+    "average",
+    "rows_unknown": "Rows without a known label, in no average over rows",
+    "rows_without_positives": "Rows without a positive, which count 1 in LRAP and one-error, and "
+    "0 in ranking loss, coverage, P@k, nDCG, R-precision and averages over samples",
 }
 
 
@@ -69,7 +72,11 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
             for name, row in evaluation.per_label.items()
         ]
         lines += ["", *grid(["label", *LABEL_HEADINGS.values()], by_label)]
-    remarks = [f"{counts[name]} {text}." for name, text in _REMARKS.items() if counts[name]]
+    remarks = [
+        textwrap.fill(f"{text}: {counts[name]}.", WIDTH)
+        for name, text in _REMARKS.items()
+        if counts[name]
+    ]
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
@@ -120,9 +127,12 @@ def tuning_text(report: ThresholdReport) -> str:
             "",
             *grid(["label", *columns], thresholds),
             "",
-            f"{settings['folds']} folds: each row is decided by thresholds of the others; std, low "
-            "and high are of the",
-            "threshold over the folds. The interval is of a bootstrap of the rows.",
+            textwrap.fill(
+                f"{settings['folds']} folds: each row is decided by thresholds of the others; "
+                f"std, low and high are of the threshold over the folds. The interval is of a "
+                f"bootstrap of the rows.",
+                WIDTH,
+            ),
         ]
     )
 
@@ -134,12 +144,12 @@ def calibration_text(before: Mapping[str, float], after: Mapping[str, float], ho
         for name in METRICS
         if name in before
     ]
-    return "\n".join([*grid([how, "before", "after"], rows)])
+    return "\n".join(grid([how, "before", "after"], rows))
 
 
 def clipping_note(table: ScoreTable) -> str:
     """Returns what was made of probabilities of 0 and 1, or nothing if there are none."""
-    extreme = table.known() & ((table.scores == 0) | (table.scores == 1))
+    extreme = (table.scores == 0) | (table.scores == 1)
     if table.inputs == "logits" or not extreme.any():
         return ""
     return (

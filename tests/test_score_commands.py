@@ -415,9 +415,10 @@ def test_what_the_scores_are_is_not_guessed(mllosses):
 
 
 def test_as_a_process_without_warnings(files, tmp_path):
+    files = [files / "x.npy", files / "y.npy"]
+    command = [sys.executable, "-W", "error", "-m", "mllosses_jax.compare.command"]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "mllosses_jax.compare.command", "tune"]
-        + [files / "x.npy", files / "y.npy", "--inputs", "logits", "--out", tmp_path / "t.json"],
+        [*command, "tune", *files, "--inputs", "logits", "--out", tmp_path / "t.json"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,19 +1,17 @@
 """All metrics of given scores: those that need no threshold, and those of the decisions at one."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import decisions, metrics
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.score_files import ScoreTable, in_precision_of
-
-Arrays = tuple[Any, Any, Any]  # scores, labels, where
 
 METRICS = {  # in the order of the table
     "map": "mAP, macro",
@@ -86,7 +84,7 @@ def evaluate(
     with in_precision_of(table.scores):
         given = (table.scores, table.labels, table.where)
         limits = np.broadcast_to(np.asarray(thresholds, table.scores.dtype), table.labels.shape[1:])
-        overall, by_label = jax.device_get(_compiled(table.inputs, given, limits))
+        overall, decided, by_label = jax.device_get(_compiled(*given, limits, inputs=table.inputs))
         curves: dict[str, Any] = {
             "map": metrics.average_precision(*given[:2], where=given[2]),
             **{
@@ -103,7 +101,6 @@ def evaluate(
             *given[:2], average=None, where=given[2]
         )
         by_label["roc_auc"] = metrics.roc_auc(*given[:2], average=None, where=given[2])
-        decided = overall.pop("decisions")
         found = {**curves, **overall}
         columns = {name: np.asarray(values).tolist() for name, values in by_label.items()}
     known = table.known()
@@ -135,48 +132,43 @@ _DECISIONS = (
 _LABEL_COLUMNS = ("average_precision", "roc_auc", *SET_METRICS, "brier_score", "ece")
 
 
+@functools.partial(jax.jit, static_argnames="inputs")
 def _compiled(
-    inputs: Any, given: Arrays, limits: NDArray[Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    scores: Any, labels: Any, where: Any, limits: Any, inputs: Any
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Returns what is fastest as one program; the other metrics sort on the host."""
-
-    @jax.jit
-    def program(scores: Any, labels: Any, where: Any, limits: Any) -> Any:
-        sizes = [k for k in TOP if k <= scores.shape[1]]
-        mask = {"where": where}
-        overall: dict[str, Any] = {
-            "coverage_error": metrics.coverage_error(scores, labels, **mask),
-            "one_error": metrics.one_error(scores, labels, **mask),
-        }
-        for name, metric, first in (
-            ("precision", metrics.precision_at_k, 1),
-            ("ndcg", metrics.ndcg_at_k, 3),
-            ("r_precision", metrics.r_precision_at_k, 3),
-        ):
-            for k in sizes:
-                if k >= first:
-                    overall[f"{name}_at_{k}"] = metric(scores, labels, k, **mask)
-        overall |= probability_metrics(scores, labels, inputs=inputs, where=where)
-        sets = decisions.apply_thresholds(scores, limits)
-        by_label = {
-            "brier_score": metrics.brier_score(scores, labels, inputs=inputs, average=None, **mask),
-            "ece": metrics.expected_calibration_error(
-                scores, labels, inputs=inputs, average=None, **mask
-            ),
-        }
-        decided = {}
-        for name, metric in SET_METRICS.items():
-            by_label[name] = metric(sets, labels, average=None, **mask)
-            for average in AVERAGES:
-                decided[f"{name}_{average}"] = metric(sets, labels, average=average, **mask)
-        decided["hamming_loss"] = metrics.hamming_loss(sets, labels, **mask)
-        decided["subset_accuracy"] = metrics.subset_accuracy(sets, labels, **mask)
-        coco = metrics.overall_and_per_class(scores, labels, threshold=limits, **mask)
-        decided |= {name: value for name, value in coco._asdict().items() if name != "mAP"}
-        return {**overall, "decisions": decided}, by_label
-
-    result: tuple[dict[str, Any], dict[str, Any]] = program(*given, jnp.asarray(limits))
-    return result
+    sizes = [k for k in TOP if k <= scores.shape[1]]
+    mask = {"where": where}
+    overall: dict[str, Any] = {
+        "coverage_error": metrics.coverage_error(scores, labels, **mask),
+        "one_error": metrics.one_error(scores, labels, **mask),
+    }
+    for name, metric, first in (
+        ("precision", metrics.precision_at_k, 1),
+        ("ndcg", metrics.ndcg_at_k, 3),
+        ("r_precision", metrics.r_precision_at_k, 3),
+    ):
+        for k in sizes:
+            if k >= first:
+                overall[f"{name}_at_{k}"] = metric(scores, labels, k, **mask)
+    overall |= probability_metrics(scores, labels, inputs=inputs, where=where)
+    sets = decisions.apply_thresholds(scores, limits)
+    by_label = {
+        "brier_score": metrics.brier_score(scores, labels, inputs=inputs, average=None, **mask),
+        "ece": metrics.expected_calibration_error(
+            scores, labels, inputs=inputs, average=None, **mask
+        ),
+    }
+    decided = {}
+    for name, metric in SET_METRICS.items():
+        by_label[name] = metric(sets, labels, average=None, **mask)
+        for average in AVERAGES:
+            decided[f"{name}_{average}"] = metric(sets, labels, average=average, **mask)
+    decided["hamming_loss"] = metrics.hamming_loss(sets, labels, **mask)
+    decided["subset_accuracy"] = metrics.subset_accuracy(sets, labels, **mask)
+    coco = metrics.overall_and_per_class(scores, labels, threshold=limits, **mask)
+    decided |= {name: value for name, value in coco._asdict().items() if name != "mAP"}
+    return overall, decided, by_label
 
 
 def probability_metrics(scores: Any, labels: Any, *, inputs: Any, where: Any) -> dict[str, Any]:

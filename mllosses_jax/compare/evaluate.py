@@ -82,25 +82,24 @@ def evaluate(
     if isinstance(thresholds, decisions.ThresholdReport):
         thresholds = _in_order(thresholds, table)
     with in_precision_of(table.scores):
-        given = (table.scores, table.labels, table.where)
+        given = (table.scores, table.labels)
+        where = table.where
         limits = np.broadcast_to(np.asarray(thresholds, table.scores.dtype), table.labels.shape[1:])
-        overall, decided, by_label = jax.device_get(_compiled(*given, limits, inputs=table.inputs))
+        overall, decided, by_label = jax.device_get(
+            _compiled(*given, where, limits, inputs=table.inputs)
+        )
         curves: dict[str, Any] = {
-            "map": metrics.average_precision(*given[:2], where=given[2]),
+            "map": metrics.average_precision(*given, where=where),
             **{
-                f"map_{average}": metrics.average_precision(
-                    *given[:2], average=average, where=given[2]
-                )
+                f"map_{average}": metrics.average_precision(*given, average=average, where=where)
                 for average in ("micro", "weighted")
             },
-            "roc_auc": metrics.roc_auc(*given[:2], where=given[2]),
-            "lrap": metrics.label_ranking_average_precision(*given[:2], where=given[2]),
-            "ranking_loss": metrics.label_ranking_loss(*given[:2], where=given[2]),
+            "roc_auc": metrics.roc_auc(*given, where=where),
+            "lrap": metrics.label_ranking_average_precision(*given, where=where),
+            "ranking_loss": metrics.label_ranking_loss(*given, where=where),
         }
-        by_label["average_precision"] = metrics.average_precision(
-            *given[:2], average=None, where=given[2]
-        )
-        by_label["roc_auc"] = metrics.roc_auc(*given[:2], average=None, where=given[2])
+        by_label["average_precision"] = metrics.average_precision(*given, average=None, where=where)
+        by_label["roc_auc"] = metrics.roc_auc(*given, average=None, where=where)
         found = {**curves, **overall}
         columns = {name: np.asarray(values).tolist() for name, values in by_label.items()}
     known = table.known()
@@ -171,6 +170,7 @@ def _compiled(
     return overall, decided, by_label
 
 
+@functools.partial(jax.jit, static_argnames="inputs")
 def probability_metrics(scores: Any, labels: Any, *, inputs: Any, where: Any) -> dict[str, Any]:
     """Returns how good scores are as probabilities; lower is better in each."""
     options = {"inputs": inputs, "where": where}

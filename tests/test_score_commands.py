@@ -12,7 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from mllosses_jax import calibration
 from mllosses_jax.compare.command import main
+from mllosses_jax.compare.score_report import tuning_text
 from mllosses_jax.decisions import ThresholdReport
+from mllosses_jax.decisions.threshold_file import Gain
 
 NAMES = ("sun", "sea", "sand", "snow", "none")
 
@@ -260,6 +262,25 @@ def test_tune_options(mllosses, arrays, tmp_path):
     assert "held out at 0.5" in " ".join(out.split())
     assert "macro F2" in out
     assert f"all {y.sum()}" in " ".join(out.split())
+
+
+def test_of_many_labels_the_frequent_ones_are_printed():
+    column = np.linspace(0, 1, 40)
+    report = ThresholdReport(
+        label_names=tuple(f"label{j}" for j in range(40)),
+        **dict.fromkeys(("thresholds", "std", "low", "high", "f", "baseline_f"), column),
+        positives=np.arange(40),
+        macro=Gain(0.5, 0.25, 0.1, 0.4),
+        micro=Gain(0.5, 0.25, 0.1, 0.4),
+        settings={"beta": 1.0, "baseline": 0.5, "folds": 5, "scope": "label"},
+    )
+    text = tuning_text(report)
+    lines = text.splitlines()
+    assert "macro F1  0.2500  0.5000  +0.2500  +0.1000 to +0.4000" in text
+    assert [line.split()[0] for line in lines if line.startswith("label")][1:] == [
+        f"label{j}" for j in range(10, 40)
+    ]
+    assert "... 10 rarer ones" in text
 
 
 def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):

@@ -12,6 +12,7 @@ from mllosses_jax.compare.information import WIDTH
 from mllosses_jax.compare.score_files import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
+MAX_LABELS = 30  # of a table that nobody asked for
 LABEL_HEADINGS = {
     "support": "support",
     "threshold": "threshold",
@@ -81,7 +82,7 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
 
 
 def tuning_text(report: ThresholdReport) -> str:
-    """Returns what tuning gained, and the thresholds, as text."""
+    """Returns what tuning gained, and the thresholds of the most frequent labels, as text."""
     settings = report.settings
     score = "F1" if settings["beta"] == 1 else f"F{settings['beta']:g}"
     gains = [
@@ -121,6 +122,10 @@ def tuning_text(report: ThresholdReport) -> str:
     if settings["scope"] == "global":
         thresholds = [["all", number(int(report.positives.sum())), *thresholds[0][2:6]]]
         columns = columns[:5]
+    left_out = len(thresholds) - MAX_LABELS
+    if left_out > 0:
+        frequent = np.sort(np.argsort(-report.positives, kind="stable")[:MAX_LABELS])
+        thresholds = [*(thresholds[label] for label in frequent), [f"... {left_out} rarer ones"]]
     return "\n".join(
         [
             *grid(heading, gains),

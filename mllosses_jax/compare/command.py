@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | list | describe | check`."""
+"""The command line: `mllosses compare | list | describe | check | evaluate | tune | calibrate`."""
 
 import argparse
 import io
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from mllosses_jax import __version__
+from mllosses_jax.compare.argument_types import positive
 from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.score_arguments import add_score_commands
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
 
@@ -44,10 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print(
-            "mllosses: interrupted; the same command goes on from what is finished",
-            file=sys.stderr,
-        )
+        resumes = getattr(options, "run", None) is _compare
+        then = "; the same command goes on from what is finished" if resumes else ""
+        print(f"mllosses: interrupted{then}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # such as `mllosses list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "default: those that differ most",
     )
     compare.add_argument("--model", choices=("linear", "mlp"), default="linear")
-    compare.add_argument("--seeds", type=_positive, default=5, metavar="N", help="default: 5")
+    compare.add_argument("--seeds", type=positive, default=5, metavar="N", help="default: 5")
     compare.add_argument(
         "--out",
         type=Path,
@@ -106,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="what a data set is like, and whether it is sound")
     _add_data(check, default=None)
     check.set_defaults(run=_check)
+
+    add_score_commands(commands)
     return parser
 
 
@@ -124,12 +127,6 @@ def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
         metavar="A,B,... | N",
         help="the label columns of a .csv or .arff file: names, or how many at the end",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above zero, got {text!r}")
-    return int(text)
 
 
 def _labels(text: str) -> int | list[str]:

@@ -1,0 +1,323 @@
+"""Reads scores and labels that come from anywhere, as two files whose labels have names or not."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from mllosses_jax.data import DataError
+from mllosses_jax.data._text import check_unique, parse_label, read_text
+
+Inputs = Literal["logits", "probabilities"]
+Role = Literal["scores", "labels"]
+
+SUFFIXES = (".npy", ".npz", ".csv")
+MASKS = ("where", "mask")
+BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of whoever has tuned none
+_UNKNOWN = {"", "?", "nan"}
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores of samples by label, and what is true of them.
+
+    Attributes:
+        scores: float32 or float64 (N, L), as the file has it; anything where a label is unknown.
+        labels: bool (N, L), false where unknown.
+        where: bool (N, L), which labels are known; None if all are.
+        label_names: L different names; numbers from 0 if the files have none.
+        inputs: what the scores are.
+    """
+
+    scores: NDArray[Any]
+    labels: NDArray[np.bool_]
+    where: NDArray[np.bool_] | None
+    label_names: tuple[str, ...]
+    inputs: Inputs
+
+    def known(self) -> NDArray[np.bool_]:
+        """Returns which labels are known, (N, L)."""
+        return np.ones(self.labels.shape, bool) if self.where is None else self.where
+
+
+def in_precision_of(scores: NDArray[Any]) -> AbstractContextManager[None]:
+    """Computes in float64 if the scores are: float32 makes 1 of a probability of 1 − 10⁻⁸."""
+    double = np.float64 in {scores.dtype.type, jnp.result_type(float).type}
+    precision: AbstractContextManager[None] = jax.enable_x64(double)
+    return precision
+
+
+def read_scores_and_labels(scores: Path, labels: Path, *, inputs: Inputs) -> ScoreTable:
+    """Reads two files that belong together.
+
+    Args:
+        scores: .npy of an array (N, L); .npz of one array or of `scores`, beside `label_names`
+            and `where` or `mask` if there are any; .csv with a header of label names and a row
+            per sample.
+        labels: the same of 0 and 1 (in an archive of several arrays: `labels`). Unknown is an
+            empty cell, ? or nan in a .csv, NaN in an array, and where `where` is 0.
+        inputs: what the scores are.
+
+    Returns:
+        The table; where both files name the labels, in the order of the scores.
+
+    Raises:
+        DataError: a file is broken, or the two do not fit.
+    """
+    given, truth = _read(scores, "scores"), _read(labels, "labels")
+    if given.values.shape != truth.values.shape:
+        raise DataError(
+            f"holds labels of shape {truth.values.shape}, {scores} scores of shape "
+            f"{given.values.shape}; give both as (samples, labels) of the same samples",
+            path=labels,
+        )
+    try:
+        y, known = _binary(truth.values, "labels")
+    except DataError as error:
+        error.path = labels
+        raise
+    order = _order(given.names, truth.names, scores, labels)
+    mask = known & truth.mask
+    y, mask = y[:, order] & mask[:, order], mask[:, order] & given.mask
+    _check_scores(given.values, mask, inputs, scores)
+    return ScoreTable(
+        scores=given.values,
+        labels=y & mask,
+        where=None if mask.all() else mask,
+        label_names=given.names or truth.names or _numbers(y.shape[1]),
+        inputs=inputs,
+    )
+
+
+def read_scores(path: Path, *, inputs: Inputs) -> ScoreTable:
+    """Reads scores alone; no label of the table is known, and every score must be a number."""
+    given = _read(path, "scores")
+    _check_scores(given.values, np.ones(given.values.shape, bool), inputs, path)
+    return ScoreTable(
+        scores=given.values,
+        labels=np.zeros(given.values.shape, bool),
+        where=np.zeros(given.values.shape, bool),
+        label_names=given.names or _numbers(given.values.shape[1]),
+        inputs=inputs,
+    )
+
+
+class _Content(NamedTuple):
+    """What a file holds, of the one role or the other."""
+
+    values: NDArray[Any]  # (N, L)
+    names: tuple[str, ...] | None
+    mask: NDArray[np.bool_]  # (N, L)
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def _read(path: Path, role: Role) -> _Content:
+    suffix = path.suffix.lower()
+    try:
+        if suffix not in SUFFIXES:
+            raise DataError(f"unknown kind of file; give {role} as {', '.join(SUFFIXES)}")
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "no such file"
+            raise DataError(f"{problem}; give the path of a file of {role}")
+        content = _read_csv(path, role) if suffix == ".csv" else _read_numpy(path, role)
+        if content.names is not None:
+            check_unique(content.names, "label")
+        return content
+    except DataError as error:
+        error.path = error.path or path
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
+
+
+def _read_csv(path: Path, role: Role) -> _Content:
+    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise DataError(
+            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
+        ) from None
+    # A blank line is an empty cell under a header of one.
+    header = next(row for _, row in rows if row)
+    rows = [(line, row or [""]) for line, row in rows if row or len(header) == 1]
+    (header_line, _), *rows = rows
+    names = tuple(name.strip() for name in header)
+    if all(_is_score(name) for name in names):
+        raise DataError(
+            "the header is numbers; begin the file with a line of label names", line=header_line
+        )
+    if not rows:
+        raise DataError("no rows below the header; add one per sample", line=header_line)
+    values = np.empty((len(rows), len(names)))
+    parsed: dict[str, float] = {}
+    for i, (line, cells) in enumerate(rows):
+        if len(cells) != len(names):
+            raise DataError(
+                f"{len(cells)} cells under a header of {len(names)}; every row needs one cell per "
+                "label, and cells with commas need quotes",
+                line=line,
+            )
+        if role == "scores":
+            values[i] = _score_row(cells, names, line)
+            continue
+        for j, cell in enumerate(cells):
+            if cell not in parsed:
+                label = parse_label(cell, names[j], line)
+                parsed[cell] = np.nan if label is None else float(label)
+            values[i, j] = parsed[cell]
+    return _Content(values, names, np.ones(values.shape, bool))
+
+
+def _is_score(name: str) -> bool:
+    """Whether a name of a header is rather a number; labels may be called 0, 1, 2."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return "." in name
+
+
+def _score_row(cells: list[str], names: tuple[str, ...], line: int) -> list[float]:
+    row = []
+    for cell, name in zip(cells, names, strict=True):
+        try:
+            row.append(np.nan if cell.strip() in _UNKNOWN else float(cell))
+        except ValueError:
+            raise DataError(
+                f"score {name!r} is {cell!r}, not a number; give one score per label, and no "
+                "other columns",
+                line=line,
+            ) from None
+    return row
+
+
+def _read_numpy(path: Path, role: Role) -> _Content:
+    # Opened here, because numpy.load leaves a file that is no archive open.
+    with path.open("rb") as file:
+        try:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, NpzFile):
+                with loaded:
+                    return _from_arrays({name: loaded[name] for name in loaded.files}, role)
+        except DataError:
+            raise
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            if str(error).startswith("Object arrays"):
+                raise DataError("holds pickled objects; save plain arrays of numbers") from None
+            save = "numpy.save" if path.suffix.lower() == ".npy" else "numpy.savez"
+            raise DataError(
+                f"is no {path.suffix.lower()} file, or is cut short; write it again with {save}"
+            ) from None
+    return _from_arrays({role: loaded}, role)
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]], role: Role) -> _Content:
+    candidates = [name for name in arrays if name not in {"label_names", *MASKS}]
+    mine = [role] if role in candidates else candidates
+    if len(mine) != 1 or (mine[0] != role and mine[0] in get_args(Role)):
+        found = ", ".join(candidates[:8]) or "none"
+        raise DataError(f"no array {role}; found: {found}; save it under this name")
+    values = arrays[mine[0]]
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(
+            f"{role} have shape {values.shape}; they must be (samples, labels), none of them 0"
+        )
+    if values.dtype.kind not in ("iuf" if role == "scores" else "biuf"):
+        raise DataError(f"{role} are {values.dtype} values; they must be numbers")
+    if role == "scores":
+        single = np.result_type(values, np.float32) == np.float32
+        values = values.astype(np.float32 if single else np.float64)
+    return _Content(values, _names(arrays, values.shape[1]), _mask(arrays, values.shape))
+
+
+def _names(arrays: Mapping[str, NDArray[Any]], count: int) -> tuple[str, ...] | None:
+    if "label_names" not in arrays:
+        return None
+    names = arrays["label_names"]
+    if names.shape != (count,) or names.dtype.kind != "U":
+        raise DataError(f"label_names must be a vector of {count} strings, one per label")
+    return tuple(names.tolist())
+
+
+def _mask(arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    present = [name for name in MASKS if name in arrays]
+    if not present:
+        return np.ones(shape, bool)
+    if len(present) > 1:
+        raise DataError("holds where and mask, which mean the same; keep one of them")
+    name = present[0]
+    if arrays[name].shape != shape:
+        raise DataError(
+            f"{name} has shape {arrays[name].shape}; it must be {shape}, 1 where a label is known"
+        )
+    mask, known = _binary(arrays[name], name)
+    return mask & known
+
+
+def _binary(values: NDArray[Any], what: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Returns which entries are 1, and which are known, that is not NaN."""
+    known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+    wrong = known & (values != 0) & (values != 1)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise DataError(
+            f"{what} are {values[row, column]} at row {row}, column {column} (from 0); they are 0 "
+            "or 1, and NaN or `where` tells what is unknown"
+        )
+    return (values == 1) & known, known
+
+
+def _order(
+    given: tuple[str, ...] | None, truth: tuple[str, ...] | None, scores: Path, labels: Path
+) -> list[int] | slice:
+    """Returns the columns of the labels in the order of the scores."""
+    if given is None or truth is None:
+        return slice(None)
+    if set(given) != set(truth):
+        lacking = [name for name in truth if name not in set(given)][:3]
+        beyond = [name for name in given if name not in set(truth)][:3]
+        raise DataError(
+            f"names other labels than {scores}: {lacking} are only here and {beyond} only there; "
+            "give both files the same names, in any order",
+            path=labels,
+        )
+    place = {name: column for column, name in enumerate(truth)}
+    return [place[name] for name in given]
+
+
+def _check_scores(
+    values: NDArray[Any], mask: NDArray[np.bool_], inputs: Inputs, path: Path
+) -> None:
+    """Refuses a score that counts and is no logit or no probability."""
+    missing = mask & np.isnan(values)
+    if missing.any():
+        row, column = np.argwhere(missing)[0]
+        raise DataError(
+            f"the score at row {row}, column {column} (from 0) is missing or NaN; fill it in, or "
+            "mark the label there as unknown",
+            path=path,
+        )
+    outside = mask & ~((values >= 0) & (values <= 1))
+    if inputs == "probabilities" and outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise DataError(
+            f"{values[row, column]:.6g} at row {row}, column {column} (from 0) is no probability; "
+            "give values from 0 to 1, or --inputs logits if they are logits",
+            path=path,
+        )

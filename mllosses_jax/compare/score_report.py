@@ -1,0 +1,185 @@
+"""What `mllosses evaluate`, `tune` and `calibrate` print."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mllosses_jax.compare.calibrate import LARGEST_LOGIT
+from mllosses_jax.compare.evaluate import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
+from mllosses_jax.compare.information import WIDTH
+from mllosses_jax.compare.score_files import ScoreTable
+from mllosses_jax.decisions import ThresholdReport
+
+MAX_LABELS = 30  # of a table that nobody asked for
+LABEL_HEADINGS = {
+    "support": "support",
+    "threshold": "threshold",
+    "average_precision": "AP",
+    "roc_auc": "AUC",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "brier_score": "Brier",
+    "ece": "ECE",
+}
+_SET_HEADINGS = {"f1": "F1", "precision": "precision", "recall": "recall"}
+_REMARKS = {
+    "unknown_entries": "Unknown entries, which count nowhere",
+    "labels_unknown": "Labels without a known entry, in no average over labels",
+    "labels_without_positives": "Labels without a positive, whose AP, AUC and ECE / prevalence are "
+    "undefined and in no average, while F1, precision and recall count as 0",
+    "labels_without_negatives": "Labels without a negative, whose AUC is undefined and in no "
+    "average",
+    "rows_unknown": "Rows without a known label, in no average over rows",
+    "rows_without_positives": "Rows without a positive, which count 1 in LRAP and one-error, and "
+    "0 in ranking loss, coverage, P@k, nDCG, R-precision and averages over samples",
+}
+
+
+def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_label: bool) -> str:
+    """Returns the metrics of an evaluation as text.
+
+    Args:
+        evaluation: of `evaluate`.
+        table: what was evaluated.
+        at: which thresholds the decisions are at, such as "threshold 0.5".
+        per_label: whether to add a table of the labels.
+    """
+    counts = evaluation.counts
+    rows = [[METRICS[name], number(value)] for name, value in evaluation.metrics.items()]
+    sets = [
+        [_SET_HEADINGS[name]]
+        + [number(evaluation.decisions[f"{name}_{average}"]) for average in AVERAGES]
+        for name in SET_METRICS
+    ]
+    sets.append(["Hamming loss", number(evaluation.decisions["hamming_loss"])])
+    sets.append(["subset accuracy", number(evaluation.decisions["subset_accuracy"])])
+    percent = [f"{evaluation.decisions[name]:.2f}" for name in OVERALL]
+    lines = [
+        f"{counts['rows']} rows, {counts['labels']} labels, {counts['positives']} positives; "
+        f"scores are {table.inputs}",
+        "",
+        *grid(["without a threshold", ""], rows),
+        "",
+        *grid([f"at {at}", *AVERAGES], sets),
+        "",
+        *grid(["in percent", *OVERALL], [["", *percent]]),
+    ]
+    if per_label:
+        by_label = [
+            [name, *(number(row[key]) for key in LABEL_HEADINGS)]
+            for name, row in evaluation.per_label.items()
+        ]
+        lines += ["", *grid(["label", *LABEL_HEADINGS.values()], by_label)]
+    remarks = [
+        textwrap.fill(f"{text}: {counts[name]}.", WIDTH)
+        for name, text in _REMARKS.items()
+        if counts[name]
+    ]
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def tuning_text(report: ThresholdReport) -> str:
+    """Returns what tuning gained, and the thresholds of the most frequent labels, as text."""
+    settings = report.settings
+    score = "F1" if settings["beta"] == 1 else f"F{settings['beta']:g}"
+    gains = [
+        [
+            f"{average} {score}",
+            number(gain.baseline),
+            number(gain.tuned),
+            f"{gain.gain:+.4f}",
+            f"{gain.low:+.4f} to {gain.high:+.4f}",
+        ]
+        for average, gain in (("macro", report.macro), ("micro", report.micro))
+    ]
+    heading = ["held out", f"at {settings['baseline']:g}", "tuned", "gain", "95 % interval"]
+    thresholds = [
+        [name, *(number(value) for value in values)]
+        for name, *values in zip(
+            report.label_names,
+            report.positives.tolist(),
+            report.thresholds.tolist(),
+            report.std.tolist(),
+            report.low.tolist(),
+            report.high.tolist(),
+            report.f.tolist(),
+            report.baseline_f.tolist(),
+            strict=True,
+        )
+    ]
+    columns = [
+        "positives",
+        "threshold",
+        "std",
+        "low",
+        "high",
+        score,
+        f"at {settings['baseline']:g}",
+    ]
+    if settings["scope"] == "global":
+        thresholds = [["all", number(int(report.positives.sum())), *thresholds[0][2:6]]]
+        columns = columns[:5]
+    left_out = len(thresholds) - MAX_LABELS
+    if left_out > 0:
+        frequent = np.sort(np.argsort(-report.positives, kind="stable")[:MAX_LABELS])
+        thresholds = [*(thresholds[label] for label in frequent), [f"... {left_out} rarer ones"]]
+    return "\n".join(
+        [
+            *grid(heading, gains),
+            "",
+            *grid(["label", *columns], thresholds),
+            "",
+            textwrap.fill(
+                f"{settings['folds']} folds: each row is decided by thresholds of the others; "
+                f"std, low and high are of the threshold over the folds. The interval is of a "
+                f"bootstrap of the rows.",
+                WIDTH,
+            ),
+        ]
+    )
+
+
+def calibration_text(before: Mapping[str, float], after: Mapping[str, float], how: str) -> str:
+    """Returns metrics before and after calibration as text; `how` says of which rows."""
+    rows = [
+        [METRICS[name], number(before[name]), number(after[name])]
+        for name in METRICS
+        if name in before
+    ]
+    return "\n".join(grid([how, "before", "after"], rows))
+
+
+def clipping_note(table: ScoreTable) -> str:
+    """Returns what was made of probabilities of 0 and 1, or nothing if there are none."""
+    extreme = (table.scores == 0) | (table.scores == 1)
+    if table.inputs == "logits" or not extreme.any():
+        return ""
+    return (
+        f"{int(extreme.sum())} probabilities are 0 or 1: their logits count as -{LARGEST_LOGIT:g} "
+        f"and {LARGEST_LOGIT:g}."
+    )
+
+
+def number(value: float) -> str:
+    """Returns four decimals, or a whole number as it is; n/a where undefined."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "n/a"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
+
+
+def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns aligned lines: names to the left, numbers to the right."""
+    filled = [[*row, *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
+    widths = np.max([[len(cell) for cell in row] for row in filled], axis=0)
+    return [
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in filled
+    ]

@@ -60,8 +60,9 @@ def threshold_report(
 
     Returns:
         A `ThresholdReport`. F-beta of a label that is neither predicted nor true is 0, and the
-        macro average is over labels with an entry that counts. A host function, whose arrays are
-        numpy's: not for use under `jit`.
+        macro average is over labels with an entry that counts. The bootstrap does not tune anew,
+        which makes the interval a little narrow. A host function, whose arrays are numpy's: not
+        for use under `jit`.
 
     Raises:
         TypeError: if scores are not floating point, where is not bool, or folds is no integer.

@@ -198,5 +198,18 @@ def test_bad_input_is_named():
         decisions.block_coordinate_sets(p[0], 1)
     with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\], got values from"):
         decisions.fit_frank_wolfe(p * 9, p > 0, 1)
-    with pytest.raises(ValueError, match="labels must have the shape of scores"):
+    with pytest.raises(ValueError, match="labels must have the shape of probabilities"):
         decisions.fit_frank_wolfe(p, p[:2] > 0, 1)
+    with pytest.raises(TypeError, match="probabilities must be a floating-point array"):
+        decisions.fit_frank_wolfe(p > 0, p > 0, 1)
+    with pytest.raises(TypeError, match="iterations must be a Python integer, got"):
+        decisions.fit_frank_wolfe(p, p > 0, 1, iterations=2.5)
+    with pytest.raises(ValueError, match="iterations must be at least 0, got -1"):
+        decisions.fit_frank_wolfe(p, p > 0, 1, iterations=-1)
+    with pytest.raises(TypeError, match="max_passes must be a Python integer, got"):
+        decisions.block_coordinate_sets(p, 1, max_passes=2.5)
+    rule = decisions.fit_frank_wolfe(p, p > 0, 1, iterations=1)
+    with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\], got values from"):
+        rule.sets(p * 9, jax.random.key(0))
+    with pytest.raises(ValueError, match="probabilities must be of the 3 labels of the rule"):
+        rule.sets(p[:, :2], jax.random.key(0))

@@ -444,10 +444,47 @@ def test_files(name, scope, tmp_path):
     np.testing.assert_array_equal(found(x[:, some]), np.asarray(calibrator(x))[:, some])
 
 
+def test_files_are_not_written_over(tmp_path):
+    file, names = tmp_path / "c.json", ["Äpfel", "ночь"]
+    first, second = (
+        calibration.AffineCalibrator(jnp.full(2, slope), jnp.zeros(2)) for slope in (2.0, 3.0)
+    )
+    calibration.save(first, file, names)
+    assert names[1] in file.read_text(encoding="utf-8")
+    with pytest.raises(FileExistsError, match="exists; choose another file, or force=True"):
+        calibration.save(second, file, names)
+    np.testing.assert_array_equal(calibration.load(file, names).slope, first.slope)
+    calibration.save(second, file, names, force=True)
+    np.testing.assert_array_equal(calibration.load(file, names).slope, second.slope)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("shared", ["slope", "bias"])
+def test_parameters_are_kept_by_label_where_one_is_shared(shared):
+    values = {"slope": jnp.array([1.0, 2.0, 3.0]), "bias": jnp.array([4.0, 5.0, 6.0])}
+    calibrator = calibration.AffineCalibrator(**{**values, shared: jnp.array(0.5)})
+    data = calibration.to_dict(calibrator, ["a", "b", "c"])
+    found = calibration.from_dict(data, ["c", "a", "b"])
+    x = jnp.array([[0.5, -1.0, 2.0]])
+    np.testing.assert_array_equal(found(x[:, jnp.array([2, 0, 1])])[0], calibrator(x)[0, [2, 0, 1]])
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_endless_shrinkage_is_the_identity(name):
+    x, y = problem()
+    for scope in ("label", "global"):
+        calibrator = fitted(name, x, y, scope=scope, shrinkage=float("inf"))
+        np.testing.assert_allclose(calibrator(x), jax.nn.sigmoid(x), rtol=1e-6, atol=1e-30)
+
+
 def test_bad_files_are_named(tmp_path):
     calibrator = calibration.AffineCalibrator(jnp.ones(2), jnp.zeros(2))
-    for names in (["a"], ["a", "a"]):
-        with pytest.raises(ValueError, match="label_names must be 2 different names"):
+    with pytest.raises(ValueError, match="label_names must name each of the 2 labels, got 1"):
+        calibration.to_dict(calibrator, ["a"])
+    with pytest.raises(ValueError, match=r"label_names must differ.*\['a'\]"):
+        calibration.to_dict(calibrator, ["a", "a"])
+    for names in ("ab", [0, 1]):
+        with pytest.raises(TypeError, match="label_names must be a sequence of strings"):
             calibration.to_dict(calibrator, names)
     broken = calibration.AffineCalibrator(jnp.ones(2), jnp.array([0, jnp.nan]))
     with pytest.raises(ValueError, match="calibrator must hold finite numbers"):

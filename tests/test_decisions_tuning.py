@@ -281,6 +281,16 @@ def test_plugin_agrees_with_labels_drawn_from_the_probabilities():
     assert reached[1] - 0.005 < reached[0] <= reached[1]
 
 
+@pytest.mark.parametrize("scope", ["label", "global"])
+def test_positives_without_a_usable_score_leave_the_default(scope):
+    shrinkage = 2.0 if scope == "label" else 0.0
+    nowhere = np.full((4, 2), np.nan, np.float32)
+    found = decisions.tune_thresholds(
+        nowhere, np.ones((4, 2), bool), scope=scope, shrinkage=shrinkage, default=0.25
+    )
+    np.testing.assert_array_equal(found, np.full_like(found, 0.25))
+
+
 def test_under_transformations():
     scores, truth = problem("random", 11)
     p = jax.nn.sigmoid(jnp.asarray(scores))

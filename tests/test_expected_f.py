@@ -179,7 +179,7 @@ def test_it_pays_on_labels_drawn_from_the_probabilities():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*were logits passed"):
+    with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*are they logits"):
         decisions.expected_f_sets(np.array([[0.5, 1.5]], np.float32))
     with pytest.raises(TypeError, match="probabilities must be a floating-point array"):
         decisions.expected_f_sets(np.array([[0, 1]]))
@@ -187,3 +187,7 @@ def test_bad_input_is_named():
         decisions.gfm_sets(np.zeros((3, 2), np.float32), np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="empty must have one entry per sample"):
         decisions.gfm_sets(np.zeros((4, 2, 2), np.float32), np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match=r"zero_division must be a scalar, got shape \(2,\)"):
+        decisions.gfm_sets(
+            np.zeros((2, 3, 3), np.float32), np.zeros(2, np.float32), zero_division=np.ones(2)
+        )

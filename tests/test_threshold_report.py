@@ -167,6 +167,12 @@ def test_bad_input_is_named():
         decisions.threshold_report(logits, truth)
     with pytest.raises(ValueError, match="inputs must be one of 'logits', 'probabilities'"):
         decisions.threshold_report(logits, truth, inputs="scores")
+    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\] with inputs=.probabilities"):
+        decisions.threshold_report(logits, truth, inputs="probabilities")
+    with pytest.raises(TypeError, match="folds must be a Python integer, got float"):
+        decisions.threshold_report(logits, truth, inputs="logits", folds=5.0)
+    with pytest.raises(ValueError, match="folds must be at least 2, got 1"):
+        decisions.threshold_report(logits, truth, inputs="logits", folds=1)
     with pytest.raises(ValueError, match=r"folds must be between 2 and .* 90, got 91"):
         decisions.threshold_report(logits, truth, inputs="logits", folds=91)
     with pytest.raises(ValueError, match="label_names must name each of the 5 labels, got 2"):

@@ -3,6 +3,7 @@
 They look at types, dtypes and shapes only, so they cost nothing in a compiled program.
 """
 
+import collections
 from collections.abc import Sequence
 
 import jax
@@ -129,6 +130,27 @@ def one_of(name: str, value: object, options: Sequence[object]) -> None:
     if not any(value is option or (value == option) for option in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {listed}, got {value!r}")
+
+
+def integer(name: str, value: object, *, least: int) -> None:
+    """Raises unless `value` is a Python integer of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a Python integer, got {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def label_names(names: Sequence[str], num_labels: int) -> tuple[str, ...]:
+    """Returns the names of labels; raises unless there is one per label and all differ."""
+    found = tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"label_names must be a sequence of strings, got {names!r}")
+    if len(found) != num_labels:
+        raise ValueError(f"label_names must name each of the {num_labels} labels, got {len(found)}")
+    twice = sorted(name for name, times in collections.Counter(found).items() if times > 1)
+    if twice:
+        raise ValueError(f"label_names must differ, these are there twice: {twice}")
+    return found
 
 
 def set_size(k: object, num_labels: int, name: str = "k") -> None:

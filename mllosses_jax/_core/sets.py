@@ -89,11 +89,13 @@ def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array
     return (y if mask is None else y & mask), mask
 
 
-def scored(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Scored:
-    """Checks scores and labels, both (N, L)."""
-    s = checks.float_array("scores", scores)
-    _two_axes("scores", s)
-    y, mask = _labels_and_mask(labels, where, "scores", s)
+def scored(
+    scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "scores"
+) -> Scored:
+    """Checks scores, which the caller calls by this name, and labels, both (N, L)."""
+    s = checks.float_array(name, scores)
+    _two_axes(name, s)
+    y, mask = _labels_and_mask(labels, where, name, s)
     return Scored(s.astype(compute_dtype(s)), y, mask)
 
 

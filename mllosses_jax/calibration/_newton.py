@@ -22,6 +22,7 @@ Scope = Literal["label", "global"]
 
 LOWEST_SLOPE = 0.01
 _LARGEST_LOGIT = 100.0  # its square, summed over any data, is finite in float32
+_MOST_SHRINKAGE = 1e12  # stands for infinity: outweighs any data, and its products are finite
 _STEPS = 100
 _MOST_DAMPING, _LEAST_DAMPING = 1e3, 1e-6
 
@@ -57,7 +58,7 @@ def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -
     """Returns the parameters of each label, (L, k), or with scope "global" of all, (k,)."""
     checks.one_of("scope", scope, ("label", "global"))
     dtype = data.x.dtype
-    s = checks.scalar("shrinkage", shrinkage, dtype)
+    s = jnp.minimum(checks.scalar("shrinkage", shrinkage, dtype), _MOST_SHRINKAGE)
     broken = data.has_nan()
     x = jnp.clip(jnp.where(jnp.isnan(data.x), 0, data.x), -_LARGEST_LOGIT, _LARGEST_LOGIT)
     rows = data._replace(x=x, y=jnp.where(jnp.isnan(data.y), 0, data.y))

@@ -9,6 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from mllosses_jax._core import checks
+from mllosses_jax._core.files import write_whole
 from mllosses_jax.calibration.affine import AffineCalibrator
 from mllosses_jax.calibration.beta import BetaCalibrator
 from mllosses_jax.calibration.isotonic import IsotonicCalibrator
@@ -40,6 +42,7 @@ def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any
         A dictionary for `json.dump` and `from_dict`. Numbers are exact.
 
     Raises:
+        TypeError: if a name is not a string.
         ValueError: if the names are not one per label and distinct, or a number is not finite.
 
     Reference:
@@ -57,12 +60,17 @@ def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any
         raise ValueError("calibrator must hold finite numbers; was it fitted to logits with NaN?")
     kind = next(name for name, cls in _KINDS.items() if cls is type(calibrator))
     result: dict[str, Any] = {"calibrator": kind}
-    if next(iter(arrays.values())).ndim == (1 if kind == "isotonic" else 0):
+    shared = {name: int(name in _CURVE) for name in arrays}  # axes of one map for all labels
+    own = [array.shape[0] for name, array in arrays.items() if array.ndim > shared[name]]
+    if not own:
         result["all"] = _written(arrays)
     else:
-        columns = next(iter(arrays.values())).shape[0]
-        _check_names(label_names, columns)
-        full = {name: np.broadcast_to(a, (columns, *a.shape[1:])) for name, a in arrays.items()}
+        columns = own[0]
+        label_names = checks.label_names(label_names, columns)
+        full = {
+            name: np.broadcast_to(array, (columns, *array.shape[array.ndim - shared[name] :]))
+            for name, array in arrays.items()
+        }
         result["labels"] = {
             name: _written({field: values[label] for field, values in full.items()})
             for label, name in enumerate(label_names)
@@ -119,7 +127,9 @@ def from_dict(data: Mapping[str, Any], label_names: Sequence[str]) -> Calibrator
     return cls(**_read([known[name] for name in label_names], names, "labels"), **base)
 
 
-def save(calibrator: Calibrator, path: str | Path, label_names: Sequence[str]) -> None:
+def save(
+    calibrator: Calibrator, path: str | Path, label_names: Sequence[str], *, force: bool = False
+) -> None:
     """Writes a calibrator to a JSON file.
 
     Formula:
@@ -127,14 +137,17 @@ def save(calibrator: Calibrator, path: str | Path, label_names: Sequence[str]) -
 
     Args:
         calibrator: what a fit returned.
-        path: of the file, which is replaced if it exists.
+        path: of the file.
         label_names: one name per label, all different.
+        force: whether to overwrite what is there.
 
     Returns:
         Nothing.
 
     Raises:
+        TypeError: if a name is not a string.
         ValueError: if the names are not one per label and distinct, or a number is not finite.
+        FileExistsError: if the file exists, unless `force`.
         OSError: if the file cannot be written.
 
     Reference:
@@ -150,8 +163,9 @@ def save(calibrator: Calibrator, path: str | Path, label_names: Sequence[str]) -
         ...     print(calibration.load(file, ["sunset"]).bias)
         [1.]
     """
-    text = json.dumps(to_dict(calibrator, label_names), indent=1, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    content = to_dict(calibrator, label_names)
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(path, text + "\n", force=force)
 
 
 def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
@@ -219,11 +233,3 @@ def _read(rows: Sequence[Any], names: Sequence[str], where: str) -> dict[str, An
         ) from None
     dtype = jnp.result_type(float)
     return {name: jnp.asarray(value, dtype) for name, value in stacked.items()}
-
-
-def _check_names(label_names: Sequence[str], num_labels: int) -> None:
-    if len(label_names) != num_labels or len(set(label_names)) != num_labels:
-        raise ValueError(
-            f"label_names must be {num_labels} different names, one per label, "
-            f"got {len(label_names)} ({len(set(label_names))} different)"
-        )

@@ -49,8 +49,9 @@ def block_coordinate_sets(
 
     Returns:
         bool (N, L) with k true in each row, or fewer where fewer labels may be in the set. Never
-        of lower expected value than the top-k sets, and deterministic; a local optimum: no other
-        set of one single sample is better. What is no probability is in no set.
+        of lower expected value than the top-k sets, and deterministic; a local optimum, unless
+        max_passes or the tolerance ended it: no other set of one single sample is better. What
+        is no probability is in no set.
 
     Raises:
         TypeError: if probabilities are not floating point, or an integer argument is none.
@@ -72,6 +73,7 @@ def block_coordinate_sets(
                [False,  True]], dtype=bool)
     """
     check_measure(measure)
+    checks.integer("max_passes", max_passes, least=0)
     p, eligible = probabilities_or_zero(probabilities, where)
     two_axes(p)
     checks.set_size(k, p.shape[-1])

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
 from mllosses_jax._core.sets import fbeta_shares, scored
-from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport, check_names
+from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport
 from mllosses_jax.decisions.thresholds import tune_thresholds
 
 Array = jax.Array
@@ -27,7 +28,7 @@ def threshold_report(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Literal["logits", "probabilities"],
+    inputs: Inputs,
     tune: Tuner | None = None,
     beta: float = 1.0,
     folds: int = 5,
@@ -59,13 +60,14 @@ def threshold_report(
 
     Returns:
         A `ThresholdReport`. F-beta of a label that is neither predicted nor true is 0, and the
-        macro average is over labels with an entry that counts. A host function, whose arrays are
-        numpy's: not for use under `jit`.
+        macro average is over labels with an entry that counts. The bootstrap does not tune anew,
+        which makes the interval a little narrow. A host function, whose arrays are numpy's: not
+        for use under `jit`.
 
     Raises:
-        TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, inputs is unknown, folds is not in 2 to N, or label_names do
-            not name each label.
+        TypeError: if scores are not floating point, where is not bool, or folds is no integer.
+        ValueError: if shapes differ, inputs is unknown, probabilities (if concrete) lie outside
+            [0, 1], folds is not in 2 to N, or label_names do not name each label.
 
     Reference:
         The need is that of scikit-learn's `TunedThresholdClassifierCV`, which tunes one binary
@@ -80,12 +82,19 @@ def threshold_report(
         >>> report.macro.gain > 0, report.label_names
         (True, ('0', '1', '2'))
     """
-    checks.one_of("inputs", inputs, ("logits", "probabilities"))
+    check_inputs(inputs)
+    checks.integer("folds", folds, least=2)
+    if inputs == "probabilities":
+        check_range(
+            'threshold_report: scores must lie in [0, 1] with inputs="probabilities"', scores, where
+        )
     given = scored(scores, labels, where)
     count, size = given.scores.shape
-    if not 2 <= folds <= count:
+    if folds > count:
         raise ValueError(f"folds must be between 2 and the number of samples, {count}, got {folds}")
-    names = check_names(label_names, size)
+    names = checks.label_names(
+        [str(label) for label in range(size)] if label_names is None else label_names, size
+    )
     baseline = 0.0 if inputs == "logits" else 0.5
     fold = np.random.default_rng(seed).permutation(count) % folds
     mask = jnp.ones(given.scores.shape, bool) if given.where is None else given.where

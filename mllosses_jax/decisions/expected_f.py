@@ -139,7 +139,8 @@ def gfm_sets(
     sums = jnp.cumsum(jnp.sort(delta, axis=-2, descending=True), axis=-2)
     values = jnp.diagonal(sums, axis1=-2, axis2=-1)  # of the best sets of sizes 1 to L
     best = jnp.argmax(values, axis=-1)[..., None]
-    threshold = jnp.nan_to_num(nothing)[..., None] * zero_division
+    worth = checks.scalar("zero_division", zero_division, joint.dtype)
+    threshold = jnp.nan_to_num(nothing)[..., None] * worth
     size = jnp.where(jnp.take_along_axis(values, best, axis=-1) > threshold, best + 1, 0)
     column = jnp.take_along_axis(delta, best[..., None], axis=-1)[..., 0]
     order = jnp.argsort(ranking_keys(column), axis=-1, stable=True)

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.probabilities import check_range
 from mllosses_jax._core.sets import scored
 from mllosses_jax.decisions._budget import (
     Measure,
@@ -55,9 +56,18 @@ class RandomizedTopK:
             probabilities: float array (N, L).
             key: a key of `jax.random`: the same key gives the same sets.
             where: bool, (N, L) with axes equal or 1: labels that may be in the sets.
+
+        Raises:
+            ValueError: if probabilities are not (N, L), or (if concrete) lie outside [0, 1].
         """
+        check_range("sets: probabilities must lie in [0, 1]", probabilities, where)
         p, eligible = probabilities_or_zero(probabilities, where)
         two_axes(p)
+        if p.shape[-1] != self.slopes.shape[-1]:
+            raise ValueError(
+                f"probabilities must be of the {self.slopes.shape[-1]} labels of the rule, "
+                f"got {p.shape}"
+            )
         rule = jax.random.choice(key, self.shares.shape[0], p.shape[:1], p=self.shares)
         return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
 
@@ -95,7 +105,7 @@ def fit_frank_wolfe(
         Its expected counts on the data are never worth less than those of top-k. Deterministic.
 
     Raises:
-        TypeError: if probabilities are not floating point, or k is not an integer.
+        TypeError: if probabilities are not floating point, or an integer argument is none.
         ValueError: if shapes differ, probabilities lie outside [0, 1] (if concrete), k is not in
             1 to L, or the measure is unknown.
 
@@ -115,7 +125,8 @@ def fit_frank_wolfe(
                [False,  True]], dtype=bool)
     """
     check_measure(measure)
-    inputs = scored(checks.float_array("probabilities", probabilities), labels, where)
+    checks.integer("iterations", iterations, least=0)
+    inputs = scored(probabilities, labels, where, name="probabilities")
     p, eligible = probabilities_or_zero(inputs.scores, inputs.where)
     checks.set_size(k, p.shape[-1])
     dtype = compute_dtype(p)

@@ -1,6 +1,5 @@
 """Thresholds of named labels with what is known about them, and the file they are kept in."""
 
-import collections
 import dataclasses
 import json
 import math
@@ -9,6 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mllosses_jax._core import checks
+from mllosses_jax._core.files import write_whole
 
 _FORMAT = "mllosses_jax thresholds 1"
 _COLUMNS = {  # field of a report: key in the file
@@ -79,7 +81,7 @@ class ThresholdReport:
         Raises:
             ValueError: if a name is unknown, missing or there twice.
         """
-        names = check_names(label_names, len(label_names))
+        names = checks.label_names(label_names, len(label_names))
         unknown = [name for name in names if name not in set(self.label_names)]
         missing = [name for name in self.label_names if name not in set(names)]
         if unknown or missing:
@@ -99,7 +101,6 @@ class ThresholdReport:
         Raises:
             FileExistsError: if the file exists, unless `force`.
         """
-        path = Path(path)
         columns = {**_COLUMNS, "positives": "positives"}
         rows = zip(*(getattr(self, field).tolist() for field in columns), strict=True)
         content = {
@@ -114,11 +115,7 @@ class ThresholdReport:
             },
         }
         text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
-        if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; choose another file, or force=True")
-        partial = path.with_name(f"{path.name}.partial")  # so that none is ever half-written
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text + "\n", force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> "ThresholdReport":
@@ -146,21 +143,6 @@ class ThresholdReport:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no thresholds of this package ({error!r})") from None
-
-
-def check_names(label_names: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    """Returns the names of labels, numbers if None; raises unless `count` different ones."""
-    if label_names is None:
-        return tuple(str(label) for label in range(count))
-    names = tuple(label_names)
-    if isinstance(label_names, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"label_names must be a sequence of strings, got {label_names!r}")
-    if len(names) != count:
-        raise ValueError(f"label_names must name each of the {count} labels, got {len(names)}")
-    twice = sorted(name for name, times in collections.Counter(names).items() if times > 1)
-    if twice:
-        raise ValueError(f"label_names must differ, these are there twice: {twice}")
-    return names
 
 
 def _gain(entries: dict[str, Any]) -> Gain:

@@ -11,6 +11,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
+from mllosses_jax._core.probabilities import Inputs, check_inputs
 from mllosses_jax._core.sets import Scored, fbeta_shares, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
@@ -30,7 +31,7 @@ def apply_thresholds(scores: ArrayLike, thresholds: ArrayLike) -> Array:
         thresholds: scalar or (L,), on the scale of the scores.
 
     Returns:
-        bool (..., L); a NaN score is in no set.
+        bool (..., L); a NaN score is in no set. A score of +∞ reaches every threshold, +∞ too.
 
     Raises:
         TypeError: if scores are not floating point.
@@ -56,7 +57,7 @@ def cost_threshold(
     false_positive_cost: ArrayLike,
     false_negative_cost: ArrayLike,
     *,
-    inputs: Literal["logits", "probabilities"],
+    inputs: Inputs,
 ) -> Array:
     """The threshold of least expected cost for calibrated scores.
 
@@ -83,7 +84,7 @@ def cost_threshold(
         >>> print(decisions.cost_threshold(1, 3, inputs="probabilities"))
         0.25
     """
-    checks.one_of("inputs", inputs, ("logits", "probabilities"))
+    check_inputs(inputs)
     wrong = checks.array("false_positive_cost", false_positive_cost)
     missed = checks.array("false_negative_cost", false_negative_cost)
     shape = jnp.broadcast_shapes(wrong.shape, missed.shape)
@@ -229,9 +230,9 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
         for kind in (above & columns.actual, above)
     )
     by_common = smoothed_f(hits, predicted, common)[:, 0]
-    return jnp.where(
-        positives > 0, jnp.where(by_common >= best, common[0], own), jnp.full_like(own, fallback)
-    )
+    tuned = jnp.where(by_common >= best, common[0], own)
+    # Positives whose scores are all NaN have no cut either.
+    return jnp.where((positives > 0) & jnp.any(pooled.exists), tuned, fallback)
 
 
 def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:

@@ -28,7 +28,7 @@ def macro(measure, hits, predicted, actual, cells):
     tn = cells - tp - fp - fn
     values = {
         "macro_f1": lambda: ratio(2 * tp, 2 * tp + fp + fn),
-        "macro_precision": lambda: ratio(tp, tp + fp),
+        "macro_precision": lambda: tp / np.maximum(tp + fp, 1),  # the counts may be expected ones
         "macro_recall": lambda: ratio(tp, tp + fn),
         "macro_jaccard": lambda: ratio(tp, tp + fp + fn),
         "macro_balanced_accuracy": lambda: (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2,
@@ -149,6 +149,23 @@ def test_frank_wolfe_gains_on_its_data(measure):
     fewer = decisions.fit_frank_wolfe(p, y, 2, measure=measure, iterations=2)
     assert before <= mixture_worth(measure, fewer, p, y, 2) <= after + 1e-6
     np.testing.assert_array_equal(fewer.slopes, rule.slopes[:3])
+
+
+def test_drawn_sets_are_as_precise_as_the_top_k():
+    """A label of which a hundredth is predicted is not precise."""
+    rng = np.random.default_rng(2)
+    prevalence = np.geomspace(0.5, 0.01, 12)
+    logits = 1.5 * rng.normal(size=(200, 12)) + np.log(prevalence / (1 - prevalence))
+    p = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    y = rng.random(p.shape) < p
+    rule = decisions.fit_frank_wolfe(p, y, 3, measure="macro_precision")
+
+    def precision(sets):
+        hits, predicted = (np.asarray(sets) & y).sum(0), np.asarray(sets).sum(0)
+        return macro("macro_precision", hits, predicted, y.sum(0), len(y))
+
+    drawn = [precision(rule.sets(p, jax.random.key(i))) for i in range(20)]
+    assert np.mean(drawn) > precision(decisions.top_k(p, 3))
 
 
 def test_frank_wolfe_of_a_linear_measure_is_one_step():

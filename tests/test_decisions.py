@@ -180,6 +180,11 @@ def test_top_k():
         [[False, True, True, True], [False, True, True, True]],
     )
     assert decisions.top_k(scores[0], 4).all()
+    np.testing.assert_array_equal(decisions.top_k(scores[1], 4), [False, True, True, True])
+    np.testing.assert_array_equal(
+        decisions.top_k(scores, 2, where=np.array([[True, False, False, True]])),
+        [[True, False, False, True], [False, False, False, True]],
+    )
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -179,7 +179,7 @@ def test_it_pays_on_labels_drawn_from_the_probabilities():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*are they logits"):
+    with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*were logits passed"):
         decisions.expected_f_sets(np.array([[0.5, 1.5]], np.float32))
     with pytest.raises(TypeError, match="probabilities must be a floating-point array"):
         decisions.expected_f_sets(np.array([[0, 1]]))

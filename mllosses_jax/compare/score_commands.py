@@ -153,7 +153,7 @@ def run_calibrate(options: argparse.Namespace) -> None:
             folds=options.folds,
             seed=options.seed,
         )
-        calibration.save(found.calibrator, out, table.label_names)
+        calibration.save(found.calibrator, out, table.label_names, force=options.force)
         lines.append(
             calibration_text(found.before, found.after, f"held out, {options.folds} folds")
         )

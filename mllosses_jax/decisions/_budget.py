@@ -26,7 +26,9 @@ def value_per_label(
     if measure == "macro_f1":
         return _ratio(2 * hits, predicted + actual)
     if measure == "macro_precision":
-        return _ratio(hits, predicted)
+        # Expected counts may lie between 0 and 1: there a label would look precise that is hardly
+        # ever predicted. For whole counts this is the precision.
+        return hits / jnp.maximum(predicted, 1)
     if measure == "macro_recall":
         return _ratio(hits, actual)
     if measure == "macro_jaccard":

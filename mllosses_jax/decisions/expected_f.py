@@ -25,8 +25,8 @@ _CELLS_AT_A_TIME = 2**20  # of the (rows, L, L) arrays
 @compiled(beta=(0, _INF), zero_division=(0, 1))
 def expected_f_sets(
     probabilities: ArrayLike,
-    *,
     beta: ArrayLike = 1.0,
+    *,
     zero_division: ArrayLike = 1.0,
     where: ArrayLike | None = None,
 ) -> Array:

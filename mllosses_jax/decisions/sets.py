@@ -13,7 +13,7 @@ Array = jax.Array
 
 
 @compiled()
-def top_k(scores: ArrayLike, k: int) -> Array:
+def top_k(scores: ArrayLike, k: int, *, where: ArrayLike | None = None) -> Array:
     """Label sets: the k labels with the highest scores.
 
     Formula:
@@ -22,13 +22,15 @@ def top_k(scores: ArrayLike, k: int) -> Array:
     Args:
         scores: float array (..., L).
         k: size of every set, 1 to L.
+        where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
 
     Returns:
-        bool (..., L) with k true in each row; NaN scores come last.
+        bool (..., L) with k true in each row, fewer where fewer labels may be in the set; a NaN
+        score is in no set.
 
     Raises:
-        TypeError: if scores are not floating point, or k is not an integer.
-        ValueError: if k is not in 1 to L.
+        TypeError: if scores are not floating point, k is not an integer, or where is not bool.
+        ValueError: if k is not in 1 to L, or where has another shape.
 
     Reference:
         RCut of Y. Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001.
@@ -42,8 +44,10 @@ def top_k(scores: ArrayLike, k: int) -> Array:
     s = checks.float_array("scores", scores)
     s = s.astype(compute_dtype(s))
     checks.set_size(k, s.shape[-1])
-    top = smallest(ranking_keys(s, ~jnp.isnan(s)), k)
-    return jnp.put_along_axis(jnp.zeros(s.shape, bool), top, True, axis=-1, inplace=False)
+    eligible = _eligible(s, where)
+    top = smallest(ranking_keys(s, eligible), k)
+    none = jnp.zeros(s.shape, bool)
+    return eligible & jnp.put_along_axis(none, top, True, axis=-1, inplace=False)
 
 
 @compiled()
@@ -88,9 +92,7 @@ def sets_from_counts(
         raise ValueError(
             f"counts must have one entry per sample: expected {s.shape[:-1]}, got {k.shape}"
         )
-    eligible = ~jnp.isnan(s)
-    mask = checks.mask("where", where, s.shape)
-    eligible = eligible if mask is None else eligible & mask
+    eligible = _eligible(s, where)
     order = jnp.argsort(ranking_keys(s, eligible), axis=-1, stable=True)
     rank = jnp.argsort(order, axis=-1).astype(s.dtype)  # from 0
     return eligible & (rank < jnp.round(k)[..., None])
@@ -129,9 +131,7 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
     """
     s = checks.float_array("scores", scores)
     s = s.astype(compute_dtype(s))
-    eligible = ~jnp.isnan(s)
-    mask = checks.mask("where", where, s.shape)
-    eligible = eligible if mask is None else eligible & mask
+    eligible = _eligible(s, where)
     ordered = scores_of_keys(jnp.sort(ranking_keys(s, eligible), axis=-1), s.dtype)
     # What is not eligible comes last as NaN; halves, because a difference may overflow. Equal
     # infinite scores have no gap either.
@@ -144,3 +144,10 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
     place = jnp.argmax(gap, axis=-1, keepdims=True)
     last = jnp.take_along_axis(above, place, axis=-1)
     return eligible & (s >= jnp.where(jnp.max(gap, axis=-1, keepdims=True) > 0, last, lowest))
+
+
+def _eligible(scores: Array, where: ArrayLike | None) -> Array:
+    """Returns which labels may be in the sets."""
+    known = ~jnp.isnan(scores)
+    mask = checks.mask("where", where, scores.shape)
+    return known if mask is None else known & mask

@@ -290,6 +290,15 @@ def test_no_array_of_entries_and_bins_is_held(binning):
     assert temporary < shape[0] * shape[1] * bins  # one of bools
 
 
+def test_gradient_of_no_error_is_zero():
+    def error(p):
+        return metrics.expected_calibration_error(
+            p, np.array([[0], [1]]), inputs="probabilities", norm="l2", bins=1
+        )
+
+    np.testing.assert_array_equal(jax.grad(error)(jnp.full((2, 1), 0.5)), np.zeros((2, 1)))
+
+
 def test_gradient_holds_the_bins_constant():
     p, truth = forecast("random")
     gradient = jax.grad(

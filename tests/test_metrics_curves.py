@@ -243,3 +243,27 @@ def test_numpy_is_used_for_concrete_arrays_on_one_cpu_only(monkeypatch):
         np.testing.assert_array_equal(jax.grad(function)(scores, truth), 0)
         assert not calls
     assert not compile.on_host(spread)
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "samples"])
+def test_rows_on_several_devices(average):
+    rng = np.random.default_rng(8)
+    scores = np.round(rng.standard_normal((64, 5)), 1).astype(np.float32)
+    truth = rng.random(scores.shape) < 0.4
+    truth[:, 0], truth[:, 1] = True, False  # no row is undefined
+    mesh = jax.make_mesh((8,), ("n",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("n", None))
+        sharded = [jax.device_put(array, rows) for array in (scores, truth)]
+        got = metrics.average_precision(*sharded, average=average, undefined="zero")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="sklearn")
+        wanted = sk.average_precision_score(truth, scores, average=average)
+    np.testing.assert_allclose(got, wanted, rtol=2e-6)
+
+
+@pytest.mark.parametrize("function", [metrics.average_precision, metrics.roc_auc])
+def test_nan_of_a_label_without_weight_is_seen(function):
+    scores = np.float32([[0.1, np.nan], [0.2, 0.3], [0.5, 0.6]])
+    labels = np.array([[0, 0], [1, 0], [0, 0]])
+    assert np.isnan(function(scores, labels, average="weighted"))

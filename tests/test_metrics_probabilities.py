@@ -338,3 +338,19 @@ def test_bad_input_is_named(function):
         function(p, truth, inputs="probabilities", average="binary")
     with pytest.raises(TypeError, match=function.__name__):
         function(inputs="probabilities")
+
+
+@pytest.mark.parametrize("binning", ["uniform", "quantile"])
+def test_bins_of_rows_on_several_devices(binning):
+    rng = np.random.default_rng(8)
+    p = rng.random((16, 3), dtype=np.float32)
+    truth = rng.random(p.shape) < 0.4
+    mesh = jax.make_mesh((8,), ("n",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("n", None))
+        sharded = [jax.device_put(array, rows) for array in (p, truth)]
+        for average in ("macro", "micro"):
+            parts = metrics.brier_decomposition(
+                *sharded, inputs="probabilities", bins=4, binning=binning, average=average
+            )
+            np.testing.assert_allclose(parts.brier_score, ((p - truth) ** 2).mean(), rtol=1e-5)

@@ -204,6 +204,33 @@ def test_means_of_samples_with_masks_and_nan():
     np.testing.assert_allclose(ap.update(scores, truth).compute()["ap"], expected, rtol=1e-6)
 
 
+def test_means_of_infinite_samples_are_infinite():
+    def signed(scores, labels, *, where):
+        return jnp.sum(scores, where=where)
+
+    means = streaming.SampleMeans.init(
+        loss=partial(metrics.binary_log_loss, inputs="logits", average="samples"), signed=signed
+    )
+    finite = np.float32([[1, -2], [3, 0.5]])
+    labels = np.array([[1, 0], [0, 1]])
+    one, other = means.update(finite, labels), means.update(np.float32([[-3e38, 0]]), labels[:1])
+    total = one.merge(other).compute()
+    assert total["loss"] == np.inf  # as a float32 of 2^31 or more
+    assert total["signed"] == -np.inf
+    both = other.merge(means.update(np.float32([[3e38, 0]]), labels[:1])).compute()
+    assert np.isnan(both["signed"])
+    assert np.isfinite(one.compute()["loss"])
+
+
+def test_means_of_what_is_no_probability_are_nan():
+    score = partial(metrics.brier_score, inputs="probabilities", average="samples")
+    means = streaming.SampleMeans.init(brier=score)
+    p, labels = np.float32([[0.25, 1.5], [0.5, 0.5]]), np.array([[1, 0], [0, 1]])
+    assert np.isnan(means.update(p, labels).compute()["brier"])
+    masked = means.update(p, labels, where=p <= 1).compute()["brier"]
+    np.testing.assert_allclose(masked, (0.75**2 + 0.25) / 2)
+
+
 def test_sums_of_samples_are_exact():
     rng = np.random.default_rng(5)
     fractions = np.maximum(rng.random(1000) ** 3, 2**-16).astype(np.float32)

@@ -232,6 +232,14 @@ def test_thresholds_of_bins_are_exact(inputs):
     assert overall == thresholds[len(by_hand) - 1 - np.argmax(by_hand[::-1])]
 
 
+def test_negative_zero_is_the_lowest_probability():
+    scores, truth = np.float32([[-0.0], [0.0], [0.3], [0.9]]), np.array([[0], [0], [1], [1]])
+    histogram = streaming.ScoreHistogram.init(1, inputs="probabilities").update(scores, truth)
+    np.testing.assert_array_equal(histogram.counts[0, 0], [2, 0])
+    assert sk.roc_auc_score(truth, scores) == 1
+    assert histogram.roc_auc().upper == 1
+
+
 def test_update_holds_no_array_of_samples_times_bins():
     state = streaming.ScoreHistogram.init(80, inputs="logits")
     program = jax.jit(lambda s, x, y: s.update(x, y), donate_argnums=0)

@@ -114,12 +114,12 @@ def packed(keys: Array, positive: Array) -> Packed:
 def sort_rows(rows: Packed) -> Packed:
     """Sorts each row of what `packed` returned, on the host by numpy."""
     if isinstance(rows, tuple):
-        keys, hits = lax.sort(rows, dimension=1, num_keys=2)
+        keys, hits = lax.sort([*map(whole_rows, rows)], dimension=1, num_keys=2)
         return keys, hits
     with jax.enable_x64(True):
         if on_host(rows):
             return jnp.asarray(np.sort(np.asarray(rows), axis=1))
-        return lax.sort(rows, dimension=1)
+        return lax.sort(whole_rows(rows), dimension=1)
 
 
 def ranking_of(rows: Packed) -> Ranking:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -50,8 +51,8 @@ class Scored(NamedTuple):
 
     def flattened(self) -> "Scored":
         """Returns the same as one row."""
-        where = None if self.where is None else self.where.reshape(1, -1)
-        return Scored(self.scores.reshape(1, -1), self.actual.reshape(1, -1), where)
+        where = None if self.where is None else _one_row(self.where)
+        return Scored(_one_row(self.scores), _one_row(self.actual), where)
 
 
 def result_dtype() -> jnp.dtype:
@@ -109,6 +110,14 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
             f"weights must have one entry per sample: expected ({num_samples},), got {w.shape}"
         )
     return w.astype(result_dtype())
+
+
+def _one_row(x: Array) -> Array:
+    """Returns all entries (N, L) as one row, (1, N·L), which is on one device."""
+    if not isinstance(x, np.ndarray) and any(jax.typeof(x).sharding.spec):
+        # An explicit mesh asks for it before it reshapes.
+        x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(None, None))
+    return x.reshape(1, -1)
 
 
 def _two_axes(name: str, value: Array) -> None:

@@ -65,6 +65,8 @@ def mean_of_defined(
         values = jnp.where(exists, values, jnp.nan)
         return values[0] if average == "micro" else values
     counted = exists & (defined | broken) if undefined == "skip" else exists
+    # A NaN score is to be seen in a row without weight, too.
+    support = jnp.where(broken, jnp.maximum(support, 1), support)
     return mean_over(values, counted, support if average == "weighted" else None)
 
 

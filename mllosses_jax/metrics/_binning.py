@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, whole_rows
 from mllosses_jax._core.sets import Scored
 from mllosses_jax.metrics._averaging import mean_over
 
@@ -56,7 +56,8 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
 
 def rows_of(inputs: Scored, average: object) -> Scored:
     """Returns one row per label, or with "micro" one row of all entries."""
-    return inputs.flattened() if average == "micro" else inputs.transposed()
+    rows = inputs.flattened() if average == "micro" else inputs.transposed()
+    return Scored(*jax.tree.map(whole_rows, tuple(rows)))
 
 
 def averaged(values: Array, rows: Scored, defined: Array, average: LabelAverage) -> Array:
@@ -120,5 +121,7 @@ def _bin_sums(values: Array, bin_of: Array, bins: int) -> Array:
     runs = -(-n // _RUN)
     row, place = (lax.broadcasted_iota(jnp.int32, bin_of.shape, axis) for axis in (0, 1))
     cell = (row * runs + place // _RUN) * bins + bin_of
-    sums = jnp.zeros(rows * runs * bins, values.dtype).at[cell].add(values)
+    sums = jnp.zeros(rows * runs * bins, values.dtype)
+    # An explicit mesh asks how to leave the sum: on all devices.
+    sums = sums.at[cell].add(values, out_sharding=jax.typeof(sums).sharding)
     return jnp.sum(sums.reshape(rows, runs, bins), axis=1, dtype=values.dtype)

@@ -223,7 +223,9 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
     share = table.counts.astype(dtype) / jnp.maximum(rows.cells(), 1).astype(dtype)[:, None]
     if norm == "l1":
         return jnp.sum(share * gap, axis=1)
-    return jnp.sqrt(jnp.sum(share * gap * gap, axis=1))
+    square = jnp.sum(share * gap * gap, axis=1)
+    # The slope of the root at 0 is infinite: the minimum has gradient 0.
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
 def _prevalence(rows: Scored) -> tuple[Array, Array]:

@@ -8,17 +8,17 @@ much, and bins from computed sigmoids could swap two scores, against which no bo
 """
 
 import functools
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from mllosses_jax._core.probabilities import Inputs
+
 Array = jax.Array
 HostArray = np.ndarray[Any, np.dtype[Any]]
-Inputs = Literal["logits", "probabilities"]
-INPUTS: tuple[str, ...] = get_args(Inputs)
 
 _REACH = 16  # of the grid in logit: the sigmoid is 1e-7 there
 _OCTAVES = 23  # of keys of a probability from 2⁻²⁴ to 1/2
@@ -103,7 +103,7 @@ def _probability_keys(probabilities: Array, bits: int) -> Array:
     def pattern(p: Array) -> Array:
         return lax.bitcast_convert_type(p, jnp.int32) - _smallest_pattern()
 
-    low = pattern(probabilities) >> shift
+    low = pattern(jnp.abs(probabilities)) >> shift  # -0 has the bits of a negative number
     # 1 - p is exact from 1/2 on. Its keys hold their upper end and not the lower one, so that
     # those of p hold the lower end.
     high = 2 * size - 1 - ((pattern(1 - probabilities) - 1) >> shift)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.probabilities import Inputs, check_inputs
 from mllosses_jax._core.sets import fbeta_shares, result_dtype, scored
 from mllosses_jax.metrics._averaging import Undefined, check_undefined
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
@@ -23,7 +24,7 @@ from mllosses_jax.metrics.streaming._bounds import (
     pooled,
     roc_auc_bounds,
 )
-from mllosses_jax.metrics.streaming._grid import INPUTS, Inputs, bins_of, check_bins, grid
+from mllosses_jax.metrics.streaming._grid import bins_of, check_bins, grid
 from mllosses_jax.metrics.streaming.counts import LabelAverage
 
 Array = jax.Array
@@ -94,7 +95,7 @@ class ScoreHistogram(Accumulator):
             ValueError: if an argument is none of these, or L·(T + 1) is 2³⁰ or more.
         """
         check_size("num_labels", num_labels)
-        checks.one_of("inputs", inputs, INPUTS)
+        check_inputs(inputs)
         check_bins(bins)
         if num_labels * (bins + 1) >= 2**30:
             raise ValueError(

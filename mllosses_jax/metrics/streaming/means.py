@@ -43,12 +43,14 @@ class SampleMeans(Accumulator):
     averages, subset accuracy, and functions of your own with the same arguments. (Ratios of means,
     like propensity-scored precision, are no means of samples.) Sums are integers: they do not
     depend on the order of batches, and nothing is lost past 2²⁴ samples. Values below 2⁻¹⁷ are
-    cut to multiples of 2⁻⁴⁰.
+    cut to multiples of 2⁻⁴⁰; those of 2³¹ or more make a mean infinite.
 
     Attributes:
         digits: the sums, in base 256, int32 (M, 8) for M metrics.
         samples: how many samples each metric is the mean of, int32 (M,).
-        broken: how many samples hold a NaN score that counts, int32 (); then all means are NaN.
+        infinite: how many samples have a value of 2³¹ or more, or of -2³¹ or less, int32 (M, 2).
+        broken: how many samples hold a score that counts and is NaN or, where a metric has
+            inputs="probabilities", outside [0, 1], int32 (); then all means are NaN.
         metrics: the metrics.
 
     Example:
@@ -67,6 +69,7 @@ class SampleMeans(Accumulator):
 
     digits: Array
     samples: Array
+    infinite: Array
     broken: Array
     metrics: tuple[_Entry, ...] = dataclasses.field(metadata={"static": True})
 
@@ -90,6 +93,7 @@ class SampleMeans(Accumulator):
         return cls(
             jnp.zeros((size, _exact_sum.DIGITS), jnp.int32),
             jnp.zeros(size, jnp.int32),
+            jnp.zeros((size, 2), jnp.int32),
             jnp.zeros((), jnp.int32),
             entries,
         )
@@ -116,9 +120,11 @@ class SampleMeans(Accumulator):
     def compute(self) -> dict[str, Array]:
         """Returns the mean of each metric by name, () in float32, or float64 under x64.
 
-        It is NaN where no sample counts and where a score that counts was NaN.
+        It is NaN where no sample counts and where a score that counts was none.
         """
         means = _exact_sum.total(self.digits) / self.samples.astype(result_dtype())
+        above, below = (jnp.where(count > 0, jnp.inf, 0) for count in self.infinite.T)
+        means = means + (above - below)
         means = jnp.where(self.broken > 0, jnp.nan, means)
         return {entry.name: means[i] for i, entry in enumerate(self.metrics)}
 
@@ -151,7 +157,7 @@ def _with_batch(
     inputs: Scored | Sets
     if jnp.issubdtype(given.dtype, jnp.floating):
         inputs = scored(given, labels, where)
-        values, broken = inputs.scores, inputs.has_nan()
+        values, broken = inputs.scores, _broken_rows(inputs, state.metrics)
     else:
         inputs = sets(given, labels, where)
         values, broken = inputs.predicted, jnp.zeros(given.shape[0], bool)
@@ -159,15 +165,30 @@ def _with_batch(
         raise ValueError(f"outputs must hold at most 2^23 samples, got {given.shape[0]}")
     mask = jnp.ones_like(inputs.actual) if inputs.where is None else inputs.where
     exists = count_cells(inputs.where, inputs.actual.shape, axis=1) > 0
-    digits, samples = [], []
+    digits, samples, infinite = [], [], []
     for entry in state.metrics:
         rows = entry.of_rows(values, inputs.actual, mask)
         counted = exists & ~jnp.isnan(rows)
-        digits.append(_exact_sum.sum_digits(jnp.where(counted, rows, 0)))
+        extreme = counted[:, None] & jnp.stack(
+            [rows >= _exact_sum.LARGEST, rows <= -_exact_sum.LARGEST], axis=1
+        )
+        finite = counted & ~jnp.any(extreme, axis=1)
+        digits.append(_exact_sum.sum_digits(jnp.where(finite, rows, 0)))
         samples.append(jnp.sum(counted, dtype=jnp.int32))
+        infinite.append(jnp.sum(extreme, axis=0, dtype=jnp.int32))
     return SampleMeans(
         _exact_sum.carried(state.digits + jnp.stack(digits)),
         state.samples + jnp.stack(samples),
+        state.infinite + jnp.stack(infinite),
         state.broken + jnp.sum(broken, dtype=jnp.int32),
         state.metrics,
     )
+
+
+def _broken_rows(inputs: Scored, metrics: tuple[_Entry, ...]) -> Array:
+    """Returns which rows hold a score that counts and is none: bool (N,)."""
+    broken = inputs.has_nan()
+    if any(("inputs", "probabilities") in entry.options for entry in metrics):
+        outside = (inputs.scores < 0) | (inputs.scores > 1)
+        broken = broken | jnp.any(outside & inputs.counted(), axis=1)
+    return broken

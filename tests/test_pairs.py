@@ -104,9 +104,8 @@ def test_limits_of_a_column(name):
     for row, wanted in LIMITS.values():
         logits = jnp.array(row)[:, None]
         value = getattr(mll, name)(logits, np.array([[1], [0], [0]]), **kwargs)
-        if wanted is None:
-            wanted = 0.5**2 / 2 if kwargs else SOFTPLUS
-        np.testing.assert_allclose(value, wanted, rtol=1e-6)
+        one_pair = 0.5**2 / 2 if kwargs else SOFTPLUS
+        np.testing.assert_allclose(value, one_pair if wanted is None else wanted, rtol=1e-6)
 
 
 def test_curvature_of_a_tiny_label_at_a_huge_logit():

@@ -43,7 +43,7 @@ def bind(name: str, dataset: Dataset) -> Objective:
     """Returns the objective of a loss, with what the training part of a data set says."""
     entry = find(name)
     num_labels = dataset.y_train.shape[1]
-    scaled = FOR_LOGITS.get(name, {})
+    scaled = dict(FOR_LOGITS.get(name, {}))
     constants = from_labels(entry, dataset) | scaled
     heads = {p: HEADS[p] for p in entry.required if p in HEADS}
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}

@@ -181,8 +181,8 @@ def smooth_labels(
 
 @compiled(relative_rate=(0, 1))
 def correct_large_losses(
-    labels: ArrayLike,
     logits: ArrayLike,
+    labels: ArrayLike,
     *,
     relative_rate: ArrayLike,
     annotated: ArrayLike | None = None,
@@ -196,8 +196,8 @@ def correct_large_losses(
     that are returned, the next epoch starts.
 
     Args:
-        labels: bool, integer or float array (..., L); 0 where the label is unknown.
         logits: float array (..., L).
+        labels: bool, integer or float array (..., L); 0 where the label is unknown.
         relative_rate: how many, as a share in [0, 1] of all entries of the batch, rounded up.
         annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
             negative; None for none.
@@ -210,8 +210,8 @@ def correct_large_losses(
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import labels
-        >>> y, x = jnp.array([[1, 0, 0]]), jnp.array([[2.0, 1.0, -1.0]])
-        >>> print(labels.correct_large_losses(y, x, relative_rate=0.1))
+        >>> x, y = jnp.array([[2.0, 1.0, -1.0]]), jnp.array([[1, 0, 0]])
+        >>> print(labels.correct_large_losses(x, y, relative_rate=0.1))
         [[ True  True False]]
     """
     inputs = loss_inputs(logits, labels, where)

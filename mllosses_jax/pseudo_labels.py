@@ -38,7 +38,7 @@ class PseudoLabels(NamedTuple):
         return cls(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, bool))
 
 
-@jax.jit
+@compiled(share=(0, 1))
 def add_pseudo_negatives(
     pseudo: PseudoLabels, logits: ArrayLike, labels: ArrayLike, share: ArrayLike
 ) -> PseudoLabels:
@@ -50,7 +50,8 @@ def add_pseudo_negatives(
     Args:
         pseudo: the state; nothing that it holds changes.
         logits: of all training samples, float array (N, L).
-        labels: bool, integer or float array (N, L): observed where above 0, unknown elsewhere.
+        labels: bool, integer or float array (N, L): observed where above 0, unknown elsewhere;
+            none is known to be negative.
         share: which share of the unknown labels to choose, a scalar, rounded down to a number of
             samples for each label. The authors spread 0.9 evenly over the epochs after the
             warm-up: 0.9 / (epochs − warm-up).
@@ -60,7 +61,7 @@ def add_pseudo_negatives(
 
     Raises:
         TypeError: if logits are not floating point.
-        ValueError: if shapes differ or are not (N, L).
+        ValueError: if shapes differ or are not (N, L), or share is not in [0, 1].
 
     Example:
         >>> import jax.numpy as jnp

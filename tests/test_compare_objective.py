@@ -83,6 +83,15 @@ def test_a_teacher_learns_from_the_labels(dataset):
     assert bound.loss(outputs, y) == pytest.approx(float(direct))
 
 
+def test_a_temperature_is_one_for_logits(dataset):
+    y = jnp.asarray(dataset.y_train)
+    bound = objective.bind("smooth_ap_loss", dataset)
+    logits = outputs_of(bound)
+    direct = mll.smooth_ap_loss(logits, y, temperature=0.5)
+    assert bound.loss(logits, y) == pytest.approx(float(direct))
+    assert bound.given == "temperature = 0.5"
+
+
 def test_a_penalty_is_added_to_cross_entropy(dataset):
     y = jnp.asarray(dataset.y_train)
     bound = objective.bind("hierarchy_penalty", dataset)
@@ -118,6 +127,8 @@ def test_curves_are_those_of_an_entry_among_others_that_count():
     np.testing.assert_allclose(loss, -np.log1p(-np.maximum(p, 0.5)), rtol=1e-4)
     loss, _ = profile.curves("hierarchy_penalty", False)
     np.testing.assert_allclose(loss, np.maximum(0.5 - p, 0) ** 2, rtol=1e-4, atol=1e-7)
+    loss, _ = profile.curves("label_graph_penalty", False)
+    assert np.all(np.diff(loss[p < 0.49]) < 0)  # towards the probability of its neighbour
     loss, _ = profile.curves("equalization_loss", False)
     np.testing.assert_allclose(loss, 0, atol=0)
     loss, _ = profile.curves("logit_adjusted_binary_cross_entropy", True)

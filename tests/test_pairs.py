@@ -54,3 +54,65 @@ def test_blocks_do_not_change_the_result(name, kwargs, monkeypatch):
     monkeypatch.setattr(pairs, "_BLOCK", 240)  # four of the 30 anchors at a time
     for got, wanted in zip(results(), one, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
+INF = np.inf
+# Rows of logits with one positive, the first, and the limit of a loss that sums over pairs.
+LIMITS = {
+    "a negative at +inf": ([1.0, INF, 0.0], INF),
+    "two negatives at +inf": ([1.0, INF, INF], INF),
+    "the positive at -inf": ([-INF, 1.0, 0.0], INF),
+    "a negative at -inf": ([0.5, -INF, 0.0], None),
+    "two negatives at -inf": ([0.5, -INF, -INF], 0.0),
+    "the positive at +inf": ([INF, 1.0, 0.0], 0.0),
+}
+# Of the pair that is left of the row [0.5, -inf, 0.0], with the numbers |P||N| and L as they are.
+SOFTPLUS = np.log1p(np.exp(-0.5))
+ONE_PAIR = {
+    "lsep_loss": SOFTPLUS,
+    "zlpr_loss": SOFTPLUS + np.log(2),
+    "two_way_sample_loss": SOFTPLUS,
+    "pairwise_logistic_loss": SOFTPLUS / 2,
+    "pairwise_hinge_loss": 0.5 / 2,
+    "multilabel_margin_loss": 0.5 / 3,
+    "warp_loss": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", ONE_PAIR)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limits_of_infinite_logits(name, limit):
+    row, wanted = LIMITS[limit]
+    if wanted is None:
+        wanted = ONE_PAIR[name]
+    if name == "zlpr_loss" and wanted == 0:  # its sums have 0 among them, and the other sum stays
+        wanted = SOFTPLUS if row[0] == 0.5 else np.log(2 + np.e)
+    labels = np.array([1, 0, 0])
+    for y in (labels, labels.astype(np.float32)):
+        value, gradient = jax.value_and_grad(getattr(mll, name))(jnp.array([row]), y[None])
+        np.testing.assert_allclose(value, wanted, rtol=1e-6)
+        assert np.all(np.isfinite(gradient))
+        assert np.all(gradient[0, ~np.isfinite(row) & (np.array(row) < 0) & (labels == 0)] == 0)
+        if wanted == INF:
+            assert gradient[0, 0] < 0 or np.isposinf(row[1])
+            assert np.any(np.asarray(gradient) != 0)
+
+
+@pytest.mark.parametrize("name", ["two_way_label_loss", "pairwise_auc_loss"])
+def test_limits_of_a_column(name):
+    kwargs = {"surrogate": "squared_hinge"} if name == "pairwise_auc_loss" else {}
+    for row, wanted in LIMITS.values():
+        logits = jnp.array(row)[:, None]
+        value = getattr(mll, name)(logits, np.array([[1], [0], [0]]), **kwargs)
+        one_pair = 0.5**2 / 2 if kwargs else SOFTPLUS
+        np.testing.assert_allclose(value, one_pair if wanted is None else wanted, rtol=1e-6)
+
+
+def test_curvature_of_a_tiny_label_at_a_huge_logit():
+    """All of one sum is a label of 1e-30; next to its logit that factor is lost in rounding."""
+    for size in (1e4, 1e9, 1e30):
+        logits, labels = jnp.array([[-size, 0.0]]), jnp.array([[1e-30, 0.5]])
+        slope = jax.grad(lambda x, y=labels: mll.zlpr_loss(x, y))
+        gradient, change = jax.jvp(slope, (logits,), (jnp.ones_like(logits),))
+        np.testing.assert_allclose(gradient, [[-1, 1 / 3]], rtol=1e-5)
+        np.testing.assert_allclose(change, [[0, 2 / 9]], rtol=1e-5)

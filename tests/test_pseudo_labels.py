@@ -77,7 +77,10 @@ def test_bad_input_of_a_selection_is_named():
     with pytest.raises(TypeError, match="logits must be a floating-point array"):
         add_pseudo_negatives(none, y, y, share=0.1)
     with pytest.raises(ValueError, match="share must be a scalar"):
-        add_pseudo_negatives(none, x, y, share=x[0])
+        add_pseudo_negatives(none, x, y, share=jnp.asarray(x[0]))
+    for share in (-0.1, 1.5, 90):
+        with pytest.raises(ValueError, match=r"share must lie in \[0, 1\]"):
+            add_pseudo_negatives(none, x, y, share=share)
 
 
 def test_first_estimates():

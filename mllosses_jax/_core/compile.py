@@ -103,6 +103,8 @@ def _is_traced(value: object) -> bool:
         return False
     if isinstance(value, float):
         return not (value.is_integer() and abs(value) <= _LARGEST_CONSTANT)
+    if isinstance(value, tuple):  # a state
+        return any(isinstance(part, _ARRAYS) for part in value)
     return isinstance(value, _ARRAYS) or hasattr(value, "__jax_array__")
 
 

@@ -140,7 +140,7 @@ def log_sum_exp(
     """Returns log(sum of weights * exp(x)) along `axis`, -inf with zero gradient if all are 0.
 
     Args:
-        x: exponents.
+        x: exponents. Among infinite ones the gradient is shared out.
         weights: non-negative, of the same shape; a bool mask selects a set.
         axis: the axes to sum over.
         axis_name: mesh axes that continue `axis` over devices.
@@ -155,14 +155,17 @@ def log_sum_exp(
     top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
-    top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
+    centre = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
     # Entries exceed the top by −log of their weight: the bound keeps 0 * exp finite.
-    terms = weights * jnp.exp(jnp.minimum(x - top, _LARGEST_EXPONENT))
+    terms = weights * jnp.exp(jnp.minimum(_below_inf(x) - centre, _LARGEST_EXPONENT))
     total = jnp.sum(terms, axis=axis)
     if axis_name is not None:
         total = jax.lax.psum(total, axis_name)
     empty = total == 0
-    log_total = jnp.log(jnp.where(empty, jnp.ones_like(total), total))
+    total = jnp.where(empty, jnp.ones_like(total), total)
+    # Next to a huge x a tiny weight is all of the total, of which no derivative has the square.
+    scale = jax.lax.stop_gradient(1 / total)
+    log_total = jnp.log(total * scale) - jnp.log(scale)
     return jnp.where(empty, lowest, jnp.squeeze(top, axis) + log_total)
 
 
@@ -298,3 +301,9 @@ def with_slope(
         return call
 
     return decorate
+
+
+@with_slope(jnp.ones_like, share=True)
+def _below_inf(x: Array) -> Array:
+    """Returns the largest finite number for inf, with the slope of the identity."""
+    return jnp.minimum(x, jnp.finfo(x.dtype).max)

@@ -51,7 +51,8 @@ def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gap
     else:
         weights = jnp.ones_like(z)
         before = jnp.cumsum(positives, axis=-1, dtype=jnp.int32).astype(z.dtype)
-    gaps = z[..., 1:] - z[..., :-1]
+    above, below = z[..., 1:], z[..., :-1]
+    gaps = jnp.where(jnp.isinf(above) & (above == below), 0, above - below)
     return _Gaps(order, gaps, positives, negatives, before, after, weights)
 
 
@@ -71,6 +72,11 @@ def _order(z: Array, positives: Array) -> Array:
         packed = lax.sort(packed, dimension=z.ndim - 1)
         mask = lax.full_like(packed, 2**_HALF - 1)
         return lax.convert_element_type(lax.bitwise_and(packed, mask), jnp.int32)
+
+
+def _times(length: Array, count: Array) -> Array:
+    """Returns length * count, and 0 where nothing is counted of an infinite length."""
+    return jnp.where(count == 0, 0, length * count)
 
 
 def _rank_weights(n: int) -> np.ndarray:
@@ -117,15 +123,16 @@ def hinge_sum(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Ar
     """
     row = _sorted(z, positives, negatives, by_rank)
     spanning = (row.before * row.after.astype(z.dtype))[..., :-1]
-    return jnp.sum(row.gaps * spanning, axis=-1)
+    return jnp.sum(_times(row.gaps, spanning), axis=-1)
 
 
 def _distances(row: _Gaps) -> tuple[Array, Array]:
     """Returns the sum of distances to the positives before and to the negatives after, (..., n)."""
     zero = jnp.zeros_like(row.before[..., :1])
     after = row.after.astype(zero.dtype)
-    to_positives = jnp.cumsum(row.gaps * row.before[..., :-1], axis=-1)
-    to_negatives = lax.cumsum(row.gaps * after[..., :-1], axis=zero.ndim - 1, reverse=True)
+    to_positives = jnp.cumsum(_times(row.gaps, row.before[..., :-1]), axis=-1)
+    spans = _times(row.gaps, after[..., :-1])
+    to_negatives = lax.cumsum(spans, axis=zero.ndim - 1, reverse=True)
     return (
         jnp.concatenate([zero, to_positives], axis=-1),
         jnp.concatenate([to_negatives, zero], axis=-1),
@@ -145,8 +152,9 @@ def squared_hinge_sum(z: Array, positives: Array, negatives: Array) -> Array:
     row = _sorted(z, positives, negatives, False)
     after = row.after.astype(z.dtype)[..., :-1]
     distances = _distances(row)[0][..., :-1]
-    growth = 2 * distances * after + row.gaps * (row.before[..., :-1] * after)
-    return jnp.sum(row.gaps * growth, axis=-1)
+    growth = 2 * _times(distances, after) + _times(row.gaps, row.before[..., :-1] * after)
+    growth = jnp.where(row.gaps == 0, 0, growth)  # it may be infinite
+    return jnp.sum(_times(row.gaps, growth), axis=-1)
 
 
 # Other functions of pairs, by blocks of positives

@@ -43,7 +43,8 @@ def bind(name: str, dataset: Dataset) -> Objective:
     """Returns the objective of a loss, with what the training part of a data set says."""
     entry = find(name)
     num_labels = dataset.y_train.shape[1]
-    constants = from_labels(entry, dataset)
+    scaled = dict(FOR_LOGITS.get(name, {}))
+    constants = from_labels(entry, dataset) | scaled
     heads = {p: HEADS[p] for p in entry.required if p in HEADS}
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
 
@@ -61,7 +62,8 @@ def bind(name: str, dataset: Dataset) -> Objective:
             total += jnp.asarray(sigmoid_binary_cross_entropy(scores, labels, where=where))
         return total
 
-    given = [*constants, *(f"a head for {p}" for p in heads)]
+    given = [f"{p} = {scaled[p]:g}" if p in scaled else p for p in constants]
+    given += [f"a head for {p}" for p in heads]
     given += ["binary cross-entropy, which it is added to"] if entry.penalty else []
     given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
     return Objective(loss, num_labels + sum(columns.values()), ", ".join(given))
@@ -139,6 +141,9 @@ FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
     "propensity": _propensity,
     "relative_rate": lambda d: jnp.float32(0.02),
 }
+
+# Parameters whose defaults are for scores of another scale than logits have.
+FOR_LOGITS: Mapping[str, Mapping[str, float]] = {"smooth_ap_loss": {"temperature": 0.5}}
 
 # Further heads of the model: whether one has an output per label, or one for the sample.
 HEADS: Mapping[str, bool] = {

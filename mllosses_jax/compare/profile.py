@@ -65,10 +65,12 @@ def draw(name: str, path: Path) -> None:
     entry = find(name)
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
-    for positive, colour in ((True, "tab:blue"), (False, "tab:red")):
+    # Where both coincide, the first is seen through the dashes of the second.
+    for positive, colour, dashes in ((True, "tab:blue", "-"), (False, "tab:red", "--")):
         for axis, values in zip(axes, curves(name, positive), strict=True):
             label = "positive" if positive else "negative"
-            axis.plot(PROBABILITIES, values, colour, lw=2, label=f"the label is {label}")
+            line = {"color": colour, "ls": dashes, "lw": 2, "label": f"the label is {label}"}
+            axis.plot(PROBABILITIES, values, **line)
     variable = "p" if entry.takes == "probabilities" else "the logit"
     axes[0].set_ylabel(f"loss of the {SHOWN[entry.kind]}")
     axes[1].set_ylabel(f"gradient in {variable}")
@@ -95,6 +97,7 @@ def _parameters(entry: Entry) -> dict[str, Any]:
     batch = Dataset(name="", label_names=names, x_train=_OTHERS, y_train=_OTHERS)
     heads = {p: jnp.zeros(_OTHERS.shape[: 1 + HEADS[p]]) for p in entry.required if p in HEADS}
     of_few = {
+        "affinity": jnp.asarray(_PARENT_OF | _PARENT_OF.T, jnp.float32),
         "ancestors": np.eye(len(names), dtype=bool) | _PARENT_OF,
         "edges": jnp.asarray(np.argwhere(_PARENT_OF), jnp.int32),
         "label_frequencies": jnp.asarray([_RARE, 0.5, 0.25, 0.25]),

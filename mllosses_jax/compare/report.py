@@ -117,7 +117,10 @@ def footnotes(
         )
     if given:
         each = "; ".join(f"{name}: {what}" for name, what in given.items())
-        notes.append(f"Beside logits and labels these were given, from the training part: {each}.")
+        notes.append(
+            f"Beside logits and labels these were given, from the training part where no number "
+            f"is shown: {each}."
+        )
     undefined = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
     diverged = [n for n in undefined if math.isnan(results[n]["micro_f1_tuned"]["mean"])]
     if diverged:

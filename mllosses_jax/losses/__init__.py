@@ -9,7 +9,9 @@ All have one signature::
   bool, integer (positive where above 0) or float (soft labels in [0, 1]). Nothing is broadcast.
 - `where` says which entries count: bool, of the rank of the logits, each axis equal or 1. Masked
   entries contribute nothing to value and gradient, even if they hold NaN. Unknown labels are
-  expressed this way and no other; `mllosses_jax.labels` converts every encoding in use.
+  expressed this way and no other, but in the losses that are made for them, of single-positive
+  and partial labels, which take 0 for unknown, some with `annotated` to say which zeros are
+  known; `mllosses_jax.labels` converts every encoding in use.
 - `weights` scale terms and change no denominator but that of "weighted_mean".
 - `reduction` is "none"; "sum"; "mean", over the unreduced entries that count, 0 if none does;
   "batchmean", the sum over the number of samples with an entry that counts; "weighted_mean",

@@ -108,9 +108,11 @@ def auc_margin_loss(
 
     Returns:
         The loss per label, without a unit: (L,) with "none", else (). A label without a positive
-        or without a negative in the batch has 0 with zero gradient. This is the authors' saddle
-        function at the optimum of its variables a, b and α for the batch, with the same gradient;
-        with weights π·(1 − π), π the share of positives, it is version 1 of their code.
+        or without a negative in the batch has 0 with zero gradient. In "mean" it counts: to leave
+        it out, give weights that are 0 for it and 1 for others, and "weighted_mean". This is the
+        authors' saddle function at the optimum of its variables a, b and α for the batch, with the
+        same gradient; with weights π·(1 − π), π the share of positives, it is version 1 of their
+        code.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -167,7 +169,8 @@ def pairwise_auc_loss(
 
     Returns:
         The loss per label: (L,) with "none", else (). A label without a positive or without a
-        negative in the batch has 0 with zero gradient.
+        negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it out, give
+        weights that are 0 for it and 1 for others, and "weighted_mean".
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -224,7 +227,8 @@ def smooth_ap_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         temperature: τ > 0, a scalar. Far above or below the distances of logits the gradient
-            vanishes.
+            vanishes: the default is the authors', for cosine similarities; logits need about
+            0.1 to 1.
         weights: scale labels: shape (L,).
         where: bool, the rank of logits with axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
@@ -232,8 +236,9 @@ def smooth_ap_loss(
 
     Returns:
         The loss in [0, 1] per label, without a unit: (L,) with "none", else (). A label without a
-        positive or without a negative in the batch has 0 with zero gradient. The time is
-        O(|P|·n) for n samples; pairs are held for a block of positives at a time.
+        positive or without a negative in the batch has 0 with zero gradient. In "mean" it counts:
+        to leave it out, give weights that are 0 for it and 1 for others, and "weighted_mean". The
+        time is O(|P|·n) for n samples; pairs are held for a block of positives at a time.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.

@@ -79,7 +79,8 @@ def distribution_balanced_loss(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft. The weights r̂ are of these
-            labels, and constant in the logits.
+            labels, and constant in the logits. Soft labels mix the two terms; the authors' code
+            mixes logits and weights, which is the same for hard ones.
         label_counts: n, a scalar or (L,): positives of each label in the training data.
         num_samples: N ≥ 2, a scalar or (L,).
         alpha: α ≥ 0, a scalar or (L,): the smallest weight.

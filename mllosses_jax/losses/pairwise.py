@@ -303,7 +303,8 @@ def warp_loss(
     Returns:
         The loss per sample in units of the logits: (...) with "none", else (). Without a positive
         or without a negative it is 0 with zero gradient. The gradient holds the ranks constant;
-        they are so but where a hinge opens. Gong et al. leave the division by r_i out. Code that
+        they are so but where a hinge opens. There the value drops by a jump, for L(r)/r falls as r
+        grows. Gong et al. leave the division by r_i out. Code that
         copies `1.0/i + 1` for 1/(i + 1) has other weights.
 
     Raises:

@@ -67,14 +67,9 @@ def lsep_loss(
         0.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    pairs = log_sum_exp(inputs.x, inputs.negatives(), -1)
-    pairs = pairs + log_sum_exp(-inputs.x, inputs.positives(), -1)
+    losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), 1, 1, -1)
     return reduce_samples(
-        softplus(pairs),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
+        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
 
 
@@ -252,7 +247,8 @@ def two_way_label_loss(
 
     Returns:
         The loss in nats per label: (L,) with "none", else (). A label without a positive or
-        without a negative in the batch has 0 with zero gradient.
+        without a negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it
+        out, give weights that are 0 for it and 1 for others, and "weighted_mean".
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.

@@ -162,10 +162,7 @@ def log_sum_exp(
     if axis_name is not None:
         total = jax.lax.psum(total, axis_name)
     empty = total == 0
-    total = jnp.where(empty, jnp.ones_like(total), total)
-    # Next to a huge x a tiny weight is all of the total, of which no derivative has the square.
-    scale = jax.lax.stop_gradient(1 / total)
-    log_total = jnp.log(total * scale) - jnp.log(scale)
+    log_total = jnp.log(jnp.where(empty, jnp.ones_like(total), total))
     return jnp.where(empty, lowest, jnp.squeeze(top, axis) + log_total)
 
 

@@ -1,10 +1,9 @@
 """What metrics and decisions are computed from: checked, hard, two-dimensional arrays."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -112,9 +111,9 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
     return w.astype(result_dtype())
 
 
-def _one_row(x: Array) -> Array:
+def _one_row(x: Any) -> Any:
     """Returns all entries (N, L) as one row, (1, N·L), which is on one device."""
-    if not isinstance(x, np.ndarray) and any(jax.typeof(x).sharding.spec):
+    if isinstance(x, jax.Array) and any(jax.typeof(x).sharding.spec):
         # An explicit mesh asks for it before it reshapes.
         x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(None, None))
     return x.reshape(1, -1)

@@ -6,6 +6,7 @@ is a rare one, and in a hierarchy the parent of one that its sample does not hav
 """
 
 import functools
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def draw(name: str, path: Path) -> None:
         axis.set_xlim(0, 1)
         axis.grid(alpha=0.25)
     axes[0].legend(frameon=False)
-    figure.suptitle(f"{name}: {_defaults(entry)}" if _defaults(entry) else name)
+    title = f"{name}: {_defaults(entry)}" if _defaults(entry) else name
+    figure.suptitle("\n".join(textwrap.wrap(title, 90)))
     figure.savefig(path, dpi=150)
 
 

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.sets import result_dtype
 from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
@@ -174,8 +175,9 @@ def f1_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     tally = _tally_at_k(top, average)
-    both = tally.predicted + tally.actual
-    return _averaged(top, tally, 2 * tally.hits, both, average, zero_division)
+    predicted, actual = (c.astype(result_dtype()) for c in (tally.predicted, tally.actual))
+    # In floats, because an int32 may not hold the sum of two counts.
+    return _averaged(top, tally, tally.hits, (predicted + actual) / 2, average, zero_division)
 
 
 @compiled()

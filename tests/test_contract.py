@@ -15,6 +15,7 @@ from cases import (
     NUM_SAMPLES,
     OF_THE_KNOWN_SHARE,
 )
+from compiling import jit
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import mllosses_jax as mll
@@ -23,9 +24,6 @@ from mllosses_jax import catalogue
 all_cases = pytest.mark.parametrize("case", CASES, ids=str)
 each_loss = pytest.mark.parametrize("case", FIRST_OF_EACH, ids=str)
 each_shape = pytest.mark.parametrize("case", FIRST_OF_EACH_SHAPE, ids=str)
-# Programs that run once are not worth optimising; numerics and memory are tested as they are used.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from golden_calls import MAPPINGS, Case
 from golden_calls.single_positive import pseudo_labels
 
@@ -342,7 +343,7 @@ def results(name: str, dtype: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         gradient, value = jax.grad(total, has_aux=True)(x)
         return value, gradient
 
-    @jax.jit
+    @jit
     def everything(logits):
         return [value_and_gradient(x, case) for x, case in zip(logits, cases, strict=True)]
 

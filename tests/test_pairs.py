@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from compiling import jit
 
 import mllosses_jax as mll
 from mllosses_jax._core import pairs
@@ -42,17 +43,20 @@ def test_blocks_do_not_change_the_result(name, kwargs, monkeypatch):
     if name == "smooth_ap_loss":
         logits, labels = logits.T, labels.T
 
-    def results():
+    def traced():
         def loss(x):
-            return getattr(mll, name)(x, labels, reduction="sum", **kwargs)
+            # Not the compiled function, which keeps its program: a size of blocks is part of it.
+            return getattr(mll, name).__wrapped__(x, labels, reduction="sum", **kwargs)
 
         second = jax.grad(lambda x: jnp.sum(jax.grad(loss)(x) ** 2))
-        jax.clear_caches()  # the size of a block is a constant of the program
-        return *jax.value_and_grad(loss)(logits), second(logits)
+        return jit(lambda x: (*jax.value_and_grad(loss)(x), second(x))).trace(logits)
 
-    one = results()
+    whole = traced()
     monkeypatch.setattr(pairs, "_BLOCK", 240)  # four of the 30 anchors at a time
-    for got, wanted in zip(results(), one, strict=True):
+    parts = traced()
+    assert str(parts.jaxpr) != str(whole.jaxpr)
+    found, expected = (program.lower().compile()(logits) for program in (parts, whole))
+    for got, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
 
 

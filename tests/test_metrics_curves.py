@@ -174,7 +174,7 @@ def test_best_points_of_averages_and_traces(name):
 
 
 def host_or_traced(case, dtype):
-    scores, truth, where = columns(case, n=1500, labels=4)  # long enough for numpy's kernel
+    scores, truth, where = columns(case, n=5000, labels=4)  # long enough for numpy's kernel
     return scores.astype(dtype), truth, where if case == "masked" else None
 
 

@@ -30,7 +30,7 @@ from mllosses_jax.metrics._averaging import (
 R = TypeVar("R")
 Array = jax.Array
 
-_LONG = 1024  # entries from which a row is worth a call of numpy
+_LONG = 4096  # entries from which a row is worth a call of numpy
 
 
 class Facts(NamedTuple):

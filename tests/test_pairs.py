@@ -110,3 +110,13 @@ def test_limits_of_a_column(name):
         value = getattr(mll, name)(logits, np.array([[1], [0], [0]]), **kwargs)
         one_pair = 0.5**2 / 2 if kwargs else SOFTPLUS
         np.testing.assert_allclose(value, one_pair if wanted is None else wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e9, 1e30])
+def test_curvature_of_a_tiny_label_at_a_huge_logit(size):
+    """All of one sum is a label of 1e-30; next to its logit that factor is lost in rounding."""
+    logits, labels = jnp.array([[-size, 0.0]]), jnp.array([[1e-30, 0.5]])
+    slope = jax.grad(lambda x: mll.zlpr_loss(x, labels))
+    gradient, change = jit(lambda x: jax.jvp(slope, (x,), (jnp.ones_like(x),)))(logits)
+    np.testing.assert_allclose(gradient, [[-1, 1 / 3]], rtol=1e-5)
+    np.testing.assert_allclose(change, [[0, 2 / 9]], rtol=1e-5)

@@ -146,18 +146,19 @@ def log_sum_exp(
         axis_name: mesh axes that continue `axis` over devices.
     """
     lowest = jnp.asarray(-jnp.inf, x.dtype)
-    live, shifted = weights, x
-    if weights.dtype != jnp.bool_:  # else a tiny sum, of which no derivative has the square
+    live, shifted, relative = weights, x, weights.astype(x.dtype)
+    if weights.dtype != jnp.bool_:
+        # In the exponent, or a tiny sum is left, of which no derivative has the square.
         live = weights > 0
-        shifted = x + jnp.log(jnp.where(live, weights, 1))
+        size = jax.lax.stop_gradient(jnp.where(live, relative, 1))
+        shifted, relative = x + jnp.log(size), relative / size
     inside = jax.lax.stop_gradient(jnp.where(live, shifted, lowest))
-    weights = weights.astype(x.dtype)
     top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
     centre = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
-    # Entries exceed the top by −log of their weight: the bound keeps 0 * exp finite.
-    terms = weights * jnp.exp(jnp.minimum(_below_inf(x) - centre, _LARGEST_EXPONENT))
+    # Only entries of weight 0 exceed the top: the bound keeps 0 * exp finite.
+    terms = relative * jnp.exp(jnp.minimum(_below_inf(shifted) - centre, _LARGEST_EXPONENT))
     total = jnp.sum(terms, axis=axis)
     if axis_name is not None:
         total = jax.lax.psum(total, axis_name)

@@ -7,6 +7,9 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+TESTS_BETWEEN_CLEARINGS = 300
+_FINISHED = pytest.StashKey[int]()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests of one case, or else of one file, to one process: they share programs."""
@@ -14,3 +17,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         case = getattr(item, "callspec", None) and item.callspec.params.get("case")
         group = getattr(case, "name", item.path.name)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Drops compiled programs from time to time.
+
+    Each holds memory maps, of which Linux gives a process 65,530; a compiler that gets none dies.
+    """
+    count = item.session.stash.setdefault(_FINISHED, 0) + 1
+    item.session.stash[_FINISHED] = count
+    if count % TESTS_BETWEEN_CLEARINGS == 0:
+        jax.clear_caches()

@@ -1,6 +1,13 @@
-"""Training steps for any optax optimiser and any model that is a function of its parameters."""
+"""Training steps for any optax optimiser and any model that is a function of its parameters.
 
-from mllosses_jax.training.steps import TrainState, make_eval_step, make_train_step
+`make_train_step` does one update and leaves the loop to you; `TrainState` is what it changes, one
+pytree. `sweep` trains many runs in one program. In a loop of your own, `average_parameters` keeps
+a moving average of the parameters.
+"""
+
+from mllosses_jax.training.averages import average_parameters
+from mllosses_jax.training.state import TrainState
+from mllosses_jax.training.steps import make_eval_step, make_train_step
 from mllosses_jax.training.sweeps import sweep
 
-__all__ = ["TrainState", "make_eval_step", "make_train_step", "sweep"]
+__all__ = ["TrainState", "average_parameters", "make_eval_step", "make_train_step", "sweep"]

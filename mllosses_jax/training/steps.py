@@ -1,116 +1,130 @@
 """Pure training and evaluation steps over an explicit state."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+
+from mllosses_jax.training._objective import Batch, Carried, Objective
+from mllosses_jax.training.averages import average_parameters
+from mllosses_jax.training.state import TrainState
 
 if TYPE_CHECKING:
     import optax
 
 Array = jax.Array
-Batch = Mapping[str, Array]
-
-_REQUIRED = ("inputs", "labels")
-_PASSED_ON = ("weights", "where")
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class TrainState:
-    """Everything that training changes: a pytree to pass in, get back, checkpoint and vmap.
-
-    Attributes:
-        step: number of updates made, int32 of shape ().
-        params: the parameters of the model, any pytree.
-        opt_state: the state of the optimiser.
-    """
-
-    step: Array
-    params: Any
-    opt_state: Any
-
-    @classmethod
-    def create(cls, params: Any, optimizer: "optax.GradientTransformation") -> "TrainState":
-        """Returns the state before the first step.
-
-        The parameters are copied: a training step that donates its buffers frees the state's
-        arrays and never the caller's.
-
-        Args:
-            params: the parameters of the model, any pytree of floating-point arrays.
-            optimizer: an optax optimiser.
-        """
-        params = jax.tree.map(jnp.array, params)
-        # Some optimisers keep the first parameters: a buffer cannot be donated twice.
-        opt_state = jax.tree.map(jnp.array, optimizer.init(params))
-        return cls(jnp.zeros((), jnp.int32), params, opt_state)
 
 
 def make_train_step(
-    apply: Callable[[Any, Array], Array],
-    loss: Callable[..., Array],
+    apply: Callable[..., Any],
+    loss: Callable[..., Any],
     optimizer: "optax.GradientTransformation",
     *,
+    micro_batches: int = 1,
+    loss_schedules: Mapping[str, Callable[[Array], ArrayLike]] | None = None,
+    compute_dtype: DTypeLike | None = None,
+    ema_decay: ArrayLike | None = None,
     donate: bool = True,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Returns a compiled step: one gradient of the loss, one update of the parameters.
 
-    The step computes ``loss(apply(params, inputs), labels, weights=..., where=...)`` and
-    differentiates it with respect to the parameters. It is pure, so it may stand under ``vmap``,
-    ``scan`` and ``jit``.
+    The step computes ``loss(apply(params, inputs), labels, ...)`` and differentiates it with
+    respect to the parameters. It is pure, so it may stand under ``vmap``, ``scan``, ``jit`` and
+    ``shard_map``. Clipping of gradients and schedules of the learning rate are the optimiser's:
+    ``optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))``.
+
+    A batch is a dict. It holds ``inputs`` (any pytree), ``labels`` and the arguments of the loss
+    that change from batch to batch, by name: ``where``, ``weights``, and what the loss has of its
+    own. Rows that pad a last batch to the common size are masked by ``where``, so that no shape
+    changes and nothing is compiled again.
+
+    The state says what the model and the loss get. If it has a ``model_state``, the model is
+    called with ``model_state=`` and returns ``(logits, model_state)``. If it has a ``key``, the
+    model is called with ``key=``, another one in each step. If it has a ``loss_state``, the loss
+    is called with ``state=`` and returns ``(loss, state)``.
+
+    On many devices: with arrays of the batch that are sharded by a ``NamedSharding`` the step is
+    right as it is. Inside ``shard_map`` the loss takes the ``axis_name``.
 
     Args:
         apply: ``(params, inputs) -> logits``; the ``apply`` of a Flax module is one.
         loss: a loss of this package, ``functools.partial`` of one, or any function that is called
-            like one and returns a scalar.
+            like one. It returns a scalar, or the pair (sum, count) of
+            ``reduction="sum_and_count"``, which is divided once. The count must not depend on the
+            parameters: no gradient flows through it.
         optimizer: an optax optimiser.
+        micro_batches: into how many parts to split the rows of a batch, to compute them one after
+            the other in less memory. The loss must return (sum, count): sums and counts are added
+            up and divided once, which gives the gradient of the whole batch, with masks and any
+            normalisation. (The mean of the means of parts does not.) So it is for element and
+            sample losses; a loss over a batch sees its part alone. What has no row for each
+            sample, such as a ``where`` of shape (1, L), goes to every part.
+        loss_schedules: functions of the step that give parameters of the loss, by name: optax
+            schedules are such. Their values are traced, so that nothing is compiled again.
+        compute_dtype: the dtype to which parameters and inputs are cast for the model, such as
+            ``jnp.bfloat16``. The parameters of the state, the loss and the optimiser stay in
+            theirs.
+        ema_decay: the decay of the moving average of the parameters, for a state that was created
+            with ``ema=True``; see `average_parameters`.
         donate: let the new state reuse the memory of the old one, which then no longer exists.
 
     Returns:
-        ``step(state, batch) -> (state, {"loss": ...})``. A batch is a dict with ``inputs``,
-        ``labels`` and, where the loss is to get them, ``weights`` and ``where``; rows that pad a
-        last batch to the common size are masked by ``where``, so that no shape changes and
-        nothing is compiled again.
+        ``step(state, batch) -> (state, {"loss": ...})``.
 
     Raises:
-        ValueError: a batch lacks ``inputs`` or ``labels`` or holds something else, or the loss is
-            not a scalar.
+        ValueError: a batch lacks ``inputs`` or ``labels``, its rows cannot be split into
+            ``micro_batches``, the loss is neither a scalar nor a pair or no pair where one is
+            needed, or only one of ``ema_decay`` and the state's average is there.
 
     >>> import jax, jax.numpy as jnp, optax
+    >>> import mllosses_jax as mll
     >>> from mllosses_jax.training import TrainState, make_train_step
     >>> optimizer = optax.sgd(0.5)
     >>> def apply(params, inputs):
     ...     return inputs @ params
-    >>> def loss(logits, labels):
-    ...     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, labels))
-    >>> step = make_train_step(apply, loss, optimizer)
-    >>> state = TrainState.create(jnp.zeros((2, 2)), optimizer)
-    >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2)}
+    >>> def loss(logits, labels, **arguments):
+    ...     return mll.asymmetric_loss(logits, labels, **arguments, reduction="sum_and_count")
+    >>> step = make_train_step(
+    ...     apply,
+    ...     loss,
+    ...     optimizer,
+    ...     micro_batches=2,
+    ...     loss_schedules={"gamma_neg": optax.linear_schedule(1.0, 4.0, 100)},
+    ...     ema_decay=0.999,
+    ... )
+    >>> state = TrainState.create(jnp.zeros((2, 2)), optimizer, ema=True)
+    >>> known = jnp.array([[True, True], [True, False]])
+    >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2), "where": known}
     >>> for _ in range(3):
     ...     state, metrics = step(state, batch)
-    >>> int(state.step), round(float(metrics["loss"]), 3)
-    (3, 0.634)
+    >>> int(state.step), float(metrics["loss"]) < 0.3
+    (3, True)
     """
     import optax
 
+    if not (isinstance(micro_batches, int) and micro_batches >= 1):
+        raise ValueError(f"micro_batches must be a positive integer, got {micro_batches!r}")
     update = optax.with_extra_args_support(optimizer).update
-
-    def objective(params: Any, batch: Batch) -> Array:
-        passed_on = {name: batch[name] for name in _PASSED_ON if name in batch}
-        value = loss(apply(params, batch["inputs"]), batch["labels"], **passed_on)
-        if jnp.shape(value) != ():
-            raise ValueError(
-                f"loss must return a scalar, got shape {jnp.shape(value)}; "
-                f'a loss with a reduction needs another than "none"'
-            )
-        return value
+    schedules = dict(loss_schedules or {})
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        _check(batch)
-        value, gradient = jax.value_and_grad(objective)(state.params, batch)
+        _check_batch(batch)
+        if (state.ema_params is None) != (ema_decay is None):
+            raise ValueError(
+                "an average of the parameters needs both ema_decay here and ema=True in "
+                f"TrainState.create: got ema_decay={ema_decay}, and the state has "
+                f"{'no' if state.ema_params is None else 'an'} average"
+            )
+        scheduled = {name: jnp.asarray(value(state.step)) for name, value in schedules.items()}
+        now = functools.partial(loss, **scheduled) if scheduled else loss
+        objective = Objective(apply, now, micro_batches, compute_dtype)
+        key = None if state.key is None else jax.random.fold_in(state.key, state.step)
+        before = Carried(state.model_state, state.loss_state)
+        value, gradient, after = objective.value_and_gradient(state.params, before, key, batch)
         # Line searches and the like ask for the value, and for the objective to try steps on.
         updates, opt_state = update(
             gradient,
@@ -118,10 +132,21 @@ def make_train_step(
             state.params,
             value=value,
             grad=gradient,
-            value_fn=lambda params: objective(params, batch),
+            value_fn=lambda params: objective.value(params, before, key, batch),
         )
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state), {"loss": value}
+        new = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            model_state=after.model_state,
+            loss_state=after.loss_state,
+        )
+        if ema_decay is not None:
+            average = average_parameters(state.ema_params, params, new.step, ema_decay)
+            new = dataclasses.replace(new, ema_params=average)
+        return new, {"loss": value}
 
     return jax.jit(step, donate_argnums=(0,) if donate else ())
 
@@ -133,11 +158,13 @@ def make_eval_step(
     """Returns a compiled step that gives the logits of a batch and metrics of them.
 
     Metrics that are to be combined over batches should be additive: a loss with
-    ``reduction="sum_and_count"`` gives the pair of which the sums are divided at the end, whereas
-    a mean of the means of batches is wrong as soon as their counts differ.
+    ``reduction="sum_and_count"`` gives the pair of which the sums are divided at the end, and an
+    accumulator of `mllosses_jax.metrics.streaming` is merged; whereas a mean of the means of
+    batches is wrong as soon as their counts differ.
 
     Args:
-        apply: ``(params, inputs) -> logits``.
+        apply: ``(params, inputs) -> logits`` in evaluation: without dropout, with the batch
+            statistics of training, which then belong to ``params``.
         metrics: functions called like a loss, ``(logits, labels, weights=..., where=...)``, by
             the name their result is to have.
 
@@ -145,36 +172,37 @@ def make_eval_step(
         ``step(params, batch) -> {"logits": ..., name: ...}`` for batches as in `make_train_step`.
 
     Raises:
-        ValueError: a metric is called "logits", or a batch lacks ``inputs`` or ``labels`` or
-            holds something else.
+        ValueError: a metric is called "logits", or a batch lacks ``inputs`` or ``labels``.
 
     >>> import jax.numpy as jnp
+    >>> from mllosses_jax.metrics import streaming
     >>> from mllosses_jax.training import make_eval_step
-    >>> def hits(logits, labels):
-    ...     return jnp.sum((logits > 0) == (labels > 0))
-    >>> step = make_eval_step(lambda params, inputs: inputs @ params, {"hits": hits})
-    >>> result = step(jnp.eye(2), {"inputs": jnp.eye(2), "labels": jnp.eye(2)})
-    >>> int(result["hits"]), result["logits"].shape
-    (4, (2, 2))
+    >>> def counts(logits, labels, **arguments):
+    ...     return streaming.ConfusionCounts.init(2).update(logits > 0, labels, **arguments)
+    >>> step = make_eval_step(lambda params, inputs: inputs @ params, {"counts": counts})
+    >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2)}
+    >>> first, second = step(jnp.eye(2), batch), step(-jnp.eye(2), batch)
+    >>> total = first["counts"].merge(second["counts"])
+    >>> print(total.recall(), first["logits"].shape)
+    0.5 (2, 2)
     """
     if "logits" in metrics:
         raise ValueError('no metric may be called "logits": the logits themselves are')
 
     def step(params: Any, batch: Batch) -> dict[str, Any]:
-        _check(batch)
-        passed_on = {name: batch[name] for name in _PASSED_ON if name in batch}
+        _check_batch(batch)
+        arguments = {n: value for n, value in batch.items() if n not in ("inputs", "labels")}
         logits = apply(params, batch["inputs"])
-        values = {n: metric(logits, batch["labels"], **passed_on) for n, metric in metrics.items()}
+        values = {n: metric(logits, batch["labels"], **arguments) for n, metric in metrics.items()}
         return {"logits": logits, **values}
 
     return jax.jit(step)
 
 
-def _check(batch: Batch) -> None:
-    missing = [name for name in _REQUIRED if name not in batch]
-    unknown = [name for name in batch if name not in _REQUIRED + _PASSED_ON]
-    if missing or unknown:
+def _check_batch(batch: Batch) -> None:
+    missing = [name for name in ("inputs", "labels") if name not in batch]
+    if missing:
         raise ValueError(
-            "batch must hold inputs, labels and, where wanted, weights and where: "
-            f"missing {missing}, unknown {unknown}"
+            f"batch must hold inputs, labels and the arguments of the loss, by name: "
+            f"missing {missing}, got {sorted(batch)}"
         )

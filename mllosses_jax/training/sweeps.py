@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mllosses_jax.training.steps import Batch, TrainState
+from mllosses_jax.training._objective import Batch
+from mllosses_jax.training.state import TrainState
 
 Array = jax.Array
 

@@ -1,0 +1,178 @@
+"""The loss of a batch and its gradient, in one piece or summed over micro-batches."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mllosses_jax._core.reduction import safe_divide
+
+S = TypeVar("S")
+Array = jax.Array
+Batch = Mapping[str, Any]
+
+
+class Carried(NamedTuple):
+    """What a batch changes on its way through the model and the loss."""
+
+    model_state: Any
+    loss_state: Any
+
+
+class Sums(NamedTuple):
+    """The sum that a loss returns, and by what to divide it: None for a loss that is a mean."""
+
+    total: Array
+    number: Array | None
+
+    def mean(self) -> Array:
+        """Returns the loss."""
+        return self.total if self.number is None else safe_divide(self.total, self.number)
+
+
+class Objective(NamedTuple):
+    """The loss of a model as a function of its parameters.
+
+    Attributes:
+        apply: the model.
+        loss: the loss.
+        micro_batches: into how many parts to split a batch.
+        compute_dtype: the dtype in which the model computes, or None for that of the parameters.
+    """
+
+    apply: Callable[..., Any]
+    loss: Callable[..., Any]
+    micro_batches: int
+    compute_dtype: DTypeLike | None
+
+    def value(self, params: Any, carried: Carried, key: Array | None, batch: Batch) -> Array:
+        """Returns the loss of a batch."""
+
+        def of_part(carried: Carried, part: Any) -> tuple[Sums, Carried]:
+            return self._sums(params, carried, *part)
+
+        sums, _ = self._summed(of_part, carried, key, batch)
+        return sums.mean()
+
+    def value_and_gradient(
+        self, params: Any, carried: Carried, key: Array | None, batch: Batch
+    ) -> tuple[Array, Any, Carried]:
+        """Returns the loss of a batch, its gradient, and what the batch changed."""
+
+        def total(params: Any, carried: Carried, part: Any) -> tuple[Array, tuple[Sums, Carried]]:
+            sums, carried = self._sums(params, carried, *part)
+            return sums.total, (sums, carried)
+
+        def of_part(carried: Carried, part: Any) -> tuple[tuple[Sums, Any], Carried]:
+            gradient, (sums, carried) = jax.grad(total, has_aux=True)(params, carried, part)
+            return (sums, jax.tree.map(_wide, gradient)), carried
+
+        (sums, gradient), carried = self._summed(of_part, carried, key, batch)
+
+        def scaled(slope: Array, param: Array) -> Array:
+            if sums.number is not None:
+                slope = safe_divide(slope, sums.number.astype(slope.dtype))
+            return slope.astype(param.dtype)
+
+        return sums.mean(), jax.tree.map(scaled, gradient, params), carried
+
+    def _sums(
+        self, params: Any, carried: Carried, key: Array | None, batch: Batch
+    ) -> tuple[Sums, Carried]:
+        """Returns the sums of one part of a batch: the model, then the loss."""
+        model_state, loss_state = carried
+        given = {name: value for name, value in batch.items() if name not in ("inputs", "labels")}
+        optional = {"model_state": model_state, "key": key}
+        optional = {name: value for name, value in optional.items() if value is not None}
+        inputs, labels = batch["inputs"], batch["labels"]
+        if self.compute_dtype is not None:
+            params, inputs = _cast((params, inputs), self.compute_dtype)
+        logits = self.apply(params, inputs, **optional)
+        if model_state is not None:
+            logits, model_state = logits
+        if self.compute_dtype is not None:
+            logits = _wide(logits)
+        if loss_state is None:
+            result = self.loss(logits, labels, **given)
+        else:
+            result, loss_state = self.loss(logits, labels, state=loss_state, **given)
+        sums = Sums(*result) if isinstance(result, tuple) else Sums(result, None)
+        self._check(sums)
+        return sums, Carried(model_state, loss_state)
+
+    def _check(self, sums: Sums) -> None:
+        for part in sums:
+            if part is not None and jnp.shape(part) != ():
+                raise ValueError(
+                    f"loss must return a scalar or a pair (sum, count) of scalars, got shape "
+                    f'{jnp.shape(part)}; a loss with a reduction needs another than "none"'
+                )
+        if self.micro_batches > 1 and sums.number is None:
+            raise ValueError(
+                "with micro_batches the loss must return the pair (sum, count), because the mean "
+                'of means is not the mean: give it reduction="sum_and_count"'
+            )
+
+    def _summed(
+        self,
+        of_part: Callable[[Carried, Any], tuple[S, Carried]],
+        carried: Carried,
+        key: Array | None,
+        batch: Batch,
+    ) -> tuple[S, Carried]:
+        """Returns the sum of what a function gives for each micro-batch, one after the other."""
+        if self.micro_batches == 1:
+            return of_part(carried, (key, batch))
+        split, shared = _split(batch, self.micro_batches)
+
+        def of_index(carried: Carried, index: Array, part: Any) -> tuple[S, Carried]:
+            part_key = None if key is None else jax.random.fold_in(key, index)
+            return of_part(carried, (part_key, shared | part))
+
+        def body(carry: tuple[S, Carried], part: Any) -> tuple[tuple[S, Carried], None]:
+            sums, carried = carry
+            new, carried = of_index(carried, *part)
+            return (jax.tree.map(jnp.add, sums, new), carried), None
+
+        parts = jnp.arange(self.micro_batches, dtype=jnp.int32), split
+        first = jax.tree.map(lambda leaf: leaf[0], parts)
+        shapes, _ = jax.eval_shape(of_index, carried, *first)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        (sums, carried), _ = jax.lax.scan(body, (zeros, carried), parts)
+        return sums, carried
+
+
+def _split(batch: Batch, parts: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Splits what has a row for each sample, (B, ...) to (parts, B / parts, ...); the rest not.
+
+    A part takes every parts-th row, so that rows which are sharded over devices stay where
+    they are.
+    """
+    rows = jnp.shape(batch["labels"])[0]
+    if rows % parts:
+        raise ValueError(f"micro_batches must divide the batch: {rows} rows, {parts} micro-batches")
+
+    def has_rows(value: Any) -> bool:
+        return all(jnp.ndim(leaf) and jnp.shape(leaf)[0] == rows for leaf in jax.tree.leaves(value))
+
+    def split(leaf: Array) -> Array:
+        stacked = jnp.reshape(leaf, (rows // parts, parts, *jnp.shape(leaf)[1:]))
+        return jnp.moveaxis(stacked, 1, 0)
+
+    by_row = {name: value for name, value in batch.items() if has_rows(value)}
+    shared = {name: value for name, value in batch.items() if name not in by_row}
+    return jax.tree.map(split, by_row), shared
+
+
+def _is_float(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
+
+
+def _cast(tree: Any, dtype: DTypeLike) -> Any:
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype) if _is_float(x) else x, tree)
+
+
+def _wide(value: Array) -> Array:
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))

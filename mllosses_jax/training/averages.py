@@ -1,0 +1,57 @@
+"""The moving average of parameters."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+Array = jax.Array
+
+
+@jax.jit
+def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayLike) -> Any:
+    """Moves an exponential moving average (EMA) of parameters towards new ones, with a warm-up.
+
+    With a constant decay of 0.9997 the first parameters still weigh 82 % after 650 steps. The
+    decay therefore starts at 2/11 and grows to its final value with the number of updates.
+
+    Formula:
+        average ← d·average + (1 − d)·params,  d = min(decay, (1 + step) / (10 + step))
+
+    Args:
+        average: the average so far, a pytree of arrays; before the first update the parameters.
+        params: the new parameters, of the same structure.
+        step: the number of updates that made these parameters: 1 after the first.
+        decay: the decay after the warm-up, in [0, 1].
+
+    Returns:
+        The new average, in the dtypes of `average`. Leaves that are not floating point are those
+        of `params`.
+
+    Raises:
+        ValueError: if the structures differ.
+
+    Reference:
+        B. T. Polyak and A. B. Juditsky, "Acceleration of Stochastic Approximation by Averaging",
+        1992; the warm-up is that of TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax.training import average_parameters
+        >>> average = {"w": jnp.zeros(2)}
+        >>> for step in range(1, 4):
+        ...     average = average_parameters(average, {"w": jnp.ones(2)}, step, decay=0.999)
+        >>> print(average["w"])
+        [0.986014 0.986014]
+    """
+    number = jnp.asarray(step, jnp.float32)
+    now = jnp.minimum(jnp.asarray(decay, jnp.float32), (1 + number) / (10 + number))
+
+    def moved(old: Array, new: Array) -> Array:
+        if not jnp.issubdtype(old.dtype, jnp.floating):
+            return new
+        # The difference is added: the average of equal values is that value, exactly.
+        return old + (1 - now).astype(old.dtype) * (new.astype(old.dtype) - old)
+
+    return jax.tree.map(moved, average, params)

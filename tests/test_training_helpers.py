@@ -1,0 +1,349 @@
+"""Accumulation, averages, mixed precision, schedules and states of the training step."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen
+
+import mllosses_jax as mll
+from mllosses_jax.training import TrainState, average_parameters, make_train_step, sweep
+
+FEATURES, LABELS, ROWS = 5, 3, 16
+
+
+@pytest.fixture(autouse=True)
+def standard_promotion():
+    """The optimisers of optax mix dtypes, which the strict promotion of the tests refuses."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def linear(params, inputs):
+    return inputs @ params["w"] + params["b"][None, :]
+
+
+def linear_params():
+    w = np.random.default_rng(7).normal(size=(FEATURES, LABELS)).astype(np.float32)
+    return {"w": jnp.asarray(w), "b": jnp.zeros(LABELS)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Rows of which the first half has few known labels, and the second few positives."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(ROWS, FEATURES)).astype(np.float32)
+    labels = (
+        generator.random((ROWS, LABELS)) < np.where(np.arange(ROWS) < ROWS // 2, 0.8, 0.1)[:, None]
+    )
+    where = (
+        generator.random((ROWS, LABELS)) < np.where(np.arange(ROWS) < ROWS // 2, 0.3, 0.9)[:, None]
+    )
+    labels = np.where(where, labels, np.nan).astype(np.float32)
+    return {
+        name: jnp.asarray(value)
+        for name, value in {"inputs": inputs, "labels": labels, "where": where}.items()
+    }
+
+
+def slopes(data, params):
+    """Residuals of binary cross-entropy, 0 where masked, in float64."""
+    inputs = np.asarray(data["inputs"], np.float64)
+    logits = inputs @ np.asarray(params["w"], np.float64) + np.asarray(params["b"], np.float64)
+    where, labels = np.asarray(data["where"]), np.nan_to_num(np.asarray(data["labels"], np.float64))
+    return inputs, np.where(where, 1 / (1 + np.exp(-logits)) - labels, 0)
+
+
+def masked_mean(data, params):
+    """The gradient of the mean over the labels that are known, by hand."""
+    inputs, residual = slopes(data, params)
+    residual = residual / np.asarray(data["where"]).sum()
+    return {"w": inputs.T @ residual, "b": residual.sum(0)}
+
+
+def over_positives(data, params):
+    """The gradient of the sum over the number of known positives, by hand."""
+    inputs, residual = slopes(data, params)
+    residual = residual / np.nansum(np.asarray(data["labels"]))
+    return {"w": inputs.T @ residual, "b": residual.sum(0)}
+
+
+def cross_entropy_pair(logits, labels, *, where):
+    return mll.sigmoid_binary_cross_entropy(logits, labels, where=where, reduction="sum_and_count")
+
+
+def cross_entropy_over_positives(logits, labels, *, where):
+    total = mll.sigmoid_binary_cross_entropy(logits, labels, where=where, reduction="sum")
+    return total, jnp.sum(where & (labels > 0))
+
+
+NORMALISED = pytest.mark.parametrize(
+    ("loss", "gradient"),
+    [(cross_entropy_pair, masked_mean), (cross_entropy_over_positives, over_positives)],
+)
+
+
+def one_update(step, state, data):
+    """Returns the gradient that a step of descent at rate 1 has taken."""
+    before = jax.tree.map(np.asarray, state.params)
+    after, metrics = step(state, data)
+    return jax.tree.map(lambda old, new: old - np.asarray(new), before, after.params), metrics
+
+
+def assert_close(actual, expected, tolerance=1e-5):
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@NORMALISED
+@pytest.mark.parametrize("parts", [1, 2, 4, ROWS])
+def test_micro_batches_give_the_gradient_of_the_batch(loss, gradient, parts, data):
+    optimizer = optax.sgd(1.0)
+    step = make_train_step(linear, loss, optimizer, micro_batches=parts)
+    taken, metrics = one_update(step, TrainState.create(linear_params(), optimizer), data)
+    assert_close(taken, gradient(data, linear_params()))
+    whole = loss(linear(linear_params(), data["inputs"]), data["labels"], where=data["where"])
+    np.testing.assert_allclose(metrics["loss"], whole[0] / whole[1], rtol=1e-5)
+
+
+@NORMALISED
+def test_the_mean_of_micro_batches_is_another_gradient(loss, gradient, data):
+    """What optax.MultiSteps does on its own: the means of the parts are averaged."""
+    parts = 2
+    optimizer = optax.MultiSteps(optax.sgd(1.0), parts)
+
+    def mean(logits, labels, *, where):
+        total, count = loss(logits, labels, where=where)
+        return total / count
+
+    step = make_train_step(linear, mean, optimizer)
+    state = TrainState.create(linear_params(), optimizer)
+    for index in range(parts):
+        rows = slice(index * ROWS // parts, (index + 1) * ROWS // parts)
+        state, _ = step(state, {name: value[rows] for name, value in data.items()})
+    expected = gradient(data, linear_params())
+    moved = np.asarray(linear_params()["w"] - state.params["w"])
+    assert np.max(np.abs(moved - expected["w"])) > 0.1 * np.max(np.abs(expected["w"]))
+
+
+def test_masks_that_all_rows_share_go_to_every_part(data):
+    optimizer = optax.sgd(1.0)
+    where = jnp.array([[True, False, True]])
+    shared = data | {"where": where, "labels": jnp.nan_to_num(data["labels"])}
+    full = shared | {"where": jnp.broadcast_to(where, (ROWS, LABELS))}
+    step = make_train_step(linear, cross_entropy_pair, optimizer, micro_batches=4)
+    taken, _ = one_update(step, TrainState.create(linear_params(), optimizer), shared)
+    assert_close(taken, masked_mean(full, linear_params()))
+
+
+def test_a_batch_in_which_nothing_counts_changes_nothing(data):
+    optimizer = optax.sgd(1.0)
+    nothing = data | {"where": jnp.zeros((ROWS, LABELS), bool)}
+    step = make_train_step(linear, cross_entropy_pair, optimizer, micro_batches=2)
+    taken, metrics = one_update(step, TrainState.create(linear_params(), optimizer), nothing)
+    assert_close(taken, jax.tree.map(np.zeros_like, taken), 0)
+    assert metrics["loss"] == 0
+
+
+def test_line_search_sees_the_loss_of_all_micro_batches(data):
+    optimizer = optax.lbfgs()
+    states = []
+    for parts in (1, 4):
+        step = make_train_step(linear, cross_entropy_pair, optimizer, micro_batches=parts)
+        state = TrainState.create(linear_params(), optimizer)
+        for _ in range(3):
+            state, metrics = step(state, data)
+        states.append((state.params, metrics["loss"]))
+    assert_close(states[0], states[1], 1e-4)
+
+
+def test_average_follows_the_warm_up(data):
+    optimizer, decay = optax.sgd(0.5), 0.3
+    step = make_train_step(linear, cross_entropy_pair, optimizer, ema_decay=decay)
+    state = TrainState.create(linear_params(), optimizer, ema=True)
+    average = np.asarray(state.params["w"], np.float64)
+    for number in range(1, 6):
+        state, _ = step(state, data)
+        now = min(decay, (1 + number) / (10 + number))
+        average = now * average + (1 - now) * np.asarray(state.params["w"], np.float64)
+        np.testing.assert_allclose(state.ema_params["w"], average, rtol=1e-6)
+    assert (1 + 5) / (10 + 5) > decay > (1 + 2) / (10 + 2)  # both sides of the minimum were seen
+
+
+def test_average_of_bfloat16_moves_in_float32():
+    params = {"w": jnp.ones(2, jnp.bfloat16), "count": jnp.array(3)}
+    average = TrainState.create(params, optax.sgd(0.1), ema=True).ema_params
+    assert average["w"].dtype == jnp.float32
+    new = {"w": jnp.full(2, 2, jnp.bfloat16), "count": jnp.array(4)}
+    moved = average_parameters(average, new, step=10**6, decay=0.9999)
+    np.testing.assert_allclose(moved["w"], 1.0001, rtol=1e-6)
+    assert moved["count"] == 4
+
+
+def test_models_compute_in_bfloat16_and_losses_in_float32(data):
+    seen = {}
+
+    def apply(params, inputs):
+        seen["model"] = params["w"].dtype, inputs["x"].dtype, inputs["token"].dtype
+        return linear(params, inputs["x"])
+
+    def loss(logits, labels, *, where):
+        seen["loss"] = logits.dtype
+        return cross_entropy_pair(logits, labels, where=where)
+
+    optimizer = optax.sgd(1.0)
+    inputs = {"x": data["inputs"], "token": jnp.arange(ROWS)}
+    step = make_train_step(apply, loss, optimizer, compute_dtype=jnp.bfloat16, micro_batches=2)
+    state = TrainState.create(linear_params(), optimizer)
+    taken, metrics = one_update(step, state, data | {"inputs": inputs})
+    assert seen == {
+        "model": (jnp.bfloat16, jnp.bfloat16, jnp.int32),
+        "loss": jnp.float32,
+    }
+    assert metrics["loss"].dtype == taken["w"].dtype == jnp.float32
+    assert_close(taken, masked_mean(data, linear_params()), 0.02)
+
+
+def test_scheduled_parameters_are_traced(data):
+    optimizer, traces = optax.sgd(0.5), []
+
+    def loss(logits, labels, **arguments):
+        traces.append(arguments.keys())
+        return mll.sigmoid_focal_loss(logits, labels, **arguments)
+
+    schedules = {"gamma": optax.linear_schedule(0.0, 2.0, 4), "alpha": lambda step: 0.25}
+    step = make_train_step(linear, loss, optimizer, loss_schedules=schedules)
+    state = TrainState.create(linear_params(), optimizer)
+    for number in range(5):
+        logits = np.asarray(linear(state.params, data["inputs"]), np.float64)
+        state, metrics = step(state, data)
+        p, y = 1 / (1 + np.exp(-logits)), np.asarray(data["labels"])
+        p_true = np.where(y > 0, p, 1 - p)
+        entries = -np.where(y > 0, 0.25, 0.75) * (1 - p_true) ** (number / 2) * np.log(p_true)
+        expected = entries[np.asarray(data["where"])].mean()
+        np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_losses_carry_a_state(parts, data):
+    """Running counts of the labels give the priors of a logit-adjusted loss."""
+
+    def loss(logits, labels, *, where, state):
+        known = jnp.sum(where, axis=0, dtype=jnp.float32)
+        found = jnp.sum(where & (labels > 0), axis=0, dtype=jnp.float32)
+        state = {"known": state["known"] + known, "found": state["found"] + found}
+        prior = (state["found"] + 1) / (state["known"] + 2)
+        value = mll.logit_adjusted_binary_cross_entropy(
+            logits, labels, prior=prior, where=where, reduction="sum_and_count"
+        )
+        return value, state
+
+    optimizer = optax.sgd(0.1)
+    counts = {"known": jnp.zeros(LABELS), "found": jnp.zeros(LABELS)}
+    step = make_train_step(linear, loss, optimizer, micro_batches=parts)
+    state = TrainState.create(linear_params(), optimizer, loss_state=counts)
+    for _ in range(3):
+        state, _ = step(state, data)
+    np.testing.assert_array_equal(state.loss_state["known"], 3 * data["where"].sum(0))
+    np.testing.assert_array_equal(state.loss_state["found"], 3 * jnp.nansum(data["labels"], 0))
+
+
+class Network(linen.Module):
+    @linen.compact
+    def __call__(self, inputs, *, train):
+        hidden = linen.BatchNorm(use_running_average=not train, momentum=0.5)(inputs)
+        return linen.Dense(LABELS)(linen.Dropout(0.5, deterministic=not train)(hidden))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_models_have_batch_statistics_and_dropout(parts, data):
+    model, keys = Network(), []
+
+    def apply(params, inputs, *, model_state, key):
+        jax.debug.callback(lambda bits: keys.append(tuple(bits.tolist())), jax.random.key_data(key))
+        logits, changed = model.apply(
+            {"params": params, "batch_stats": model_state},
+            inputs,
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        return logits, changed["batch_stats"]
+
+    variables = model.init(jax.random.key(0), data["inputs"], train=False)
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(apply, cross_entropy_pair, optimizer, micro_batches=parts)
+    state = TrainState.create(
+        variables["params"],
+        optimizer,
+        model_state=variables["batch_stats"],
+        key=jax.random.key(1),
+    )
+    for _ in range(2):
+        state, _ = step(state, data)
+    jax.effects_barrier()
+    assert len(set(keys)) == len(keys) == 2 * parts
+    mean = np.zeros(FEATURES)
+    for part in 2 * [data["inputs"][index::parts] for index in range(parts)]:
+        mean = 0.5 * mean + 0.5 * np.asarray(part, np.float64).mean(0)
+    np.testing.assert_allclose(state.model_state["BatchNorm_0"]["mean"], mean, rtol=1e-4, atol=1e-6)
+
+
+def test_everything_at_once_under_a_sweep(data):
+    """Keys, averages and micro-batches pass through vmap and scan."""
+    optimizer = optax.adam(0.05)
+
+    def apply(params, inputs, *, key):
+        return linear(params, inputs) * jax.random.bernoulli(key, 0.9, (1, LABELS))
+
+    step = make_train_step(
+        apply, cross_entropy_pair, optimizer, micro_batches=2, ema_decay=0.9, donate=False
+    )
+
+    def init(key):
+        return TrainState.create(linear_params(), optimizer, key=key, ema=True)
+
+    def batch(data, key, index):
+        return data
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    states, metrics = sweep(init, step, batch, keys, data, num_steps=4)
+    assert metrics["loss"].shape == (3, 4)
+    for run in range(3):
+        state = init(keys[run])
+        for _ in range(4):
+            state, _ = step(state, data)
+        assert_close(
+            jax.tree.map(lambda leaf, run=run: leaf[run], states.ema_params), state.ema_params
+        )
+
+
+def test_unknown_arguments_are_named(data):
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(linear, mll.asymmetric_loss, optimizer)
+    with pytest.raises(TypeError, match=r"asymmetric_loss: got an unexpected .*'mask'"):
+        step(TrainState.create(linear_params(), optimizer), data | {"mask": data["where"]})
+
+
+@pytest.mark.parametrize(
+    ("options", "ema", "message"),
+    [
+        ({"micro_batches": 3}, False, "must divide the batch: 16 rows, 3 micro-batches"),
+        ({"micro_batches": 2, "loss": mll.asymmetric_loss}, False, 'reduction="sum_and_count"'),
+        ({"micro_batches": 0}, False, "micro_batches must be a positive integer, got 0"),
+        ({"ema_decay": 0.9}, False, "ema_decay=0.9, and the state has no average"),
+        ({}, True, "ema_decay=None, and the state has an average"),
+        ({"loss": functools.partial(mll.asymmetric_loss, reduction="none")}, False, "scalar"),
+    ],
+)
+def test_what_does_not_fit_is_said(options, ema, message, data):
+    optimizer = optax.sgd(0.1)
+    options = {"loss": cross_entropy_pair} | options
+    state = TrainState.create(linear_params(), optimizer, ema=ema)
+    with pytest.raises(ValueError, match=message):
+        make_train_step(linear, options.pop("loss"), optimizer, **options)(state, data)

@@ -92,6 +92,11 @@ def test_devices_add_up_to_the_whole(whole):
     with jax.set_mesh(explicit):
         args = jax.device_put((scores, truth), NamedSharding(explicit, P("batch")))
         assert_same(jax.jit(update)(empties(), *args), whole)
+    # The arrays alone know of the mesh.
+    fresh = jax.jit(lambda *args: update(empties(), *args))(*args)
+    assert_same(fresh, whole)
+    assert_same(update(empties(), *args), whole)
+    assert_same(update(fresh, *args), merged(whole, whole))
 
 
 def test_states_under_scan(whole):

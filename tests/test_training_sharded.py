@@ -1,6 +1,8 @@
 """Eight devices give the trajectory of one."""
 
 import functools
+import runpy
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -109,3 +111,33 @@ def test_local_means_would_give_another_trajectory(batches):
     mapped = jax.shard_map(step, mesh=mesh(AxisType.Auto), in_specs=(P(), P("data")), out_specs=P())
     other = trajectory(jax.jit(mapped), state, batches)
     assert np.max(np.abs(other["losses"] - alone["losses"])) > 1e-2
+
+
+class NoCheckpoints:
+    """Stands for a manager of checkpoints and keeps none."""
+
+    def save(self, step, args):
+        pass
+
+    def wait_until_finished(self):
+        pass
+
+
+def test_recipe_goes_on_as_if_it_had_not_broken_off():
+    recipe = runpy.run_path(str(Path(__file__).parent.parent / "recipes/sharded_training.py"))
+    with jax.numpy_rank_promotion("allow"):
+        state, quality = recipe["main"]()
+        optimizer = optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 5e-3, 10, recipe["STEPS"])),
+        )
+        alone = recipe["train"](
+            recipe["first_state"](optimizer),
+            recipe["make_step"](optimizer),
+            NoCheckpoints(),
+            recipe["STEPS"],
+        )
+    assert int(state.step) == recipe["STEPS"]
+    np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(alone.key))
+    assert_same((state.params, state.ema_params), (alone.params, alone.ema_params))
+    assert quality > 0.5

@@ -254,7 +254,11 @@ def _with_batch(
     if inputs.where is not None:
         entry = jnp.where(inputs.where, entry, state.cells.size)
     flat = state.cells.reshape(-1)
-    whole = jax.typeof(flat).sharding  # an explicit mesh asks how to leave the sum
+    # An explicit mesh asks how to leave the sum: as the state was, or whole beside sharded scores.
+    whole = jax.typeof(flat).sharding
+    if whole.mesh.empty and not (mesh := jax.typeof(entry).sharding.mesh).empty:
+        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        flat = jax.sharding.reshard(flat, whole)
     flat = flat.at[entry].add(1, mode="drop", out_sharding=whole, wrap_negative_indices=False)
     return ScoreHistogram(flat.reshape(state.cells.shape), state.inputs)
 

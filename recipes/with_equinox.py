@@ -29,9 +29,9 @@ def train_step(model, state, opt_state, key, x, y, known, weights):
 
 def main(seed: int = 0) -> float:
     data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
-    x, y = data.x_train, data.y_train
-    known = rng.random(y.shape) < 0.7  # three labels in ten are hidden
-    weights = mll.weighting.effective_number_weights((y & known).sum(axis=0))
+    known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
+    x, y = data.x_train, data.y_train & known
+    weights = mll.weighting.effective_number_weights(y.sum(axis=0))
     first, last, *keys = jax.random.split(jax.random.key(seed), 402)
     hidden = nn.Linear(256, 128, key=first), nn.BatchNorm(128, "batch", momentum=0.9, mode="batch")
     layers = *hidden, nn.Lambda(jax.nn.relu), nn.Dropout(0.2), nn.Linear(128, 10, key=last)

@@ -32,9 +32,9 @@ def train_step(params, state, opt_state, key, x, y, known, weights):
 
 def main(seed: int = 0) -> float:
     data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
-    x, y, keys = data.x_train, data.y_train, hk.PRNGSequence(seed)
-    known = rng.random(y.shape) < 0.7  # three labels in ten are hidden
-    weights = mll.weighting.effective_number_weights((y & known).sum(axis=0))
+    known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
+    x, y, keys = data.x_train, data.y_train & known, hk.PRNGSequence(seed)
+    weights = mll.weighting.effective_number_weights(y.sum(axis=0))
     params, state = model.init(next(keys), x[:1], is_training=True)
     carry = params, state, optimizer.init(params)
     for rows in rng.integers(len(x), size=(400, 100)):

@@ -34,9 +34,9 @@ def train_step(state, x, y, known, weights, key):
 
 def main(seed: int = 0) -> float:
     data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
-    x, y, key = data.x_train, data.y_train, jax.random.key(seed)
-    known = rng.random(y.shape) < 0.7  # three labels in ten are hidden
-    weights = mll.weighting.effective_number_weights((y & known).sum(axis=0))
+    known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
+    x, y, key = data.x_train, data.y_train & known, jax.random.key(seed)
+    weights = mll.weighting.effective_number_weights(y.sum(axis=0))
     variables = MLP().init(key, x[:1], train=False)
     state = TrainState.create(apply_fn=MLP().apply, tx=optax.adam(3e-3), **variables)
     for rows in rng.integers(len(x), size=(400, 100)):

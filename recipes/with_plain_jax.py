@@ -28,9 +28,9 @@ def train_step(params, opt_state, key, x, y, known, weights):
 
 def main(seed: int = 0) -> float:
     data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
-    x, y, init = data.x_train, data.y_train, jax.nn.initializers.lecun_normal()
-    known = rng.random(y.shape) < 0.7  # three labels in ten are hidden
-    weights = mll.weighting.effective_number_weights((y & known).sum(axis=0))
+    known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
+    x, y, init = data.x_train, data.y_train & known, jax.nn.initializers.lecun_normal()
+    weights = mll.weighting.effective_number_weights(y.sum(axis=0))
     first, last, *keys = jax.random.split(jax.random.key(seed), 402)
     params = {"kernel_1": init(first, (256, 128)), "bias_1": jnp.zeros(128)}
     params |= {"kernel_2": init(last, (128, 10)), "bias_2": jnp.zeros(10)}

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 # The mean over five seeds of each recipe, and four standard deviations of one run. A loss that does
 # not get the mask is out of it: it takes half of the positives for negatives and reaches 0.58.
-EXPECTED, TOLERANCE = 0.633, 0.028
+EXPECTED, TOLERANCE = 0.635, 0.025
 
 
 def test_every_framework_has_a_recipe():

@@ -433,7 +433,6 @@ def test_sharded_arrays(case, axis_type):
 )
 def test_shard_map_equals_one_device(case, masked):
     logits, labels, mask = make_inputs(case)
-    where = mask if masked else None
     extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
 
     def local(x, y, *where):

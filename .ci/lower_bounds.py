@@ -1,4 +1,4 @@
-"""Prints the lowest version of every dependency that pyproject.toml allows, as pip's constraints."""
+"""Prints the lowest version of each dependency that pyproject.toml allows: constraints for pip."""
 
 import tomllib
 from pathlib import Path

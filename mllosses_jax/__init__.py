@@ -11,18 +11,10 @@
 lists them all.
 """
 
-from mllosses_jax import (
-    calibration,
-    catalogue,
-    data,
-    decisions,
-    labels,
-    losses,
-    metrics,
-    pseudo_labels,
-    training,
-    weighting,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mllosses_jax import losses
 from mllosses_jax.losses import (
     abs_kl_divergence,
     assume_negative_loss,
@@ -91,6 +83,19 @@ from mllosses_jax.losses import (
     weak_assume_negative_loss,
     zlpr_loss,
 )
+
+if TYPE_CHECKING:
+    from mllosses_jax import (
+        calibration,
+        catalogue,
+        data,
+        decisions,
+        labels,
+        metrics,
+        pseudo_labels,
+        training,
+        weighting,
+    )
 
 __all__ = [
     "abs_kl_divergence",
@@ -171,3 +176,14 @@ __all__ = [
     "zlpr_loss",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a submodule when it is first used: all of them would double the import time."""
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

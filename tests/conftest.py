@@ -1,5 +1,7 @@
 """Strict settings for every test: no silent promotion, no silent broadcast, eight CPU devices."""
 
+import gc
+
 import jax
 import pytest
 
@@ -17,6 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         case = getattr(item, "callspec", None) and item.callspec.params.get("case")
         group = getattr(case, "name", item.path.name)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what lives as long as the process: modules and tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:

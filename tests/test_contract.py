@@ -80,6 +80,12 @@ def every_reduction(case):
 
 
 @functools.cache
+def mean_and_gradient(case):
+    """Returns the jitted mean of a case and its gradient, of (logits, labels, where)."""
+    return jit(jax.value_and_grad(written_out(case, "mean")))
+
+
+@functools.cache
 def derivatives(case):
     """Returns the jitted value, gradient and Hessian-vector product of the sum of a case.
 
@@ -233,7 +239,8 @@ def test_eager_calls_equal_compiled_ones(case):
     logits, labels, mask = make_inputs(case)
     extra = {} if case.entry.kind == "batch" else {"reduction": "sum"}
     eager = case.loss(jnp.asarray(logits), labels=labels, where=mask, **case.kwargs, **extra)
-    np.testing.assert_allclose(eager, compiled(case, "sum")(logits, labels, mask), rtol=1e-6)
+    value, _, _ = derivatives(case)(logits, labels, mask, np.zeros_like(logits))
+    np.testing.assert_allclose(eager, value, rtol=1e-6)
 
 
 @each_shape
@@ -271,7 +278,7 @@ def test_masking_equals_deletion(case):
     small = (logits[np.ix_(rows, columns)], labels[np.ix_(rows, columns)])
     extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
     deleted = case.loss(*small, **case.cut(columns), **extra)
-    masked = compiled(case, "mean")(logits, labels, mask)
+    masked, _ = mean_and_gradient(case)(logits, labels, mask)
     np.testing.assert_allclose(masked, deleted, rtol=1e-5, atol=1e-7)
 
 
@@ -311,11 +318,13 @@ def test_masked_cells_never_leak_into_gradients_of_gradients(case):
 def test_nothing_counts_gives_zero(case):
     logits, labels, mask = make_inputs(case)
     nothing = np.zeros_like(mask)
-    results = every_reduction(case)(np.full_like(logits, np.nan), labels, nothing)
+    lost = np.full_like(logits, np.nan)
+    shape = {"element": mask.shape, "sample": mask.shape[:1], "label": mask.shape[1:], "batch": ()}
+    weights = None if case.entry.kind == "batch" else np.ones(shape[case.unreduced], np.float32)
+    results = every_reduction(case)(lost, labels, nothing, weights)
+    results["mean and gradient"] = mean_and_gradient(case)(logits, labels, nothing)
+    results["of the lost"] = mean_and_gradient(case)(lost, labels, nothing)
     assert all(np.all(np.asarray(result) == 0) for result in jax.tree.leaves(results))
-    function = written_out(case, "mean")
-    gradient = jit(jax.grad(lambda x: function(x, labels, nothing)))(logits)
-    assert np.all(np.asarray(gradient) == 0)
 
 
 @each_loss
@@ -424,7 +433,6 @@ def test_sharded_arrays(case, axis_type):
 )
 def test_shard_map_equals_one_device(case, masked):
     logits, labels, mask = make_inputs(case)
-    where = mask if masked else None
     extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
 
     def local(x, y, *where):
@@ -443,8 +451,7 @@ def test_shard_map_equals_one_device(case, masked):
         check_vma=True,
     )
     value, gradient = jit(sharded)(*arrays)
-    one = jit(jax.value_and_grad(lambda x: written_out(case, "mean")(x, labels, where)))
-    reference = one(logits)
+    reference = mean_and_gradient(case)(logits, labels, mask if masked else np.ones_like(mask))
     np.testing.assert_allclose(value, reference[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-7)
 
@@ -474,6 +481,9 @@ def test_reductions_over_devices(case, masked):
         check_vma=True,
     )
     results = jit(sharded)(logits, labels, where, weights)
+    if case.unreduced == "element":
+        weights = np.broadcast_to(weights, mask.shape)
+    where = np.broadcast_to(where, mask.shape)
     references = every_reduction(case)(logits, labels, where, weights)
     for name in names:
         pairs = zip(jax.tree.leaves(results[name]), jax.tree.leaves(references[name]), strict=True)

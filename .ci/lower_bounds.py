@@ -1,0 +1,13 @@
+"""Prints the lowest version of each dependency that pyproject.toml allows: constraints for pip."""
+
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+groups = [project["dependencies"], *project["optional-dependencies"].values()]
+for requirement in sorted({requirement for group in groups for requirement in group}):
+    if requirement.startswith(f"{project['name']}["):
+        continue
+    if requirement.count(">=") != 1 or "," in requirement:
+        raise SystemExit(f"{requirement}: a dependency is written as NAME>=VERSION")
+    print(requirement.replace(">=", "=="))

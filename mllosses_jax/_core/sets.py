@@ -136,8 +136,18 @@ def _labels_and_mask(
     return label_sets(y, where)
 
 
+def fbeta_denominator(
+    beta: ArrayLike, positives: Array, predictions: Array, dtype: jnp.dtype
+) -> Array:
+    """Returns D with F-beta = TP / D, from how many are true and how many are predicted."""
+    on_positives, on_predictions = fbeta_shares(beta, dtype)
+    return on_positives * positives.astype(dtype) + on_predictions * predictions.astype(dtype)
+
+
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
     """Returns a and b with F-beta = TP / (a·positives + b·predictions), a + b = 1."""
+    if isinstance(beta, int | float) and not beta >= 0:
+        raise ValueError(f"beta must be 0 or more, got {beta}")
     # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.
-    squared = jnp.asarray(beta, dtype) ** 2
+    squared = checks.scalar("beta", beta, dtype) ** 2
     return 1 / (1 + 1 / squared), 1 / (1 + squared)

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys
-from mllosses_jax._core.sets import Scored, fbeta_shares
+from mllosses_jax._core.sets import Scored, fbeta_denominator
 
 Array = jax.Array
 SCOPES = ("label", "global")
@@ -68,9 +68,8 @@ def cuts_of(rows: Scored) -> Cuts:
 
 def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
     """Returns F-beta of every cut of rows that have a positive, (R, n)."""
-    on_positives, on_predictions = fbeta_shares(beta, cuts.dtype)
-    positives = rows.positives().astype(cuts.dtype)[:, None]
-    denominator = on_positives * positives + on_predictions * cuts.predicted.astype(cuts.dtype)
+    positives = rows.positives()[:, None]
+    denominator = fbeta_denominator(beta, positives, cuts.predicted, cuts.dtype)
     return cuts.hits.astype(cuts.dtype) / denominator
 
 

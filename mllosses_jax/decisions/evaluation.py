@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import fbeta_shares, scored
+from mllosses_jax._core.sets import fbeta_denominator, scored
 from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport
 from mllosses_jax.decisions.thresholds import tune_thresholds
 
@@ -92,9 +92,7 @@ def threshold_report(
     count, size = given.scores.shape
     if folds > count:
         raise ValueError(f"folds must be between 2 and the number of samples, {count}, got {folds}")
-    names = checks.label_names(
-        [str(label) for label in range(size)] if label_names is None else label_names, size
-    )
+    names = checks.label_names(label_names, size)
     baseline = 0.0 if inputs == "logits" else 0.5
     fold = np.random.default_rng(seed).permutation(count) % folds
     mask = jnp.ones(given.scores.shape, bool) if given.where is None else given.where
@@ -183,8 +181,7 @@ def _count(kind: Array) -> Array:
 
 
 def _f(hits: Array, predicted: Array, positives: Array, beta: float) -> Array:
-    on_positives, on_predictions = fbeta_shares(beta, hits.dtype)
-    denominator = on_positives * positives + on_predictions * predicted
+    denominator = fbeta_denominator(beta, positives, predicted, hits.dtype)
     return hits / jnp.where(denominator == 0, 1, denominator)
 
 

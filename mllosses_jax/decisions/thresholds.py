@@ -12,7 +12,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.probabilities import Inputs, check_inputs
-from mllosses_jax._core.sets import Scored, fbeta_shares, scored
+from mllosses_jax._core.sets import Scored, fbeta_denominator, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
 Array = jax.Array
@@ -210,14 +210,13 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     own_positives = columns.positives().astype(dtype)[:, None]
     pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
     share = pooled_weight / jnp.maximum(positives, 1)
-    on_positives, on_predictions = fbeta_shares(beta, dtype)
 
     def smoothed_f(hits: Array, predicted: Array, thresholds: Array) -> Array:
         pooled_hits, pooled_predicted = _counts_above(pooled, thresholds)
         true = own_weight * hits.astype(dtype) + share * pooled_hits
         claimed = own_weight * predicted.astype(dtype) + share * pooled_predicted
         actual = own_weight * own_positives + pooled_weight
-        return true / (on_positives * actual + on_predictions * claimed)
+        return true / fbeta_denominator(beta, actual, claimed, dtype)
 
     thresholds = cuts.thresholds()
     place, best = cuts.highest_best(smoothed_f(cuts.hits, cuts.predicted, thresholds))

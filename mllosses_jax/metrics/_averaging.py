@@ -78,10 +78,3 @@ def _ratio(values: Array, weights: Array) -> Array:
 def check_undefined(undefined: object) -> None:
     """Raises ValueError unless `undefined` is known."""
     checks.one_of("undefined", undefined, get_args(Undefined))
-
-
-def check_zero_division(value: object) -> None:
-    """Raises ValueError unless the value, where it is known, is 0, 1 or nan."""
-    known = isinstance(value, str | int | float)
-    if known and value not in (0, 1) and str(value) != "nan":
-        raise ValueError(f"zero_division must be 0, 1 or nan, got {value!r}")

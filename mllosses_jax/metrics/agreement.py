@@ -38,7 +38,7 @@ def specificity(
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -87,7 +87,7 @@ def balanced_accuracy(
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the recall where nothing is true, and the specificity where nothing is
-            false: 0, 1, or nan, which leaves it out, so that the accuracy is the other of the two.
+            false: a number or nan, which leaves it out: the accuracy is then the other of the two.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -139,7 +139,7 @@ def matthews_corrcoef(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -198,7 +198,7 @@ def cohen_kappa(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.

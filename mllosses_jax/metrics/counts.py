@@ -11,7 +11,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import (
     Sets,
     count_cells,
-    fbeta_shares,
+    fbeta_denominator,
     result_dtype,
     sample_weights,
     sets,
@@ -44,7 +44,7 @@ def precision(
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -90,7 +90,7 @@ def recall(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -136,7 +136,7 @@ def f1(
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`. With "samples",
             zero_division=1 rewards predicting nothing for a row without labels.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -182,7 +182,7 @@ def fbeta(
         labels: bool, integer or float array (N, L); positive where > 0.
         beta: β ≥ 0; 0 is precision, infinity is recall.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -226,7 +226,7 @@ def jaccard(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -391,9 +391,7 @@ def _fbeta(
     weights: ArrayLike | None,
 ) -> Array:
     tally = tally_of(inputs, average, weights)
-    on_actual, on_predicted = fbeta_shares(beta, result_dtype())
-    actual, predicted = (c.astype(result_dtype()) for c in (tally.actual, tally.predicted))
-    denominator = on_actual * actual + on_predicted * predicted
+    denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
     return average_ratio(tally.hits, denominator, tally, average, zero_division)
 
 

@@ -41,7 +41,7 @@ def precision_at_k(
         average: "samples", the mean over rows, whose denominator is always k, however few labels
             are true or count; "macro", the mean over labels; "micro", all entries as one; None,
             per label. The last three are `precision` of the sets top_k(s).
-        zero_division: the value of a label that is in no top k: 0, 1, or nan, which leaves it out
+        zero_division: the value of a label in no top k: a number or nan, which leaves it out
             of the mean. With "samples", nothing is undefined.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.
@@ -96,7 +96,7 @@ def recall_at_k(
         average: "samples", the mean over rows; "macro", the mean over labels; "micro", all
             entries as one; None, per label.
         zero_division: the value of a row without true labels, or of a label that is never true:
-            0, 1, or nan, which leaves it out of the mean.
+            a number or nan, which leaves it out of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.
 
@@ -148,7 +148,7 @@ def f1_at_k(
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, where k is that of the formula, however few labels
             count; "macro", the mean over labels; "micro", all entries as one; None, per label.
-        zero_division: the value of a label that is in no top k and never true: 0, 1, or nan,
+        zero_division: the value of a label that is in no top k and never true: a number or nan,
             which leaves it out of the mean. With "samples", a row without true labels is 0.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.

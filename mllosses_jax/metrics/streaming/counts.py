@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_shares, result_dtype, sets
+from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 
@@ -104,12 +104,8 @@ class ConfusionCounts(Accumulator):
         zero_division: ArrayLike = 0.0,
     ) -> Array:
         """Returns `metrics.fbeta` of all batches; `average` may not be "samples"."""
-        if isinstance(beta, int | float) and not beta >= 0:
-            raise ValueError(f"beta must be 0 or more, got {beta}")
         tally = self._tally(average)
-        on_actual, on_predicted = fbeta_shares(beta, result_dtype())
-        actual, predicted = (c.astype(result_dtype()) for c in (tally.actual, tally.predicted))
-        denominator = on_actual * actual + on_predicted * predicted
+        denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
         return average_ratio(tally.hits, denominator, tally, average, zero_division)
 
     def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
@@ -144,7 +140,7 @@ class ConfusionCounts(Accumulator):
 
         Args:
             average: "macro", "micro", "weighted" or None; see `metrics.precision`.
-            zero_division: the value where undefined: 0, 1, or nan, which leaves it out.
+            zero_division: the value where undefined: a number or nan, which leaves it out.
 
         Raises:
             ValueError: if average or zero_division is none of these.

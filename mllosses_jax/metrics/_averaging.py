@@ -65,9 +65,12 @@ def mean_of_defined(
         values = jnp.where(exists, values, jnp.nan)
         return values[0] if average == "micro" else values
     counted = exists & (defined | broken) if undefined == "skip" else exists
-    # A NaN score is to be seen in a row without weight, too.
-    support = jnp.where(broken, jnp.maximum(support, 1), support)
-    return mean_over(values, counted, support if average == "weighted" else None)
+    return mean_over(values, counted, seen(support, broken) if average == "weighted" else None)
+
+
+def seen(support: Array, broken: Array) -> Array:
+    """Returns the support as weights in which a row that holds a NaN score is never weightless."""
+    return jnp.where(broken, jnp.maximum(support, 1), support)
 
 
 def _ratio(values: Array, weights: Array) -> Array:

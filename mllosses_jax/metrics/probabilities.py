@@ -21,7 +21,7 @@ from mllosses_jax._core.probabilities import (
     scores_or_zero,
 )
 from mllosses_jax._core.sets import Scored, sample_weights
-from mllosses_jax.metrics._averaging import Average, check_average, mean_over
+from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
 from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
 
 Array = jax.Array
@@ -241,7 +241,7 @@ def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | 
     means = jnp.sum(jnp.where(share == 0, 0, values * share), axis) / mass
     if average in {"micro", None}:
         return means
-    support = jnp.sum(jnp.where(inputs.actual, share, 0), axis)
+    support = seen(jnp.sum(jnp.where(inputs.actual, share, 0), axis), jnp.isnan(means))
     return mean_over(means, mass != 0, {"weighted": support, "samples": w}.get(average))
 
 

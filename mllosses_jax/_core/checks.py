@@ -105,7 +105,7 @@ def exponent(name: str, value: ArrayLike, like: Array) -> Array | int:
     return value if isinstance(value, int) else element_parameter(name, value, like)
 
 
-def scalar(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+def scalar(name: str, value: ArrayLike | str | None, dtype: jnp.dtype) -> Array:
     """Returns a scalar parameter in `dtype`."""
     if value is None or isinstance(value, str):
         raise TypeError(f"{name} must be a number, got {value!r}")

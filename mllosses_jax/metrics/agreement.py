@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import sets
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._tally import average_of, average_ratio, filled, ratio, tally_of
+from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
 
 Array = jax.Array
 _NAN = float("nan")
@@ -63,8 +63,7 @@ def specificity(
         Array([0. , 1. , 0.5], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    negatives = tally.rejections + tally.false_alarms
-    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+    return specificity_of(tally, average, zero_division)
 
 
 @compiled()
@@ -112,11 +111,7 @@ def balanced_accuracy(
         Array([1. , 0.5, 0.5], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    negatives = tally.rejections + tally.false_alarms
-    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
-    defined = jnp.stack([tally.actual, negatives]) != 0
-    values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
-    return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
+    return balanced_accuracy_of(tally, average, zero_division)
 
 
 @compiled()
@@ -166,15 +161,7 @@ def matthews_corrcoef(
         0.7887
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    hits, false_alarms, misses, rejections, *_ = tally
-    chosen, true = tally.predicted, tally.actual
-    unchosen, false = rejections + misses, rejections + false_alarms
-    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
-    opposed = _root(false_alarms, chosen, misses, true) * _root(
-        false_alarms, false, misses, unchosen
-    )
-    defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
-    return average_of(agreeing - opposed, defined, tally, average, zero_division)
+    return matthews_corrcoef_of(tally, average, zero_division)
 
 
 @compiled()
@@ -224,6 +211,39 @@ def cohen_kappa(
         Array([0.5, 1. ], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
+    return cohen_kappa_of(tally, average, zero_division)
+
+
+def specificity_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of specificity from counts."""
+    negatives = tally.rejections + tally.false_alarms
+    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+
+
+def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of balanced accuracy from counts."""
+    negatives = tally.rejections + tally.false_alarms
+    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
+    defined = jnp.stack([tally.actual, negatives]) != 0
+    values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
+    return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
+
+
+def matthews_corrcoef_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of Matthews correlation coefficient from counts."""
+    hits, false_alarms, misses, rejections, *_ = tally
+    chosen, true = tally.predicted, tally.actual
+    unchosen, false = rejections + misses, rejections + false_alarms
+    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
+    opposed = _root(false_alarms, chosen, misses, true) * _root(
+        false_alarms, false, misses, unchosen
+    )
+    defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
+    return average_of(agreeing - opposed, defined, tally, average, zero_division)
+
+
+def cohen_kappa_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of Cohen's kappa from counts."""
     hits, false_alarms, misses, rejections, *_ = tally
     n = hits + false_alarms + misses + rejections
     chosen, true = ratio(tally.predicted, n), ratio(tally.actual, n)

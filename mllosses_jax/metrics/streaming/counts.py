@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
+from mllosses_jax.metrics import agreement
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 
@@ -21,8 +22,9 @@ LabelAverage = Literal["micro", "macro", "weighted"] | None
 class ConfusionCounts(Accumulator):
     """True positives, predictions, positives and entries of each label, over any number of batches.
 
-    One accumulator gives precision, recall, F-beta, Jaccard index, specificity and Hamming loss,
-    each equal to the function of that name in `metrics` on all batches at once. Counts are exact
+    One accumulator gives precision, recall, F-beta, Jaccard index, specificity, balanced accuracy,
+    Matthews correlation, Cohen's kappa and Hamming loss, each equal to the function of that name
+    in `metrics` on all batches at once. Counts are exact
     up to 2³¹ − 1 entries of a label; totals over labels ("micro", Hamming loss) are formed in
     floating point and so cannot overflow.
 
@@ -117,10 +119,26 @@ class ConfusionCounts(Accumulator):
     def specificity(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
-        """Returns TN / (TN + FP) of all batches; `average` may not be "samples"."""
-        tally = self._tally(average)
-        negatives = tally.rejections + tally.false_alarms
-        return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+        """Returns `metrics.specificity` of all batches; `average` may not be "samples"."""
+        return agreement.specificity_of(self._tally(average), average, zero_division)
+
+    def balanced_accuracy(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = float("nan")
+    ) -> Array:
+        """Returns `metrics.balanced_accuracy` of all batches; `average` may not be "samples"."""
+        return agreement.balanced_accuracy_of(self._tally(average), average, zero_division)
+
+    def matthews_corrcoef(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.matthews_corrcoef` of all batches; `average` may not be "samples"."""
+        return agreement.matthews_corrcoef_of(self._tally(average), average, zero_division)
+
+    def cohen_kappa(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.cohen_kappa` of all batches; `average` may not be "samples"."""
+        return agreement.cohen_kappa_of(self._tally(average), average, zero_division)
 
     def hamming_loss(self) -> Array:
         """Returns `metrics.hamming_loss` of all batches; NaN where nothing counts."""

@@ -95,10 +95,9 @@ def threshold_report(
     names = checks.label_names(label_names, size)
     baseline = 0.0 if inputs == "logits" else 0.5
     fold = np.random.default_rng(seed).permutation(count) % folds
-    mask = jnp.ones(given.scores.shape, bool) if given.where is None else given.where
     program = _evaluated(tune or _default_tuner(float(beta), baseline), folds, float(beta))
     per_label, macro, micro = jax.device_get(
-        program(given.scores, given.actual, mask, fold, baseline, jax.random.key(seed))
+        program(given.scores, given.actual, given.counted(), fold, baseline, jax.random.key(seed))
     )
     return ThresholdReport(
         label_names=names,

@@ -30,10 +30,6 @@ class TopK(NamedTuple):
         """Returns the number of true labels in each top k, int32 (N,)."""
         return jnp.sum(self.hits, axis=1, dtype=jnp.int32)
 
-    def count_true(self) -> Array:
-        """Returns the number of true labels of each sample, int32 (N,)."""
-        return jnp.sum(self.inputs.actual, axis=1, dtype=jnp.int32)
-
     def sets(self) -> Sets:
         """Returns the top k as predicted sets, without what does not count."""
         actual, where = self.inputs.actual, self.inputs.where
@@ -99,5 +95,5 @@ def discounted(gains: Array) -> Array:
 def ideal(top: TopK) -> Array:
     """Returns Σ_r 1 / log₂(r + 1) up to rank min(k, |Y|) of each sample, at least 1, (N,)."""
     rank = lax.broadcasted_iota(jnp.int32, top.hits.shape, 1)  # from 0
-    gained = rank < jnp.maximum(top.count_true(), 1)[:, None]
+    gained = rank < jnp.maximum(top.inputs.positives(), 1)[:, None]
     return discounted(gained.astype(top.inputs.scores.dtype))

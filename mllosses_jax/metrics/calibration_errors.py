@@ -14,7 +14,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.probabilities import Inputs, checks_probabilities, forecasts
 from mllosses_jax._core.sets import Scored
-from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
+from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
 Array = jax.Array
 Norm = Literal["l1", "l2", "max"]
@@ -102,7 +102,7 @@ def expected_calibration_error(
     bins: int = 15,
     binning: Binning = "uniform",
     norm: Norm = "l1",
-    average: LabelAverage = "macro",
+    average: BinnedAverage = "macro",
     relative: bool = False,
     where: ArrayLike | None = None,
 ) -> Array:
@@ -231,5 +231,5 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
 def _prevalence(rows: Scored) -> tuple[Array, Array]:
     """Returns the fraction of positives of each row, (R,), and whether there are any."""
     dtype = rows.scores.dtype
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
+    positives = rows.positives()
     return positives.astype(dtype) / jnp.maximum(rows.cells(), 1).astype(dtype), positives > 0

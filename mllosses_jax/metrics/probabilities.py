@@ -22,7 +22,7 @@ from mllosses_jax._core.probabilities import (
 )
 from mllosses_jax._core.sets import Scored, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
-from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
+from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
 Array = jax.Array
 
@@ -162,7 +162,7 @@ def brier_decomposition(
     inputs: Inputs,
     bins: int = 15,
     binning: Binning = "uniform",
-    average: LabelAverage = "macro",
+    average: BinnedAverage = "macro",
     where: ArrayLike | None = None,
 ) -> BrierDecomposition:
     """The Brier score in parts: calibration, sharpness, and how hard the labels are.

@@ -220,7 +220,7 @@ def r_precision_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     dtype = top.inputs.scores.dtype
-    possible = jnp.clip(top.count_true(), 1, k).astype(dtype)
+    possible = jnp.clip(top.inputs.positives(), 1, k).astype(dtype)
     return mean_over_rows(top.count_hits().astype(dtype) / possible, top.inputs)
 
 
@@ -374,7 +374,7 @@ def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:
         return tally_of(top.sets(), average, None)
     taken = jnp.full(top.hits.shape[:1], top.hits.shape[1], jnp.int32)
     entries = top.inputs.cells()
-    cells = disjoint(top.count_hits(), taken, top.count_true(), entries)
+    cells = disjoint(top.count_hits(), taken, top.inputs.positives(), entries)
     return Tally(*cells, exists=entries > 0, weights=None)
 
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import fbeta_denominator, scored
+from mllosses_jax._core.sets import checks_labels, fbeta_denominator, scored
 from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport
 from mllosses_jax.decisions.thresholds import tune_thresholds
 
@@ -24,6 +24,7 @@ Values = tuple[Array, Array, Array, Array]  # F per label, tuned and not; macro;
 _REPLICATES = 200
 
 
+@checks_labels
 def threshold_report(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -46,7 +47,7 @@ def threshold_report(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities": it sets the baseline.
         tune: a function of (scores, labels, where=mask) that returns thresholds (L,) or (), such
             as a tuner of this module with its options set; it is compiled and vmapped over the

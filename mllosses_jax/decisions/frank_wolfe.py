@@ -12,7 +12,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.probabilities import check_range
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import checks_labels, scored
 from mllosses_jax.decisions._budget import (
     Measure,
     best_k,
@@ -72,6 +72,7 @@ class RandomizedTopK:
         return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
 
 
+@checks_labels
 @takes_probabilities
 @compiled()
 def fit_frank_wolfe(
@@ -92,7 +93,7 @@ def fit_frank_wolfe(
 
     Args:
         probabilities: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: size of every set, 1 to L.
         measure: "macro_f1", "macro_precision", "macro_recall", "macro_jaccard" or
             "macro_balanced_accuracy", 0 for a label where it is undefined.

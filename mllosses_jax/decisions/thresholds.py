@@ -12,7 +12,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.probabilities import Inputs, check_inputs
-from mllosses_jax._core.sets import Scored, fbeta_denominator, scored
+from mllosses_jax._core.sets import Scored, checks_labels, fbeta_denominator, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
 Array = jax.Array
@@ -97,6 +97,7 @@ def cost_threshold(
     return 1 / (1 + missed / wrong)  # right for infinite costs too
 
 
+@checks_labels
 @compiled(beta=(0, _INF), min_positives=(1, _INF), shrinkage=(0, _INF))
 def tune_thresholds(
     scores: ArrayLike,
@@ -122,7 +123,7 @@ def tune_thresholds(
     Args:
         scores: float array (N, L), of any monotone scale: logits do. With shrinkage, and where
             the global threshold is taken, the labels must share one scale.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         objective: "f1", or "fbeta" with `beta`.
         beta: β ≥ 0 of "fbeta".
         scope: "label" finds the best threshold of each label, which maximises macro-averaged

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import sets
+from mllosses_jax._core.sets import checks_labels, sets
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
 
@@ -17,6 +17,7 @@ Array = jax.Array
 _NAN = float("nan")
 
 
+@checks_labels
 @compiled()
 def specificity(
     predictions: ArrayLike,
@@ -34,7 +35,7 @@ def specificity(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
@@ -66,6 +67,7 @@ def specificity(
     return specificity_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def balanced_accuracy(
     predictions: ArrayLike,
@@ -83,7 +85,7 @@ def balanced_accuracy(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the recall where nothing is true, and the specificity where nothing is
             false: a number or nan, which leaves it out: the accuracy is then the other of the two.
@@ -114,6 +116,7 @@ def balanced_accuracy(
     return balanced_accuracy_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def matthews_corrcoef(
     predictions: ArrayLike,
@@ -132,7 +135,7 @@ def matthews_corrcoef(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
@@ -164,6 +167,7 @@ def matthews_corrcoef(
     return matthews_corrcoef_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def cohen_kappa(
     predictions: ArrayLike,
@@ -183,7 +187,7 @@ def cohen_kappa(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.

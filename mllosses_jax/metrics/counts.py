@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import (
     Sets,
+    checks_labels,
     count_cells,
     fbeta_denominator,
     result_dtype,
@@ -23,6 +24,7 @@ Array = jax.Array
 _INF = float("inf")
 
 
+@checks_labels
 @compiled()
 def precision(
     predictions: ArrayLike,
@@ -40,7 +42,7 @@ def precision(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
@@ -71,6 +73,7 @@ def precision(
     return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def recall(
     predictions: ArrayLike,
@@ -88,7 +91,7 @@ def recall(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
@@ -116,6 +119,7 @@ def recall(
     return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def f1(
     predictions: ArrayLike,
@@ -133,7 +137,7 @@ def f1(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`. With "samples",
             zero_division=1 rewards predicting nothing for a row without labels.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
@@ -161,6 +165,7 @@ def f1(
     return _fbeta(sets(predictions, labels, where), 1, average, zero_division, weights)
 
 
+@checks_labels
 @compiled(beta=(0, _INF))
 def fbeta(
     predictions: ArrayLike,
@@ -179,7 +184,7 @@ def fbeta(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         beta: β ≥ 0; 0 is precision, infinity is recall.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
@@ -207,6 +212,7 @@ def fbeta(
     return _fbeta(sets(predictions, labels, where), beta, average, zero_division, weights)
 
 
+@checks_labels
 @compiled()
 def jaccard(
     predictions: ArrayLike,
@@ -224,7 +230,7 @@ def jaccard(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
         zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
@@ -253,6 +259,7 @@ def jaccard(
     return average_ratio(tally.hits, union, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def hamming_loss(
     predictions: ArrayLike,
@@ -268,7 +275,7 @@ def hamming_loss(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -296,6 +303,7 @@ def hamming_loss(
     return _weighted_sum(wrong, w) / _weighted_sum(cells, w)
 
 
+@checks_labels
 @compiled()
 def subset_accuracy(
     predictions: ArrayLike,
@@ -311,7 +319,7 @@ def subset_accuracy(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
@@ -340,6 +348,7 @@ def subset_accuracy(
     return _weighted_sum(right, w) / _weighted_sum(exists, w)
 
 
+@checks_labels
 @compiled()
 def multilabel_confusion_matrix(
     predictions: ArrayLike,
@@ -355,7 +364,7 @@ def multilabel_confusion_matrix(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 

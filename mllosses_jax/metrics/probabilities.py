@@ -20,7 +20,7 @@ from mllosses_jax._core.probabilities import (
     probabilities_of,
     scores_or_zero,
 )
-from mllosses_jax._core.sets import Scored, sample_weights
+from mllosses_jax._core.sets import Scored, checks_labels, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
 from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
@@ -43,6 +43,7 @@ class BrierDecomposition(NamedTuple):
         return between + self.within_bin_variance - self.within_bin_covariance
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def binary_log_loss(
@@ -62,7 +63,7 @@ def binary_log_loss(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
             weighted by the number of positives; "samples", the mean over rows; None, per label.
@@ -99,6 +100,7 @@ def binary_log_loss(
     return _mean(losses, given, average, weights)
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def brier_score(
@@ -117,7 +119,7 @@ def brier_score(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
             weighted by the number of positives; "samples", the mean over rows; None, per label.
@@ -153,6 +155,7 @@ def brier_score(
     return _mean(errors * errors, given, average, weights)
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def brier_decomposition(
@@ -175,7 +178,7 @@ def brier_decomposition(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         bins: number of bins; see `calibration_curve`. The within-bin terms vanish where every
             bin holds one distinct probability.

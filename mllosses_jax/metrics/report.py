@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import count_cells, result_dtype, sets
+from mllosses_jax._core.sets import checks_labels, count_cells, result_dtype, sets
 from mllosses_jax.metrics._tally import count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]
@@ -18,6 +18,7 @@ _COLUMNS = ("precision", "recall", "f1-score", "support")
 _AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")
 
 
+@checks_labels
 def classification_report(
     predictions: ArrayLike,
     labels: ArrayLike,
@@ -39,7 +40,7 @@ def classification_report(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         label_names: one name per label; "0", "1", ... if None.
         digits: decimals of the text.
         output_dict: whether to return the numbers instead of text.

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import result_dtype
+from mllosses_jax._core.sets import checks_labels, result_dtype
 from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
@@ -18,6 +18,7 @@ AverageAtK = Literal["samples", "macro", "micro"] | None
 Ties = Literal["average", "first"]
 
 
+@checks_labels
 @compiled()
 def precision_at_k(
     scores: ArrayLike,
@@ -36,7 +37,7 @@ def precision_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, whose denominator is always k, however few labels
             are true or count; "macro", the mean over labels; "micro", all entries as one; None,
@@ -73,6 +74,7 @@ def precision_at_k(
     return _averaged(top, tally, tally.hits, tally.predicted, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def recall_at_k(
     scores: ArrayLike,
@@ -91,7 +93,7 @@ def recall_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows; "macro", the mean over labels; "micro", all
             entries as one; None, per label.
@@ -126,6 +128,7 @@ def recall_at_k(
     return _averaged(top, tally, tally.hits, tally.actual, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def f1_at_k(
     scores: ArrayLike,
@@ -144,7 +147,7 @@ def f1_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, where k is that of the formula, however few labels
             count; "macro", the mean over labels; "micro", all entries as one; None, per label.
@@ -180,6 +183,7 @@ def f1_at_k(
     return _averaged(top, tally, tally.hits, (predicted + actual) / 2, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def r_precision_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -192,7 +196,7 @@ def r_precision_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k, and a sample without any is not in the mean.
@@ -224,6 +228,7 @@ def r_precision_at_k(
     return mean_over_rows(top.count_hits().astype(dtype) / possible, top.inputs)
 
 
+@checks_labels
 @compiled()
 def ndcg_at_k(
     scores: ArrayLike,
@@ -241,7 +246,7 @@ def ndcg_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         ties: "average", the mean over all orders of tied scores, those across rank k included;
             "first": of tied scores the lowest index comes first, as in the other metrics at k.
@@ -278,6 +283,7 @@ def ndcg_at_k(
     return mean_over_rows(discounted(gains) / ideal(top), top.inputs)
 
 
+@checks_labels
 @compiled()
 def hit_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -290,7 +296,7 @@ def hit_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k, and a sample without any is not in the mean.
@@ -319,6 +325,7 @@ def hit_at_k(
     return mean_over_rows(jnp.any(top.hits, axis=1), top.inputs)
 
 
+@checks_labels
 @compiled()
 def label_coverage_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None

@@ -5,10 +5,11 @@ from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
+from mllosses_jax._core.sets import count_cells, fbeta_denominator, refuse_nan, result_dtype, sets
 from mllosses_jax.metrics import agreement
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
@@ -36,6 +37,7 @@ class ConfusionCounts(Accumulator):
 
     Example:
         >>> import jax.numpy as jnp
+    import numpy as np
         >>> from mllosses_jax.metrics import streaming
         >>> counts = streaming.ConfusionCounts.init(2)
         >>> counts = counts.update(jnp.array([[1, 0]]), jnp.array([[1, 1]]))
@@ -72,13 +74,16 @@ class ConfusionCounts(Accumulator):
 
         Args:
             predictions: bool or integer array (N, L), the predicted sets.
-            labels: bool, integer or float array (N, L); positive where > 0.
+            labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
             where: bool, (N, L) with axes equal or 1: which entries count.
 
         Raises:
             TypeError: if predictions are floating point, or where is not bool.
-            ValueError: if shapes differ, or L is not that of the accumulator.
+            ValueError: if shapes differ, L is not that of the accumulator, or a label that counts
+                is NaN in a numpy array.
         """
+        if isinstance(labels, np.ndarray):  # to look into a JAX array would wait for the device
+            refuse_nan("update", labels, where)
         total: Self = _with_batch(self, predictions, labels, where)
         return total
 

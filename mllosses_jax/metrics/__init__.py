@@ -14,6 +14,7 @@ from mllosses_jax.metrics.agreement import (
     balanced_accuracy,
     cohen_kappa,
     matthews_corrcoef,
+    multilabel_confusion_matrix,
     specificity,
 )
 from mllosses_jax.metrics.calibration_errors import (
@@ -27,7 +28,6 @@ from mllosses_jax.metrics.counts import (
     fbeta,
     hamming_loss,
     jaccard,
-    multilabel_confusion_matrix,
     precision,
     recall,
     subset_accuracy,

@@ -348,50 +348,6 @@ def subset_accuracy(
     return _weighted_sum(right, w) / _weighted_sum(exists, w)
 
 
-@checks_labels
-@compiled()
-def multilabel_confusion_matrix(
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-) -> Array:
-    """One confusion matrix per label.
-
-    Formula:
-        [[TN, FP], [FN, TP]] of each label
-
-    Args:
-        predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
-        weights: (N,), how much each sample counts.
-        where: bool, (N, L) with axes equal or 1: which entries count.
-
-    Returns:
-        Counts (L, 2, 2), the first of the inner axes the truth, the second the prediction; int32,
-        or floating point with weights.
-
-    Raises:
-        TypeError: if predictions are floating point, or where is not bool.
-        ValueError: if shapes differ.
-
-    Reference:
-        `sklearn.metrics.multilabel_confusion_matrix(labels, predictions, ...)`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from mllosses_jax import metrics
-        >>> predictions, labels = jnp.array([[1], [1], [0]]), jnp.array([[1], [0], [0]])
-        >>> metrics.multilabel_confusion_matrix(predictions, labels)
-        Array([[[1, 1],
-                [0, 1]]], dtype=int32)
-    """
-    tally = tally_of(sets(predictions, labels, where), None, weights)
-    entries = [tally.rejections, tally.false_alarms, tally.misses, tally.hits]
-    return jnp.stack(entries, axis=-1).reshape(-1, 2, 2)
-
-
 def _fbeta(
     inputs: Sets,
     beta: ArrayLike,

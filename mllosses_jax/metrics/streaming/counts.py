@@ -25,9 +25,8 @@ class ConfusionCounts(Accumulator):
 
     One accumulator gives precision, recall, F-beta, Jaccard index, specificity, balanced accuracy,
     Matthews correlation, Cohen's kappa and Hamming loss, each equal to the function of that name
-    in `metrics` on all batches at once. Counts are exact
-    up to 2³¹ − 1 entries of a label; totals over labels ("micro", Hamming loss) are formed in
-    floating point and so cannot overflow.
+    in `metrics` on all batches at once. Counts are exact up to 2³¹ − 1 entries of a label; totals
+    over labels ("micro", Hamming loss) are formed in floating point and so cannot overflow.
 
     Attributes:
         hits: entries predicted and true, int32 (L,).
@@ -37,7 +36,6 @@ class ConfusionCounts(Accumulator):
 
     Example:
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> from mllosses_jax.metrics import streaming
         >>> counts = streaming.ConfusionCounts.init(2)
         >>> counts = counts.update(jnp.array([[1, 0]]), jnp.array([[1, 1]]))

@@ -65,7 +65,6 @@ class SampleMeans(Accumulator):
     Example:
         >>> from functools import partial
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> from mllosses_jax import metrics
         >>> from mllosses_jax.metrics import streaming
         >>> means = streaming.SampleMeans.init(

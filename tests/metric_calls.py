@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from mllosses_jax import decisions, metrics
 
-NOT_UNDER_JIT = {
+ON_HOST = {
     *("classification_report", "precision_recall_curve", "roc_curve"),
     *("threshold_report", "fit_frank_wolfe"),
 }
@@ -45,6 +45,21 @@ def calls(num_labels: int, k: int) -> dict[str, functools.partial]:
             }
             found[name] = functools.partial(function, **options)
     return found
+
+
+DECISIONS = {  # of scores, which are probabilities
+    "apply_thresholds": lambda s: decisions.apply_thresholds(s, 0.5),
+    "block_coordinate_sets": lambda s: decisions.block_coordinate_sets(s, 1),
+    "expected_f_sets": decisions.expected_f_sets,
+    "gfm_sets": lambda s: decisions.gfm_sets(*decisions.gfm_matrix(s)),
+    "largest_gap_sets": decisions.largest_gap_sets,
+    "plugin_f_thresholds": decisions.plugin_f_thresholds,
+    "proportional_thresholds": lambda s: decisions.proportional_thresholds(
+        s, jnp.full(s.shape[1], 0.26)
+    ),
+    "sets_from_counts": lambda s: decisions.sets_from_counts(s, jnp.full(s.shape[:1], 1)),
+    "top_k": lambda s: decisions.top_k(s, 1),
+}
 
 
 FIRST = ("predictions", "scores", "probabilities", "labels")

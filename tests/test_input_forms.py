@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from metric_calls import calls, first
+from compiling import jit
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from metric_calls import DECISIONS, ON_HOST, calls, first
 
 from mllosses_jax.metrics import streaming
 
@@ -41,6 +43,45 @@ def test_nan_labels_are_refused_where_they_count(name):
     expected = call(labels=truth, where=known, **given)
     if name != "threshold_report":
         jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def function_of(name, calls):
+    """Returns a function of scores and labels, both (N, L)."""
+    if name in DECISIONS:
+        return lambda scores, labels: DECISIONS[name](scores)
+    return lambda scores, labels: calls[name](labels=labels, **arguments(calls[name], scores))
+
+
+def assert_close(found, expected):
+    def compare(ours, theirs):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=2e-5, atol=2e-6)
+
+    jax.tree.map(compare, found, expected)
+
+
+@pytest.mark.parametrize("name", sorted({*CALLS, *DECISIONS} - ON_HOST))
+def test_samples_and_labels_on_several_devices(name):
+    scores, truth = batch()
+    function = function_of(name, CALLS)
+    mesh = jax.make_mesh((2, 4), ("n", "l"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        given = jax.device_put((scores, truth), NamedSharding(mesh, PartitionSpec("n", "l")))
+        found = jax.device_get(jit(function)(*given))
+    assert_close(found, function(scores, truth))
+
+
+EDGES = {shape: calls(shape[1], 1) for shape in ((1, 3), (3, 1), (1, 1))}
+
+
+@pytest.mark.parametrize("name", sorted({*CALLS, *DECISIONS} - ON_HOST))
+def test_edges_are_the_same_under_jit(name):
+    for shape, functions in EDGES.items():
+        function = function_of(name, functions)
+        compiled = jit(function)
+        random, truth = batch(shape)
+        for scores in (random, np.full(shape, 0.5, np.float32)):
+            for labels in (truth, np.zeros(shape, bool), np.ones(shape, bool)):
+                assert_close(compiled(scores, labels), function(scores, labels))
 
 
 def test_streams_look_into_numpy_arrays():

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import on_host
 from mllosses_jax._core.masking import compute_dtype, is_positive
+from mllosses_jax._core.ordering import whole
 
 Array = jax.Array
 P = ParamSpec("P")
@@ -160,10 +161,7 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
 
 def _one_row(x: Any) -> Any:
     """Returns all entries (N, L) as one row, (1, N·L), which is on one device."""
-    if isinstance(x, jax.Array) and any(jax.typeof(x).sharding.spec):
-        # An explicit mesh asks for it before it reshapes.
-        x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(None, None))
-    return x.reshape(1, -1)
+    return (whole(x) if isinstance(x, jax.Array) else x).reshape(1, -1)
 
 
 def _two_axes(name: str, value: Array) -> None:

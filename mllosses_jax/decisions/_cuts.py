@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys
+from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys, whole_rows
 from mllosses_jax._core.sets import Scored, fbeta_denominator
 
 Array = jax.Array
@@ -76,7 +76,9 @@ def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
 def scoped(inputs: Scored, scope: str) -> Scored:
     """Returns the rows that a scope finds one threshold each for: labels, or everything."""
     checks.one_of("scope", scope, SCOPES)
-    return inputs.transposed() if scope == "label" else inputs.flattened()
+    rows = inputs.transposed() if scope == "label" else inputs.flattened()
+    whole: Scored = jax.tree.map(whole_rows, rows)
+    return whole
 
 
 def in_scope(thresholds: Array, scope: str) -> Array:

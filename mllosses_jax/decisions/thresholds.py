@@ -187,7 +187,7 @@ def tune_thresholds(
     rare = columns.positives().astype(dtype) < checks.scalar("min_positives", min_positives, dtype)
     # The sort of all entries as one is only paid for where a label needs it. (The second branch
     # mentions the data because inside `shard_map` both must vary over the same mesh axes.)
-    common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(rare[0], fallback, fallback))
+    common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(jnp.any(rare), fallback, fallback))
     if shrunk:
         own = _shrunk_cuts(inputs, beta, checks.scalar("shrinkage", shrinkage, dtype), fallback)
     else:

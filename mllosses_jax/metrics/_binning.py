@@ -57,7 +57,8 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
 def rows_of(inputs: Scored, average: object) -> Scored:
     """Returns one row per label, or with "micro" one row of all entries."""
     rows = inputs.flattened() if average == "micro" else inputs.transposed()
-    return Scored(*jax.tree.map(whole_rows, tuple(rows)))
+    whole: Scored = jax.tree.map(whole_rows, rows)
+    return whole
 
 
 def averaged(values: Array, rows: Scored, defined: Array, average: BinnedAverage) -> Array:

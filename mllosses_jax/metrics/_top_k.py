@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys, smallest
+from mllosses_jax._core.ordering import ranking_keys, smallest, whole_rows
 from mllosses_jax._core.sets import Scored, Sets, scored
 
 Array = jax.Array
@@ -55,6 +55,7 @@ def top_k_of(scores: ArrayLike, labels: ArrayLike, k: int, where: ArrayLike | No
 def top_k_of_inputs(inputs: Scored, k: int, name: str = "k") -> TopK:
     """Takes the top k of each row; errors call k by the name."""
     checks.set_size(k, inputs.actual.shape[1], name)
+    inputs = jax.tree.map(whole_rows, inputs)
     keys = ranking_keys(inputs.scores, inputs.where)
     best = smallest(keys, k)
     return TopK(inputs, keys, best, jnp.take_along_axis(inputs.actual, best, axis=1))

@@ -235,9 +235,9 @@ def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | 
     w = sample_weights(weights, values.shape[0])
     axes: dict[str | None, tuple[int, ...]] = {"micro": (0, 1), "samples": (1,)}
     axis = axes.get(average, (0,))
-    share = jnp.ones(values.shape, values.dtype)
+    share = jnp.ones_like(values)
     if w is not None and average != "samples":
-        share = jnp.broadcast_to(w.astype(values.dtype)[:, None], values.shape)
+        share = share * w.astype(values.dtype)[:, None]
     share = share if inputs.where is None else jnp.where(inputs.where, share, 0)
     mass = jnp.sum(share, axis)
     # What has no weight may be infinite or NaN.

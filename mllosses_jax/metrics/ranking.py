@@ -6,7 +6,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import Ranking, ranking_keys
+from mllosses_jax._core.ordering import Ranking, ranking_keys, whole_rows
 from mllosses_jax._core.sets import checks_labels, scored
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
@@ -185,7 +185,7 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
         >>> metrics.one_error(scores, labels)
         Array(0.5, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
+    inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     top = jnp.argmin(ranking_keys(inputs.scores, inputs.where), axis=1, keepdims=True)
     hit = jnp.take_along_axis(inputs.actual, top, axis=1)[:, 0]
     return mean_over_rows(~hit, inputs)
@@ -228,7 +228,7 @@ def mean_reciprocal_rank(
         >>> metrics.mean_reciprocal_rank(scores, labels)
         Array(0.75, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
+    inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     keys = ranking_keys(inputs.scores, inputs.where)
     keys_of_true = jnp.where(inputs.actual, keys, jnp.iinfo(keys.dtype).max)
     first = jnp.argmin(keys_of_true, axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import whole
 from mllosses_jax._core.sets import checks_labels, count_cells, label_sets, result_dtype
 from mllosses_jax.metrics._averaging import mean_over
 
@@ -143,7 +144,7 @@ def label_cooccurrence(
         Array([1., 1., 0.], dtype=float32)
     """
     checks.one_of("normalize", normalize, (None, "conditional", "jaccard"))
-    y, mask = label_sets(labels, where)
+    y, mask = jax.tree.map(whole, label_sets(labels, where))
     both = _pair_counts(y, y)
     if normalize is None:
         return both
@@ -151,8 +152,8 @@ def label_cooccurrence(
         occurs = jnp.broadcast_to(jnp.diagonal(both)[:, None], both.shape)
     else:
         occurs = _pair_counts(y, mask)  # label j, while label k is known
-    whole = occurs if normalize == "conditional" else occurs + occurs.T - both
-    return both.astype(result_dtype()) / whole.astype(result_dtype())
+    total = occurs if normalize == "conditional" else occurs + occurs.T - both
+    return both.astype(result_dtype()) / total.astype(result_dtype())
 
 
 def _entanglement(y: Array, imbalance: Array) -> Array:

@@ -8,6 +8,7 @@ from compiling import jit
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from metric_calls import DECISIONS, ON_HOST, calls, first
 
+from mllosses_jax import calibration
 from mllosses_jax.metrics import streaming
 
 N, L, K = 8, 4, 2
@@ -82,6 +83,31 @@ def test_edges_are_the_same_under_jit(name):
         for scores in (random, np.full(shape, 0.5, np.float32)):
             for labels in (truth, np.zeros(shape, bool), np.ones(shape, bool)):
                 assert_close(compiled(scores, labels), function(scores, labels))
+
+
+@pytest.mark.parametrize("name", ["f1", "average_precision", "ndcg_at_k", "brier_score"])
+def test_labels_of_any_dtype_in_numpy_or_jax(name):
+    scores, truth = batch()
+    function = function_of(name, CALLS)
+    expected = function(scores, truth)
+    for dtype in (np.bool_, np.int8, np.int32, np.uint8, np.float32, jnp.bfloat16):
+        labels = truth.astype(dtype)
+        np.testing.assert_array_equal(function(scores, labels), expected)
+        np.testing.assert_array_equal(function(jnp.asarray(scores), jnp.asarray(labels)), expected)
+    with pytest.raises(TypeError, match=r"labels must be an array.* list"):
+        function(scores, truth.tolist())
+
+
+@pytest.mark.parametrize("fit", ["fit_platt", "fit_isotonic"])
+def test_calibrators_of_any_labels(fit):
+    scores, truth = batch()
+    function = getattr(calibration, fit)
+    expected = function(scores, truth)(scores)
+    for dtype in (np.int32, np.float32):
+        for labels in (truth.astype(dtype), jnp.asarray(truth.astype(dtype))):
+            np.testing.assert_allclose(function(scores, labels)(scores), expected, rtol=1e-5)
+    with pytest.raises(TypeError, match=r"labels must be an array.* list"):
+        function(scores, truth.tolist())
 
 
 def test_streams_look_into_numpy_arrays():

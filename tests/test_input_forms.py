@@ -110,6 +110,12 @@ def test_calibrators_of_any_labels(fit):
         function(scores, truth.tolist())
 
 
+@pytest.mark.parametrize("name", ["plugin_f_thresholds", "block_coordinate_sets"])
+def test_nothing_to_decide_on_is_named(name):
+    with pytest.raises(ValueError, match="must hold a sample and a label at least"):
+        DECISIONS[name](np.zeros((0, 3), np.float32))
+
+
 def test_streams_look_into_numpy_arrays():
     scores, truth = batch()
     labels = np.where(truth, 1, np.nan)

@@ -82,7 +82,7 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
             f"predictions must be hard sets (bool or integer), got {p.dtype}; threshold scores "
             f"first: mll.decisions.apply_thresholds(scores, thresholds)"
         )
-    _two_axes("predictions", p)
+    two_axes("predictions", p)
     y, mask = _labels_and_mask(labels, where, "predictions", p)
     p = is_positive(p)
     return Sets(p if mask is None else p & mask, y, mask)
@@ -131,7 +131,7 @@ def refuse_nan(function: str, labels: Any, where: Any) -> None:
 def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:
     """Checks labels, (N, L), and returns which are positive, none where masked, and the mask."""
     y = checks.label_array("labels", labels)
-    _two_axes("labels", y)
+    two_axes("labels", y)
     mask = checks.mask("where", where, y.shape)
     y = is_positive(y)
     return (y if mask is None else y & mask), mask
@@ -142,7 +142,7 @@ def scored(
 ) -> Scored:
     """Checks scores, which the caller calls by this name, and labels, both (N, L)."""
     s = checks.float_array(name, scores)
-    _two_axes(name, s)
+    two_axes(name, s)
     y, mask = _labels_and_mask(labels, where, name, s)
     return Scored(s.astype(compute_dtype(s)), y, mask)
 
@@ -164,7 +164,8 @@ def _one_row(x: Any) -> Any:
     return (whole(x) if isinstance(x, jax.Array) else x).reshape(1, -1)
 
 
-def _two_axes(name: str, value: Array) -> None:
+def two_axes(name: str, value: Array) -> None:
+    """Raises ValueError unless an array is (N, L) with a sample and a label."""
     if value.ndim != 2:
         raise ValueError(
             f"{name} must have two axes, samples and labels: expected (N, L), got {value.shape}"

@@ -411,6 +411,14 @@ def test_inverse_link_at_its_limits():
     # A negative's loss is at most -log(clip): nothing is learned beyond a limit below 1.
     top = calibration.inverse_link(mll.asymmetric_loss, np.float32([50]), gamma_pos=0, clip=0.05)
     np.testing.assert_allclose(top, 1 / (1 + 0.05 / 0.95**4), rtol=1e-4)
+    # Beyond the threshold a negative counts as a positive: every score there is on its way up.
+    for gamma in (2, 8):
+        x = np.float32([-np.inf, -60, -2, 0.3, 0.5, 5, 60, 1e30, np.inf])
+        eta = np.asarray(calibration.inverse_link(mll.splc_loss, x, gamma=gamma))
+        assert np.all(np.diff(eta) >= 0)
+        np.testing.assert_array_equal(eta[4:], 1)
+        assert 0 < eta[3] < 0.5
+        assert eta[0] == 0
     odd = calibration.inverse_link(mll.hill_loss, np.float32([-50, 50, np.nan]))
     assert np.all((odd[:2] >= 0) & (odd[:2] <= 1))
     assert np.isnan(odd[2])
@@ -438,7 +446,8 @@ def test_files(name, scope, tmp_path):
     found = calibration.load(tmp_path / "c.json", names)
     assert type(found) is type(calibrator)
     np.testing.assert_array_equal(found(x), calibrator(x))
-    assert calibration.to_dict(found, names) == json.loads((tmp_path / "c.json").read_text())
+    written = {"format": "mllosses_jax calibrator 1", **calibration.to_dict(found, names)}
+    assert json.loads((tmp_path / "c.json").read_text()) == written
     some = [3, 0]
     found = calibration.load(tmp_path / "c.json", [names[index] for index in some])
     np.testing.assert_array_equal(found(x[:, some]), np.asarray(calibrator(x))[:, some])
@@ -502,6 +511,9 @@ def test_bad_files_are_named(tmp_path):
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(ValueError, match=r"c\.json must be a JSON file"):
         calibration.load(tmp_path / "c.json", ["a"])
+    (tmp_path / "c.json").write_text('{"format": "mllosses_jax thresholds 1"}')
+    with pytest.raises(ValueError, match=r"calibrator 1.*got 'mllosses_jax thresholds 1'"):
+        calibration.load(tmp_path / "c.json", ["a"])
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -518,6 +530,8 @@ def test_bad_input_is_named(name):
         fit(x, y, scope="macro")
     with pytest.raises(ValueError, match="shrinkage must"):
         fit(x, y, shrinkage=-1)
+    with pytest.raises(ValueError, match=r"shrinkage must be a scalar, got shape \(2,\)"):
+        fit(x, y, shrinkage=np.ones(2, np.float32))
     with pytest.raises(ValueError, match=r"weights must have one entry per sample.*got \(6,\)"):
         fit(x, y, weights=np.ones(L, np.float32))
     with pytest.raises(ValueError, match=r"weights must"):

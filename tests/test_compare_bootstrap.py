@@ -8,7 +8,9 @@ import pytest
 from sklearn import metrics as sk
 
 from mllosses_jax.compare import bootstrap
+from mllosses_jax.compare.evaluate import evaluate
 from mllosses_jax.compare.experiment import Outcome
+from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.judgement import (
     HIGHER_IS_BETTER,
     Difference,
@@ -19,7 +21,10 @@ from mllosses_jax.compare.judgement import (
     judge,
     summary,
 )
+from mllosses_jax.compare.score_files import ScoreTable
+from mllosses_jax.compare.tuned import threshold_report
 from mllosses_jax.data import Dataset
+from mllosses_jax.decisions import ThresholdReport
 
 SEEDS, ROWS, LABELS, RESAMPLES = 2, 40, 4, 6
 
@@ -192,6 +197,35 @@ def test_best_is_the_highest_mean_average_precision():
         return Judgement({"map": np.asarray([value, value])}, {})
 
     assert best({"a": judgement(0.2), "b": judgement(0.4), "c": judgement(0.3)}) == "b"
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_thresholds_of_a_loss_are_a_file_to_evaluate_with(masked, tmp_path):
+    dataset, outcome = make_dataset(masked), make_outcome()
+    resamples = bootstrap.draw(20, ROWS, SEEDS)
+    folder = Folder(tmp_path, {"config": {"losses": ["a"]}, "data": {}}, force=False)
+    folder.write_thresholds("a", threshold_report(outcome, dataset, resamples, loss="a"))
+    report = ThresholdReport.load(tmp_path / "thresholds/a.json")
+    np.testing.assert_array_equal(report.thresholds, outcome.label_thresholds.min(0))
+    np.testing.assert_array_equal(report.high, outcome.label_thresholds.max(0))
+    known = np.ones_like(dataset.y_test) if dataset.mask_test is None else dataset.mask_test
+    chosen = outcome.test_scores >= outcome.label_thresholds[:, None]
+    by_label = [
+        [sk.f1_score(y[k], z[k], zero_division=0) for y, z, k in columns]
+        for columns in (zip(dataset.y_test.T, s.T, known.T, strict=True) for s in chosen)
+    ]
+    np.testing.assert_allclose(report.f, np.mean(by_label, 0), rtol=1e-6)
+    np.testing.assert_allclose(report.macro.tuned, np.mean(by_label), rtol=1e-6)
+    micro = [sk.f1_score(dataset.y_test[known], z[known]) for z in chosen]
+    np.testing.assert_allclose(report.micro.tuned, np.mean(micro), rtol=1e-6)
+    assert report.macro.low <= report.macro.gain <= report.macro.high
+    table = ScoreTable(
+        outcome.test_scores[0], dataset.y_test & known, known, dataset.label_names, "logits"
+    )
+    found = evaluate(table, report)
+    chosen = (table.scores >= report.thresholds)[known]
+    expected = sk.f1_score(dataset.y_test[known], chosen)
+    np.testing.assert_allclose(found.decisions["f1_micro"], expected, rtol=1e-6)
 
 
 def test_decisions_reach_their_thresholds():

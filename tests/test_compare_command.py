@@ -11,6 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from mllosses_jax.decisions import ThresholdReport
+
 COMMAND = [sys.executable, "-W", "error", "-m", "mllosses_jax.compare.command"]
 LOSSES = "sigmoid_binary_cross_entropy,zlpr_loss"
 METRICS = [
@@ -169,7 +171,13 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert any(line.startswith("zlpr_loss ") for line in lines)
     assert "paired bootstrap: 500 resamples" in " ".join(printed.split())
     assert all(name in printed for name in ("sun", "sea", "sand", "snow", "macro avg"))
-    assert "macro avg" in (interrupted["out"] / "report.txt").read_text()
+    out = interrupted["out"]
+    assert "macro avg" in (out / "report.txt").read_text()
+    best = ThresholdReport.load(out / "thresholds.json")
+    assert best.label_names == ("sun", "sea", "sand", "snow")
+    reports = {file.stem: ThresholdReport.load(file) for file in (out / "thresholds").iterdir()}
+    assert set(reports) == set(LOSSES.split(","))
+    assert best.macro == reports[best.settings["loss"]].macro
 
 
 def test_finished_results_are_not_overwritten(interrupted):

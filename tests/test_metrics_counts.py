@@ -1,6 +1,7 @@
 """Metrics of hard sets and the report, against scikit-learn."""
 
 import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -200,8 +201,38 @@ def test_report_of_masked_data():
     keep = np.arange(40) % 4 > 0
     report = metrics.classification_report(predicted, truth, where=keep[:, None])
     assert report == sk.classification_report(truth[keep], predicted[keep], zero_division=0)
-    with pytest.raises(ValueError, match=r"label_names must have one name per label: expected 7"):
+    with pytest.raises(ValueError, match="label_names must name each of the 7 labels"):
         metrics.classification_report(predicted, truth, label_names=["a"])
+
+
+def test_any_number_may_stand_for_what_is_undefined():
+    predicted, truth = CASES["nothing at all"]
+    counts = metrics.streaming.ConfusionCounts.init(7).update(predicted, truth)
+    for value in (0.5, np.float32(0.5), jnp.float32(0.5), -1):
+        for name in RATIOS:
+            assert getattr(metrics, name)(predicted, truth, zero_division=value) == value
+            assert getattr(counts, name)(zero_division=value) == value
+        report = metrics.classification_report(
+            predicted, truth, zero_division=value, output_dict=True
+        )
+        assert report["samples avg"]["recall"] == value
+
+
+@pytest.mark.parametrize("value", ["warn", None])
+def test_what_is_no_number_is_named(value):
+    predicted, truth = sets()
+    counts = metrics.streaming.ConfusionCounts.init(7)
+    for function in (
+        partial(metrics.f1, predicted, truth),
+        partial(metrics.precision_at_k, np.ones((2, 3), np.float32), np.ones((2, 3)), 1),
+        partial(metrics.classification_report, predicted, truth),
+        counts.recall,
+        counts.compute,
+    ):
+        with pytest.raises(TypeError, match=f"zero_division must be a number, got {value!r}"):
+            function(zero_division=value)
+    with pytest.raises(TypeError, match=f"beta must be a number, got {value!r}"):
+        metrics.fbeta(predicted, truth, beta=value)
 
 
 def test_under_jit_vmap_and_x64():

@@ -266,6 +266,9 @@ def test_nan_is_never_hidden_and_gradients_are_finite(name):
     assert np.isfinite(np.delete(per_label, 1)).all()
     for average in ("micro", "macro", "samples", "weighted"):
         assert np.isnan(ours(p, truth, inputs="probabilities", average=average))
+    absent, others = truth & (np.arange(5) != 1), np.arange(len(p)) != 3
+    assert np.isnan(ours(p, absent, inputs="probabilities", average="weighted"))
+    assert np.isfinite(ours(p, absent, inputs="probabilities", average="weighted", weights=others))
     where = ~np.isnan(p)
     gradient = jax.grad(lambda s: ours(s, truth, inputs="probabilities", where=where))(p)
     y, n = truth[where].astype(float), where.sum()

@@ -124,6 +124,27 @@ def test_counts_match_scikit_learn(average, whole):
         np.testing.assert_allclose(counts.specificity(average=average), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["balanced_accuracy", "matthews_corrcoef", "cohen_kappa"])
+def test_agreement_matches_scikit_learn(name, whole):
+    scores, truth = batch()
+    counts, chosen = whole["counts"], scores > 0
+    peer = getattr(sk, {"cohen_kappa": "cohen_kappa_score"}.get(name, name), None)
+    peer = peer or sk.balanced_accuracy_score
+    ours = getattr(counts, name)
+    expected = [peer(y, p) for y, p in zip(truth.T, chosen.T, strict=True)]
+    np.testing.assert_allclose(ours(average=None), expected, rtol=1e-5)
+    np.testing.assert_allclose(ours(), np.mean(expected), rtol=1e-5)
+    weighted = np.average(expected, weights=truth.sum(0))
+    np.testing.assert_allclose(ours(average="weighted"), weighted, rtol=1e-5)
+    np.testing.assert_allclose(
+        ours(average="micro"), peer(truth.ravel(), chosen.ravel()), rtol=1e-5
+    )
+    nothing = streaming.ConfusionCounts.init(2).update(np.zeros((3, 2), int), np.zeros((3, 2)))
+    undefined = getattr(nothing, name)
+    assert undefined(zero_division=0.25) == (0.625 if name == "balanced_accuracy" else 0.25)
+    assert undefined() == (1 if name == "balanced_accuracy" else 0)
+
+
 def test_counts_of_everything(whole):
     scores, truth = batch()
     counts, chosen = whole["counts"], scores > 0
@@ -383,8 +404,8 @@ def test_bad_input_is_named(whole):
         histogram.update(scores[:, :3], truth[:, :3])
     with pytest.raises(ValueError, match="average must be one of"):
         counts.f1(average="samples")
-    with pytest.raises(ValueError, match="zero_division must be 0, 1 or nan"):
-        counts.f1(zero_division=0.5)
+    with pytest.raises(TypeError, match="zero_division must be a number, got 'nan'"):
+        counts.f1(zero_division="nan")
     with pytest.raises(ValueError, match="beta must be 0 or more, got -1"):
         counts.fbeta(beta=-1)
     with pytest.raises(ValueError, match="average must be one of"):

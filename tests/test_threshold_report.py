@@ -154,10 +154,17 @@ def test_thresholds_go_by_name(tmp_path):
         report.thresholds_for(NAMES[:4])
     with pytest.raises(ValueError, match=r"there twice: \['sky'\]"):
         report.thresholds_for([*NAMES, "sky"])
-    for content in ("", "[1]", "{}", '{"format": "other"}'):
+    named = '{"format": "mllosses_jax thresholds 1"'
+    for content, error in [
+        ("", "must be a JSON file"),
+        ("[1]", 'must hold "format": "mllosses_jax thresholds 1", got None'),
+        ('{"format": "other"}', "got 'other'"),
+        (named + "}", "must hold thresholds of labels: KeyError"),
+        (named + ', "dtype": "float32", "labels": [1]}', "must hold thresholds of labels"),
+    ]:
         file = tmp_path / "other.json"
         file.write_text(content)
-        with pytest.raises(ValueError, match=r"other\.json holds no thresholds of this package"):
+        with pytest.raises(ValueError, match=rf"other\.json.*{error}"):
             decisions.ThresholdReport.load(file)
 
 

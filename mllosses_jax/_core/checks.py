@@ -105,8 +105,10 @@ def exponent(name: str, value: ArrayLike, like: Array) -> Array | int:
     return value if isinstance(value, int) else element_parameter(name, value, like)
 
 
-def scalar(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+def scalar(name: str, value: ArrayLike | str | None, dtype: jnp.dtype) -> Array:
     """Returns a scalar parameter in `dtype`."""
+    if value is None or isinstance(value, str):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     result = array(name, value)
     if result.ndim != 0:
         raise ValueError(f"{name} must be a scalar, got shape {result.shape}")
@@ -140,8 +142,10 @@ def integer(name: str, value: object, *, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def label_names(names: Sequence[str], num_labels: int) -> tuple[str, ...]:
-    """Returns the names of labels; raises unless there is one per label and all differ."""
+def label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]:
+    """Returns the names of labels, numbers if None; raises unless all differ, one per label."""
+    if names is None:
+        return tuple(map(str, range(num_labels)))
     found = tuple(names)
     if isinstance(names, str) or not all(isinstance(name, str) for name in found):
         raise TypeError(f"label_names must be a sequence of strings, got {names!r}")

@@ -56,6 +56,14 @@ def whole_rows(x: Array) -> Array:
     return resharded
 
 
+def whole(x: Array) -> Array:
+    """Returns x on each device, which explicit meshes ask of what is reshaped or looped over."""
+    if not any(jax.typeof(x).sharding.spec):
+        return x
+    resharded: Array = jax.sharding.reshard(x, jax.sharding.PartitionSpec(*[None] * x.ndim))
+    return resharded
+
+
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
     """Returns integers that ascend as scores descend; equal for equal scores, -0 and 0 included.
 

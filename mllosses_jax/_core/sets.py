@@ -1,15 +1,23 @@
 """What metrics and decisions are computed from: checked, hard, two-dimensional arrays."""
 
-from typing import Any, NamedTuple
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.compile import on_host
 from mllosses_jax._core.masking import compute_dtype, is_positive
+from mllosses_jax._core.ordering import whole
 
 Array = jax.Array
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Sets(NamedTuple):
@@ -74,16 +82,56 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
             f"predictions must be hard sets (bool or integer), got {p.dtype}; threshold scores "
             f"first: mll.decisions.apply_thresholds(scores, thresholds)"
         )
-    _two_axes("predictions", p)
+    two_axes("predictions", p)
     y, mask = _labels_and_mask(labels, where, "predictions", p)
     p = is_positive(p)
     return Sets(p if mask is None else p & mask, y, mask)
 
 
+def checks_labels(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function of labels and, by keyword, `where` refuse concrete labels that are unknown.
+
+    NaN is not above 0, so it would count as a negative. Under a transformation it does: there are
+    no values to look at.
+    """
+    place = list(inspect.signature(function).parameters).index("labels")
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        labels = args[place] if len(args) > place else kwargs.get("labels")
+        refuse_nan(function.__name__, labels, kwargs.get("where"))
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def refuse_nan(function: str, labels: Any, where: Any) -> None:
+    """Raises ValueError if a label that counts is known to be NaN."""
+    if not isinstance(labels, jax.Array | np.ndarray) or labels.dtype.kind in "biu":
+        return
+    tracers = isinstance(labels, jax.core.Tracer) or isinstance(where, jax.core.Tracer)
+    if tracers or labels.size == 0 or not jnp.issubdtype(labels.dtype, jnp.floating):
+        return
+    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        # The least of them is NaN if any is; numpy finds it without a copy.
+        least = np.asarray(labels).min() if on_host(labels) else jnp.min(labels)
+        if not np.isnan(least):
+            return
+        mask = checks.mask("where", where, labels.shape)
+        nan = np.isnan(np.asarray(labels))
+        unknown = np.argwhere(nan if mask is None else nan & np.asarray(mask))
+    if unknown.size:
+        raise ValueError(
+            f"{function}: labels must be known where they count, got NaN at "
+            f"{tuple(unknown[0].tolist())}; labels, where = mll.labels.from_nan(labels) leaves "
+            f"out what is unknown"
+        )
+
+
 def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:
     """Checks labels, (N, L), and returns which are positive, none where masked, and the mask."""
     y = checks.label_array("labels", labels)
-    _two_axes("labels", y)
+    two_axes("labels", y)
     mask = checks.mask("where", where, y.shape)
     y = is_positive(y)
     return (y if mask is None else y & mask), mask
@@ -94,7 +142,7 @@ def scored(
 ) -> Scored:
     """Checks scores, which the caller calls by this name, and labels, both (N, L)."""
     s = checks.float_array(name, scores)
-    _two_axes(name, s)
+    two_axes(name, s)
     y, mask = _labels_and_mask(labels, where, name, s)
     return Scored(s.astype(compute_dtype(s)), y, mask)
 
@@ -113,13 +161,11 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
 
 def _one_row(x: Any) -> Any:
     """Returns all entries (N, L) as one row, (1, N·L), which is on one device."""
-    if isinstance(x, jax.Array) and any(jax.typeof(x).sharding.spec):
-        # An explicit mesh asks for it before it reshapes.
-        x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(None, None))
-    return x.reshape(1, -1)
+    return (whole(x) if isinstance(x, jax.Array) else x).reshape(1, -1)
 
 
-def _two_axes(name: str, value: Array) -> None:
+def two_axes(name: str, value: Array) -> None:
+    """Raises ValueError unless an array is (N, L) with a sample and a label."""
     if value.ndim != 2:
         raise ValueError(
             f"{name} must have two axes, samples and labels: expected (N, L), got {value.shape}"
@@ -136,8 +182,18 @@ def _labels_and_mask(
     return label_sets(y, where)
 
 
+def fbeta_denominator(
+    beta: ArrayLike, positives: Array, predictions: Array, dtype: jnp.dtype
+) -> Array:
+    """Returns D with F-beta = TP / D, from how many are true and how many are predicted."""
+    on_positives, on_predictions = fbeta_shares(beta, dtype)
+    return on_positives * positives.astype(dtype) + on_predictions * predictions.astype(dtype)
+
+
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
     """Returns a and b with F-beta = TP / (a·positives + b·predictions), a + b = 1."""
+    if isinstance(beta, int | float) and not beta >= 0:
+        raise ValueError(f"beta must be 0 or more, got {beta}")
     # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.
-    squared = jnp.asarray(beta, dtype) ** 2
+    squared = checks.scalar("beta", beta, dtype) ** 2
     return 1 / (1 + 1 / squared), 1 / (1 + squared)

@@ -1,7 +1,6 @@
 """Calibrators as JSON, keyed by label name."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.files import write_whole
+from mllosses_jax._core.files import read_json, write_json
 from mllosses_jax.calibration.affine import AffineCalibrator
 from mllosses_jax.calibration.beta import BetaCalibrator
 from mllosses_jax.calibration.isotonic import IsotonicCalibrator
 
 Calibrator = AffineCalibrator | BetaCalibrator | IsotonicCalibrator
 
+_FORMAT = "mllosses_jax calibrator 1"
 _KINDS: dict[str, type[Calibrator]] = {
     "affine": AffineCalibrator,
     "beta": BetaCalibrator,
@@ -133,7 +133,7 @@ def save(
     """Writes a calibrator to a JSON file.
 
     Formula:
-        The dictionary of `to_dict`.
+        The dictionary of `to_dict`, after {"format": "mllosses_jax calibrator 1"}
 
     Args:
         calibrator: what a fit returned.
@@ -164,15 +164,14 @@ def save(
         [1.]
     """
     content = to_dict(calibrator, label_names)
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    write_whole(path, text + "\n", force=force)
+    write_json(path, content, format_name=_FORMAT, force=force)
 
 
 def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
     """Reads a calibrator from a JSON file, for labels in any order.
 
     Formula:
-        See `to_dict`.
+        See `save`.
 
     Args:
         path: of a file written by `save`.
@@ -196,11 +195,7 @@ def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.json'
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be a JSON file: {error}") from None
-    return from_dict(data, label_names)
+    return from_dict(read_json(path, format_name=_FORMAT), label_names)
 
 
 def _arrays(calibrator: Calibrator) -> dict[str, np.ndarray]:

@@ -26,11 +26,12 @@ def inverse_link(loss: Callable[..., Array], logits: ArrayLike, **parameters: An
     as well. It needs no data, and no model is perfect: a calibrator may follow.
 
     It is the slope of training that counts: `asymmetric_loss` with detach_focus=True has another
-    map than with False. Three kinds of losses have a score to which no single probability
+    map than with False. Four kinds of losses have a score to which no single probability
     belongs. A negative of p ≤ clip costs nothing, so there η = 0, although labels that are merely
     rare may land there. A kink, as of the hinge loss or at the clip without focus, gathers a
     range of probabilities. Where a loss is bounded for negatives (a clip, `hill_loss`), η has a
-    limit below 1, or falls again.
+    limit below 1, or falls again. Where both losses fall as the score rises, as `splc_loss` does,
+    which takes confident negatives for positives, η = 1; where both rise, η = 0.
 
     Args:
         loss: an element loss of this package, or a function called like one.
@@ -38,7 +39,8 @@ def inverse_link(loss: Callable[..., Array], logits: ArrayLike, **parameters: An
         **parameters: of the loss, as in training: gamma=2.0, alpha=0.25, ...
 
     Returns:
-        Probabilities (..., L) in [0, 1]; 0 where the slopes vanish both, NaN of a NaN logit.
+        Probabilities (..., L) in [0, 1]; where the slopes vanish both, 1 of a positive logit and
+        0 of others; NaN of a NaN logit.
 
     Raises:
         TypeError: if logits are not floating point.
@@ -78,4 +80,8 @@ def inverse_link(loss: Callable[..., Array], logits: ArrayLike, **parameters: An
     negative, positive = slope(False), slope(True)
     both = negative - positive
     eta = jnp.clip(negative / jnp.where(both == 0, 1, both), 0, 1)
+    upwards = (negative < 0) & (positive < 0)
+    downwards = (negative > 0) & (positive > 0)
+    vanish = (negative == 0) & (positive == 0)
+    eta = jnp.where(upwards | vanish & (x > 0), 1, jnp.where(downwards, 0, eta))
     return jnp.where(jnp.isnan(x), jnp.nan, eta)

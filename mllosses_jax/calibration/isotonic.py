@@ -84,7 +84,7 @@ def fit_isotonic(
     labels: ArrayLike,
     *,
     scope: Scope = "label",
-    shrinkage: float = 2.0,
+    shrinkage: ArrayLike = 2.0,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> IsotonicCalibrator:
@@ -132,16 +132,17 @@ def fit_isotonic(
         [0.   0.25 0.5  1.  ]
     """
     checks.one_of("scope", scope, ("label", "global"))
-    if not shrinkage >= 0:
+    s = float(checks.scalar("shrinkage", shrinkage, jnp.result_type(float)))
+    if not s >= 0:
         raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
     if weights is not None and np.any(np.asarray(weights) < 0):
         raise ValueError(f"weights must be at least 0, got {np.min(np.asarray(weights))}")
     data = entries(logits, labels, weights, where)
-    common = _calibrator(data.pooled(), shrinkage)
+    common = _calibrator(data.pooled(), s)
     common = IsotonicCalibrator(common.knots[0], common.values[0], common.weight[0])
     if scope == "global":
         return common
-    return dataclasses.replace(_calibrator(data, shrinkage), base=common)
+    return dataclasses.replace(_calibrator(data, s), base=common)
 
 
 def _calibrator(rows: Entries, shrinkage: float) -> IsotonicCalibrator:

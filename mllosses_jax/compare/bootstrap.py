@@ -68,10 +68,24 @@ def replicates(
     """
     rows = resamples.rows
     by_seed = {"map": _over_seeds_map(scores, labels, where, rows)}
-    for name, sets in predictions.items():
-        by_seed[name] = _over_seeds_f1(sets, labels, where, rows, name.startswith("macro"))
     for name, values in row_values.items():
         by_seed[name] = _over_seeds_row_mean(values, rows)
+    f1 = f1_replicates(predictions, labels=labels, where=where, resamples=resamples)
+    return _mean_over_seeds(by_seed, resamples) | f1
+
+
+def f1_replicates(
+    predictions: Mapping[str, Array], *, labels: Array, where: Array, resamples: Resamples
+) -> dict[str, np.ndarray]:
+    """Returns the F1 of predictions on each resample; see `replicates`."""
+    by_seed = {
+        name: _over_seeds_f1(sets, labels, where, resamples.rows, name.startswith("macro"))
+        for name, sets in predictions.items()
+    }
+    return _mean_over_seeds(by_seed, resamples)
+
+
+def _mean_over_seeds(by_seed: Mapping[str, Array], resamples: Resamples) -> dict[str, np.ndarray]:
     seeds = np.asarray(resamples.seeds, np.float64)
     weights = seeds / seeds.sum(1, keepdims=True)
     return {

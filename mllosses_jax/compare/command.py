@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder for results.json, results.csv and report.txt; default: a new one in "
-        "mllosses-out",
+        help="folder for results.json, results.csv, report.txt and thresholds.json; default: a new "
+        "one in mllosses-out",
     )
     compare.add_argument(
         "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"

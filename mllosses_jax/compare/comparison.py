@@ -28,7 +28,9 @@ from mllosses_jax.compare.judgement import (
     summary,
 )
 from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.tuned import threshold_report
 from mllosses_jax.data import Dataset, load
+from mllosses_jax.decisions import ThresholdReport
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +51,7 @@ class Comparison:
         given: what losses got beside logits and labels, where they got anything.
         judgements: the metrics of each seed and each resample.
         results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
+        thresholds: those of each loss, with what they were worth.
         differences: ``{loss: {metric: Difference}}`` to the baseline, which is not in it.
     """
 
@@ -59,6 +62,7 @@ class Comparison:
     given: dict[str, str] = field(default_factory=dict)
     judgements: dict[str, Judgement] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    thresholds: dict[str, ThresholdReport] = field(default_factory=dict)
     differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +76,7 @@ class Comparison:
         self.outcomes[name] = outcome
         self.judgements[name] = judge(outcome, self.dataset, self.resamples)
         self.results[name] = summary(self.judgements[name], outcome)
+        self.thresholds[name] = threshold_report(outcome, self.dataset, self.resamples, loss=name)
         if name != self.baseline:
             baseline = self.judgements[self.baseline]
             self.differences[name] = differences(self.judgements[name], baseline)
@@ -138,6 +143,7 @@ def compare(
                 outcome = finished
                 advance(settings.passes)
             comparison.add(name, outcome)
+            folder.write_thresholds(name, comparison.thresholds[name])
             rows = report.csv_rows(comparison.results, comparison.differences)
             folder.write(identity | _document(comparison), rows)
     _show(comparison, Console(highlight=False), folder)
@@ -196,7 +202,9 @@ def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
     outcome, dataset = comparison.outcomes[winner], comparison.dataset
     console.print("\n" + report.best_report(outcome, dataset), markup=False, soft_wrap=True)
     folder.write_report(report.best_report(outcome, dataset, max_labels=None))
-    _paragraph(console, f"Written to {folder.path}: results.json, results.csv, report.txt.")
+    folder.write_best_thresholds(comparison.thresholds[winner])
+    files = "results.json, results.csv, report.txt, thresholds.json, and thresholds/LOSS.json"
+    _paragraph(console, f"Written to {folder.path}: {files}.")
 
 
 def _paragraph(console: "Console", text: str) -> None:

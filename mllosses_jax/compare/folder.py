@@ -10,11 +10,13 @@ from typing import Any
 
 from mllosses_jax.compare.errors import UsageError
 from mllosses_jax.compare.experiment import Outcome
+from mllosses_jax.decisions import ThresholdReport
 
 DEFAULT = Path("mllosses-out")
 RESULTS = "results.json"
 TABLE = "results.csv"
 SCORES = "scores"
+THRESHOLDS = "thresholds"
 
 
 class Occupied(UsageError):
@@ -111,6 +113,15 @@ class Folder:
     def write_report(self, text: str) -> None:
         """Writes the classification report of the best loss."""
         self._replace("report.txt", text + "\n")
+
+    def write_thresholds(self, name: str, report: ThresholdReport) -> None:
+        """Writes the thresholds of a loss."""
+        (self.path / THRESHOLDS).mkdir(exist_ok=True)
+        report.save(self.path / THRESHOLDS / f"{name}.json", force=True)
+
+    def write_best_thresholds(self, report: ThresholdReport) -> None:
+        """Writes the thresholds of the best loss."""
+        report.save(self.path / f"{THRESHOLDS}.json", force=True)
 
     def _replace(self, name: str, text: str) -> None:
         partial = self.path / f"{name}.partial"

@@ -92,9 +92,7 @@ def judge(outcome: Outcome, dataset: Dataset, resamples: bootstrap.Resamples) ->
     values = {
         "map": _map_of_seeds(scores, labels, where),
         **{
-            name: _f1_of_seeds(
-                sets, labels, where, "macro" if name.startswith("macro") else "micro"
-            )
+            name: f1_of_seeds(sets, labels, where, "macro" if name.startswith("macro") else "micro")
             for name, sets in predictions.items()
         },
     }
@@ -150,9 +148,10 @@ def _map_of_seeds(scores: Array, labels: Array, where: Array) -> Array:
 
 
 @jax.jit(static_argnums=3)
-def _f1_of_seeds(
-    sets: Array, labels: Array, where: Array, average: Literal["macro", "micro"]
+def f1_of_seeds(
+    sets: Array, labels: Array, where: Array, average: Literal["macro", "micro"] | None
 ) -> Array:
+    """Returns F1 of the sets (S, N, L) of each seed, (S,), or with average=None (S, L)."""
     result: Array = jax.lax.map(lambda seed: f1(seed, labels, average=average, where=where), sets)
     return result
 

@@ -44,14 +44,6 @@ def best_k(gains: Array, eligible: Array, k: int) -> Array:
     return eligible & jnp.put_along_axis(none, top, True, axis=-1, inplace=False)
 
 
-def two_axes(probabilities: Array) -> None:
-    """Raises ValueError unless the probabilities are (N, L)."""
-    if probabilities.ndim != 2:
-        raise ValueError(
-            f"probabilities must have two axes: expected (N, L), got {probabilities.shape}"
-        )
-
-
 def _ratio(numerator: Array, denominator: Array) -> Array:
     defined = denominator > 0
     return jnp.where(defined, numerator, 0) / jnp.where(defined, denominator, 1)

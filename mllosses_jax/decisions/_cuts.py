@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys
-from mllosses_jax._core.sets import Scored, fbeta_shares
+from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys, whole_rows
+from mllosses_jax._core.sets import Scored, fbeta_denominator
 
 Array = jax.Array
 SCOPES = ("label", "global")
@@ -68,16 +68,17 @@ def cuts_of(rows: Scored) -> Cuts:
 
 def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
     """Returns F-beta of every cut of rows that have a positive, (R, n)."""
-    on_positives, on_predictions = fbeta_shares(beta, cuts.dtype)
-    positives = rows.positives().astype(cuts.dtype)[:, None]
-    denominator = on_positives * positives + on_predictions * cuts.predicted.astype(cuts.dtype)
+    positives = rows.positives()[:, None]
+    denominator = fbeta_denominator(beta, positives, cuts.predicted, cuts.dtype)
     return cuts.hits.astype(cuts.dtype) / denominator
 
 
 def scoped(inputs: Scored, scope: str) -> Scored:
     """Returns the rows that a scope finds one threshold each for: labels, or everything."""
     checks.one_of("scope", scope, SCOPES)
-    return inputs.transposed() if scope == "label" else inputs.flattened()
+    rows = inputs.transposed() if scope == "label" else inputs.flattened()
+    whole: Scored = jax.tree.map(whole_rows, rows)
+    return whole
 
 
 def in_scope(thresholds: Array, scope: str) -> Array:

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.ordering import whole
 from mllosses_jax._core.probabilities import check_range
 
 Array = jax.Array
@@ -34,8 +35,8 @@ def takes_probabilities(function: Callable[P, R]) -> Callable[P, R]:
 def probabilities_or_zero(probabilities: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
     """Returns probabilities, 0 where they are masked or none, and bool: where they are neither."""
     p = checks.float_array("probabilities", probabilities)
-    p = p.astype(compute_dtype(p))
+    p = whole(p.astype(compute_dtype(p)))
     mask = checks.mask("where", where, p.shape)
     eligible = (p >= 0) & (p <= 1)
-    eligible = eligible if mask is None else eligible & mask
+    eligible = eligible if mask is None else eligible & whole(mask)
     return jnp.where(eligible, p, 0), eligible

@@ -7,11 +7,11 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.sets import two_axes
 from mllosses_jax.decisions._budget import (
     Measure,
     best_k,
     check_measure,
-    two_axes,
     value_per_label,
 )
 from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
@@ -75,7 +75,7 @@ def block_coordinate_sets(
     check_measure(measure)
     checks.integer("max_passes", max_passes, least=0)
     p, eligible = probabilities_or_zero(probabilities, where)
-    two_axes(p)
+    two_axes("probabilities", p)
     checks.set_size(k, p.shape[-1])
     actual = jnp.sum(p, axis=0)
     cells = jnp.sum(eligible, axis=0, dtype=jnp.int32).astype(p.dtype)

@@ -9,13 +9,14 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import scores_of_keys
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import checks_labels, scored
 from mllosses_jax.decisions._cuts import cuts_of, f_beta, in_scope, scoped
 
 Array = jax.Array
 _INF = float("inf")
 
 
+@checks_labels
 @compiled(fbr=(0, 1), beta=(0, _INF))
 def tune_thresholds_fbr(
     scores: ArrayLike,
@@ -34,7 +35,7 @@ def tune_thresholds_fbr(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         fbr: the least F-beta in [0, 1] that is believed; 0 believes all. Fan and Lin choose it by
             cross-validation, from 0 to 0.8.
         rule: "0" never predicts the label, which raises precision and leaves its F at 0; "1"
@@ -78,6 +79,7 @@ def tune_thresholds_fbr(
     return jnp.where(best > -jnp.inf, threshold, jnp.inf)
 
 
+@checks_labels
 @compiled(precision=(0, 1))
 def tune_thresholds_for_precision(
     scores: ArrayLike,
@@ -95,7 +97,7 @@ def tune_thresholds_for_precision(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         precision: the least precision in [0, 1], a scalar or, with scope="label", (L,).
         scope: "label" keeps the precision of each label, "global" that over all entries.
         where: bool, (N, L) with axes equal or 1: which entries count.

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import fbeta_shares, scored
+from mllosses_jax._core.sets import checks_labels, fbeta_denominator, scored
 from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport
 from mllosses_jax.decisions.thresholds import tune_thresholds
 
@@ -24,6 +24,7 @@ Values = tuple[Array, Array, Array, Array]  # F per label, tuned and not; macro;
 _REPLICATES = 200
 
 
+@checks_labels
 def threshold_report(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -46,7 +47,7 @@ def threshold_report(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities": it sets the baseline.
         tune: a function of (scores, labels, where=mask) that returns thresholds (L,) or (), such
             as a tuner of this module with its options set; it is compiled and vmapped over the
@@ -92,15 +93,12 @@ def threshold_report(
     count, size = given.scores.shape
     if folds > count:
         raise ValueError(f"folds must be between 2 and the number of samples, {count}, got {folds}")
-    names = checks.label_names(
-        [str(label) for label in range(size)] if label_names is None else label_names, size
-    )
+    names = checks.label_names(label_names, size)
     baseline = 0.0 if inputs == "logits" else 0.5
     fold = np.random.default_rng(seed).permutation(count) % folds
-    mask = jnp.ones(given.scores.shape, bool) if given.where is None else given.where
     program = _evaluated(tune or _default_tuner(float(beta), baseline), folds, float(beta))
     per_label, macro, micro = jax.device_get(
-        program(given.scores, given.actual, mask, fold, baseline, jax.random.key(seed))
+        program(given.scores, given.actual, given.counted(), fold, baseline, jax.random.key(seed))
     )
     return ThresholdReport(
         label_names=names,
@@ -183,8 +181,7 @@ def _count(kind: Array) -> Array:
 
 
 def _f(hits: Array, predicted: Array, positives: Array, beta: float) -> Array:
-    on_positives, on_predictions = fbeta_shares(beta, hits.dtype)
-    denominator = on_positives * positives + on_predictions * predicted
+    denominator = fbeta_denominator(beta, positives, predicted, hits.dtype)
     return hits / jnp.where(denominator == 0, 1, denominator)
 
 

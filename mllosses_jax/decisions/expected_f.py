@@ -13,7 +13,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
-from mllosses_jax._core.sets import fbeta_shares
+from mllosses_jax._core.sets import fbeta_denominator
 from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
 
 Array = jax.Array
@@ -188,9 +188,8 @@ def gfm_matrix(probabilities: ArrayLike, *, where: ArrayLike | None = None) -> t
 
 def _gain(beta: ArrayLike, like: Array) -> Array:
     """Returns F-beta per hit, (1 + β²) / (β²·s + k), of s true and k predicted labels, (L, L)."""
-    on_positives, on_predictions = fbeta_shares(beta, like.dtype)
     sizes = jnp.arange(1, like.shape[-1] + 1, dtype=like.dtype)
-    return 1 / (on_positives * sizes[:, None] + on_predictions * sizes[None])
+    return 1 / fbeta_denominator(beta, sizes[:, None], sizes[None], like.dtype)
 
 
 def _row_by_row(function: Callable[[Array], Any], p: Array) -> Any:

@@ -12,12 +12,11 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.probabilities import check_range
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import checks_labels, scored, two_axes
 from mllosses_jax.decisions._budget import (
     Measure,
     best_k,
     check_measure,
-    two_axes,
     value_per_label,
 )
 from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
@@ -62,7 +61,7 @@ class RandomizedTopK:
         """
         check_range("sets: probabilities must lie in [0, 1]", probabilities, where)
         p, eligible = probabilities_or_zero(probabilities, where)
-        two_axes(p)
+        two_axes("probabilities", p)
         if p.shape[-1] != self.slopes.shape[-1]:
             raise ValueError(
                 f"probabilities must be of the {self.slopes.shape[-1]} labels of the rule, "
@@ -72,6 +71,7 @@ class RandomizedTopK:
         return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
 
 
+@checks_labels
 @takes_probabilities
 @compiled()
 def fit_frank_wolfe(
@@ -92,7 +92,7 @@ def fit_frank_wolfe(
 
     Args:
         probabilities: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: size of every set, 1 to L.
         measure: "macro_f1", "macro_precision", "macro_recall", "macro_jaccard" or
             "macro_balanced_accuracy", 0 for a label where it is undefined.

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
-from mllosses_jax._core.sets import Scored, fbeta_shares
+from mllosses_jax._core.sets import Scored, fbeta_denominator, fbeta_shares, two_axes
 from mllosses_jax.decisions._cuts import in_scope, scoped
 from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
 
@@ -63,14 +63,13 @@ def plugin_f_thresholds(
         [0.3846154 0.2      ]
     """
     p, _ = probabilities_or_zero(probabilities, where)
-    if p.ndim != 2:
-        raise ValueError(f"probabilities must have two axes: expected (N, L), got {p.shape}")
+    two_axes("probabilities", p)
     rows = scoped(Scored(p, p > 0, None), scope)
     keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than to sort floats
     ordered = scores_of_keys(keys, p.dtype)
     hits = jnp.cumsum(ordered, axis=1)
     predicted = jnp.arange(1, ordered.shape[1] + 1, dtype=p.dtype)[None]
-    on_positives, on_predictions = fbeta_shares(beta, p.dtype)
     total = hits[:, -1:]
-    best = jnp.max(hits / (on_positives * total + on_predictions * predicted), axis=1)
+    best = jnp.max(hits / fbeta_denominator(beta, total, predicted, p.dtype), axis=1)
+    _, on_predictions = fbeta_shares(beta, p.dtype)
     return in_scope(jnp.where(total[:, 0] > 0, on_predictions * best, jnp.inf), scope)

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest, whole
 
 Array = jax.Array
 
@@ -41,10 +41,8 @@ def top_k(scores: ArrayLike, k: int, *, where: ArrayLike | None = None) -> Array
         >>> decisions.top_k(jnp.array([[0.7, 0.2, 0.5]]), 2)
         Array([[ True, False,  True]], dtype=bool)
     """
-    s = checks.float_array("scores", scores)
-    s = s.astype(compute_dtype(s))
+    s, eligible = _candidates(scores, where)
     checks.set_size(k, s.shape[-1])
-    eligible = _eligible(s, where)
     top = smallest(ranking_keys(s, eligible), k)
     none = jnp.zeros(s.shape, bool)
     return eligible & jnp.put_along_axis(none, top, True, axis=-1, inplace=False)
@@ -85,14 +83,12 @@ def sets_from_counts(
         Array([[ True, False,  True],
                [ True, False, False]], dtype=bool)
     """
-    s = checks.float_array("scores", scores)
-    s = s.astype(compute_dtype(s))
-    k = checks.array("counts", counts).astype(s.dtype)
+    s, eligible = _candidates(scores, where)
+    k = whole(checks.array("counts", counts).astype(s.dtype))
     if k.shape != s.shape[:-1]:
         raise ValueError(
             f"counts must have one entry per sample: expected {s.shape[:-1]}, got {k.shape}"
         )
-    eligible = _eligible(s, where)
     order = jnp.argsort(ranking_keys(s, eligible), axis=-1, stable=True)
     rank = jnp.argsort(order, axis=-1).astype(s.dtype)  # from 0
     return eligible & (rank < jnp.round(k)[..., None])
@@ -129,9 +125,7 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
         >>> decisions.largest_gap_sets(jnp.array([[0.9, 0.2, 0.7, 0.1]]))
         Array([[ True, False,  True, False]], dtype=bool)
     """
-    s = checks.float_array("scores", scores)
-    s = s.astype(compute_dtype(s))
-    eligible = _eligible(s, where)
+    s, eligible = _candidates(scores, where)
     ordered = scores_of_keys(jnp.sort(ranking_keys(s, eligible), axis=-1), s.dtype)
     # What is not eligible comes last as NaN; halves, because a difference may overflow. Equal
     # infinite scores have no gap either.
@@ -146,8 +140,10 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
     return eligible & (s >= jnp.where(jnp.max(gap, axis=-1, keepdims=True) > 0, last, lowest))
 
 
-def _eligible(scores: Array, where: ArrayLike | None) -> Array:
-    """Returns which labels may be in the sets."""
-    known = ~jnp.isnan(scores)
-    mask = checks.mask("where", where, scores.shape)
-    return known if mask is None else known & mask
+def _candidates(scores: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
+    """Returns scores, whole on each device, and bool: which labels may be in the sets."""
+    s = checks.float_array("scores", scores)
+    s = whole(s.astype(compute_dtype(s)))
+    known = ~jnp.isnan(s)
+    mask = checks.mask("where", where, s.shape)
+    return s, known if mask is None else known & whole(mask)

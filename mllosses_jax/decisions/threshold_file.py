@@ -1,8 +1,6 @@
 """Thresholds of named labels with what is known about them, and the file they are kept in."""
 
 import dataclasses
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.files import write_whole
+from mllosses_jax._core.files import read_json, write_json
 
 _FORMAT = "mllosses_jax thresholds 1"
 _COLUMNS = {  # field of a report: key in the file
@@ -104,7 +102,6 @@ class ThresholdReport:
         columns = {**_COLUMNS, "positives": "positives"}
         rows = zip(*(getattr(self, field).tolist() for field in columns), strict=True)
         content = {
-            "format": _FORMAT,
             "dtype": self.thresholds.dtype.name,
             "settings": self.settings,
             "macro": self.macro._asdict(),
@@ -114,8 +111,7 @@ class ThresholdReport:
                 for label, row in zip(self.label_names, rows, strict=True)
             },
         }
-        text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
-        write_whole(path, text + "\n", force=force)
+        write_json(path, content, format_name=_FORMAT, force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> "ThresholdReport":
@@ -124,10 +120,8 @@ class ThresholdReport:
         Raises:
             ValueError: if the file is something else.
         """
+        content = read_json(path, format_name=_FORMAT)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content["format"] != _FORMAT:
-                raise ValueError(content["format"])
             dtype, labels = np.dtype(content["dtype"]), content["labels"]
             columns = {
                 field: np.array([float(row[key]) for row in labels.values()], dtype)
@@ -142,18 +136,11 @@ class ThresholdReport:
                 settings={key: _decoded(value) for key, value in content["settings"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no thresholds of this package ({error!r})") from None
+            raise ValueError(f"{path} must hold thresholds of labels: {error!r}") from None
 
 
 def _gain(entries: dict[str, Any]) -> Gain:
     return Gain(**{key: float(value) for key, value in entries.items()})
-
-
-def _encoded(value: Any) -> Any:
-    """Returns the value with infinities and NaN as strings: JSON has none."""
-    if isinstance(value, dict):
-        return {name: _encoded(entry) for name, entry in value.items()}
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _decoded(value: Any) -> Any:

@@ -12,7 +12,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.probabilities import Inputs, check_inputs
-from mllosses_jax._core.sets import Scored, fbeta_shares, scored
+from mllosses_jax._core.sets import Scored, checks_labels, fbeta_denominator, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
 Array = jax.Array
@@ -97,6 +97,7 @@ def cost_threshold(
     return 1 / (1 + missed / wrong)  # right for infinite costs too
 
 
+@checks_labels
 @compiled(beta=(0, _INF), min_positives=(1, _INF), shrinkage=(0, _INF))
 def tune_thresholds(
     scores: ArrayLike,
@@ -122,7 +123,7 @@ def tune_thresholds(
     Args:
         scores: float array (N, L), of any monotone scale: logits do. With shrinkage, and where
             the global threshold is taken, the labels must share one scale.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         objective: "f1", or "fbeta" with `beta`.
         beta: β ≥ 0 of "fbeta".
         scope: "label" finds the best threshold of each label, which maximises macro-averaged
@@ -186,7 +187,7 @@ def tune_thresholds(
     rare = columns.positives().astype(dtype) < checks.scalar("min_positives", min_positives, dtype)
     # The sort of all entries as one is only paid for where a label needs it. (The second branch
     # mentions the data because inside `shard_map` both must vary over the same mesh axes.)
-    common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(rare[0], fallback, fallback))
+    common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(jnp.any(rare), fallback, fallback))
     if shrunk:
         own = _shrunk_cuts(inputs, beta, checks.scalar("shrinkage", shrinkage, dtype), fallback)
     else:
@@ -210,14 +211,13 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     own_positives = columns.positives().astype(dtype)[:, None]
     pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
     share = pooled_weight / jnp.maximum(positives, 1)
-    on_positives, on_predictions = fbeta_shares(beta, dtype)
 
     def smoothed_f(hits: Array, predicted: Array, thresholds: Array) -> Array:
         pooled_hits, pooled_predicted = _counts_above(pooled, thresholds)
         true = own_weight * hits.astype(dtype) + share * pooled_hits
         claimed = own_weight * predicted.astype(dtype) + share * pooled_predicted
         actual = own_weight * own_positives + pooled_weight
-        return true / (on_positives * actual + on_predictions * claimed)
+        return true / fbeta_denominator(beta, actual, claimed, dtype)
 
     thresholds = cuts.thresholds()
     place, best = cuts.highest_best(smoothed_f(cuts.hits, cuts.predicted, thresholds))

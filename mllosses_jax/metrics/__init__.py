@@ -1,6 +1,10 @@
 """Metrics of multi-label predictions: pure functions, compiled, exact and mask-aware.
 
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
+
+A label is true where it is above 0. A NaN, an unknown label, must be masked by `where`
+(`mll.labels.from_nan`): an eager call raises ValueError where one counts. Under a transformation,
+where there are no values to look at, it would count as false.
 """
 
 from mllosses_jax.metrics import (
@@ -10,6 +14,7 @@ from mllosses_jax.metrics.agreement import (
     balanced_accuracy,
     cohen_kappa,
     matthews_corrcoef,
+    multilabel_confusion_matrix,
     specificity,
 )
 from mllosses_jax.metrics.calibration_errors import (
@@ -23,7 +28,6 @@ from mllosses_jax.metrics.counts import (
     fbeta,
     hamming_loss,
     jaccard,
-    multilabel_confusion_matrix,
     precision,
     recall,
     subset_accuracy,

@@ -65,9 +65,12 @@ def mean_of_defined(
         values = jnp.where(exists, values, jnp.nan)
         return values[0] if average == "micro" else values
     counted = exists & (defined | broken) if undefined == "skip" else exists
-    # A NaN score is to be seen in a row without weight, too.
-    support = jnp.where(broken, jnp.maximum(support, 1), support)
-    return mean_over(values, counted, support if average == "weighted" else None)
+    return mean_over(values, counted, seen(support, broken) if average == "weighted" else None)
+
+
+def seen(support: Array, broken: Array) -> Array:
+    """Returns the support as weights in which a row that holds a NaN score is never weightless."""
+    return jnp.where(broken, jnp.maximum(support, 1), support)
 
 
 def _ratio(values: Array, weights: Array) -> Array:
@@ -78,10 +81,3 @@ def _ratio(values: Array, weights: Array) -> Array:
 def check_undefined(undefined: object) -> None:
     """Raises ValueError unless `undefined` is known."""
     checks.one_of("undefined", undefined, get_args(Undefined))
-
-
-def check_zero_division(value: object) -> None:
-    """Raises ValueError unless the value, where it is known, is 0, 1 or nan."""
-    known = isinstance(value, str | int | float)
-    if known and value not in (0, 1) and str(value) != "nan":
-        raise ValueError(f"zero_division must be 0, 1 or nan, got {value!r}")

@@ -17,7 +17,7 @@ from mllosses_jax.metrics._averaging import mean_over
 
 Array = jax.Array
 Binning = Literal["uniform", "quantile"]
-LabelAverage = Literal["macro", "micro"] | None
+BinnedAverage = Literal["macro", "micro"] | None
 
 _RUN = 256  # terms added up one after the other; longer sums would lose digits
 
@@ -46,7 +46,7 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
     else:
         edges = _quantile_edges(rows, bins)
     bin_of = _edges_below(p, edges)
-    counted = jnp.ones(p.shape, bool) if rows.where is None else rows.where
+    counted = rows.counted()
     counts = _bin_sums(counted.astype(jnp.int32), bin_of, bins)
     positives = _bin_sums(rows.actual.astype(jnp.int32), bin_of, bins)
     total = _bin_sums(jnp.where(counted, p, 0), bin_of, bins)
@@ -57,10 +57,11 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
 def rows_of(inputs: Scored, average: object) -> Scored:
     """Returns one row per label, or with "micro" one row of all entries."""
     rows = inputs.flattened() if average == "micro" else inputs.transposed()
-    return Scored(*jax.tree.map(whole_rows, tuple(rows)))
+    whole: Scored = jax.tree.map(whole_rows, rows)
+    return whole
 
 
-def averaged(values: Array, rows: Scored, defined: Array, average: LabelAverage) -> Array:
+def averaged(values: Array, rows: Scored, defined: Array, average: BinnedAverage) -> Array:
     """Returns the average of a value of each row, (R,); one that is undefined is in no mean."""
     exists, broken = rows.cells() > 0, rows.has_nan()
     values = jnp.where(exists & defined & ~broken, values, jnp.nan)

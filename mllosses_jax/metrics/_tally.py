@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
+from mllosses_jax._core import checks
 from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weights
-from mllosses_jax.metrics._averaging import Average, check_average, check_zero_division, mean_over
+from mllosses_jax.metrics._averaging import Average, check_average, mean_over
 
 Array = jax.Array
 Cells = tuple[Array, Array, Array, Array]  # hits, false alarms, misses, rejections
@@ -129,8 +130,7 @@ def average_of(
 
 def filled(values: Array, defined: Array, zero_division: ArrayLike) -> Array:
     """Returns the values, and `zero_division` where they are not defined."""
-    check_zero_division(zero_division)
-    return jnp.where(defined, values, jnp.asarray(zero_division, values.dtype))
+    return jnp.where(defined, values, checks.scalar("zero_division", zero_division, values.dtype))
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:

@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys, smallest
+from mllosses_jax._core.ordering import ranking_keys, smallest, whole_rows
 from mllosses_jax._core.sets import Scored, Sets, scored
 
 Array = jax.Array
@@ -29,10 +29,6 @@ class TopK(NamedTuple):
     def count_hits(self) -> Array:
         """Returns the number of true labels in each top k, int32 (N,)."""
         return jnp.sum(self.hits, axis=1, dtype=jnp.int32)
-
-    def count_true(self) -> Array:
-        """Returns the number of true labels of each sample, int32 (N,)."""
-        return jnp.sum(self.inputs.actual, axis=1, dtype=jnp.int32)
 
     def sets(self) -> Sets:
         """Returns the top k as predicted sets, without what does not count."""
@@ -59,6 +55,7 @@ def top_k_of(scores: ArrayLike, labels: ArrayLike, k: int, where: ArrayLike | No
 def top_k_of_inputs(inputs: Scored, k: int, name: str = "k") -> TopK:
     """Takes the top k of each row; errors call k by the name."""
     checks.set_size(k, inputs.actual.shape[1], name)
+    inputs = jax.tree.map(whole_rows, inputs)
     keys = ranking_keys(inputs.scores, inputs.where)
     best = smallest(keys, k)
     return TopK(inputs, keys, best, jnp.take_along_axis(inputs.actual, best, axis=1))
@@ -99,5 +96,5 @@ def discounted(gains: Array) -> Array:
 def ideal(top: TopK) -> Array:
     """Returns Σ_r 1 / log₂(r + 1) up to rank min(k, |Y|) of each sample, at least 1, (N,)."""
     rank = lax.broadcasted_iota(jnp.int32, top.hits.shape, 1)  # from 0
-    gained = rank < jnp.maximum(top.count_true(), 1)[:, None]
+    gained = rank < jnp.maximum(top.inputs.positives(), 1)[:, None]
     return discounted(gained.astype(top.inputs.scores.dtype))

@@ -9,14 +9,15 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import sets
+from mllosses_jax._core.sets import checks_labels, sets
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._tally import average_of, average_ratio, filled, ratio, tally_of
+from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
 
 Array = jax.Array
 _NAN = float("nan")
 
 
+@checks_labels
 @compiled()
 def specificity(
     predictions: ArrayLike,
@@ -34,11 +35,11 @@ def specificity(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -63,10 +64,10 @@ def specificity(
         Array([0. , 1. , 0.5], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    negatives = tally.rejections + tally.false_alarms
-    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+    return specificity_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def balanced_accuracy(
     predictions: ArrayLike,
@@ -84,10 +85,10 @@ def balanced_accuracy(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the recall where nothing is true, and the specificity where nothing is
-            false: 0, 1, or nan, which leaves it out, so that the accuracy is the other of the two.
+            false: a number or nan, which leaves it out: the accuracy is then the other of the two.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -112,13 +113,10 @@ def balanced_accuracy(
         Array([1. , 0.5, 0.5], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    negatives = tally.rejections + tally.false_alarms
-    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
-    defined = jnp.stack([tally.actual, negatives]) != 0
-    values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
-    return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
+    return balanced_accuracy_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def matthews_corrcoef(
     predictions: ArrayLike,
@@ -137,9 +135,9 @@ def matthews_corrcoef(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -166,17 +164,10 @@ def matthews_corrcoef(
         0.7887
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    hits, false_alarms, misses, rejections, *_ = tally
-    chosen, true = tally.predicted, tally.actual
-    unchosen, false = rejections + misses, rejections + false_alarms
-    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
-    opposed = _root(false_alarms, chosen, misses, true) * _root(
-        false_alarms, false, misses, unchosen
-    )
-    defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
-    return average_of(agreeing - opposed, defined, tally, average, zero_division)
+    return matthews_corrcoef_of(tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def cohen_kappa(
     predictions: ArrayLike,
@@ -196,9 +187,9 @@ def cohen_kappa(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -224,6 +215,83 @@ def cohen_kappa(
         Array([0.5, 1. ], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
+    return cohen_kappa_of(tally, average, zero_division)
+
+
+@checks_labels
+@compiled()
+def multilabel_confusion_matrix(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """One confusion matrix per label.
+
+    Formula:
+        [[TN, FP], [FN, TP]] of each label
+
+    Args:
+        predictions: bool or integer array (N, L), the predicted sets.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: (N,), how much each sample counts.
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        Counts (L, 2, 2), the first of the inner axes the truth, the second the prediction; int32,
+        or floating point with weights.
+
+    Raises:
+        TypeError: if predictions are floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        `sklearn.metrics.multilabel_confusion_matrix(labels, predictions, ...)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> predictions, labels = jnp.array([[1], [1], [0]]), jnp.array([[1], [0], [0]])
+        >>> metrics.multilabel_confusion_matrix(predictions, labels)
+        Array([[[1, 1],
+                [0, 1]]], dtype=int32)
+    """
+    tally = tally_of(sets(predictions, labels, where), None, weights)
+    entries = [tally.rejections, tally.false_alarms, tally.misses, tally.hits]
+    return jnp.stack(entries, axis=-1).reshape(-1, 2, 2)
+
+
+def specificity_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of specificity from counts."""
+    negatives = tally.rejections + tally.false_alarms
+    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+
+
+def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of balanced accuracy from counts."""
+    negatives = tally.rejections + tally.false_alarms
+    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
+    defined = jnp.stack([tally.actual, negatives]) != 0
+    values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
+    return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
+
+
+def matthews_corrcoef_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of Matthews correlation coefficient from counts."""
+    hits, false_alarms, misses, rejections, *_ = tally
+    chosen, true = tally.predicted, tally.actual
+    unchosen, false = rejections + misses, rejections + false_alarms
+    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
+    opposed = _root(false_alarms, chosen, misses, true) * _root(
+        false_alarms, false, misses, unchosen
+    )
+    defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
+    return average_of(agreeing - opposed, defined, tally, average, zero_division)
+
+
+def cohen_kappa_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
+    """Returns the average of Cohen's kappa from counts."""
     hits, false_alarms, misses, rejections, *_ = tally
     n = hits + false_alarms + misses + rejections
     chosen, true = ratio(tally.predicted, n), ratio(tally.actual, n)

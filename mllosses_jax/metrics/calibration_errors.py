@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.probabilities import Inputs, checks_probabilities, forecasts
-from mllosses_jax._core.sets import Scored
-from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
+from mllosses_jax._core.sets import Scored, checks_labels
+from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
 Array = jax.Array
 Norm = Literal["l1", "l2", "max"]
@@ -28,6 +28,7 @@ class CalibrationCurve(NamedTuple):
     counts: Array
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def calibration_curve(
@@ -47,7 +48,7 @@ def calibration_curve(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         bins: number of bins (a, b], the first with its lower end.
         binning: "uniform", bins of equal width; "quantile", bins of equal mass: bin k of K ends at
@@ -92,6 +93,7 @@ def calibration_curve(
     return CalibrationCurve(*(part[0] for part in curve)) if average == "micro" else curve
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def expected_calibration_error(
@@ -102,7 +104,7 @@ def expected_calibration_error(
     bins: int = 15,
     binning: Binning = "uniform",
     norm: Norm = "l1",
-    average: LabelAverage = "macro",
+    average: BinnedAverage = "macro",
     relative: bool = False,
     where: ArrayLike | None = None,
 ) -> Array:
@@ -115,7 +117,7 @@ def expected_calibration_error(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         bins: number of bins; see `calibration_curve`, whose bins these are.
         binning: "uniform" or "quantile"; see `calibration_curve`. Nearly all probabilities of a
@@ -163,6 +165,7 @@ def expected_calibration_error(
     return averaged(errors, rows, defined, average)
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def calibration_in_the_large(
@@ -180,7 +183,7 @@ def calibration_in_the_large(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         average: None, per label; "micro", over all entries.
         where: bool, (N, L) with axes equal or 1: which entries count.
@@ -231,5 +234,5 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
 def _prevalence(rows: Scored) -> tuple[Array, Array]:
     """Returns the fraction of positives of each row, (R,), and whether there are any."""
     dtype = rows.scores.dtype
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
+    positives = rows.positives()
     return positives.astype(dtype) / jnp.maximum(rows.cells(), 1).astype(dtype), positives > 0

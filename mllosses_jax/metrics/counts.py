@@ -10,8 +10,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import (
     Sets,
+    checks_labels,
     count_cells,
-    fbeta_shares,
+    fbeta_denominator,
     result_dtype,
     sample_weights,
     sets,
@@ -23,6 +24,7 @@ Array = jax.Array
 _INF = float("inf")
 
 
+@checks_labels
 @compiled()
 def precision(
     predictions: ArrayLike,
@@ -40,11 +42,11 @@ def precision(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
@@ -71,6 +73,7 @@ def precision(
     return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def recall(
     predictions: ArrayLike,
@@ -88,9 +91,9 @@ def recall(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -116,6 +119,7 @@ def recall(
     return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def f1(
     predictions: ArrayLike,
@@ -133,10 +137,10 @@ def f1(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`. With "samples",
             zero_division=1 rewards predicting nothing for a row without labels.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -161,6 +165,7 @@ def f1(
     return _fbeta(sets(predictions, labels, where), 1, average, zero_division, weights)
 
 
+@checks_labels
 @compiled(beta=(0, _INF))
 def fbeta(
     predictions: ArrayLike,
@@ -179,10 +184,10 @@ def fbeta(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         beta: β ≥ 0; 0 is precision, infinity is recall.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -207,6 +212,7 @@ def fbeta(
     return _fbeta(sets(predictions, labels, where), beta, average, zero_division, weights)
 
 
+@checks_labels
 @compiled()
 def jaccard(
     predictions: ArrayLike,
@@ -224,9 +230,9 @@ def jaccard(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the mean.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -253,6 +259,7 @@ def jaccard(
     return average_ratio(tally.hits, union, tally, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def hamming_loss(
     predictions: ArrayLike,
@@ -268,7 +275,7 @@ def hamming_loss(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -296,6 +303,7 @@ def hamming_loss(
     return _weighted_sum(wrong, w) / _weighted_sum(cells, w)
 
 
+@checks_labels
 @compiled()
 def subset_accuracy(
     predictions: ArrayLike,
@@ -311,7 +319,7 @@ def subset_accuracy(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
@@ -340,49 +348,6 @@ def subset_accuracy(
     return _weighted_sum(right, w) / _weighted_sum(exists, w)
 
 
-@compiled()
-def multilabel_confusion_matrix(
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-) -> Array:
-    """One confusion matrix per label.
-
-    Formula:
-        [[TN, FP], [FN, TP]] of each label
-
-    Args:
-        predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
-        weights: (N,), how much each sample counts.
-        where: bool, (N, L) with axes equal or 1: which entries count.
-
-    Returns:
-        Counts (L, 2, 2), the first of the inner axes the truth, the second the prediction; int32,
-        or floating point with weights.
-
-    Raises:
-        TypeError: if predictions are floating point, or where is not bool.
-        ValueError: if shapes differ.
-
-    Reference:
-        `sklearn.metrics.multilabel_confusion_matrix(labels, predictions, ...)`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from mllosses_jax import metrics
-        >>> predictions, labels = jnp.array([[1], [1], [0]]), jnp.array([[1], [0], [0]])
-        >>> metrics.multilabel_confusion_matrix(predictions, labels)
-        Array([[[1, 1],
-                [0, 1]]], dtype=int32)
-    """
-    tally = tally_of(sets(predictions, labels, where), None, weights)
-    entries = [tally.rejections, tally.false_alarms, tally.misses, tally.hits]
-    return jnp.stack(entries, axis=-1).reshape(-1, 2, 2)
-
-
 def _fbeta(
     inputs: Sets,
     beta: ArrayLike,
@@ -391,9 +356,7 @@ def _fbeta(
     weights: ArrayLike | None,
 ) -> Array:
     tally = tally_of(inputs, average, weights)
-    on_actual, on_predicted = fbeta_shares(beta, result_dtype())
-    actual, predicted = (c.astype(result_dtype()) for c in (tally.actual, tally.predicted))
-    denominator = on_actual * actual + on_predicted * predicted
+    denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
     return average_ratio(tally.hits, denominator, tally, average, zero_division)
 
 

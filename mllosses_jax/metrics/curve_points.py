@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.long_rows import Standing, of_long_rows
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import checks_labels, scored
 
 Curve = TypeVar("Curve")
 Points = np.ndarray[Any, np.dtype[Any]]
@@ -45,6 +45,7 @@ class ROCCurve(NamedTuple):
     thresholds: Points
 
 
+@checks_labels
 def precision_recall_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[PrecisionRecallCurve]:
@@ -57,7 +58,7 @@ def precision_recall_curve(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
 
     Returns:
@@ -83,6 +84,7 @@ def precision_recall_curve(
     return _of_labels(_precision_recall_of_row, scores, labels, where)
 
 
+@checks_labels
 def roc_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[ROCCurve]:
@@ -95,7 +97,7 @@ def roc_curve(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
 
     Returns:

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.long_rows import Standing
 from mllosses_jax._core.ordering import Ranking
+from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined
 from mllosses_jax.metrics._rows import (
     Facts,
@@ -22,6 +23,7 @@ from mllosses_jax.metrics._rows import (
 Array = jax.Array
 
 
+@checks_labels
 @compiled(host=True)
 def average_precision(
     scores: ArrayLike,
@@ -39,7 +41,7 @@ def average_precision(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "weighted", weighted by the number of positives;
             "samples", the mean over rows; "micro", all entries as one; None, per label.
         undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
@@ -72,6 +74,7 @@ def average_precision(
     return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
 
 
+@checks_labels
 @compiled(host=True)
 def roc_auc(
     scores: ArrayLike,
@@ -88,7 +91,7 @@ def roc_auc(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "weighted", weighted by the number of positives;
             "samples", the mean over rows; "micro", all entries as one; None, per label.
         undefined: what a label (or row) is whose labels are all equal: "skip" leaves it out of

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, step
 from mllosses_jax._core.ordering import Packed, ranking_of, scores_of_keys
+from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined
 from mllosses_jax.metrics._rows import Facts, averaged, prepared, ranked_rows
 
@@ -32,6 +33,7 @@ class OperatingPoint(NamedTuple):
     thresholds: Array
 
 
+@checks_labels
 @compiled(host=True, precision=(0, 1))
 def recall_at_precision(
     scores: ArrayLike,
@@ -50,7 +52,7 @@ def recall_at_precision(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         precision: p, the least precision in [0, 1], a scalar.
         average: "macro", the mean over labels, each with its own threshold; "weighted", weighted
             by the number of positives; "samples", the mean over rows; "micro", all entries as one
@@ -90,6 +92,7 @@ def recall_at_precision(
     return _point(values, thresholds, facts, average, undefined)
 
 
+@checks_labels
 @compiled(host=True, recall=(0, 1))
 def precision_at_recall(
     scores: ArrayLike,
@@ -108,7 +111,7 @@ def precision_at_recall(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         recall: r, the least recall in [0, 1], a scalar.
         average: "macro", the mean over labels, each with its own threshold; "weighted", weighted
             by the number of positives; "samples", the mean over rows; "micro", all entries as one

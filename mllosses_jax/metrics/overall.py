@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import Scored, Sets, result_dtype, scored
+from mllosses_jax._core.sets import Scored, Sets, checks_labels, result_dtype, scored
 from mllosses_jax.metrics._averaging import mean_over
 from mllosses_jax.metrics._tally import ratio, tally_of
 from mllosses_jax.metrics._top_k import top_k_of_inputs
@@ -40,6 +40,7 @@ class OverallAndPerClass(NamedTuple):
     CF1: Array
 
 
+@checks_labels
 @compiled(min_predictions=(0, _INF))
 def overall_and_per_class(
     scores: ArrayLike,
@@ -63,7 +64,7 @@ def overall_and_per_class(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         threshold: scalar or (L,), on the scale of the scores: labels that reach it are predicted.
         top: if given, 1 to L: only the so many highest scores of a sample may be predicted, and
             only those that reach the threshold; of tied scores the lowest index comes first.

@@ -20,9 +20,9 @@ from mllosses_jax._core.probabilities import (
     probabilities_of,
     scores_or_zero,
 )
-from mllosses_jax._core.sets import Scored, sample_weights
-from mllosses_jax.metrics._averaging import Average, check_average, mean_over
-from mllosses_jax.metrics._binning import Binning, LabelAverage, averaged, binned, rows_of
+from mllosses_jax._core.sets import Scored, checks_labels, sample_weights
+from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
+from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
 Array = jax.Array
 
@@ -43,6 +43,7 @@ class BrierDecomposition(NamedTuple):
         return between + self.within_bin_variance - self.within_bin_covariance
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def binary_log_loss(
@@ -62,7 +63,7 @@ def binary_log_loss(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
             weighted by the number of positives; "samples", the mean over rows; None, per label.
@@ -99,6 +100,7 @@ def binary_log_loss(
     return _mean(losses, given, average, weights)
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def brier_score(
@@ -117,7 +119,7 @@ def brier_score(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
             weighted by the number of positives; "samples", the mean over rows; None, per label.
@@ -153,6 +155,7 @@ def brier_score(
     return _mean(errors * errors, given, average, weights)
 
 
+@checks_labels
 @checks_probabilities
 @compiled()
 def brier_decomposition(
@@ -162,7 +165,7 @@ def brier_decomposition(
     inputs: Inputs,
     bins: int = 15,
     binning: Binning = "uniform",
-    average: LabelAverage = "macro",
+    average: BinnedAverage = "macro",
     where: ArrayLike | None = None,
 ) -> BrierDecomposition:
     """The Brier score in parts: calibration, sharpness, and how hard the labels are.
@@ -175,7 +178,7 @@ def brier_decomposition(
 
     Args:
         scores: float array (N, L).
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
         bins: number of bins; see `calibration_curve`. The within-bin terms vanish where every
             bin holds one distinct probability.
@@ -232,16 +235,16 @@ def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | 
     w = sample_weights(weights, values.shape[0])
     axes: dict[str | None, tuple[int, ...]] = {"micro": (0, 1), "samples": (1,)}
     axis = axes.get(average, (0,))
-    share = jnp.ones(values.shape, values.dtype)
+    share = jnp.ones_like(values)
     if w is not None and average != "samples":
-        share = jnp.broadcast_to(w.astype(values.dtype)[:, None], values.shape)
+        share = share * w.astype(values.dtype)[:, None]
     share = share if inputs.where is None else jnp.where(inputs.where, share, 0)
     mass = jnp.sum(share, axis)
     # What has no weight may be infinite or NaN.
     means = jnp.sum(jnp.where(share == 0, 0, values * share), axis) / mass
     if average in {"micro", None}:
         return means
-    support = jnp.sum(jnp.where(inputs.actual, share, 0), axis)
+    support = seen(jnp.sum(jnp.where(inputs.actual, share, 0), axis), jnp.isnan(means))
     return mean_over(means, mass != 0, {"weighted": support, "samples": w}.get(average))
 
 

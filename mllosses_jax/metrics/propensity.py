@@ -7,12 +7,14 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, top_k_of
 
 Array = jax.Array
 _INF = float("inf")
 
 
+@checks_labels
 @compiled(inverse_propensity=(1, _INF))
 def psp_at_k(
     scores: ArrayLike,
@@ -31,7 +33,7 @@ def psp_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         inverse_propensity: w ≥ 1, (L,), from the training data: see
             `weighting.inverse_propensity`.
@@ -63,6 +65,7 @@ def psp_at_k(
     return _ratio_of_sums(top, jnp.sum(reached, axis=1), jnp.sum(possible, axis=1))
 
 
+@checks_labels
 @compiled(inverse_propensity=(1, _INF))
 def psndcg_at_k(
     scores: ArrayLike,
@@ -82,7 +85,7 @@ def psndcg_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         inverse_propensity: w ≥ 1, (L,), from the training data: see
             `weighting.inverse_propensity`.

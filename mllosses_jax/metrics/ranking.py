@@ -6,8 +6,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import Ranking, ranking_keys
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.ordering import Ranking, ranking_keys, whole_rows
+from mllosses_jax._core.sets import checks_labels, scored
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
 from mllosses_jax.metrics.curves import average_precisions
@@ -15,6 +15,7 @@ from mllosses_jax.metrics.curves import average_precisions
 Array = jax.Array
 
 
+@checks_labels
 @compiled(host=True)
 def label_ranking_average_precision(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -27,7 +28,7 @@ def label_ranking_average_precision(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
@@ -60,6 +61,7 @@ def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
     return _mean(jnp.where(trivial, 1, values), facts)
 
 
+@checks_labels
 @compiled(host=True)
 def label_ranking_loss(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -72,7 +74,7 @@ def label_ranking_loss(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
@@ -106,6 +108,7 @@ def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
     return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
 
 
+@checks_labels
 @compiled()
 def coverage_error(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -117,7 +120,7 @@ def coverage_error(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
@@ -148,6 +151,7 @@ def coverage_error(
     return mean_over_rows(covered, inputs)
 
 
+@checks_labels
 @compiled()
 def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
     """One-error: the fraction of samples whose top-ranked label is false.
@@ -158,7 +162,7 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
@@ -181,12 +185,13 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
         >>> metrics.one_error(scores, labels)
         Array(0.5, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
+    inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     top = jnp.argmin(ranking_keys(inputs.scores, inputs.where), axis=1, keepdims=True)
     hit = jnp.take_along_axis(inputs.actual, top, axis=1)[:, 0]
     return mean_over_rows(~hit, inputs)
 
 
+@checks_labels
 @compiled()
 def mean_reciprocal_rank(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -199,7 +204,7 @@ def mean_reciprocal_rank(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             not in the mean.
 
@@ -223,7 +228,7 @@ def mean_reciprocal_rank(
         >>> metrics.mean_reciprocal_rank(scores, labels)
         Array(0.75, dtype=float32)
     """
-    inputs = scored(scores, labels, where)
+    inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     keys = ranking_keys(inputs.scores, inputs.where)
     keys_of_true = jnp.where(inputs.actual, keys, jnp.iinfo(keys.dtype).max)
     first = jnp.argmin(keys_of_true, axis=1, keepdims=True)

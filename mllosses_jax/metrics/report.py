@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import count_cells, sets
-from mllosses_jax.metrics._averaging import check_zero_division
+from mllosses_jax._core.sets import checks_labels, count_cells, result_dtype, sets
 from mllosses_jax.metrics._tally import count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]
@@ -18,6 +18,7 @@ _COLUMNS = ("precision", "recall", "f1-score", "support")
 _AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")
 
 
+@checks_labels
 def classification_report(
     predictions: ArrayLike,
     labels: ArrayLike,
@@ -39,11 +40,11 @@ def classification_report(
 
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         label_names: one name per label; "0", "1", ... if None.
         digits: decimals of the text.
         output_dict: whether to return the numbers instead of text.
-        zero_division: the value where undefined: 0, 1, or nan, which leaves it out of the means.
+        zero_division: the value where undefined: a number or nan, which leaves it out of the means.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
 
@@ -69,11 +70,14 @@ def classification_report(
         >>> print(report.splitlines()[2])
                  sky       0.50      1.00      0.67         1
     """
-    check_zero_division(zero_division)
+    checks.scalar("zero_division", zero_division, result_dtype())
     if digits < 0:
         raise ValueError(f"digits must be 0 or more, got {digits}")
     per_label, per_sample = jax.device_get(_counts(predictions, labels, where=where))
-    names = _names(label_names, per_label.shape[1])
+    names = checks.label_names(label_names, per_label.shape[1])
+    reserved = sorted(set(names) & set(_AVERAGES))
+    if reserved:
+        raise ValueError(f"label_names must be none of {', '.join(_AVERAGES)}, got {reserved}")
     rows, averages = _fractions(per_label, per_sample, float(zero_division))
     support = per_label[2]
     lines = [(name, *row, count) for name, row, count in zip(names, rows, support, strict=True)]
@@ -107,24 +111,6 @@ def _report_counts(
 # Compiled under the public name, which errors then begin with.
 _report_counts.__name__ = "classification_report"
 _counts = compiled()(_report_counts)
-
-
-def _names(label_names: Sequence[str] | None, num_labels: int) -> list[str]:
-    if label_names is None:
-        return [str(i) for i in range(num_labels)]
-    names = list(label_names)
-    if isinstance(label_names, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"label_names must be a sequence of strings, got {label_names!r}")
-    if len(names) != num_labels:
-        raise ValueError(
-            f"label_names must have one name per label: expected {num_labels}, got {len(names)}"
-        )
-    reserved = set(names) & set(_AVERAGES)
-    if len(set(names)) < num_labels or reserved:
-        raise ValueError(
-            f"label_names must be distinct and none of {', '.join(_AVERAGES)}, got {names}"
-        )
-    return names
 
 
 def _fractions(

@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import count_cells, label_sets, result_dtype
+from mllosses_jax._core.ordering import whole
+from mllosses_jax._core.sets import checks_labels, count_cells, label_sets, result_dtype
 from mllosses_jax.metrics._averaging import mean_over
 
 Array = jax.Array
@@ -38,6 +39,7 @@ class LabelStatistics(NamedTuple):
     scumble: Array
 
 
+@checks_labels
 @compiled()
 def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> LabelStatistics:
     """Counts of labels, and how many a sample has, how imbalanced they are, and how entangled.
@@ -49,7 +51,7 @@ def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> La
         0 for a sample without labels
 
     Args:
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries are known. N is then the number
             of known entries of a label for its prevalence, and of samples with any for
             cardinality and SCUMBLE; density is over the known entries.
@@ -97,6 +99,7 @@ def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> La
     )
 
 
+@checks_labels
 @compiled()
 def label_cooccurrence(
     labels: ArrayLike,
@@ -111,7 +114,7 @@ def label_cooccurrence(
         (rows condition); "jaccard": c_jk / (n_j + n_k − c_jk)
 
     Args:
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries are known. Each pair of labels is
             counted over the samples for which both are, n_j and n_k too.
         normalize: None, "conditional" or "jaccard".
@@ -141,7 +144,7 @@ def label_cooccurrence(
         Array([1., 1., 0.], dtype=float32)
     """
     checks.one_of("normalize", normalize, (None, "conditional", "jaccard"))
-    y, mask = label_sets(labels, where)
+    y, mask = jax.tree.map(whole, label_sets(labels, where))
     both = _pair_counts(y, y)
     if normalize is None:
         return both
@@ -149,8 +152,8 @@ def label_cooccurrence(
         occurs = jnp.broadcast_to(jnp.diagonal(both)[:, None], both.shape)
     else:
         occurs = _pair_counts(y, mask)  # label j, while label k is known
-    whole = occurs if normalize == "conditional" else occurs + occurs.T - both
-    return both.astype(result_dtype()) / whole.astype(result_dtype())
+    total = occurs if normalize == "conditional" else occurs + occurs.T - both
+    return both.astype(result_dtype()) / total.astype(result_dtype())
 
 
 def _entanglement(y: Array, imbalance: Array) -> Array:

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import result_dtype
+from mllosses_jax._core.sets import checks_labels, result_dtype
 from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
@@ -18,6 +18,7 @@ AverageAtK = Literal["samples", "macro", "micro"] | None
 Ties = Literal["average", "first"]
 
 
+@checks_labels
 @compiled()
 def precision_at_k(
     scores: ArrayLike,
@@ -36,12 +37,12 @@ def precision_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, whose denominator is always k, however few labels
             are true or count; "macro", the mean over labels; "micro", all entries as one; None,
             per label. The last three are `precision` of the sets top_k(s).
-        zero_division: the value of a label that is in no top k: 0, 1, or nan, which leaves it out
+        zero_division: the value of a label in no top k: a number or nan, which leaves it out
             of the mean. With "samples", nothing is undefined.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.
@@ -73,6 +74,7 @@ def precision_at_k(
     return _averaged(top, tally, tally.hits, tally.predicted, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def recall_at_k(
     scores: ArrayLike,
@@ -91,12 +93,12 @@ def recall_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows; "macro", the mean over labels; "micro", all
             entries as one; None, per label.
         zero_division: the value of a row without true labels, or of a label that is never true:
-            0, 1, or nan, which leaves it out of the mean.
+            a number or nan, which leaves it out of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.
 
@@ -126,6 +128,7 @@ def recall_at_k(
     return _averaged(top, tally, tally.hits, tally.actual, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def f1_at_k(
     scores: ArrayLike,
@@ -144,11 +147,11 @@ def f1_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, where k is that of the formula, however few labels
             count; "macro", the mean over labels; "micro", all entries as one; None, per label.
-        zero_division: the value of a label that is in no top k and never true: 0, 1, or nan,
+        zero_division: the value of a label that is in no top k and never true: a number or nan,
             which leaves it out of the mean. With "samples", a row without true labels is 0.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k. A label without any is NaN, and it and a row without any are in no mean.
@@ -180,6 +183,7 @@ def f1_at_k(
     return _averaged(top, tally, tally.hits, (predicted + actual) / 2, average, zero_division)
 
 
+@checks_labels
 @compiled()
 def r_precision_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -192,7 +196,7 @@ def r_precision_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k, and a sample without any is not in the mean.
@@ -220,10 +224,11 @@ def r_precision_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     dtype = top.inputs.scores.dtype
-    possible = jnp.clip(top.count_true(), 1, k).astype(dtype)
+    possible = jnp.clip(top.inputs.positives(), 1, k).astype(dtype)
     return mean_over_rows(top.count_hits().astype(dtype) / possible, top.inputs)
 
 
+@checks_labels
 @compiled()
 def ndcg_at_k(
     scores: ArrayLike,
@@ -241,7 +246,7 @@ def ndcg_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         ties: "average", the mean over all orders of tied scores, those across rank k included;
             "first": of tied scores the lowest index comes first, as in the other metrics at k.
@@ -278,6 +283,7 @@ def ndcg_at_k(
     return mean_over_rows(discounted(gains) / ideal(top), top.inputs)
 
 
+@checks_labels
 @compiled()
 def hit_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -290,7 +296,7 @@ def hit_at_k(
 
     Args:
         scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
             top k, and a sample without any is not in the mean.
@@ -319,6 +325,7 @@ def hit_at_k(
     return mean_over_rows(jnp.any(top.hits, axis=1), top.inputs)
 
 
+@checks_labels
 @compiled()
 def label_coverage_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -374,7 +381,7 @@ def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:
         return tally_of(top.sets(), average, None)
     taken = jnp.full(top.hits.shape[:1], top.hits.shape[1], jnp.int32)
     entries = top.inputs.cells()
-    cells = disjoint(top.count_hits(), taken, top.count_true(), entries)
+    cells = disjoint(top.count_hits(), taken, top.inputs.positives(), entries)
     return Tally(*cells, exists=entries > 0, weights=None)
 
 

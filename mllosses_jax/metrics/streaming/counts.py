@@ -5,10 +5,12 @@ from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_shares, result_dtype, sets
+from mllosses_jax._core.sets import count_cells, fbeta_denominator, refuse_nan, result_dtype, sets
+from mllosses_jax.metrics import agreement
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 
@@ -21,10 +23,10 @@ LabelAverage = Literal["micro", "macro", "weighted"] | None
 class ConfusionCounts(Accumulator):
     """True positives, predictions, positives and entries of each label, over any number of batches.
 
-    One accumulator gives precision, recall, F-beta, Jaccard index, specificity and Hamming loss,
-    each equal to the function of that name in `metrics` on all batches at once. Counts are exact
-    up to 2³¹ − 1 entries of a label; totals over labels ("micro", Hamming loss) are formed in
-    floating point and so cannot overflow.
+    One accumulator gives precision, recall, F-beta, Jaccard index, specificity, balanced accuracy,
+    Matthews correlation, Cohen's kappa and Hamming loss, each equal to the function of that name
+    in `metrics` on all batches at once. Counts are exact up to 2³¹ − 1 entries of a label; totals
+    over labels ("micro", Hamming loss) are formed in floating point and so cannot overflow.
 
     Attributes:
         hits: entries predicted and true, int32 (L,).
@@ -70,13 +72,16 @@ class ConfusionCounts(Accumulator):
 
         Args:
             predictions: bool or integer array (N, L), the predicted sets.
-            labels: bool, integer or float array (N, L); positive where > 0.
+            labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
             where: bool, (N, L) with axes equal or 1: which entries count.
 
         Raises:
             TypeError: if predictions are floating point, or where is not bool.
-            ValueError: if shapes differ, or L is not that of the accumulator.
+            ValueError: if shapes differ, L is not that of the accumulator, or a label that counts
+                is NaN in a numpy array.
         """
+        if isinstance(labels, np.ndarray):  # to look into a JAX array would wait for the device
+            refuse_nan("update", labels, where)
         total: Self = _with_batch(self, predictions, labels, where)
         return total
 
@@ -104,12 +109,8 @@ class ConfusionCounts(Accumulator):
         zero_division: ArrayLike = 0.0,
     ) -> Array:
         """Returns `metrics.fbeta` of all batches; `average` may not be "samples"."""
-        if isinstance(beta, int | float) and not beta >= 0:
-            raise ValueError(f"beta must be 0 or more, got {beta}")
         tally = self._tally(average)
-        on_actual, on_predicted = fbeta_shares(beta, result_dtype())
-        actual, predicted = (c.astype(result_dtype()) for c in (tally.actual, tally.predicted))
-        denominator = on_actual * actual + on_predicted * predicted
+        denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
         return average_ratio(tally.hits, denominator, tally, average, zero_division)
 
     def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
@@ -121,10 +122,26 @@ class ConfusionCounts(Accumulator):
     def specificity(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
-        """Returns TN / (TN + FP) of all batches; `average` may not be "samples"."""
-        tally = self._tally(average)
-        negatives = tally.rejections + tally.false_alarms
-        return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+        """Returns `metrics.specificity` of all batches; `average` may not be "samples"."""
+        return agreement.specificity_of(self._tally(average), average, zero_division)
+
+    def balanced_accuracy(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = float("nan")
+    ) -> Array:
+        """Returns `metrics.balanced_accuracy` of all batches; `average` may not be "samples"."""
+        return agreement.balanced_accuracy_of(self._tally(average), average, zero_division)
+
+    def matthews_corrcoef(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.matthews_corrcoef` of all batches; `average` may not be "samples"."""
+        return agreement.matthews_corrcoef_of(self._tally(average), average, zero_division)
+
+    def cohen_kappa(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.cohen_kappa` of all batches; `average` may not be "samples"."""
+        return agreement.cohen_kappa_of(self._tally(average), average, zero_division)
 
     def hamming_loss(self) -> Array:
         """Returns `metrics.hamming_loss` of all batches; NaN where nothing counts."""
@@ -144,7 +161,7 @@ class ConfusionCounts(Accumulator):
 
         Args:
             average: "macro", "micro", "weighted" or None; see `metrics.precision`.
-            zero_division: the value where undefined: 0, 1, or nan, which leaves it out.
+            zero_division: the value where undefined: a number or nan, which leaves it out.
 
         Raises:
             ValueError: if average or zero_division is none of these.

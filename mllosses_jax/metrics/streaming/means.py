@@ -7,10 +7,19 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import Scored, Sets, count_cells, result_dtype, scored, sets
+from mllosses_jax._core.sets import (
+    Scored,
+    Sets,
+    count_cells,
+    refuse_nan,
+    result_dtype,
+    scored,
+    sets,
+)
 from mllosses_jax.metrics.streaming import _exact_sum
 from mllosses_jax.metrics.streaming._accumulator import Accumulator
 
@@ -106,14 +115,17 @@ class SampleMeans(Accumulator):
         Args:
             outputs: what the metrics take first: scores, float (N, L), or predicted sets, bool or
                 integer (N, L), with N at most 2²³.
-            labels: bool, integer or float array (N, L); positive where > 0.
+            labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
             where: bool, (N, L) with axes equal or 1: which entries count; a sample without any
                 is in no mean.
 
         Raises:
             TypeError: if a metric does not take such outputs, or where is not bool.
-            ValueError: if shapes differ, or N is too large.
+            ValueError: if shapes differ, N is too large, or a label that counts is NaN in a numpy
+                array.
         """
+        if isinstance(labels, np.ndarray):  # to look into a JAX array would wait for the device
+            refuse_nan("update", labels, where)
         total: Self = _with_batch(self, outputs, labels, where)
         return total
 

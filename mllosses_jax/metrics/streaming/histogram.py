@@ -244,10 +244,10 @@ def _with_batch(
     num_labels, rows, _ = state.cells.shape
     check_labels("scores", inputs.scores, num_labels)
     bins = bins_of(inputs.scores.astype(jnp.float32), rows - 1, state.inputs)
-    row = rows * jnp.arange(num_labels, dtype=jnp.int32)[None, :] + bins
     # One index per entry, because three cost twice the time; what does not count is sent past the
     # end.
-    entry = 2 * row + inputs.actual.astype(jnp.int32)
+    label = 2 * rows * jnp.arange(num_labels, dtype=jnp.int32)[None, :]
+    entry = label + 2 * bins + inputs.actual.astype(jnp.int32)
     if inputs.where is not None:
         entry = jnp.where(inputs.where, entry, state.cells.size)
     flat = state.cells.reshape(-1)

@@ -228,7 +228,9 @@ def test_numpy_is_used_for_concrete_arrays_on_one_cpu_only(monkeypatch):
     sort = np.sort
     monkeypatch.setattr(np, "sort", lambda *args, **kw: calls.append("sort") or sort(*args, **kw))
     pool = long_rows.ThreadPoolExecutor
-    monkeypatch.setattr(long_rows, "ThreadPoolExecutor", lambda: calls.append("pool") or pool())
+    monkeypatch.setattr(
+        long_rows, "ThreadPoolExecutor", lambda *args: calls.append("pool") or pool(*args)
+    )
     scores, truth, _ = host_or_traced("random", np.float32)
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))

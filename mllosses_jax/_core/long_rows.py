@@ -5,6 +5,7 @@ packed, ranked or padded. Rows are taken in threads (numpy lets go of the interp
 so that temporary arrays are as large as a few rows.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -91,7 +92,7 @@ def of_long_rows(
         block = [np.ascontiguousarray(x[start : start + _BLOCK]) for x in arrays]
         return [statistic(_row(*parts)) for parts in zip(*block, strict=True)]
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # more would share the caches
         blocks = pool.map(of_block, range(0, len(arrays[0]), _BLOCK))
         return [value for values in blocks for value in values]
 

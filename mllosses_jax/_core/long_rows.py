@@ -74,7 +74,7 @@ class Row(NamedTuple):
 
     def _buckets(self, values: Values, spread: float) -> Values:
         """Returns the bucket of each value; rounding keeps their order."""
-        distance = values - values.dtype.type(self.low)
+        distance: Values = values - values.dtype.type(self.low)
         distance *= values.dtype.type((_BUCKETS - 1) / spread)
         return distance.astype(np.intp)
 

@@ -84,8 +84,8 @@ def of_rows(
 
 def _of_long_rows(of_row: Callable[[Row], float], rows: Scored) -> tuple[Array, Facts]:
     def with_facts(row: Row) -> tuple[float, int, int, bool]:
-        broken = math.isnan(row.low)
-        return of_row(row), row.entries.size, np.count_nonzero(row.actual), broken
+        positives = int(np.count_nonzero(row.actual))
+        return of_row(row), row.entries.size, positives, math.isnan(row.low)
 
     values, cells, positives, broken = zip(*of_long_rows(with_facts, *rows), strict=True)
     facts = Facts(jnp.int32(cells), jnp.int32(positives), jnp.asarray(broken))

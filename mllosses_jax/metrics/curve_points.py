@@ -156,7 +156,7 @@ def _precision_recall_of_row(row: Row) -> PrecisionRecallCurve:
 
 def _roc_of_row(row: Row) -> ROCCurve:
     thresholds, predicted, hits = _cut_offs(row)
-    positives = np.count_nonzero(row.actual)
+    positives = int(np.count_nonzero(row.actual))
     return ROCCurve(
         _rate(predicted - hits, row.entries.size - positives),
         _rate(hits, positives),

@@ -60,7 +60,7 @@ class _Repeated:
     def __init__(self, inputs: Any, scores: Array, truth: Array) -> None:
         self.state = streaming.ScoreHistogram.init(scores.shape[1], inputs=inputs)
         update = jax.jit(lambda state, s, y: state.update(s, y), donate_argnums=0)
-        self.update = functools.partial(update, s=scores, y=truth)
+        self.update = lambda state: update(state, scores, truth)
 
     def __call__(self) -> Array:
         self.state = self.update(self.state)

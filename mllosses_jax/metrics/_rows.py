@@ -1,5 +1,6 @@
 """Statistics of rows: of labels, of samples, or of everything as one row."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -9,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import on_host, step
-from mllosses_jax._core.long_rows import Standing, of_long_rows
+from mllosses_jax._core.long_rows import Row, of_long_rows
 from mllosses_jax._core.ordering import (
     Packed,
     Ranking,
@@ -18,7 +19,7 @@ from mllosses_jax._core.ordering import (
     ranking_of,
     sort_rows,
 )
-from mllosses_jax._core.sets import Scored, scored
+from mllosses_jax._core.sets import Scored, count_cells, scored
 from mllosses_jax.metrics._averaging import (
     Average,
     Undefined,
@@ -45,16 +46,20 @@ class Facts(NamedTuple):
         return self.positives.astype(dtype) * (self.cells - self.positives).astype(dtype)
 
 
-@step("average")
+def checked(
+    scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, average: Average
+) -> Scored:
+    """Checks scores and labels, both (N, L), and their average."""
+    check_average(average)
+    return scored(scores, labels, where)
+
+
 def prepared(
     scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, average: Average
 ) -> tuple[Scored, Facts]:
     """Checks scores and labels, both (N, L), and counts along the rows of an average."""
-    check_average(average)
-    inputs = scored(scores, labels, where)
-    rows = _rows(inputs, average)
-    positives = jnp.sum(rows.actual, axis=1, dtype=jnp.int32)
-    return inputs, Facts(rows.cells(), positives, rows.has_nan())
+    inputs = checked(scores, labels, where, average)
+    return inputs, _facts(inputs, average=average)
 
 
 def ranked_rows(inputs: Scored, average: Average) -> Packed:
@@ -64,17 +69,27 @@ def ranked_rows(inputs: Scored, average: Average) -> Packed:
 
 def of_rows(
     of_ranking: Callable[[Ranking, Facts], Array],
-    of_standing: Callable[[Standing], float],
+    of_row: Callable[[Row], float],
     inputs: Scored,
-    facts: Facts,
     average: Average,
-) -> Array:
+) -> tuple[Array, Facts]:
     """Returns a statistic of each row, (R,): the second function is that of one long row."""
     if on_host(inputs.scores):
         rows = _rows(jax.tree.map(np.asarray, inputs), average)
         if rows.scores.shape[1] >= _LONG:
-            return jnp.asarray(np.array(of_long_rows(of_standing, *rows), rows.scores.dtype))
-    return of_ranked_rows(of_ranking, ranked_rows(inputs, average), facts)
+            return _of_long_rows(of_row, rows)
+    facts = _facts(inputs, average=average)
+    return of_ranked_rows(of_ranking, ranked_rows(inputs, average), facts), facts
+
+
+def _of_long_rows(of_row: Callable[[Row], float], rows: Scored) -> tuple[Array, Facts]:
+    def with_facts(row: Row) -> tuple[float, int, int, bool]:
+        positives = int(np.count_nonzero(row.actual))
+        return of_row(row), row.entries.size, positives, math.isnan(row.low)
+
+    values, cells, positives, broken = zip(*of_long_rows(with_facts, *rows), strict=True)
+    facts = Facts(jnp.int32(cells), jnp.int32(positives), jnp.asarray(broken))
+    return jnp.asarray(np.array(values, rows.scores.dtype)), facts
 
 
 @step("of_ranking")
@@ -91,6 +106,19 @@ def averaged(
     check_undefined(undefined)
     exists, broken = facts.cells > 0, facts.broken
     return mean_of_defined(values, defined, exists, broken, average, undefined, facts.positives)
+
+
+@step("average")
+def _facts(inputs: Scored, *, average: Average) -> Facts:
+    rows, axis = inputs, 0  # XLA reduces columns in place, and would copy them to rows
+    if average in ("micro", "samples"):
+        rows, axis = _rows(inputs, average), 1
+    nan = jnp.isnan(rows.scores) if rows.where is None else jnp.isnan(rows.scores) & rows.where
+    return Facts(
+        count_cells(rows.where, rows.scores.shape, axis),
+        jnp.sum(rows.actual, axis=axis, dtype=jnp.int32),
+        jnp.any(nan, axis=axis),
+    )
 
 
 @step("average")

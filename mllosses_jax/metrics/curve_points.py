@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.long_rows import Standing, of_long_rows
+from mllosses_jax._core.long_rows import Row, of_long_rows
 from mllosses_jax._core.sets import checks_labels, scored
 
 Curve = TypeVar("Curve")
@@ -123,7 +123,7 @@ def roc_curve(
 
 
 def _of_labels(
-    of_row: Callable[[Standing], Curve],
+    of_row: Callable[[Row], Curve],
     scores: ArrayLike,
     labels: ArrayLike,
     where: ArrayLike | None,
@@ -137,9 +137,9 @@ def _of_labels(
     return of_long_rows(of_row, s.T, (actual & mask).T, mask.T)
 
 
-def _cut_offs(row: Standing) -> tuple[Points, Points, Points]:
+def _cut_offs(row: Row) -> tuple[Points, Points, Points]:
     """Returns the distinct scores, descending, with the entries and positives at or above each."""
-    entries, positives = row
+    entries, positives = np.sort(row.entries), row.positives()
     if np.isnan(entries).any():
         return np.array([np.nan]), np.array([np.nan]), np.array([np.nan])
     ends = np.flatnonzero(np.append(entries[1:] != entries[:-1], entries.size > 0))
@@ -147,21 +147,21 @@ def _cut_offs(row: Standing) -> tuple[Points, Points, Points]:
     return -entries[ends], ends + 1.0, hits.astype(np.float64)
 
 
-def _precision_recall_of_row(row: Standing) -> PrecisionRecallCurve:
+def _precision_recall_of_row(row: Row) -> PrecisionRecallCurve:
     thresholds, predicted, hits = _cut_offs(row)
-    total = row.positives.size
+    total = np.count_nonzero(row.actual)
     recall = hits / total if total or np.isnan(hits).any() else np.ones_like(hits)
     return PrecisionRecallCurve(
         np.append((hits / predicted)[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
     )
 
 
-def _roc_of_row(row: Standing) -> ROCCurve:
+def _roc_of_row(row: Row) -> ROCCurve:
     thresholds, predicted, hits = _cut_offs(row)
-    negatives = row.entries.size - row.positives.size
+    positives = int(np.count_nonzero(row.actual))
     return ROCCurve(
-        _rate(predicted - hits, negatives),
-        _rate(hits, row.positives.size),
+        _rate(predicted - hits, row.entries.size - positives),
+        _rate(hits, positives),
         np.append(np.inf, thresholds),
     )
 

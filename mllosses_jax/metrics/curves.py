@@ -9,15 +9,15 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.long_rows import Standing
+from mllosses_jax._core.long_rows import Row
 from mllosses_jax._core.ordering import Ranking
 from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined
 from mllosses_jax.metrics._rows import (
     Facts,
     averaged,
+    checked,
     of_rows,
-    prepared,
 )
 
 Array = jax.Array
@@ -69,8 +69,8 @@ def average_precision(
         >>> print(f"{metrics.average_precision(scores, labels):.4f}")
         0.9167
     """
-    inputs, facts = prepared(scores, labels, where, average=average)
-    values = of_rows(average_precisions, _precision_along, inputs, facts, average)
+    inputs = checked(scores, labels, where, average)
+    values, facts = of_rows(average_precisions, _precision_along, inputs, average)
     return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
 
 
@@ -119,8 +119,8 @@ def roc_auc(
         >>> print(f"{metrics.roc_auc(scores, labels):.4f}")
         0.7500
     """
-    inputs, facts = prepared(scores, labels, where, average=average)
-    values = of_rows(_areas, _area, inputs, facts, average)
+    inputs = checked(scores, labels, where, average)
+    values, facts = of_rows(_areas, _area, inputs, average)
     defined = (facts.positives > 0) & (facts.positives < facts.cells)
     return averaged(values, defined, facts, average=average, undefined=undefined)
 
@@ -135,10 +135,10 @@ def average_precisions(ranking: Ranking, facts: Facts) -> Array:
     return total / jnp.maximum(facts.positives, 1).astype(dtype)
 
 
-def _precision_along(row: Standing) -> float:
+def _precision_along(row: Row) -> float:
     """Returns the average precision of a row that has a positive, else 0."""
-    entries, positives = row.at_or_above()
-    return float(np.sum(positives / entries)) / max(positives.size, 1)
+    negatives, positives = row.standing().at_or_above()
+    return float(np.sum(positives / (negatives + positives))) / max(positives.size, 1)
 
 
 def _areas(ranking: Ranking, facts: Facts) -> Array:
@@ -151,10 +151,9 @@ def _areas(ranking: Ranking, facts: Facts) -> Array:
     return 1 - total / jnp.maximum(facts.pairs(dtype), 1)
 
 
-def _area(row: Standing) -> float:
+def _area(row: Row) -> float:
     """Returns the area of a row; 1 where it has no pair."""
-    entries, positives = row.at_or_above()
-    entries_above, positives_above = row.above()
-    wrong = np.sum(entries - positives + entries_above - positives_above) / 2
-    negatives = row.entries.size - positives.size
-    return float(1 - wrong / max(positives.size * negatives, 1))
+    standing = row.standing()
+    wrong = np.sum(standing.at_or_above()[0] + standing.above()[0]) / 2
+    positives = standing.positives.size
+    return float(1 - wrong / max(positives * (row.entries.size - positives), 1))

@@ -30,7 +30,7 @@ class Grid(NamedTuple):
 
     Attributes:
         edges: the least float32 score of each bin but the lowest, ascending, (T - 1,).
-        bin_of_key: the bin of each key, int32 (K,).
+        bin_of_key: the bin of each key, and of an invalid score at the end, unsigned (K + 1,).
     """
 
     edges: HostArray
@@ -56,18 +56,23 @@ def grid(bins: int, inputs: Inputs) -> Grid:
     starts = _key_starts(_bits(bins), inputs)
     first_keys = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
     edges = _round_up(starts[first_keys])
-    bin_of_key = np.searchsorted(first_keys, np.arange(len(starts)), side="right")
-    return Grid(edges, bin_of_key.astype(np.int32))
+    bin_of_key = np.append(np.searchsorted(first_keys, np.arange(len(starts)), "right"), bins)
+    return Grid(edges, bin_of_key.astype(np.min_scalar_type(bins)))  # small: it stays in the cache
 
 
 def bins_of(scores: Array, bins: int, inputs: Inputs) -> Array:
-    """Returns the bin of each float32 score that is no NaN, int32."""
-    keys = (_logit_keys if inputs == "logits" else _probability_keys)(scores, _bits(bins))
+    """Returns the bin of each float32 score, int32; `bins` for NaN and for no probability."""
+    if inputs == "logits":
+        keys, valid = _logit_keys(scores, _bits(bins)), ~jnp.isnan(scores)
+    else:
+        keys, valid = _probability_keys(scores, _bits(bins)), (scores >= 0) & (scores <= 1)
     table = jnp.asarray(grid(bins, inputs).bin_of_key)
-    sharding = jax.typeof(keys).sharding
-    return table.at[keys].get(
-        mode="promise_in_bounds", out_sharding=sharding, wrap_negative_indices=False
+    found = table.at[jnp.where(valid, keys, table.size - 1)].get(
+        mode="promise_in_bounds",
+        out_sharding=jax.typeof(keys).sharding,
+        wrap_negative_indices=False,
     )
+    return found.astype(jnp.int32)
 
 
 def _bits(bins: int) -> int:

@@ -243,14 +243,11 @@ def _with_batch(
     inputs = scored(scores, labels, where)
     num_labels, rows, _ = state.cells.shape
     check_labels("scores", inputs.scores, num_labels)
-    s = inputs.scores.astype(jnp.float32)
-    valid = (s >= 0) & (s <= 1) if state.inputs == "probabilities" else ~jnp.isnan(s)
-    bins = bins_of(jnp.where(valid, s, 0), rows - 1, state.inputs)
-    label = jnp.arange(num_labels, dtype=jnp.int32)[None, :]
-    row = label * rows + jnp.where(valid, bins, rows - 1)
+    bins = bins_of(inputs.scores.astype(jnp.float32), rows - 1, state.inputs)
     # One index per entry, because three cost twice the time; what does not count is sent past the
     # end.
-    entry = 2 * row + inputs.actual.astype(jnp.int32)
+    label = 2 * rows * jnp.arange(num_labels, dtype=jnp.int32)[None, :]
+    entry = label + 2 * bins + inputs.actual.astype(jnp.int32)
     if inputs.where is not None:
         entry = jnp.where(inputs.where, entry, state.cells.size)
     flat = state.cells.reshape(-1)

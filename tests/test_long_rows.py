@@ -1,0 +1,76 @@
+"""Where positives stand in long rows, against counting by comparison."""
+
+import numpy as np
+import pytest
+
+from mllosses_jax._core import long_rows
+
+TINY, HUGE = 1e-45, 3e38  # the least float32, a subnormal, and nearly the largest
+
+
+def counts(scores, actual, where):
+    """How many negatives and positives score at least as high, and higher, per positive."""
+    s, y = scores[where], actual[where]
+    positives = np.sort(s[y])[::-1, None]
+    return [(of(s[c], positives)).sum(1) for of in (np.greater_equal, np.greater) for c in (~y, y)]
+
+
+def rows(rng, n=3000):
+    """Rows whose scores are spread in every way that buckets of equal width are not made for."""
+    normal = rng.standard_normal(n)
+    values = {
+        "normal": normal,
+        "tied": normal.round(1),
+        "equal": np.zeros(n),
+        "two values": np.sign(normal),
+        "signed zeros": np.where(normal > 0, 0.0, -0.0),
+        "subnormal": rng.integers(-9, 9, n) * TINY,
+        "one outlier": np.where(np.arange(n) == 5, 1e6, normal),
+        "one bucket but for an outlier": np.where(np.arange(n) == 5, 1e25, normal),
+        "infinite": np.where(normal > 1, np.inf, np.where(normal < -1, -np.inf, normal)),
+        "all infinite": np.full(n, np.inf),
+        "beyond float32 in width": np.sign(normal) * HUGE,
+        "offset": 1e6 + normal,  # its spread is a few units in the last place
+        "all magnitudes": np.sign(normal) * np.exp(rng.uniform(-80, 80, n)),
+        "probabilities of a rare label": 1 / (1 + np.exp(9 - 2 * normal)),
+    }
+    return {name: value.astype(np.float32) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("buckets", [2**11, 2**14])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standing_matches_comparison(monkeypatch, buckets, dtype):
+    monkeypatch.setattr(long_rows, "_BUCKETS", buckets)
+    rng = np.random.default_rng(0)
+    named = rows(rng)
+    scores = np.array([*named.values()], dtype)
+    for prevalence in (0, 0.0004, 0.05, 0.9, 1):
+        actual = rng.random(scores.shape) < prevalence
+        for where in (None, rng.random(scores.shape) < 0.5, np.zeros_like(actual)):
+            keep = np.ones_like(actual) if where is None else where
+            hits = actual & keep
+            # Columns of an array, as the scores of labels are.
+            columns = [np.asfortranarray(x) for x in (scores, hits)]
+            got = long_rows.of_long_rows(lambda row: row.standing(), *columns, where)
+            for name, standing, *row in zip(named, got, scores, hits, keep, strict=True):
+                found = [*standing.at_or_above(), *standing.above()]
+                for value, expected in zip(found, counts(*row), strict=True):
+                    np.testing.assert_array_equal(value, expected, err_msg=name)
+
+
+def test_only_entries_near_to_positives_are_sorted():
+    rng = np.random.default_rng(1)
+    scores = rng.standard_normal((1, 20000)).astype(np.float32)
+    actual = rng.random(scores.shape) < 0.05
+    (standing,) = long_rows.of_long_rows(lambda row: row.standing(), scores, actual, None)
+    assert standing.near.size < 4000
+
+
+def test_a_nan_is_no_score():
+    scores = np.array([[0.5, np.nan, 0.25, 0.125]], np.float32)
+    actual = np.array([[True, False, True, False]])
+    (row,) = long_rows.of_long_rows(lambda row: row, scores, actual, None)
+    assert np.isnan(row.low)
+    assert row.standing().positives.size == 2  # counts of some kind, and no error
+    (row,) = long_rows.of_long_rows(lambda row: row, scores, actual, ~np.isnan(scores))
+    np.testing.assert_array_equal(row.standing().at_or_above(), [[0, 0], [1, 2]])

@@ -199,7 +199,7 @@ def test_invalid_scores_are_never_hidden():
     # Logits by mistake: an error where they can be looked at, else NaN.
     state = streaming.ScoreHistogram.init(1, inputs="probabilities")
     wrong, labels = np.array([[0.5], [1.5]], np.float32), np.array([[1], [0]])
-    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\].*got 1.5"):
+    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\].*to 1.5"):
         state.update(wrong, labels)
     after = state.update(jnp.asarray(wrong), labels)
     np.testing.assert_array_equal(after.invalid, [1])

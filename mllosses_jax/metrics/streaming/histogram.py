@@ -10,8 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.probabilities import Inputs, check_inputs
-from mllosses_jax._core.sets import fbeta_shares, result_dtype, scored
+from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
+from mllosses_jax._core.sets import fbeta_denominator, refuse_nan, result_dtype, scored
 from mllosses_jax.metrics._averaging import Undefined, check_undefined
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
 from mllosses_jax.metrics.streaming._bounds import (
@@ -121,21 +121,20 @@ class ScoreHistogram(Accumulator):
 
         Args:
             scores: float array (N, L), logits or probabilities as `inputs` says.
-            labels: bool, integer or float array (N, L); positive where > 0.
+            labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
             where: bool, (N, L) with axes equal or 1: which entries count.
 
         Raises:
             TypeError: if scores are not floating point, or where is not bool.
-            ValueError: if shapes differ, L is not that of the histogram, or scores in a numpy
-                array, without a mask, should be probabilities and are not. (To look into a JAX
-                array would wait for the device: there they are counted as invalid.)
+            ValueError: if shapes differ, L is not that of the histogram, or in a numpy array a
+                score that counts should be a probability and is none, or a label that counts is
+                NaN. (Such scores in a JAX array are counted as invalid.)
         """
-        if self.inputs == "probabilities" and isinstance(scores, np.ndarray) and where is None:
-            outside = scores[(scores < 0) | (scores > 1)]
-            if outside.size:
-                raise ValueError(
-                    f'scores must lie in [0, 1] with inputs="probabilities", got {outside[0]}'
-                )
+        # To look into a JAX array would wait for the device.
+        if self.inputs == "probabilities" and isinstance(scores, np.ndarray):
+            check_range('scores must lie in [0, 1] with inputs="probabilities"', scores, where)
+        if isinstance(labels, np.ndarray):
+            refuse_nan("update", labels, where)
         total: Self = _with_batch(self, scores, labels, where)
         return total
 
@@ -220,15 +219,12 @@ class ScoreHistogram(Accumulator):
             ValueError: if an option is unknown, or beta is negative.
         """
         checks.one_of("scope", scope, ("label", "global"))
-        if isinstance(beta, int | float) and not beta >= 0:
-            raise ValueError(f"beta must be 0 or more, got {beta}")
         overall = scope == "global"
         bins = _bins_of_all(self) if overall else _bins_of_labels(self)
-        on_positives, on_predictions = fbeta_shares(beta, result_dtype())
         hits = bins.positives_above + bins.positives
         predicted = hits + bins.negatives_above + bins.negatives
         positives = bins.totals()[0][:, None]
-        denominator = on_positives * positives + on_predictions * predicted
+        denominator = fbeta_denominator(beta, positives, predicted, result_dtype())
         f_beta = jnp.where(denominator == 0, 0, hits / jnp.where(denominator == 0, 1, denominator))
         highest = f_beta.shape[1] - 1 - jnp.argmax(f_beta[:, ::-1], axis=1)
         invalid = jnp.any(self.invalid > 0, keepdims=True) if overall else self.invalid > 0

@@ -14,10 +14,14 @@ _FINISHED = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sends the tests of one case, or else of one file, to one process: they share programs."""
+    """Sends the tests of one case or notebook, or else of one file, to one process.
+
+    They share compiled programs.
+    """
     for item in items:
-        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
-        group = getattr(case, "name", item.path.name)
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        shared = parameters.get("case") or parameters.get("notebook")
+        group = getattr(shared, "name", item.path.name)
         item.add_marker(pytest.mark.xdist_group(group))
 
 

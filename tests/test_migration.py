@@ -103,7 +103,7 @@ def plain_value(heading: str, code: str, names: dict) -> np.ndarray:
         tensors["y"] = tensors["y"].long()
         return np.asarray(evaluate(code, tensors, torch=torch, tm=tm))
     if re.match(r"(keras|rax)\.", code):
-        name = code.split(".")[0]
+        name = code.split(".", maxsplit=1)[0]
         return np.asarray(evaluate(code, names, **{name: pytest.importorskip(name)}))
     pytest.importorskip("sklearn")
     needed = {

@@ -1,4 +1,4 @@
-"""Docstrings hold what the project promises, their examples run, the tables of losses are current."""
+"""Docstrings hold what the project promises, examples run, the tables of losses are current."""
 
 import doctest
 import inspect

@@ -1,8 +1,8 @@
 """From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget.
 
-- Tune thresholds on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting of
-  rare labels, `tune_thresholds_for_precision`; `threshold_report` says by cross-validation what is
-  gained; `apply_thresholds` decides.
+- Tune thresholds on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting
+  of rare labels, `tune_thresholds_for_precision`; `threshold_report` says by cross-validation what
+  is gained; `apply_thresholds` decides.
 - Compute them from probabilities or costs: `plugin_f_thresholds`, `cost_threshold`,
   `proportional_thresholds`.
 - Sets of the highest expected F, sample by sample: `expected_f_sets` for independent labels,

@@ -148,6 +148,13 @@ def test_no_row_is_left_out():
     assert len(table) == len(list(rows())) > 100
 
 
+def test_rows_of_the_readme_are_rows_of_the_page():
+    section = (PAGE.parent.parent / "README.md").read_text().split("## Coming from", 1)[1]
+    short = [row[:2] for row in ROW.findall(section.split("\n## ", 1)[0])]
+    assert short
+    assert set(short) <= {row.values[1:3] for row in rows()}
+
+
 # The formulas of libraries that are not among the test requirements, in PyTorch
 
 

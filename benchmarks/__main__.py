@@ -15,7 +15,9 @@ from rich.table import Table
 def main() -> None:
     """Runs one benchmark, prints its table and writes its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=("losses", "metrics", "scaling", "streaming"))
+    parser.add_argument(
+        "benchmark", choices=("losses", "metrics", "numerics", "scaling", "streaming")
+    )
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()

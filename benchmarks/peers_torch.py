@@ -68,3 +68,18 @@ def multilabel_margin(logits: np.ndarray, labels: np.ndarray) -> Callable[[], An
         functional.multilabel_margin_loss(x, targets).backward()
 
     return call
+
+
+def derivatives(
+    name: str, logits: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns a loss and its first two derivatives at each logit."""
+    rows = []
+    for logit, label in zip(logits, labels, strict=True):
+        x, y = torch.tensor([logit], requires_grad=True), torch.tensor([float(label)])
+        value = LOSSES[name](x, y)
+        (slope,) = torch.autograd.grad(value, x, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope, x)
+        rows.append([value.item(), slope.item(), curvature.item()])
+    value, slope, curvature = np.array(rows).T
+    return value, slope, curvature

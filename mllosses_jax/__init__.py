@@ -1,14 +1,44 @@
-"""Multi-label learning in JAX: losses, metrics, decisions, training and data.
+"""Multi-label learning in JAX: one sample carries several labels at once.
 
+The losses are functions of this package, pure and compiled when called:
+
+    loss(logits, labels, *, <own parameters>, weights=None, where=None,
+         reduction="mean", axis_name=None)
+
+`logits` and `labels` have one shape (..., L), the label axis last, and nothing is broadcast.
+`where` says which entries count: what it masks is exactly zero in value and gradient. Every loss is
+right at any finite logit, as are its first two derivatives. `mllosses_jax.losses` states all
+conventions, `mllosses_jax.catalogue` lists the losses.
+
+    >>> import jax
     >>> import jax.numpy as jnp
     >>> import mllosses_jax as mll
-    >>> logits = jnp.array([[2.0, -1.0, 0.5]])
-    >>> labels = jnp.array([[1, 0, 1]])
-    >>> print(f"{mll.sigmoid_binary_cross_entropy(logits, labels):.4f}")
-    0.3048
+    >>> logits = jnp.array([[2.0, -1.0, 0.5], [-3.0, 0.1, 1.0]])
+    >>> labels = jnp.array([[1, 0, 1], [0, 0, 1]])
+    >>> known = jnp.array([[True, True, True], [True, False, True]])
+    >>> loss, gradient = jax.value_and_grad(mll.sigmoid_binary_cross_entropy)(
+    ...     logits, labels, where=known)
+    >>> print(f"{loss:.4f}, at the unknown label {gradient[1, 1]}")
+    0.2552, at the unknown label 0.0
 
-`mllosses_jax.losses` states the conventions that every loss keeps; `mllosses_jax.catalogue`
-lists them all.
+What turns scores into decisions, and tells how good they are, takes its arrays in the same order,
+what the model says first, and the same `where`:
+
+    >>> thresholds = mll.decisions.tune_thresholds(logits, labels, scope="global", where=known)
+    >>> predictions = mll.decisions.apply_thresholds(logits, thresholds)
+    >>> print(mll.metrics.f1(predictions, labels, average="micro", where=known))
+    1.0
+
+Where things are:
+
+- `losses`: the losses by family; `labels` converts encodings of labels to `labels` and `where`;
+  `weighting` makes weights and priors from label counts; `pseudo_labels` keeps estimated labels.
+- `metrics`: exact metrics; `metrics.streaming`: accumulators over batches and devices.
+- `decisions`: thresholds, set sizes, sets of highest expected F.
+- `calibration`: from logits to probabilities, per label.
+- `training`: steps for any optax optimiser and any model; many seeds in one program.
+- `data`: readers, an embedded data set, splits.
+- `compare`: the command `mllosses`.
 """
 
 import importlib

@@ -220,7 +220,7 @@ def find(name: str) -> Entry:
 
 
 def markdown_table() -> str:
-    """Returns the catalogue as the Markdown table of the README."""
+    """Returns the catalogue as the Markdown table of docs/losses.md."""
     rows = ["| loss | family | unreduced | what it is | reference |", "|---|---|---|---|---|"]
     for entry in CATALOGUE:
         rows.append(

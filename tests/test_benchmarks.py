@@ -1,6 +1,7 @@
 """The harness of the benchmarks runs; their figures are for people, not for tests."""
 
 import jax
+import numpy as np
 import pytest
 
 
@@ -17,3 +18,16 @@ def test_quick_benchmark(name, monkeypatch):
     times = [row[key] for row in rows if key in row]
     assert times
     assert all(time > 0 for time in times)
+
+
+def test_quick_numerics(monkeypatch):
+    numerics = pytest.importorskip("benchmarks.numerics")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # without keras and torch
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        rows = numerics.run(quick=True)
+    ours = [row for row in rows if row["implementation"] == "ours"]
+    errors = [row[key] for row in ours for key in row if key not in ("loss", "implementation")]
+    assert len(errors) == 20
+    assert max(errors) < 1e-5
+    naive = [row["slope, wrong"] for row in rows if row["implementation"] == "log of sigmoid"]
+    assert np.all(np.isnan(naive))

@@ -1,4 +1,4 @@
-"""Docstrings hold what the project promises, their examples run, the README's table is current."""
+"""Docstrings hold what the project promises, examples run, the tables of losses are current."""
 
 import doctest
 import inspect
@@ -85,8 +85,17 @@ def test_docstring_of_a_loss_is_complete(entry):
     assert entry.loss.__module__.endswith(f".{entry.family}")
 
 
-def test_readme_shows_the_catalogue():
-    assert catalogue.markdown_table() in (ROOT / "README.md").read_text()
+def test_page_of_losses_shows_the_catalogue():
+    assert catalogue.markdown_table() in (ROOT / "docs" / "losses.md").read_text()
+
+
+def test_readme_names_the_families_and_counts_the_losses():
+    text = (ROOT / "README.md").read_text()
+    assert f"{len(catalogue.CATALOGUE)} losses" in text
+    for family in {entry.family for entry in catalogue.CATALOGUE}:
+        assert f"`{family}`" in text
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"(docs/{page.name})" in text
 
 
 def test_readme_code_runs():

@@ -1,4 +1,10 @@
-"""Data: readers for npz, CSV, svmlight and ARFF files, the embedded data set, and splits."""
+"""Data: readers for npz, CSV, svmlight and ARFF files, the embedded data set, and splits.
+
+`load` reads a file by its ending, or the embedded "mosaics", into a `Dataset` of training and test
+arrays; a file that is broken is a `DataError`, which says what is wrong and where. `make_mosaics`
+makes more of the embedded data, `standardise` scales features, `split` cuts off a part in which
+each label has its share.
+"""
 
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError

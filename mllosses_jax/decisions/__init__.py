@@ -1,4 +1,15 @@
-"""From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget."""
+"""From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget.
+
+- Tune thresholds on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting
+  of rare labels, `tune_thresholds_for_precision`; `threshold_report` says by cross-validation what
+  is gained; `apply_thresholds` decides.
+- Compute them from probabilities or costs: `plugin_f_thresholds`, `cost_threshold`,
+  `proportional_thresholds`.
+- Sets of the highest expected F, sample by sample: `expected_f_sets` for independent labels,
+  `gfm_sets` for any joint distribution.
+- Sets of given sizes: `top_k`, `sets_from_counts`, `largest_gap_sets`.
+- k labels each for the best macro measure: `block_coordinate_sets`, `fit_frank_wolfe`.
+"""
 
 from mllosses_jax.decisions.block_coordinate import block_coordinate_sets
 from mllosses_jax.decisions.constrained import tune_thresholds_fbr, tune_thresholds_for_precision

@@ -26,7 +26,7 @@ All have one signature::
   gradients too small for float16 in any framework: scale the loss, or use bfloat16.
 
 What one unreduced entry is depends on the loss: an entry (..., L), a sample (...), a label (L,)
-or the whole batch (); its docstring says so.
+or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists them by family.
 """
 
 from mllosses_jax.losses.asymmetric import (

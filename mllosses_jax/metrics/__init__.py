@@ -5,6 +5,17 @@ What the model says comes first, the truth second; scikit-learn's order is the r
 A label is true where it is above 0. A NaN, an unknown label, must be masked by `where`
 (`mll.labels.from_nan`): an eager call raises ValueError where one counts. Under a transformation,
 where there are no values to look at, it would count as false.
+
+- Of decisions, with `average` over labels, samples or all entries: `precision`, `recall`, `f1`,
+  `fbeta`, `jaccard`, `specificity`, `balanced_accuracy`, `cohen_kappa`, `matthews_corrcoef`,
+  `hamming_loss`, `subset_accuracy`, `multilabel_confusion_matrix`, `classification_report`,
+  `overall_and_per_class`.
+- Of scores by label: `average_precision`, `roc_auc`, their curves, and operating points.
+- Of the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
+  `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
+- Of probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
+- Of the labels themselves: `label_statistics`, `label_cooccurrence`.
+- `streaming`: accumulators, for more data than is held at a time.
 """
 
 from mllosses_jax.metrics import (

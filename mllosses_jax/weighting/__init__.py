@@ -3,6 +3,11 @@
 Most take `label_counts` (L,), the number of positives of each label in the training data, and
 return arrays for `pos_weight`, `weights`, `prior`, `propensity` or a bias initialiser. A label
 without positives never gives inf or NaN; what it gives instead is documented.
+
+- Counts: `label_counts`, `label_counts_from_indices`, `label_priors`.
+- Balance: `negative_positive_ratio`, `effective_number_weights`, `class_balanced_weights`,
+  `rebalanced_weights`, `prior_bias`.
+- Missing positives: `inverse_propensity`, `propensity_weights`.
 """
 
 from mllosses_jax.weighting.balancing import (

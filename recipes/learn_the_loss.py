@@ -6,41 +6,54 @@ import optax
 
 import mllosses_jax as mll
 
-inner, outer = optax.sgd(1.0), optax.adam(0.02)
+inner, outer = optax.sgd(10.0), optax.adam(0.02)
 
 
-def loss_parameters(free):
-    """Whatever real numbers the optimiser comes to, these are in the domain of the loss."""
-    weights = free["weights"].size * jax.nn.softmax(free["weights"])  # mean 1: the step keeps its size
+def loss_parameters(free):  # whatever the optimiser comes to, these are in their domains
     gamma_neg, clip = jax.nn.softplus(free["gamma_neg"]), jax.nn.sigmoid(free["clip"])
+    weights = free["weights"].size * jax.nn.softmax(free["weights"])  # mean 1
     return {"gamma_neg": gamma_neg, "clip": clip, "weights": weights}
 
 
-def apply(params, inputs):
-    return inputs @ params["weight"] + params["bias"]
+def inner_step(free, params, opt_state, x, y):
+    def training_loss(params):
+        # By detach_focus=True its slope is no gradient of a value: take it first, by params, as
+        # the step does, and then differentiate the step by free.
+        return mll.asymmetric_loss(x @ params, y, gamma_pos=0, **loss_parameters(free))
+
+    updates, opt_state = inner.update(jax.grad(training_loss)(params), opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
 
 
-def inner_step(free, params, batch):
-    def objective(params):
-        # With the focus held constant no value has this gradient, but the step is what is
-        # differentiated below: first by params, then by free, never the other way round.
-        logits, own = apply(params, batch["inputs"]), loss_parameters(free)
-        return mll.asymmetric_loss(logits, batch["labels"], gamma_pos=0, detach_focus=True, **own)
-
-    updates, _ = inner.update(jax.grad(objective)(params), inner.init(params))
-    return optax.apply_updates(params, updates)
-
-
-def validation_loss(free, params, batch, validation):
-    """A loss without learnt parameters: gamma_neg and clip could make their own one vanish."""
-    params = inner_step(free, params, batch)
-    logits = apply(params, validation["inputs"])
-    return mll.sigmoid_binary_cross_entropy(logits, validation["labels"]), params
+def validation_loss(free, model, train, clean):
+    model = inner_step(free, *model, *train)  # judged by a loss that cannot be learnt to be small
+    return mll.sigmoid_binary_cross_entropy(clean[0] @ model[0], clean[1]), model
 
 
 @jax.jit
-def outer_step(free, opt_state, params, batch, validation):
-    learn = jax.value_and_grad(validation_loss, has_aux=True)
-    (value, params), slopes = learn(free, params, batch, validation)
+def outer_step(free, opt_state, model, train, clean):
+    slopes, model = jax.grad(validation_loss, has_aux=True)(free, model, train, clean)
     updates, opt_state = outer.update(slopes, opt_state)
-    return optax.apply_updates(free, updates), opt_state, params, value
+    return optax.apply_updates(free, updates), opt_state, model
+
+
+def main(steps: int = 400) -> dict:
+    data = mll.data.load("mosaics").standardised()
+    x = data.x_train.reshape(-1, 8, 2, 8, 2).mean((2, 4)).reshape(-1, 64)  # a quarter of the pixels
+    x = jnp.pad(x, ((0, 0), (0, 1)), constant_values=1)  # the input of the bias
+    y = data.y_train & jax.random.bernoulli(jax.random.key(0), 0.5, data.y_train.shape)
+    train, clean = (x[:3000], y[:3000]), (x[3000:], data.y_train[3000:])  # y lacks half of them
+    model = jnp.zeros((65, 10)), inner.init(jnp.zeros((65, 10)))
+    first = {"gamma_neg": jnp.array(0.5), "clip": jnp.array(-3.0), "weights": jnp.zeros(10)}
+    learning = first, outer.init(first), model
+    for _ in range(steps):
+        learning = outer_step(*learning, train, clean)
+    retrain = jax.jit(
+        lambda free: jax.lax.fori_loop(0, steps, lambda _, m: inner_step(free, *m, *train), model)
+    )
+    before, after = (validation_loss(f, retrain(f), train, clean)[0] for f in (first, learning[0]))
+    return loss_parameters(learning[0]) | {"before": float(before), "after": float(after)}
+
+
+if __name__ == "__main__":
+    print(main())

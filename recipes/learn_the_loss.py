@@ -17,7 +17,7 @@ def loss_parameters(free):  # whatever the optimiser comes to, these are in thei
 
 def inner_step(free, params, opt_state, x, y):
     def training_loss(params):
-        # By detach_focus=True its slope is no gradient of a value: take it first, by params, as
+        # By detach_focus=True this slope is not that of the value: take it first, by params, as
         # the step does, and then differentiate the step by free.
         return mll.asymmetric_loss(x @ params, y, gamma_pos=0, **loss_parameters(free))
 

@@ -83,7 +83,7 @@ def test_curves_of_narrow_infinite_and_broken_scores():
     assert [np.isnan(curve.precision).any() for curve in curves] == [False, True, *[False] * 3]
     assert np.isnan(metrics.roc_curve(scores, truth)[1].true_positive_rate).any()
     with pytest.raises(TypeError, match=r"scores must be a floating-point array.*labels passed"):
-        metrics.roc_curve(truth, scores)
+        metrics.roc_curve(truth, wide)
     with pytest.raises(ValueError, match="labels must have the shape of scores"):
         metrics.precision_recall_curve(scores, truth[:, :2])
 

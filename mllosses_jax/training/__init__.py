@@ -1,13 +1,22 @@
 """Training steps for any optax optimiser and any model that is a function of its parameters.
 
 `make_train_step` does one update and leaves the loop to you; `TrainState` is what it changes, one
-pytree. `sweep` trains many runs in one program. In a loop of your own, `average_parameters` keeps
-a moving average of the parameters.
+pytree; `make_eval_step` gives logits and metrics. `sweep` trains many runs in one program. In a
+loop of your own, `average_parameters` keeps a moving average of the parameters, and
+`adaptive_asymmetry` adapts `gamma_neg` of the asymmetric loss.
 """
 
+from mllosses_jax.training.adaptive import adaptive_asymmetry
 from mllosses_jax.training.averages import average_parameters
 from mllosses_jax.training.state import TrainState
 from mllosses_jax.training.steps import make_eval_step, make_train_step
 from mllosses_jax.training.sweeps import sweep
 
-__all__ = ["TrainState", "average_parameters", "make_eval_step", "make_train_step", "sweep"]
+__all__ = [
+    "TrainState",
+    "adaptive_asymmetry",
+    "average_parameters",
+    "make_eval_step",
+    "make_train_step",
+    "sweep",
+]

@@ -41,6 +41,8 @@ Where things are:
 - `compare`: the command `mllosses`.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -4,6 +4,8 @@ A row holds what code cannot say of itself. Summary, formula, parameters and ref
 from the docstring of the loss, where they are written once.
 """
 
+from __future__ import annotations
+
 import difflib
 import inspect
 from collections.abc import Callable

@@ -4,6 +4,8 @@ Losses and metrics know one encoding: labels in [0, 1], and a bool `where` that 
 known. Every other encoding in use is converted here, explicitly, never guessed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import jax

@@ -4,6 +4,8 @@ The arrays have one row for each training sample; a step takes the rows of its b
 here changes shape from epoch to epoch, so nothing is compiled again.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ class PseudoLabels(NamedTuple):
     where: Array
 
     @classmethod
-    def none(cls, num_samples: int, num_labels: int) -> "PseudoLabels":
+    def none(cls, num_samples: int, num_labels: int) -> PseudoLabels:
         """Returns the state before the first selection."""
         shape = (num_samples, num_labels)
         return cls(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, bool))

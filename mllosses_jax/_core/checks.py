@@ -3,6 +3,8 @@
 They look at types, dtypes and shapes only, so they cost nothing in a compiled program.
 """
 
+from __future__ import annotations
+
 import collections
 from collections.abc import Sequence
 

@@ -12,6 +12,8 @@ after the other; any other call compiles them as one program, in which they find
 numpy alone.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import numbers

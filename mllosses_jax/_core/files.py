@@ -1,5 +1,7 @@
 """Files of results: whole or not there, never written over by accident, of a named format."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """What losses and weights make of how often labels are positive; all of it stays finite."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 

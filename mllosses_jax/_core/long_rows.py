@@ -5,6 +5,8 @@ packed, ranked or padded. Rows are taken in threads (numpy lets go of the interp
 so that temporary arrays are as large as a few rows.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

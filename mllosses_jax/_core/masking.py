@@ -4,6 +4,8 @@ What is masked is replaced before any formula sees it. Masking the result alone 
 the gradient of a masked NaN is 0 * NaN.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

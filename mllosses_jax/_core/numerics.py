@@ -5,6 +5,8 @@ are right in both tails. Derivatives are written with these same primitives, so 
 order, at x = 0 too, where automatic differentiation of ``|x|`` would give 0.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -4,6 +4,8 @@ Scores are mapped to integers of the same order. A float32 key and its label are
 64-bit integer, because sorting single integers is several times faster than sorting pairs.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

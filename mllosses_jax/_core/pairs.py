@@ -5,6 +5,8 @@ the gap grows by the gap, so a sum is one of gaps times counts. All of its terms
 nothing cancels. Sums that have no such form go over blocks of positives.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -3,6 +3,8 @@
 Nothing is guessed from the values: a batch of logits may well lie in [0, 1].
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args

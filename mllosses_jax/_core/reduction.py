@@ -4,6 +4,8 @@ Each kind of loss has its function, which says what one unreduced entry is, whic
 and what weights look like; the six reductions are then the same for all.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

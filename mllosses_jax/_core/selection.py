@@ -1,5 +1,7 @@
 """Which entries of a batch are its largest, over all devices: no sort, no reshape."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import lax

@@ -1,5 +1,7 @@
 """What metrics and decisions are computed from: checked, hard, two-dimensional arrays."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable
@@ -52,11 +54,11 @@ class Scored(NamedTuple):
         nan = jnp.isnan(self.scores)
         return jnp.any(nan if self.where is None else nan & self.where, axis=1)
 
-    def transposed(self) -> "Scored":
+    def transposed(self) -> Scored:
         """Returns the same with labels as rows."""
         return Scored(self.scores.T, self.actual.T, None if self.where is None else self.where.T)
 
-    def flattened(self) -> "Scored":
+    def flattened(self) -> Scored:
         """Returns the same as one row."""
         where = None if self.where is None else _one_row(self.where)
         return Scored(_one_row(self.scores), _one_row(self.actual), where)

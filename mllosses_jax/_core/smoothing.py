@@ -1,5 +1,7 @@
 """Label smoothing by its many names; `mllosses_jax.labels.smooth_labels` documents them."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -24,6 +24,8 @@ probabilities are too close to 0 or 1 for their dtype. The order of the labels o
 change.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.calibration.affine import (
     AffineCalibrator,
     fit_bias,

@@ -1,5 +1,7 @@
 """What calibrators are fitted to: checked entries, labels as rows."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
@@ -28,7 +30,7 @@ class Entries(NamedTuple):
         """Returns whether a logit or label that counts is NaN, ()."""
         return jnp.any((self.w != 0) & (jnp.isnan(self.x) | jnp.isnan(self.y)))
 
-    def pooled(self) -> "Entries":
+    def pooled(self) -> Entries:
         """Returns the same as one row."""
         return Entries(*(values.reshape(1, -1) for values in self))
 

@@ -5,6 +5,8 @@ largest curvature that a logistic loss can have, so that enough damping always d
 float32 a quasi-Newton method stalls earlier: it lives on differences of gradients.)
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 

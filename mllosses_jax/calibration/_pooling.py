@@ -1,5 +1,7 @@
 """Isotonic regression of many rows at once, by rounds of pooling, in numpy."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +29,7 @@ class _Blocks(NamedTuple):
     def mean(self) -> Floats:
         return self.total / self.weight
 
-    def merged(self, starts: NDArray[np.bool_]) -> "_Blocks":
+    def merged(self, starts: NDArray[np.bool_]) -> _Blocks:
         """Returns the blocks that begin at `starts`, each with those up to the next start."""
         at = np.flatnonzero(starts)
         if not at.size:

@@ -1,5 +1,7 @@
 """Calibrators whose logit is affine in the logit: temperature, bias, and Platt's two."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import jax

@@ -1,5 +1,7 @@
 """Beta calibration: the two tails of the probability are bent separately."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import jax

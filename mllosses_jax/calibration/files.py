@@ -1,5 +1,7 @@
 """Calibrators as JSON, keyed by label name."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path

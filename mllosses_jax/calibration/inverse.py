@@ -1,5 +1,7 @@
 """What probability a score of a model means that was trained with some loss, by its slopes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Isotonic calibration: the increasing map that fits best, whatever its shape."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import jax
@@ -37,7 +39,7 @@ class IsotonicCalibrator:
     knots: Array
     values: Array
     weight: Array
-    base: "IsotonicCalibrator | None" = None
+    base: IsotonicCalibrator | None = None
 
     def __call__(self, logits: ArrayLike) -> Array:
         """Returns probabilities (..., L); of a NaN logit NaN."""

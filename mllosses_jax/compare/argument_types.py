@@ -1,5 +1,7 @@
 """What the options of the command take: each returns a value, or says what it must be."""
 
+from __future__ import annotations
+
 import argparse
 import math
 

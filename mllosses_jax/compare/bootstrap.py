@@ -6,6 +6,8 @@ products of matrices, row-wise metrics likewise, and average precision by cumula
 scores that are sorted only once.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping
 

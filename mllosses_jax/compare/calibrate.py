@@ -1,5 +1,7 @@
 """Calibrators fitted to given scores, with what they change where they were not fitted."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The data card: what a data set is like, before anything is trained on it."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 from typing import Any

@@ -1,5 +1,7 @@
 """Which losses are compared."""
 
+from __future__ import annotations
+
 from mllosses_jax.catalogue import CATALOGUE, find
 from mllosses_jax.compare.errors import UsageError
 

@@ -1,5 +1,7 @@
 """The command line: `mllosses compare | list | describe | check | evaluate | tune | calibrate`."""
 
+from __future__ import annotations
+
 import argparse
 import io
 import os

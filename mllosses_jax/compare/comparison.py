@@ -1,5 +1,7 @@
 """`mllosses compare`: from a data file to the table."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import platform
 import textwrap
@@ -182,7 +184,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
+def _show(comparison: Comparison, console: Console, folder: Folder) -> None:
     """Prints the table, what it means, and the report of the best loss."""
     results, apart = comparison.results, comparison.differences
     console.print(report.heading(comparison.dataset) + "\n", markup=False, soft_wrap=True)
@@ -207,7 +209,7 @@ def _show(comparison: Comparison, console: "Console", folder: Folder) -> None:
     _paragraph(console, f"Written to {folder.path}: {files}.")
 
 
-def _paragraph(console: "Console", text: str) -> None:
+def _paragraph(console: Console, text: str) -> None:
     width = min(console.width, MAX_TEXT_WIDTH)
     console.print("\n" + textwrap.fill(text, width), markup=False, soft_wrap=True)
 

@@ -1,5 +1,7 @@
 """All metrics of given scores: those that need no threshold, and those of the decisions at one."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -11,6 +11,8 @@
 Batches have one shape throughout, so that a loss is compiled once.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import time
@@ -90,7 +92,7 @@ class Outcome:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Outcome":
+    def load(cls, path: Path) -> Outcome:
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as archive:
             return cls(**archive)

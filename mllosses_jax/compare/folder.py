@@ -1,5 +1,7 @@
 """The output folder: results that survive an interruption and overwrite nothing unasked."""
 
+from __future__ import annotations
+
 import csv
 import itertools
 import json

@@ -1,5 +1,7 @@
 """What `mllosses list`, `describe` and `check` print."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby

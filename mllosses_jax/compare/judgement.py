@@ -1,5 +1,7 @@
 """Figures of merit on the test part, with intervals and differences to a baseline."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Mapping

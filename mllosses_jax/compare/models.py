@@ -1,5 +1,7 @@
 """The two models that losses are compared on, as plain functions of their parameters."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 

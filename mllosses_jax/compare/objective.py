@@ -5,6 +5,8 @@ labels; a second model output, such as a label count, is a further head of the m
 which sees no labels, is added to binary cross-entropy.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -5,6 +5,8 @@ loss of that entry, of its sample, of its label or of the batch, by the kind of 
 is a rare one, and in a hierarchy the parent of one that its sample does not have.
 """
 
+from __future__ import annotations
+
 import functools
 import textwrap
 from pathlib import Path

@@ -1,5 +1,7 @@
 """What `mllosses compare` prints: the table, what it means, and the best loss in detail."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,7 @@ def heading(dataset: Dataset) -> str:
     )
 
 
-def table(results: Results, differences: Differences) -> "Table":
+def table(results: Results, differences: Differences) -> Table:
     """Returns the table of all losses; 80 columns are enough for it.
 
     Args:

@@ -1,5 +1,7 @@
 """The arguments of the commands on files of scores."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The commands on files of scores: `mllosses evaluate | tune | calibrate`."""
 
+from __future__ import annotations
+
 import argparse
 import csv
 import json
@@ -76,7 +78,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print("\n\n".join(lines))
 
 
-def _write_evaluation(out: Path, config: dict[str, Any], found: "Evaluation") -> None:
+def _write_evaluation(out: Path, config: dict[str, Any], found: Evaluation) -> None:
     content = {
         "config": config,
         "data": found.counts,

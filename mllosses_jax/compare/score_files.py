@@ -1,5 +1,7 @@
 """Reads scores and labels that come from anywhere, as two files whose labels have names or not."""
 
+from __future__ import annotations
+
 import csv
 import io
 import zipfile

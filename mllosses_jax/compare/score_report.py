@@ -1,5 +1,7 @@
 """What `mllosses evaluate`, `tune` and `calibrate` print."""
 
+from __future__ import annotations
+
 import math
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """Thresholds tuned on given scores, with what they gain where they were not tuned."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from typing import Any, Literal

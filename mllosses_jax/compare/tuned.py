@@ -1,5 +1,7 @@
 """The thresholds of a loss as the file that `mllosses evaluate --thresholds` reads."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -6,6 +6,8 @@ makes more of the embedded data, `standardise` scales features, `split` cuts off
 each label has its share.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.loading import load

@@ -11,6 +11,8 @@
 - k labels each for the best macro measure: `block_coordinate_sets`, `fit_frank_wolfe`.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.decisions.block_coordinate import block_coordinate_sets
 from mllosses_jax.decisions.constrained import tune_thresholds_fbr, tune_thresholds_for_precision
 from mllosses_jax.decisions.evaluation import threshold_report

@@ -1,5 +1,7 @@
 """What maximisers under a budget of k labels per sample share: measures of counts, and top-k."""
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import jax

@@ -4,6 +4,8 @@ A cut follows a group of tied scores; the threshold that makes it is placed half
 score below.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Probabilities as the only argument of a decision: logits by mistake are refused where seen."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar

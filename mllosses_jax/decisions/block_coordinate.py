@@ -1,5 +1,7 @@
 """Sets of k labels that together maximise a macro-averaged measure, one sample at a time."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import lax

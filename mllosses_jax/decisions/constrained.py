@@ -1,5 +1,7 @@
 """Thresholds under a floor: of F, below which a label is given up, or of precision."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

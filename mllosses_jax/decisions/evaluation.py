@@ -1,5 +1,7 @@
 """What tuned thresholds are worth on data they were not tuned on, and how far they vary."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """The label set of each sample whose expected F-beta is highest."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any

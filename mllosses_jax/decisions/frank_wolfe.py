@@ -1,5 +1,7 @@
 """A randomised rule of k labels per sample that maximises a macro-averaged measure."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 

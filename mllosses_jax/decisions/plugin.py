@@ -1,5 +1,7 @@
 """Thresholds from calibrated probabilities alone: no labels are needed."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -1,5 +1,7 @@
 """Thresholds that predict labels as often as they are known to occur."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

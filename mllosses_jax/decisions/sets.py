@@ -1,5 +1,7 @@
 """Label sets of a given size, or of the size that the scores suggest."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Thresholds of named labels with what is known about them, and the file they are kept in."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,7 +116,7 @@ class ThresholdReport:
         write_json(path, content, format_name=_FORMAT, force=force)
 
     @classmethod
-    def load(cls, path: str | Path) -> "ThresholdReport":
+    def load(cls, path: str | Path) -> ThresholdReport:
         """Reads what `save` wrote.
 
         Raises:

@@ -1,5 +1,7 @@
 """Thresholds: scores to label sets, and the thresholds that make the best of validation data."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -29,6 +29,8 @@ What one unreduced entry is depends on the loss: an entry (..., L), a sample (..
 or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists them by family.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.losses.asymmetric import (
     asymmetric_loss,
 )

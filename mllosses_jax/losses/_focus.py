@@ -3,6 +3,8 @@
 What the focal and the asymmetric families share.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 

@@ -4,6 +4,8 @@ Such a loss is a formula of soft counts, given to `overlap_loss`. The formulas a
 share of what is wrong, rather than one minus the share of what is right, which would cancel.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 

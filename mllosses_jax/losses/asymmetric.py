@@ -4,6 +4,8 @@ A negative counts with p_m = max(p - clip, 0) in the place of its probability p,
 easiest negatives count nothing.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 

@@ -3,6 +3,8 @@
 In the kernels `lamb` is None where the Hill factor of the robust loss is absent.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Binary cross-entropy and its close relatives: each label is a Bernoulli variable of its own."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

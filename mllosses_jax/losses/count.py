@@ -1,5 +1,7 @@
 """Losses of label counts: labels as a measure, which is a distribution times a count."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

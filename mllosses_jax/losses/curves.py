@@ -1,5 +1,7 @@
 """Surrogates of the area under the ROC and precision-recall curves, label by label."""
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Distillation: a student learns the probabilities of a teacher."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """The distribution-balanced loss, for long-tailed labels that occur together."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,5 +1,7 @@
 """Focal losses: cross-entropy times a weight that fades as a label gets easy."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -3,6 +3,8 @@
 The penalties are terms to add to a loss: they look at the predictions alone.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Losses that distrust the largest losses of assumed negatives: they may be missing positives."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Cross-entropies that know how often each label is positive, or how often it goes missing."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,5 +1,7 @@
 """The Lovász hinge: the convex surrogate of the Jaccard loss of label sets."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Margin losses per label: zero once a logit is on its side of 0 by a margin."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

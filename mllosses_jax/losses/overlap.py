@@ -1,5 +1,7 @@
 """Overlap losses: smooth versions of set measures such as F1, on probabilities instead of sets."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -1,5 +1,7 @@
 """Losses over the pairs of a positive and a negative of a sample, one term for each pair."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Losses for labels of which some are missing: single positives, known parts, positives alone."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

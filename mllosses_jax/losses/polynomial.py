@@ -4,6 +4,8 @@
 of that series, so that nothing cancels where p is next to 1.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Losses over pairs of a positive and a negative label, in closed form: never (L, L) arrays."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Region losses of segmentation: Dice, Tversky and Jaccard, of label sets instead of pixels."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Losses robust to wrong labels: they give up on labels that the model firmly disbelieves."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

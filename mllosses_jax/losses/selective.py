@@ -1,5 +1,7 @@
 """Losses that select which of the unannotated labels are taken for negatives."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -5,6 +5,8 @@ training estimates of the unknown labels is a state that the caller holds:
 `mllosses_jax.pseudo_labels` makes and updates it.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Softmax losses: the labels of a sample share one probability distribution."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -1,5 +1,7 @@
 """Fenchel-Young losses of sparse projections: softmax cross-entropy with exact zeros."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -18,6 +18,8 @@ where there are no values to look at, it would count as false.
 - `streaming`: accumulators, for more data than is held at a time.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.metrics import (
     streaming,
 )

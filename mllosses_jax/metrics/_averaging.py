@@ -1,5 +1,7 @@
 """Means over labels or samples that skip what does not count."""
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import jax

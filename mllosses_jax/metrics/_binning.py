@@ -3,6 +3,8 @@
 Bins are intervals (a, b], the first of them with its lower end.
 """
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple, get_args
 
 import jax

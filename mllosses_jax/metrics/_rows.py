@@ -1,5 +1,7 @@
 """Statistics of rows: of labels, of samples, or of everything as one row."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar

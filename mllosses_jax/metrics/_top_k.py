@@ -1,5 +1,7 @@
 """The top k of every sample, found once, and the discounts of its ranks."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

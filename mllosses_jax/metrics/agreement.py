@@ -4,6 +4,8 @@ All are formed of ratios of counts: products of counts would exceed an int32, an
 of a float32.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -4,6 +4,8 @@ Each label is a binary problem of its own, and its probability p is compared wit
 positives; never the confidence max(p, 1 − p) of a decision with the fraction of right decisions.
 """
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple, get_args
 
 import jax

@@ -3,6 +3,8 @@
 Counts are int32, exact up to 2³¹ − 1 (floating point only where sample weights are given).
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -3,6 +3,8 @@
 How many there are depends on the data, so these functions run on the host.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 

@@ -3,6 +3,8 @@
 Both are exact: one sort per label (or per sample), tied scores taken as one cut-off.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 import numpy as np

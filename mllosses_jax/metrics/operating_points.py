@@ -3,6 +3,8 @@
 Both are exact: one sort per label, tied scores taken as one cut-off.
 """
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple
 
 import jax

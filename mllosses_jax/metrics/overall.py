@@ -1,5 +1,7 @@
 """The table of image benchmarks: precision, recall and F1, overall and per class, beside mAP."""
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple
 
 import jax

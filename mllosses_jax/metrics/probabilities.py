@@ -3,6 +3,8 @@
 A proper score is best, on average, for the true probabilities: it cannot be gamed.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Metrics at k for labels that go missing, each true label weighted by its inverse propensity."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import lax

@@ -1,5 +1,7 @@
 """Metrics of how each sample ranks its labels, in O(L log L) per sample and less."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import lax

@@ -1,5 +1,7 @@
 """The classification report: precision, recall, F1 and support of every label, and their means."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

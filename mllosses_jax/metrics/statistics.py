@@ -1,5 +1,7 @@
 """Statistics of the labels of a data set: how many, how rare, and which occur together."""
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Metrics of the k top-ranked labels of each sample, in O(L) per sample for small k."""
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import jax

@@ -6,6 +6,8 @@ loop of your own, `average_parameters` keeps a moving average of the parameters,
 `adaptive_asymmetry` adapts `gamma_neg` of the asymmetric loss.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.training.adaptive import adaptive_asymmetry
 from mllosses_jax.training.averages import average_parameters
 from mllosses_jax.training.state import TrainState

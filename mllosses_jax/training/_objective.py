@@ -1,5 +1,7 @@
 """The loss of a batch and its gradient, in one piece or summed over micro-batches."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 

@@ -1,5 +1,7 @@
 """The asymmetry of asymmetric losses, adjusted from batch to batch."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """The moving average of parameters."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """What training changes, as one explicit pytree."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +43,13 @@ class TrainState:
     def create(
         cls,
         params: Any,
-        optimizer: "optax.GradientTransformation",
+        optimizer: optax.GradientTransformation,
         *,
         model_state: Any = None,
         loss_state: Any = None,
         key: Array | None = None,
         ema: bool = False,
-    ) -> "TrainState":
+    ) -> TrainState:
         """Returns the state before the first step.
 
         Everything is copied: a training step that donates its buffers frees the state's arrays

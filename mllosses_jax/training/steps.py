@@ -1,5 +1,7 @@
 """Pure training and evaluation steps over an explicit state."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ Array = jax.Array
 def make_train_step(
     apply: Callable[..., Any],
     loss: Callable[..., Any],
-    optimizer: "optax.GradientTransformation",
+    optimizer: optax.GradientTransformation,
     *,
     micro_batches: int = 1,
     loss_schedules: Mapping[str, Callable[[Array], ArrayLike]] | None = None,

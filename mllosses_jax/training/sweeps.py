@@ -1,5 +1,7 @@
 """Many training runs in one compiled program."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any

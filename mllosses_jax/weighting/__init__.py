@@ -10,6 +10,8 @@ without positives never gives inf or NaN; what it gives instead is documented.
 - Missing positives: `inverse_propensity`, `propensity_weights`.
 """
 
+from __future__ import annotations
+
 from mllosses_jax.weighting.balancing import (
     class_balanced_weights,
     effective_number_weights,

@@ -1,5 +1,7 @@
 """Arguments that the weights share, checked, and the effective number of samples."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Weights and biases that make up for how much rarer some labels are than others."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

@@ -1,5 +1,7 @@
 """How often each label is positive, from dense labels or from the indices of the positives."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import jax

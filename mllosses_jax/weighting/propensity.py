@@ -1,5 +1,7 @@
 """Propensities: the chance that a relevant label was noted at all, and weights from it."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike

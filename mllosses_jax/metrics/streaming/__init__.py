@@ -51,6 +51,8 @@ Inside `shard_map`, sum what the devices have seen:
     True
 """
 
+from __future__ import annotations
+
 from mllosses_jax.metrics.streaming._bounds import Bracket
 from mllosses_jax.metrics.streaming.adapters import as_clu, as_nnx
 from mllosses_jax.metrics.streaming.counts import ConfusionCounts

@@ -1,5 +1,7 @@
 """What all accumulators share: the sum of two of them, leaf by leaf."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import jax

@@ -1,5 +1,7 @@
 """What the counts of bins say about areas under curves, whatever the order inside each bin."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

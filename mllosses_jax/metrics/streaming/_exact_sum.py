@@ -4,6 +4,8 @@ A float32 total stops counting at 2²⁴ and depends on the order of its terms; 
 neither. Numbers below 2³¹ keep all bits down to 2⁻⁴⁰, which a float32 above 2⁻¹⁷ has at most.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 

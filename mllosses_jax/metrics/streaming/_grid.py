@@ -7,6 +7,8 @@ so that the bin of a key is looked up in a table. (A search among 1024 edges cos
 much, and bins from computed sigmoids could swap two scores, against which no bound would hold.)
 """
 
+from __future__ import annotations
+
 import functools
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Accumulators as metrics of other libraries, which are imported only here and only when asked."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,7 +27,7 @@ def as_clu(
     outputs: str = "logits",
     labels: str = "labels",
     mask: str = "mask",
-) -> "type[clu.metrics.Metric]":
+) -> type[clu.metrics.Metric]:
     """An accumulator as a class for `clu.metrics.Collection`, and so for metrax.
 
     Args:
@@ -88,7 +90,7 @@ def as_nnx(
     outputs: str = "logits",
     labels: str = "labels",
     mask: str = "mask",
-) -> "nnx.Metric":
+) -> nnx.Metric:
     """An accumulator as an `nnx.Metric`, alone or in an `nnx.MultiMetric`.
 
     Args:

@@ -1,5 +1,7 @@
 """Counts of hard label sets, added up over batches."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Literal, Self
 

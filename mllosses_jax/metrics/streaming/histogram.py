@@ -1,5 +1,7 @@
 """Histograms of scores, from which areas under curves follow with bounds, and thresholds."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Self

@@ -1,5 +1,7 @@
 """Means over samples of any metric of this package that is one, added up over batches."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable

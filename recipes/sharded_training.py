@@ -28,13 +28,28 @@ def apply(params, inputs, *, key=None):
     return hidden @ params["out"]
 
 
-def first_state(optimizer):
+OPTIMIZER = optax.chain(
+    optax.clip_by_global_norm(1.0),
+    optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 5e-3, 10, STEPS)),
+)
+train_step = make_train_step(
+    apply,
+    functools.partial(mll.asymmetric_loss, reduction="sum_and_count"),
+    OPTIMIZER,
+    micro_batches=2,
+    loss_schedules={"gamma_neg": optax.linear_schedule(1.0, 4.0, STEPS)},
+    compute_dtype=jnp.bfloat16,
+    ema_decay=0.99,
+)
+
+
+def first_state():
     key, first, last = jax.random.split(jax.random.key(0), 3)
     params = {
         "in": jax.random.normal(first, (NUM_FEATURES, HIDDEN)) / NUM_FEATURES**0.5,
         "out": jax.random.normal(last, (HIDDEN, NUM_LABELS)) / HIDDEN**0.5,
     }
-    state = TrainState.create(params, optimizer, key=key, ema=True)
+    state = TrainState.create(params, OPTIMIZER, key=key, ema=True)
     return jax.device_put(state, EVERYWHERE)
 
 
@@ -45,10 +60,10 @@ def batch(x, y, rows):
     return jax.device_put(arrays, BY_ROW)
 
 
-def train(state, step, checkpoints, until):
+def train(state, checkpoints, until):
     for number in range(int(state.step), until):  # the rows of a step depend on its number alone
         rows = np.random.default_rng(number).integers(len(DATA.x_train), size=ROWS)
-        state, _ = step(state, batch(DATA.x_train, DATA.y_train, rows))
+        state, _ = train_step(state, batch(DATA.x_train, DATA.y_train, rows))
         if int(state.step) % 50 == 0:
             checkpoints.save(int(state.step), args=ocp.args.StandardSave(state))
     checkpoints.wait_until_finished()
@@ -68,28 +83,13 @@ def evaluate(params):
     return total.average_precision()
 
 
-def make_step(optimizer):
-    return make_train_step(
-        apply,
-        functools.partial(mll.asymmetric_loss, reduction="sum_and_count"),
-        optimizer,
-        micro_batches=2,
-        loss_schedules={"gamma_neg": optax.linear_schedule(1.0, 4.0, STEPS)},
-        compute_dtype=jnp.bfloat16,
-        ema_decay=0.99,
-    )
-
-
 def main():
-    schedule = optax.warmup_cosine_decay_schedule(0.0, 5e-3, 10, STEPS)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
-    step = make_step(optimizer)
     with tempfile.TemporaryDirectory() as folder, ocp.CheckpointManager(folder) as checkpoints:
-        train(first_state(optimizer), step, checkpoints, until=70)  # and here it breaks off
-        template = ocp.args.StandardRestore(first_state(optimizer))
+        train(first_state(), checkpoints, until=70)  # and here it breaks off
+        template = ocp.args.StandardRestore(first_state())
         state = checkpoints.restore(checkpoints.latest_step(), args=template)
         print(f"goes on from step {int(state.step)} on {jax.device_count()} devices")
-        state = train(state, step, checkpoints, until=STEPS)
+        state = train(state, checkpoints, until=STEPS)
     quality = evaluate(state.ema_params)
     print(f"test mAP between {quality.lower:.3f} and {quality.upper:.3f}")
     return state, float(quality.estimate)

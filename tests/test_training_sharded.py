@@ -127,16 +127,7 @@ def test_recipe_goes_on_as_if_it_had_not_broken_off():
     recipe = runpy.run_path(str(Path(__file__).parent.parent / "recipes/sharded_training.py"))
     with jax.numpy_rank_promotion("allow"):
         state, quality = recipe["main"]()
-        optimizer = optax.chain(
-            optax.clip_by_global_norm(1.0),
-            optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 5e-3, 10, recipe["STEPS"])),
-        )
-        alone = recipe["train"](
-            recipe["first_state"](optimizer),
-            recipe["make_step"](optimizer),
-            NoCheckpoints(),
-            recipe["STEPS"],
-        )
+        alone = recipe["train"](recipe["first_state"](), NoCheckpoints(), recipe["STEPS"])
     assert int(state.step) == recipe["STEPS"]
     np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(alone.key))
     assert_same((state.params, state.ema_params), (alone.params, alone.ema_params))

@@ -53,7 +53,7 @@ class Block(NamedTuple):
         if self.where is None:
             yield from zip(self.scores, self.actual, strict=True)
         else:
-            for scores, actual, where in zip(*self, strict=True):
+            for scores, actual, where in zip(self.scores, self.actual, self.where, strict=True):
                 yield scores[where], actual[where]
 
     def standings(self) -> list[Standing]:

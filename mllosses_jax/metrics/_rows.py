@@ -73,10 +73,8 @@ def of_rows(
     average: Average,
 ) -> tuple[Array, Facts]:
     """Returns a statistic of each row, (R,): the second function is that of one long row."""
-    entries = {"micro": inputs.scores.size, "samples": inputs.scores.shape[1]}
-    if on_host(inputs.scores) and entries.get(average, inputs.scores.shape[0]) >= _LONG:
-        # XLA moves columns to rows faster than numpy.
-        return _of_long_rows(of_standing, _rows(inputs, average))
+    if on_host(inputs.scores) and _row_size(inputs, average) >= _LONG:
+        return _of_long_rows(of_standing, _rows(inputs, average))  # XLA transposes fastest
     facts = _facts(inputs, average=average)
     return of_ranked_rows(of_ranking, ranked_rows(inputs, average), facts), facts
 
@@ -130,3 +128,9 @@ def _rows(inputs: Scored, average: Average) -> Scored:
     if average == "micro":
         return inputs.flattened()
     return inputs if average == "samples" else inputs.transposed()
+
+
+def _row_size(inputs: Scored, average: Average) -> int:
+    if average == "micro":
+        return inputs.scores.size
+    return inputs.scores.shape[1 if average == "samples" else 0]

@@ -16,7 +16,7 @@ T = TypeVar("T")
 Values = np.ndarray[Any, np.dtype[Any]]
 
 _BUCKETS = 2**14  # of a row: their counts stay in the cache of a core
-_BLOCK = 10  # rows: few calls, and float32 tells all of their buckets apart
+_BLOCK = 16  # rows: few calls, and float32 tells all of their buckets apart
 
 
 class Standing(NamedTuple):

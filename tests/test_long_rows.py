@@ -9,10 +9,10 @@ TINY, HUGE = 1e-45, 3e38  # the least float32, a subnormal, and nearly the large
 
 
 def counts(scores, actual, where):
-    """How many negatives and positives score at least as high, and higher, per positive."""
+    """How many negatives and positives score at least as high as each positive, and higher."""
     s, y = scores[where], actual[where]
     positives = np.sort(s[y])[::-1, None]
-    return [(of(s[c], positives)).sum(1) for of in (np.greater_equal, np.greater) for c in (~y, y)]
+    return [(s[~y] >= positives).sum(1), (s[y] >= positives).sum(1), (s[~y] > positives).sum(1)]
 
 
 def rows(rng, n=3000):
@@ -51,26 +51,31 @@ def test_standing_matches_comparison(monkeypatch, buckets, dtype):
             hits = actual & keep
             # Columns of an array, as the scores of labels are.
             columns = [np.asfortranarray(x) for x in (scores, hits)]
-            got = long_rows.of_long_rows(lambda row: row.standing(), *columns, where)
+            got = long_rows.of_long_rows(long_rows.Block.standings, *columns, where)
             for name, standing, *row in zip(named, got, scores, hits, keep, strict=True):
-                found = [*standing.at_or_above(), *standing.above()]
+                found = standing.negatives("right"), standing.hits(), standing.negatives("left")
                 for value, expected in zip(found, counts(*row), strict=True):
                     np.testing.assert_array_equal(value, expected, err_msg=name)
+                assert standing.cells == row[-1].sum()
 
 
 def test_only_entries_near_to_positives_are_sorted():
     rng = np.random.default_rng(1)
     scores = rng.standard_normal((1, 20000)).astype(np.float32)
     actual = rng.random(scores.shape) < 0.05
-    (standing,) = long_rows.of_long_rows(lambda row: row.standing(), scores, actual, None)
+    (standing,) = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, None)
     assert standing.near.size < 4000
 
 
 def test_a_nan_is_no_score():
-    scores = np.array([[0.5, np.nan, 0.25, 0.125]], np.float32)
-    actual = np.array([[True, False, True, False]])
-    (row,) = long_rows.of_long_rows(lambda row: row, scores, actual, None)
-    assert np.isnan(row.low)
-    assert row.standing().positives.size == 2  # counts of some kind, and no error
-    (row,) = long_rows.of_long_rows(lambda row: row, scores, actual, ~np.isnan(scores))
-    np.testing.assert_array_equal(row.standing().at_or_above(), [[0, 0], [1, 2]])
+    scores = np.array([[0.5, np.nan, 0.25, 0.125], [0.5, 1, 0.25, 0.125]], np.float32)
+    actual = np.array([[True, False, True, False], [False, True, False, True]])
+    broken, whole = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, None)
+    assert broken.broken
+    assert broken.positives.size == 2  # counts of some kind, and no error
+    assert not whole.broken
+    np.testing.assert_array_equal(whole.negatives("right"), [0, 2])
+    known = ~np.isnan(scores)
+    row, _ = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, known)
+    assert not row.broken
+    np.testing.assert_array_equal([row.negatives("right"), row.hits()], [[0, 0], [1, 2]])

@@ -1,16 +1,15 @@
 """Statistics of long rows in numpy, which counts and sorts plain numbers fastest on a CPU.
 
-Masked entries are deleted, and only the positives are looked up among the others: nothing is
-packed, ranked or padded. Rows are taken in threads (numpy lets go of the interpreter meanwhile),
-so that temporary arrays are as large as a few rows.
+Only the positives are looked up among the others: nothing is packed, ranked or padded. Blocks of
+rows are taken in threads: numpy lets go of the interpreter in calls that are long.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -18,91 +17,132 @@ from jax.typing import ArrayLike
 T = TypeVar("T")
 Values = np.ndarray[Any, np.dtype[Any]]
 
-_BUCKETS = 2**14  # their counts stay in the cache of a core
-_BLOCK = 8  # rows that are copied together, as they may be columns in memory
+_BUCKETS = 2**14  # of a row: their counts stay in the cache of a core
+_BLOCK = 16  # rows: few calls, and float32 tells all of their buckets apart
 
 
 class Standing(NamedTuple):
-    """Where the positives of a row stand in it; each count is of shape (P,), in ranked order."""
+    """Where the positives of a row stand among the entries that count."""
 
     positives: Values  # the negated scores of the P positives, ascending
     near: Values  # those of some negatives, ascending
-    others: Values  # how many of the other negatives score higher than each positive; none ties
+    others: Values  # (P,): how many of the other negatives score higher than each; none ties
+    cells: int  # entries that count
+    broken: bool  # the score of one is NaN
 
-    def at_or_above(self) -> tuple[Values, Values]:
-        """Returns how many negatives, and how many positives, score at least as high as each."""
-        return self._counts("right")
+    def negatives(self, side: Literal["left", "right"]) -> Values:
+        """Returns how many negatives score higher than each, or for "right" at least as high."""
+        counts: Values = np.searchsorted(self.near, self.positives, side)
+        counts += self.others
+        return counts
 
-    def above(self) -> tuple[Values, Values]:
-        """Returns how many negatives, and how many positives, score higher than each."""
-        return self._counts("left")
-
-    def _counts(self, side: Any) -> tuple[Values, Values]:
-        negatives = np.searchsorted(self.near, self.positives, side) + self.others
-        return negatives, np.searchsorted(self.positives, self.positives, side)
+    def hits(self) -> Values:
+        """Returns how many positives score at least as high as each, (P,)."""
+        if (self.positives[1:] == self.positives[:-1]).any():
+            return np.searchsorted(self.positives, self.positives, "right")
+        return np.arange(1, self.positives.size + 1)
 
 
-class Row(NamedTuple):
-    """The entries of a row that count."""
+class Block(NamedTuple):
+    """Some rows, in C order."""
 
-    entries: Values  # their negated scores, (n,)
-    actual: Values  # bool (n,)
-    low: float  # the lowest of the entries, and NaN if one is NaN
-    high: float
+    scores: Values  # (R, n)
+    actual: Values  # bool (R, n), false where masked
+    where: Values | None = None  # bool (R, n)
 
-    def positives(self) -> Values:
-        """Returns the negated scores of the P positives, ascending."""
-        return np.sort(self.entries[np.flatnonzero(self.actual)])
+    def rows(self) -> Iterator[tuple[Values, Values]]:
+        """Yields the scores that count in each row, and which of them are positives."""
+        if self.where is None:
+            yield from zip(self.scores, self.actual, strict=True)
+        else:
+            for scores, actual, where in zip(self.scores, self.actual, self.where, strict=True):
+                yield scores[where], actual[where]
 
-    def standing(self) -> Standing:
-        """Finds the positives among the negatives, of which it sorts only those near to one.
+    def standings(self) -> list[Standing]:
+        """Finds the positives of each row among its negatives, of which it sorts those near to one.
 
-        Entries fall into buckets, equal intervals of score. In a bucket without a positive they
-        are only counted: no positive is among them.
+        Entries fall into buckets, equal intervals of the scores of their row. In a bucket without
+        a positive they are only counted: no positive is among them.
         """
-        positives, spread = self.positives(), self.high - self.low
-        # Intervals must neither underflow nor overflow, and most must hold no positive.
-        if not (1e-30 < spread < 1e30 and 8 * positives.size < _BUCKETS):
-            negatives = np.sort(self.entries[~self.actual])
-            return Standing(positives, negatives, np.zeros(positives.size, np.intp))
-        buckets = self._buckets(self.entries, spread)
-        of_positives = self._buckets(positives, spread)
-        counts = np.bincount(buckets, minlength=_BUCKETS)
+        rows, size = self.scores.shape
+        positives = self._negated_and_sorted(self.actual)
+        low, high, scale = self._intervals()
+        first = np.arange(rows, dtype=scale.dtype) * _BUCKETS
+        buckets = _buckets(self.scores, high[:, None], scale[:, None], first[:, None])
+        cells = np.full(rows, size)
+        if self.where is not None:
+            buckets[~self.where] = rows * _BUCKETS  # one more, for what does not count
+            cells = np.count_nonzero(self.where, axis=1)
+        sizes = [row.size for row in positives]
+        lines = (np.repeat(x, sizes) for x in (high, scale, first))
+        of_positives = _buckets(-np.concatenate(positives), *lines)
+        counts = np.bincount(buckets.ravel(), minlength=rows * _BUCKETS + 1)
         counts[of_positives] = 0
-        mixed = np.zeros(_BUCKETS, bool)
+        others = np.cumsum(counts[:-1].reshape(rows, -1), axis=1).ravel()[of_positives]
+        mixed = np.zeros(counts.size, bool)
         mixed[of_positives] = True
-        near = self.entries[np.flatnonzero(mixed[buckets] & ~self.actual)]
-        return Standing(positives, np.sort(near), np.cumsum(counts)[of_positives])
+        chosen = mixed[buckets]
+        chosen &= ~self.actual
+        near = self._negated_and_sorted(chosen)
+        of_rows = np.split(others, np.cumsum(sizes)[:-1])
+        parts = (positives, near, of_rows, cells.tolist(), np.isnan(low).tolist())
+        return [Standing(*row) for row in zip(*parts, strict=True)]
 
-    def _buckets(self, values: Values, spread: float) -> Values:
-        """Returns the bucket of each value; rounding keeps their order."""
-        distance: Values = values - values.dtype.type(self.low)
-        distance *= values.dtype.type((_BUCKETS - 1) / spread)
-        return distance.astype(np.intp)
+    def _intervals(self) -> tuple[Values, Values, Values]:
+        """Returns the lowest and highest score of each row, and how many buckets a unit spans.
+
+        That is 0, all in one bucket, where such intervals underflow or overflow.
+        """
+        counted = True if self.where is None else self.where
+        low = self.scores.min(axis=1, initial=np.inf, where=counted)
+        high = self.scores.max(axis=1, initial=-np.inf, where=counted)
+        with np.errstate(invalid="ignore"):
+            spread = high.astype(np.float64) - low
+        usable = (spread > 1e-30) & (spread < 1e30)
+        scale = np.where(usable, (_BUCKETS - 1) / np.where(usable, spread, 1), 0)
+        return low, high, scale.astype(self.scores.dtype)
+
+    def _negated_and_sorted(self, chosen: Values) -> list[Values]:
+        """Returns the negated scores of the chosen entries of each row, ascending."""
+        places = np.flatnonzero(chosen)
+        ends = np.arange(1, len(chosen)) * chosen.shape[1]
+        rows = np.split(-self.scores.ravel()[places], np.searchsorted(places, ends))
+        for row in rows:
+            row.sort()
+        return rows
 
 
 def of_long_rows(
-    statistic: Callable[[Row], T],
+    statistics: Callable[[Block], Iterable[T]],
     scores: ArrayLike,
     actual: ArrayLike,
     where: ArrayLike | None,
 ) -> list[T]:
-    """Returns a statistic of each row of scores with labels, both (R, n), false where masked."""
+    """Returns the statistics of rows, which a function finds for each of some blocks of them.
+
+    Args:
+        statistics: of each row of a block.
+        scores: float (R, n).
+        actual: bool (R, n), false where masked.
+        where: bool (R, n), which entries count.
+    """
     arrays = [np.asarray(x) for x in (scores, actual, where) if x is not None]
 
     def of_block(start: int) -> list[T]:
-        block = [np.ascontiguousarray(x[start : start + _BLOCK]) for x in arrays]
-        return [statistic(_row(*parts)) for parts in zip(*block, strict=True)]
+        block = Block(*(np.ascontiguousarray(x[start : start + _BLOCK]) for x in arrays))
+        return list(statistics(block))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # more would share the caches
         blocks = pool.map(of_block, range(0, len(arrays[0]), _BLOCK))
         return [value for values in blocks for value in values]
 
 
-def _row(scores: Values, actual: Values, where: Values | None = None) -> Row:
-    entries = -scores
-    if where is not None:
-        entries, actual = entries[where], actual[where]
-    if not entries.size:
-        return Row(entries, actual, 0.0, 0.0)
-    return Row(entries, actual, float(entries.min()), float(entries.max()))
+def _buckets(scores: Values, high: Values, scale: Values, first: Values) -> Values:
+    """Returns the bucket of each score, from the first one of its row; rounding keeps order."""
+    with np.errstate(all="ignore"):  # of scores that do not count, or do not matter
+        distance: Values = high - scores
+        distance *= scale
+        if not scale.all():
+            np.fmax(distance, 0, out=distance)  # 0·∞ is NaN
+        distance += first
+        return distance.astype(np.intp)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import on_host, step
-from mllosses_jax._core.long_rows import Row, of_long_rows
+from mllosses_jax._core.long_rows import Block, Standing, of_long_rows
 from mllosses_jax._core.ordering import (
     Packed,
     Ranking,
@@ -71,25 +70,23 @@ def ranked_rows(inputs: Scored, average: Average) -> Packed:
 
 def of_rows(
     of_ranking: Callable[[Ranking, Facts], Array],
-    of_row: Callable[[Row], float],
+    of_standing: Callable[[Standing], float],
     inputs: Scored,
     average: Average,
 ) -> tuple[Array, Facts]:
     """Returns a statistic of each row, (R,): the second function is that of one long row."""
-    if on_host(inputs.scores):
-        rows = _rows(jax.tree.map(np.asarray, inputs), average)
-        if rows.scores.shape[1] >= _LONG:
-            return _of_long_rows(of_row, rows)
+    if on_host(inputs.scores) and _row_size(inputs, average) >= _LONG:
+        return _of_long_rows(of_standing, _rows(inputs, average))  # XLA transposes fastest
     facts = _facts(inputs, average=average)
     return of_ranked_rows(of_ranking, ranked_rows(inputs, average), facts), facts
 
 
-def _of_long_rows(of_row: Callable[[Row], float], rows: Scored) -> tuple[Array, Facts]:
-    def with_facts(row: Row) -> tuple[float, int, int, bool]:
-        positives = int(np.count_nonzero(row.actual))
-        return of_row(row), row.entries.size, positives, math.isnan(row.low)
+def _of_long_rows(of_standing: Callable[[Standing], float], rows: Scored) -> tuple[Array, Facts]:
+    def of_block(block: Block) -> Iterator[tuple[float, int, int, bool]]:
+        for row in block.standings():
+            yield of_standing(row), row.cells, row.positives.size, row.broken
 
-    values, cells, positives, broken = zip(*of_long_rows(with_facts, *rows), strict=True)
+    values, cells, positives, broken = zip(*of_long_rows(of_block, *rows), strict=True)
     facts = Facts(jnp.int32(cells), jnp.int32(positives), jnp.asarray(broken))
     return jnp.asarray(np.array(values, rows.scores.dtype)), facts
 
@@ -133,3 +130,9 @@ def _rows(inputs: Scored, average: Average) -> Scored:
     if average == "micro":
         return inputs.flattened()
     return inputs if average == "samples" else inputs.transposed()
+
+
+def _row_size(inputs: Scored, average: Average) -> int:
+    if average == "micro":
+        return inputs.scores.size
+    return inputs.scores.shape[1 if average == "samples" else 0]

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.long_rows import Row, of_long_rows
+from mllosses_jax._core.long_rows import Block, of_long_rows
 from mllosses_jax._core.sets import checks_labels, scored
 
 Curve = TypeVar("Curve")
@@ -125,7 +125,7 @@ def roc_curve(
 
 
 def _of_labels(
-    of_row: Callable[[Row], Curve],
+    of_row: Callable[[Points, Points], Curve],
     scores: ArrayLike,
     labels: ArrayLike,
     where: ArrayLike | None,
@@ -133,15 +133,19 @@ def _of_labels(
     jax.eval_shape(scored, scores, labels, where)  # only the checks: JAX would narrow float64
     s = np.asarray(scores).astype(np.float64)
     actual = np.asarray(labels) > 0
+
+    def of_block(block: Block) -> list[Curve]:
+        return [of_row(*row) for row in block.rows()]
+
     if where is None:
-        return of_long_rows(of_row, s.T, actual.T, None)
+        return of_long_rows(of_block, s.T, actual.T, None)
     mask = np.broadcast_to(np.asarray(where), s.shape)
-    return of_long_rows(of_row, s.T, (actual & mask).T, mask.T)
+    return of_long_rows(of_block, s.T, (actual & mask).T, mask.T)
 
 
-def _cut_offs(row: Row) -> tuple[Points, Points, Points]:
+def _cut_offs(scores: Points, actual: Points) -> tuple[Points, Points, Points]:
     """Returns the distinct scores, descending, with the entries and positives at or above each."""
-    entries, positives = np.sort(row.entries), row.positives()
+    entries, positives = np.sort(-scores), np.sort(-scores[actual])
     if np.isnan(entries).any():
         return np.array([np.nan]), np.array([np.nan]), np.array([np.nan])
     ends = np.flatnonzero(np.append(entries[1:] != entries[:-1], entries.size > 0))
@@ -149,20 +153,20 @@ def _cut_offs(row: Row) -> tuple[Points, Points, Points]:
     return -entries[ends], ends + 1.0, hits.astype(np.float64)
 
 
-def _precision_recall_of_row(row: Row) -> PrecisionRecallCurve:
-    thresholds, predicted, hits = _cut_offs(row)
-    total = np.count_nonzero(row.actual)
+def _precision_recall_of_row(scores: Points, actual: Points) -> PrecisionRecallCurve:
+    thresholds, predicted, hits = _cut_offs(scores, actual)
+    total = np.count_nonzero(actual)
     recall = hits / total if total or np.isnan(hits).any() else np.ones_like(hits)
     return PrecisionRecallCurve(
         np.append((hits / predicted)[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
     )
 
 
-def _roc_of_row(row: Row) -> ROCCurve:
-    thresholds, predicted, hits = _cut_offs(row)
-    positives = int(np.count_nonzero(row.actual))
+def _roc_of_row(scores: Points, actual: Points) -> ROCCurve:
+    thresholds, predicted, hits = _cut_offs(scores, actual)
+    positives = int(np.count_nonzero(actual))
     return ROCCurve(
-        _rate(predicted - hits, row.entries.size - positives),
+        _rate(predicted - hits, scores.size - positives),
         _rate(hits, positives),
         np.append(np.inf, thresholds),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.long_rows import Row
+from mllosses_jax._core.long_rows import Standing
 from mllosses_jax._core.ordering import Ranking
 from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined
@@ -137,10 +137,10 @@ def average_precisions(ranking: Ranking, facts: Facts) -> Array:
     return total / jnp.maximum(facts.positives, 1).astype(dtype)
 
 
-def _precision_along(row: Row) -> float:
+def _precision_along(row: Standing) -> float:
     """Returns the average precision of a row that has a positive, else 0."""
-    negatives, positives = row.standing().at_or_above()
-    return float(np.sum(positives / (negatives + positives))) / max(positives.size, 1)
+    hits = row.hits()
+    return float(np.sum(hits / (row.negatives("right") + hits))) / max(hits.size, 1)
 
 
 def _areas(ranking: Ranking, facts: Facts) -> Array:
@@ -153,9 +153,8 @@ def _areas(ranking: Ranking, facts: Facts) -> Array:
     return 1 - total / jnp.maximum(facts.pairs(dtype), 1)
 
 
-def _area(row: Row) -> float:
+def _area(row: Standing) -> float:
     """Returns the area of a row; 1 where it has no pair."""
-    standing = row.standing()
-    wrong = np.sum(standing.at_or_above()[0] + standing.above()[0]) / 2
-    positives = standing.positives.size
-    return float(1 - wrong / max(positives * (row.entries.size - positives), 1))
+    wrong = np.sum(row.negatives("right") + row.negatives("left")) / 2
+    positives = row.positives.size
+    return float(1 - wrong / max(positives * (row.cells - positives), 1))

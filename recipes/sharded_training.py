@@ -64,8 +64,8 @@ def train(state, checkpoints, until):
     for number in range(int(state.step), until):  # the rows of a step depend on its number alone
         rows = np.random.default_rng(number).integers(len(DATA.x_train), size=ROWS)
         state, _ = train_step(state, batch(DATA.x_train, DATA.y_train, rows))
-        if int(state.step) % 50 == 0:
-            checkpoints.save(int(state.step), args=ocp.args.StandardSave(state))
+        if (number + 1) % 50 == 0:
+            checkpoints.save(number + 1, args=ocp.args.StandardSave(state))
     checkpoints.wait_until_finished()
     return state
 

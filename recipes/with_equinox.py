@@ -23,7 +23,7 @@ def train_step(model, state, opt_state, key, x, y, known, weights):
         return mll.asymmetric_loss(logits, y, weights=weights, where=known), new_state
 
     grads, state = gradient(model)
-    updates, opt_state = optimizer.update(grads, opt_state)
+    updates, opt_state = optimizer.update(grads, opt_state, eqx.filter(model, eqx.is_inexact_array))
     return eqx.apply_updates(model, updates), state, opt_state
 
 

@@ -26,7 +26,7 @@ def train_step(params, state, opt_state, key, x, y, known, weights):
         return mll.asymmetric_loss(logits, y, weights=weights, where=known), new_state
 
     grads, state = jax.grad(loss_fn, has_aux=True)(params)
-    updates, opt_state = optimizer.update(grads, opt_state)
+    updates, opt_state = optimizer.update(grads, opt_state, params)
     return optax.apply_updates(params, updates), state, opt_state
 
 

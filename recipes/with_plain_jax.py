@@ -22,7 +22,7 @@ def train_step(params, opt_state, key, x, y, known, weights):
     def loss_fn(params):
         return mll.asymmetric_loss(forward(params, x, key), y, weights=weights, where=known)
 
-    updates, opt_state = optimizer.update(jax.grad(loss_fn)(params), opt_state)
+    updates, opt_state = optimizer.update(jax.grad(loss_fn)(params), opt_state, params)
     return optax.apply_updates(params, updates), opt_state
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen
+from flax import linen, nnx
 
 import mllosses_jax as mll
 from mllosses_jax.training import TrainState, average_parameters, make_train_step, sweep
@@ -138,6 +138,51 @@ def test_masks_that_all_rows_share_go_to_every_part(data):
     step = make_train_step(linear, cross_entropy_pair, optimizer, micro_batches=4)
     taken, _ = one_update(step, TrainState.create(linear_params(), optimizer), shared)
     assert_close(taken, masked_mean(full, linear_params()))
+
+
+def test_inputs_may_hold_what_has_no_rows(data):
+    def apply(params, inputs):
+        return linear(params, inputs["x"] * inputs["scale"] + inputs["shift"])
+
+    optimizer = optax.sgd(1.0)
+    inputs = {"x": data["inputs"] / 2, "scale": jnp.float32(2), "shift": jnp.zeros((1, FEATURES))}
+    step = make_train_step(apply, cross_entropy_pair, optimizer, micro_batches=4)
+    state = TrainState.create(linear_params(), optimizer)
+    taken, _ = one_update(step, state, data | {"inputs": inputs})
+    assert_close(taken, masked_mean(data, linear_params()))
+
+
+@pytest.mark.parametrize("shape", [(LABELS,), (1, LABELS), (ROWS, 1), (ROWS, LABELS)])
+def test_weights_of_micro_batches(shape, data):
+    def loss(logits, labels, *, weights, where):
+        total = mll.sigmoid_binary_cross_entropy(
+            logits, labels, weights=weights, where=where, reduction="sum"
+        )
+        return total, logits.shape[0]
+
+    weights = np.random.default_rng(3).random(shape)
+    optimizer = optax.sgd(1.0)
+    step = make_train_step(linear, loss, optimizer, micro_batches=4)
+    batch = data | {"weights": jnp.asarray(weights, jnp.float32)}
+    taken, _ = one_update(step, TrainState.create(linear_params(), optimizer), batch)
+    inputs, residual = slopes(data, linear_params())
+    residual = residual * weights / ROWS
+    assert_close(taken, {"w": inputs.T @ residual, "b": residual.sum(0)})
+
+
+def test_gradients_of_bfloat16_are_added_up_in_float32():
+    """512 equal slopes of 1/2: in bfloat16 the sum would stop at 128."""
+    optimizer = optax.sgd(1.0)
+
+    def loss(logits, labels):
+        return jnp.sum(logits.astype(jnp.float32)) / 2, 1
+
+    step = make_train_step(lambda params, x: x * params, loss, optimizer, micro_batches=512)
+    state = TrainState.create(jnp.zeros((1, 1), jnp.bfloat16), optimizer)
+    batch = {"inputs": jnp.ones((512, 1), jnp.bfloat16), "labels": jnp.ones((512, 1))}
+    state, _ = step(state, batch)
+    assert state.params.dtype == jnp.bfloat16
+    assert state.params[0, 0] == -256
 
 
 def test_a_batch_in_which_nothing_counts_changes_nothing(data):
@@ -323,6 +368,70 @@ def test_everything_at_once_under_a_sweep(data):
         )
 
 
+def test_nnx_models_with_batch_statistics(data):
+    class Model(nnx.Module):
+        def __init__(self):
+            self.norm = nnx.BatchNorm(FEATURES, momentum=0.5, rngs=nnx.Rngs(0))
+            self.out = nnx.Linear(FEATURES, LABELS, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return self.out(self.norm(x))
+
+    graph, params, statistics = nnx.split(Model(), nnx.Param, ...)
+
+    def apply(params, inputs, *, model_state):
+        model = nnx.merge(graph, params, model_state, copy=True)
+        logits = model(inputs)
+        return logits, nnx.split(model, nnx.Param, ...)[2]
+
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(apply, cross_entropy_pair, optimizer, compute_dtype=jnp.bfloat16)
+    state = TrainState.create(params, optimizer, model_state=statistics)
+    state, _ = step(state, data)
+    moved = state.model_state["norm"]["mean"][...]
+    assert moved.dtype == jnp.float32
+    expected = 0.5 * np.asarray(data["inputs"], np.float64).mean(0)
+    np.testing.assert_allclose(moved, expected, rtol=0.05, atol=5e-3)
+
+
+@pytest.mark.parametrize("wrong", ["loss", "no state of the loss", "no state of the model"])
+def test_what_apply_and_loss_must_return(wrong, data):
+    def loss(logits, labels, *, where, state=None):
+        total, count = cross_entropy_pair(logits, labels, where=where)
+        return (total, count, 0) if wrong == "loss" else total / count
+
+    def apply(params, inputs, model_state=None):
+        return linear(params, inputs)
+
+    optimizer = optax.sgd(0.1)
+    states = {
+        "loss": {},
+        "no state of the loss": {"loss_state": jnp.zeros(())},
+        "no state of the model": {"model_state": jnp.zeros(())},
+    }
+    name = "apply" if "model" in wrong else "loss"
+    with pytest.raises(TypeError, match=rf"{name} must return .*got"):
+        make_train_step(apply, loss, optimizer)(
+            TrainState.create(linear_params(), optimizer, **states[wrong]), data
+        )
+
+
+def test_per_sample_and_per_label_are_told_apart(data):
+    optimizer = optax.sgd(0.1)
+    square = {name: value[:LABELS] for name, value in data.items()}
+    step = make_train_step(linear, cross_entropy_pair, optimizer, micro_batches=3)
+    state = TrainState.create(linear_params(), optimizer)
+    with pytest.raises(ValueError, match=r"'weights'.* may be per sample or per label"):
+        step(state, square | {"weights": jnp.ones(LABELS)})
+
+
+def test_averages_have_the_shapes_of_parameters():
+    with pytest.raises(ValueError, match="must have the shapes of average"):
+        average_parameters(jnp.zeros(1), jnp.zeros(3), 1, 0.9)
+    with pytest.raises(ValueError, match=r"decay must lie in \[0, 1\], got 2"):
+        average_parameters(jnp.zeros(1), jnp.zeros(1), 1, 2)
+
+
 def test_unknown_arguments_are_named(data):
     optimizer = optax.sgd(0.1)
     step = make_train_step(linear, mll.asymmetric_loss, optimizer)
@@ -335,7 +444,10 @@ def test_unknown_arguments_are_named(data):
     [
         ({"micro_batches": 3}, False, "must divide the batch: 16 rows, 3 micro-batches"),
         ({"micro_batches": 2, "loss": mll.asymmetric_loss}, False, 'reduction="sum_and_count"'),
-        ({"micro_batches": 0}, False, "micro_batches must be a positive integer, got 0"),
+        ({"micro_batches": 0}, False, "micro_batches must be at least 1, got 0"),
+        ({"ema_decay": 2}, False, r"ema_decay must lie in \[0, 1\], got 2"),
+        ({"compute_dtype": jnp.float16}, False, "compute_dtype must be bfloat16 or wider"),
+        ({"loss_schedules": {"where": lambda step: 0}}, False, r"both give \['where'\]"),
         ({"ema_decay": 0.9}, False, "ema_decay=0.9, and the state has no average"),
         ({}, True, "ema_decay=None, and the state has an average"),
         ({"loss": functools.partial(mll.asymmetric_loss, reduction="none")}, False, "scalar"),

@@ -93,6 +93,47 @@ def test_named_sharding(name, parts, batches):
     assert_same(trajectory(*training(LOSSES[name], parts), sharded), alone)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_sharded_parameters_on_an_explicit_mesh(parts, batches):
+    alone = trajectory(*training(LOSSES["element"], parts), batches)
+    devices = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
+    step, state = training(LOSSES["element"], parts)
+    columns = NamedSharding(devices, P(None, "model"))
+    whole = NamedSharding(devices, P())
+    state = jax.tree.map(
+        lambda leaf: jax.device_put(leaf, columns if leaf.shape == (FEATURES, 8) else whole), state
+    )
+    rows = NamedSharding(devices, P("data"))
+    sharded = [jax.tree.map(lambda leaf: jax.device_put(leaf, rows), batch) for batch in batches]
+    with jax.set_mesh(devices):
+        assert_same(trajectory(step, state, sharded), alone)
+
+
+def test_dropout_differs_between_devices_by_their_index():
+    """All devices get the key of the step; what the docstring advises sets them apart."""
+    devices = mesh(AxisType.Auto)
+
+    def apply(params, inputs, *, key):
+        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        return params * inputs * jax.random.bernoulli(key, 0.5, inputs.shape)
+
+    def loss(logits, labels):
+        return jax.lax.psum(jnp.sum(logits * labels), "data")
+
+    optimizer = optax.sgd(1.0)
+    state = TrainState.create(jnp.zeros((1, 64)), optimizer, key=jax.random.key(0))
+    mapped = jax.shard_map(
+        make_train_step(apply, loss, optimizer),
+        mesh=devices,
+        in_specs=(P(), P("data")),
+        out_specs=P(),
+    )
+    # Each device adds another bit to the sums: all 0 or all 1 if their masks are the same.
+    bits = 2.0 ** jnp.arange(8)[:, None] * jnp.ones((8, 64))
+    state, _ = jax.jit(mapped)(state, {"inputs": jnp.ones((8, 64)), "labels": bits})
+    assert len(np.unique(state.params)) > 20
+
+
 @pytest.mark.parametrize(("name", "parts"), CASES)
 def test_shard_map(name, parts, batches):
     alone = trajectory(*training(LOSSES[name], parts), batches)

@@ -93,14 +93,19 @@ class Objective(NamedTuple):
             params, inputs = _cast((params, inputs), self.compute_dtype)
         logits = self.apply(params, inputs, **optional)
         if model_state is not None:
-            logits, model_state = logits
+            logits, changed = _pair("apply", "(logits, model_state)", logits)
+            model_state = jax.tree.map(_in_dtype_of, changed, model_state)
         if self.compute_dtype is not None:
             logits = _wide(logits)
         if loss_state is None:
             result = self.loss(logits, labels, **given)
         else:
-            result, loss_state = self.loss(logits, labels, state=loss_state, **given)
-        sums = Sums(*result) if isinstance(result, tuple) else Sums(result, None)
+            result = self.loss(logits, labels, state=loss_state, **given)
+            result, loss_state = _pair("loss", "(loss, state)", result)
+        if isinstance(result, tuple):
+            sums = Sums(*map(jnp.asarray, _pair("loss", "a scalar or (sum, count)", result)))
+        else:
+            sums = Sums(result, None)
         self._check(sums)
         return sums, Carried(model_state, loss_state)
 
@@ -127,45 +132,69 @@ class Objective(NamedTuple):
         """Returns the sum of what a function gives for each micro-batch, one after the other."""
         if self.micro_batches == 1:
             return of_part(carried, (key, batch))
-        split, shared = _split(batch, self.micro_batches)
+        leaves, structure = jax.tree.flatten(batch)
+        by_row = _places_with_rows(batch, self.micro_batches)
 
-        def of_index(carried: Carried, index: Array, part: Any) -> tuple[S, Carried]:
+        def of_index(carried: Carried, index: Array, part: list[Array]) -> tuple[S, Carried]:
             part_key = None if key is None else jax.random.fold_in(key, index)
-            return of_part(carried, (part_key, shared | part))
+            parts = dict(zip(by_row, part, strict=True))
+            micro = [parts.get(place, leaf) for place, leaf in enumerate(leaves)]
+            return of_part(carried, (part_key, jax.tree.unflatten(structure, micro)))
 
         def body(carry: tuple[S, Carried], part: Any) -> tuple[tuple[S, Carried], None]:
             sums, carried = carry
             new, carried = of_index(carried, *part)
             return (jax.tree.map(jnp.add, sums, new), carried), None
 
-        parts = jnp.arange(self.micro_batches, dtype=jnp.int32), split
+        indices = jnp.arange(self.micro_batches, dtype=jnp.int32)
+        parts = indices, [_split(leaves[place], self.micro_batches) for place in by_row]
         first = jax.tree.map(lambda leaf: leaf[0], parts)
         shapes, _ = jax.eval_shape(of_index, carried, *first)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        zeros = jax.tree.map(jnp.zeros_like, shapes)  # sharded as the sums are
         (sums, carried), _ = jax.lax.scan(body, (zeros, carried), parts)
         return sums, carried
 
 
-def _split(batch: Batch, parts: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Splits what has a row for each sample, (B, ...) to (parts, B / parts, ...); the rest not.
+def _places_with_rows(batch: Batch, parts: int) -> list[int]:
+    """Returns which leaves of a batch have a row for each sample; the others are for all."""
+    rows, *others = jnp.shape(batch["labels"])
+    if rows % parts:
+        raise ValueError(f"micro_batches must divide the batch: {rows} rows, {parts} micro-batches")
+    places = []
+    for place, (path, leaf) in enumerate(jax.tree.leaves_with_path(batch)):
+        shape = jnp.shape(leaf)
+        if shape == (rows,) and others[-1:] == [rows] and path[0].key != "inputs":
+            raise ValueError(
+                f"{jax.tree_util.keystr(path)} of shape {shape} may be per sample or per label, as "
+                f"there are as many: give it two axes, or give the loss what is per label by "
+                f"functools.partial"
+            )
+        if shape[:1] == (rows,):
+            places.append(place)
+    return places
+
+
+def _split(leaf: Array, parts: int) -> Array:
+    """Splits the rows of an array: (B, ...) to (parts, B / parts, ...).
 
     A part takes every parts-th row, so that rows which are sharded over devices stay where
     they are.
     """
-    rows = jnp.shape(batch["labels"])[0]
-    if rows % parts:
-        raise ValueError(f"micro_batches must divide the batch: {rows} rows, {parts} micro-batches")
+    shape = jnp.shape(leaf)
+    stacked = jnp.reshape(leaf, (shape[0] // parts, parts, *shape[1:]))
+    return jnp.moveaxis(stacked, 1, 0)
 
-    def has_rows(value: Any) -> bool:
-        return all(jnp.ndim(leaf) and jnp.shape(leaf)[0] == rows for leaf in jax.tree.leaves(value))
 
-    def split(leaf: Array) -> Array:
-        stacked = jnp.reshape(leaf, (rows // parts, parts, *jnp.shape(leaf)[1:]))
-        return jnp.moveaxis(stacked, 1, 0)
+def _pair(name: str, wanted: str, value: Any) -> tuple[Any, Any]:
+    if not (isinstance(value, tuple) and len(value) == 2):
+        got = f"{len(value)} values" if isinstance(value, tuple) else type(value).__name__
+        raise TypeError(f"{name} must return {wanted}, got {got}")
+    return value
 
-    by_row = {name: value for name, value in batch.items() if has_rows(value)}
-    shared = {name: value for name, value in batch.items() if name not in by_row}
-    return jax.tree.map(split, by_row), shared
+
+def _in_dtype_of(new: Any, old: Any) -> Any:
+    is_float = jnp.issubdtype(jnp.asarray(old).dtype, jnp.floating)
+    return jnp.asarray(new, jnp.asarray(old).dtype) if is_float else new
 
 
 def _is_float(leaf: Any) -> bool:

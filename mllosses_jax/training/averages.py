@@ -11,7 +11,6 @@ from jax.typing import ArrayLike
 Array = jax.Array
 
 
-@jax.jit
 def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayLike) -> Any:
     """Moves an exponential moving average (EMA) of parameters towards new ones, with a warm-up.
 
@@ -32,7 +31,7 @@ def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayL
         of `params`.
 
     Raises:
-        ValueError: if the structures differ.
+        ValueError: if the structures or shapes differ, or decay is not in [0, 1].
 
     Reference:
         B. T. Polyak and A. B. Juditsky, "Acceleration of Stochastic Approximation by Averaging",
@@ -47,10 +46,19 @@ def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayL
         >>> print(average["w"])
         [0.986014 0.986014]
     """
+    if isinstance(decay, int | float) and not 0 <= decay <= 1:
+        raise ValueError(f"decay must lie in [0, 1], got {decay}")
+    return _moved(average, params, step, decay)
+
+
+@jax.jit
+def _moved(average: Any, params: Any, step: ArrayLike, decay: ArrayLike) -> Any:
     number = jnp.asarray(step, jnp.float32)
     now = jnp.minimum(jnp.asarray(decay, jnp.float32), (1 + number) / (10 + number))
 
     def moved(old: Array, new: Array) -> Array:
+        if old.shape != new.shape:
+            raise ValueError(f"params must have the shapes of average: {old.shape}, {new.shape}")
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return new
         # The difference is added: the average of equal values is that value, exactly.

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
+from mllosses_jax._core import checks
 from mllosses_jax.training._objective import Batch, Carried, Objective
 from mllosses_jax.training.averages import average_parameters
 from mllosses_jax.training.state import TrainState
@@ -50,37 +51,48 @@ def make_train_step(
     is called with ``state=`` and returns ``(loss, state)``.
 
     On many devices: with arrays of the batch that are sharded by a ``NamedSharding`` the step is
-    right as it is. Inside ``shard_map`` the loss takes the ``axis_name``.
+    right as it is. Inside ``shard_map`` the loss takes the ``axis_name``. That needs
+    ``check_vma=True``, the default, which is what adds up the gradients of the devices. All devices
+    get the same key there: fold ``jax.lax.axis_index`` into it for dropout of their own.
+
+    A Flax NNX model becomes a function by ``nnx.split(model, nnx.Param, ...)`` and, in ``apply``,
+    ``nnx.merge(graphdef, params, model_state, copy=True)``.
 
     Args:
         apply: ``(params, inputs) -> logits``; the ``apply`` of a Flax module is one.
         loss: a loss of this package, ``functools.partial`` of one, or any function that is called
             like one. It returns a scalar, or the pair (sum, count) of
-            ``reduction="sum_and_count"``, which is divided once. The count must not depend on the
-            parameters: no gradient flows through it.
-        optimizer: an optax optimiser.
+            ``reduction="sum_and_count"``, which is divided once; a pair never means (loss, aux).
+            The count must not depend on the parameters: no gradient flows through it.
+        optimizer: an optax optimiser. It is offered ``value``, ``grad`` and ``value_fn``; those
+            that refuse them, such as ``optax.contrib.sam``, need a step of their own.
         micro_batches: into how many parts to split the rows of a batch, to compute them one after
             the other in less memory. The loss must return (sum, count): sums and counts are added
             up and divided once, which gives the gradient of the whole batch, with masks and any
             normalisation. (The mean of the means of parts does not.) So it is for element and
-            sample losses; a loss over a batch sees its part alone. What has no row for each
-            sample, such as a ``where`` of shape (1, L), goes to every part.
+            sample losses; a loss over a batch, like batch norm, sees its part alone. What has no
+            row for each sample, such as a ``where`` of shape (1, L), goes to every part. On several
+            devices a part should have a multiple of as many rows.
         loss_schedules: functions of the step that give parameters of the loss, by name: optax
             schedules are such. Their values are traced, so that nothing is compiled again.
         compute_dtype: the dtype to which parameters and inputs are cast for the model, such as
             ``jnp.bfloat16``. The parameters of the state, the loss and the optimiser stay in
-            theirs.
+            theirs. Not float16, whose gradients want the loss to be scaled.
         ema_decay: the decay of the moving average of the parameters, for a state that was created
-            with ``ema=True``; see `average_parameters`.
-        donate: let the new state reuse the memory of the old one, which then no longer exists.
+            with ``ema=True``; see `average_parameters`. Batch statistics are averages already: use
+            those of the state with it.
+        donate: let the new state reuse the memory of the old one, which then no longer exists. To
+            differentiate through a step, say False.
 
     Returns:
         ``step(state, batch) -> (state, {"loss": ...})``.
 
     Raises:
-        ValueError: a batch lacks ``inputs`` or ``labels``, its rows cannot be split into
-            ``micro_batches``, the loss is neither a scalar nor a pair or no pair where one is
-            needed, or only one of ``ema_decay`` and the state's average is there.
+        TypeError: ``apply`` or the loss does not return what the state or the options ask for.
+        ValueError: a batch lacks ``inputs`` or ``labels`` or has an entry that is scheduled, its
+            rows cannot be split into ``micro_batches``, the loss is no scalar or no pair where
+            one is needed, only one of ``ema_decay`` and the state's average is there, or an
+            option is out of its range.
 
     >>> import jax, jax.numpy as jnp, optax
     >>> import mllosses_jax as mll
@@ -108,13 +120,20 @@ def make_train_step(
     """
     import optax
 
-    if not (isinstance(micro_batches, int) and micro_batches >= 1):
-        raise ValueError(f"micro_batches must be a positive integer, got {micro_batches!r}")
+    checks.integer("micro_batches", micro_batches, least=1)
+    if isinstance(ema_decay, int | float) and not 0 <= ema_decay <= 1:
+        raise ValueError(f"ema_decay must lie in [0, 1], got {ema_decay}")
+    if compute_dtype is not None and jnp.dtype(compute_dtype) == jnp.float16:
+        raise ValueError("compute_dtype must be bfloat16 or wider: float16 needs a scaled loss")
     update = optax.with_extra_args_support(optimizer).update
     schedules = dict(loss_schedules or {})
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         _check_batch(batch)
+        if twice := sorted(schedules.keys() & batch.keys()):
+            raise ValueError(
+                f"loss_schedules and the batch must not give the same: both give {twice}"
+            )
         if (state.ema_params is None) != (ema_decay is None):
             raise ValueError(
                 "an average of the parameters needs both ema_decay here and ema=True in "

@@ -1,6 +1,13 @@
 """Strict settings for every test: no silent promotion, no silent broadcast, eight CPU devices."""
 
 import gc
+import os
+
+# Most of the suite's time is compilation. Tests of accuracy and memory ask for `jit_fully`; with
+# XLA_FLAGS set, if only to nothing, everything is compiled as users have it. CI does both.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 import pytest

@@ -15,7 +15,7 @@ from cases import (
     NUM_SAMPLES,
     OF_THE_KNOWN_SHARE,
 )
-from compiling import jit
+from compiling import jit, jit_fully
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import mllosses_jax as mll
@@ -595,7 +595,7 @@ def test_gradient_needs_little_memory(case, dtype):
     one = int(np.prod(shape)) * 4
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
     y = jax.ShapeDtypeStruct(shape, dtype)
-    step = jax.jit(jax.value_and_grad(lambda x, y: case.loss(x, y, **_first_label(case))))
+    step = jit_fully(jax.value_and_grad(lambda x, y: case.loss(x, y, **_first_label(case))))
     analysis = step.lower(x, y).compile().memory_analysis()
     assert analysis.temp_size_in_bytes <= (TEMPORARIES.get((case.name, dtype), 1) + 0.1) * one
 

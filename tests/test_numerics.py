@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_fully
 from exact import Numbers, Terms, excess, mp, ulps
 from numerics import ROWS
 from numerics.binary import PROBABILITIES
@@ -63,7 +64,7 @@ def expected(
 def computed(row: Row, x: np.ndarray, y: np.ndarray) -> Numbers:
     """Returns what one compiled program gives for all logits, labels and columns."""
 
-    @jax.jit
+    @jit_fully
     def program(x, y):
         def slope_and_curvature(detach):
             slope = jax.grad(lambda x: jnp.sum(row.loss(x, y, detach, row.gamma)))
@@ -148,7 +149,7 @@ def test_integer_labels_are_bool_labels(row):
     shape = (len(row.points), len(row.columns))
     x = np.broadcast_to(row.points[:, None], shape)
     y = np.random.default_rng(1).random(shape) < 0.5
-    program = jax.jit(lambda x, y: row.loss(x, y, True, row.gamma))
+    program = jit_fully(lambda x, y: row.loss(x, y, True, row.gamma))
     np.testing.assert_array_equal(program(x, y.astype(np.int8)), program(x, y))
 
 
@@ -158,7 +159,7 @@ def test_derivative_in_clip(dtype, clip):
     x = np.array([-3, -1, 0.5, 4, 17, 25, -2, 3], np.float32)
     y = np.array([0, 0, 0, 0, 0, 0, 1, 1])
     total = functools.partial(mll.asymmetric_loss, x, y.astype(dtype), reduction="sum")
-    found = jax.jit(jax.grad(lambda c: total(clip=c)))(jnp.float32(clip))
+    found = jit_fully(jax.grad(lambda c: total(clip=c)))(jnp.float32(clip))
 
     p, q = 1 / (1 + np.exp(-x[y == 0].astype(np.float64))), 1 / (1 + np.exp(x[y == 0], dtype=float))
     p_m, rest = np.maximum(p - np.float32(clip), 0), q + np.float32(clip)
@@ -174,7 +175,7 @@ def test_curvature_without_a_clip_in_an_array(dtype, detach_focus):
     def curvature(y, clip):
         kwargs = {"clip": clip, "detach_focus": detach_focus, "reduction": "sum"}
         slope = jax.grad(lambda x: mll.asymmetric_loss(x, y, **kwargs))
-        return jax.jit(lambda x: jax.jvp(slope, (x,), (jnp.ones_like(x),))[1])(x)
+        return jit_fully(lambda x: jax.jvp(slope, (x,), (jnp.ones_like(x),))[1])(x)
 
     for y in (np.zeros(x.shape, dtype), np.ones(x.shape, dtype)):
         by_array, by_constant = curvature(y, jnp.zeros(1)), curvature(y, 0)
@@ -193,9 +194,9 @@ def test_infinite_logits(dtype, gamma):
         (functools.partial(asymmetric, clip=0), np.inf, 1),
         (asymmetric, -(0.95 ** float(gamma)) * np.log(0.05), 0),
     ):
-        value = jax.jit(functools.partial(loss, reduction="none"))(x, y)
+        value = jit_fully(functools.partial(loss, reduction="none"))(x, y)
         np.testing.assert_allclose(value, [np.inf, 0, 0, highest], rtol=1e-6)
-        gradient = jax.jit(jax.grad(lambda x, loss=loss: loss(x, y, reduction="sum")))(x)
+        gradient = jit_fully(jax.grad(lambda x, loss=loss: loss(x, y, reduction="sum")))(x)
         np.testing.assert_array_equal(gradient, [-1, 0, 0, slope])
 
 

@@ -63,7 +63,8 @@ def batch(x, y, rows):
 def train(state, checkpoints, until):
     for number in range(int(state.step), until):  # the rows of a step depend on its number alone
         rows = np.random.default_rng(number).integers(len(DATA.x_train), size=ROWS)
-        state, _ = train_step(state, batch(DATA.x_train, DATA.y_train, rows))
+        state, metrics = train_step(state, batch(DATA.x_train, DATA.y_train, rows))
+        jax.block_until_ready(metrics)  # devices made of one CPU cannot run steps ahead
         if (number + 1) % 50 == 0:
             checkpoints.save(number + 1, args=ocp.args.StandardSave(state))
     checkpoints.wait_until_finished()

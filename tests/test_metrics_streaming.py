@@ -442,3 +442,12 @@ def test_bad_input_is_named(whole):
         whole["sets"].update(scores, truth)
     with pytest.raises(ValueError, match="labels must have the shape"):
         means.update(scores, truth[:5])
+
+
+def test_histograms_refuse_labels_of_numpy_that_are_nan_and_count():
+    scores, truth = batch()
+    truth = truth.astype(np.float32)
+    truth[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"labels must be known where they count, .*\(3, 1\)"):
+        empties()["scores"].update(scores, truth)
+    empties()["scores"].update(scores, truth, where=~np.isnan(truth))

@@ -6,6 +6,9 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax._core.sets import refuse_nan
 
 Array = jax.Array
 
@@ -43,6 +46,15 @@ def check_size(name: str, value: object) -> None:
     """Raises unless a number that sets a shape is a positive Python integer."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def refuse_known_nan(labels: object, where: object) -> None:
+    """Raises ValueError if a label of a numpy array is NaN and counts.
+
+    To look into a JAX array would wait for the device.
+    """
+    if isinstance(labels, np.ndarray):
+        refuse_nan("update", labels, where)
 
 
 def check_labels(name: str, value: Array, num_labels: int) -> None:

@@ -7,14 +7,18 @@ from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_denominator, refuse_nan, result_dtype, sets
+from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
 from mllosses_jax.metrics import agreement
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
-from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
+from mllosses_jax.metrics.streaming._accumulator import (
+    Accumulator,
+    check_labels,
+    check_size,
+    refuse_known_nan,
+)
 
 Array = jax.Array
 LabelAverage = Literal["micro", "macro", "weighted"] | None
@@ -82,8 +86,7 @@ class ConfusionCounts(Accumulator):
             ValueError: if shapes differ, L is not that of the accumulator, or a label that counts
                 is NaN in a numpy array.
         """
-        if isinstance(labels, np.ndarray):  # to look into a JAX array would wait for the device
-            refuse_nan("update", labels, where)
+        refuse_known_nan(labels, where)
         total: Self = _with_batch(self, predictions, labels, where)
         return total
 

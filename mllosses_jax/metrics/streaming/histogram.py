@@ -13,9 +13,14 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import fbeta_denominator, refuse_nan, result_dtype, scored
+from mllosses_jax._core.sets import fbeta_denominator, result_dtype, scored
 from mllosses_jax.metrics._averaging import Undefined, check_undefined
-from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_labels, check_size
+from mllosses_jax.metrics.streaming._accumulator import (
+    Accumulator,
+    check_labels,
+    check_size,
+    refuse_known_nan,
+)
 from mllosses_jax.metrics.streaming._bounds import (
     Bins,
     Bounds,
@@ -135,8 +140,7 @@ class ScoreHistogram(Accumulator):
         # To look into a JAX array would wait for the device.
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray):
             check_range('scores must lie in [0, 1] with inputs="probabilities"', scores, where)
-        if isinstance(labels, np.ndarray):
-            refuse_nan("update", labels, where)
+        refuse_known_nan(labels, where)
         total: Self = _with_batch(self, scores, labels, where)
         return total
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -17,13 +16,12 @@ from mllosses_jax._core.sets import (
     Scored,
     Sets,
     count_cells,
-    refuse_nan,
     result_dtype,
     scored,
     sets,
 )
 from mllosses_jax.metrics.streaming import _exact_sum
-from mllosses_jax.metrics.streaming._accumulator import Accumulator
+from mllosses_jax.metrics.streaming._accumulator import Accumulator, refuse_known_nan
 
 Array = jax.Array
 Metric = Callable[..., Array]
@@ -126,8 +124,7 @@ class SampleMeans(Accumulator):
             ValueError: if shapes differ, N is too large, or a label that counts is NaN in a numpy
                 array.
         """
-        if isinstance(labels, np.ndarray):  # to look into a JAX array would wait for the device
-            refuse_nan("update", labels, where)
+        refuse_known_nan(labels, where)
         total: Self = _with_batch(self, outputs, labels, where)
         return total
 

@@ -196,6 +196,19 @@ def test_report_equals_scikit_learn(case, zero_division, named):
         np.testing.assert_array_equal(list(got[name].values()), list(row.values()))
 
 
+@pytest.mark.parametrize("n", [255, 256, 1024])
+def test_report_counts_more_than_a_byte_holds(n):
+    predicted, truth = sets(13, n=n)
+    predicted[:, 0] = truth[:, 0] = True
+    expected = sk.classification_report(truth, predicted, zero_division=0, digits=6)
+    assert metrics.classification_report(predicted, truth, digits=6) == expected
+    if n % 8 == 0:
+        mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+        rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+        sharded = (jax.device_put(x, rows) for x in (predicted, truth))
+        assert metrics.classification_report(*sharded, digits=6) == expected
+
+
 def test_report_of_masked_data():
     predicted, truth = sets(12)
     keep = np.arange(40) % 4 > 0

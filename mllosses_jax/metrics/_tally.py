@@ -20,6 +20,7 @@ from mllosses_jax.metrics._averaging import Average, check_average, mean_over
 Array = jax.Array
 Cells = tuple[Array, Array, Array, Array]  # hits, false alarms, misses, rejections
 _MOST = 2**31 - 1  # of an int32
+_BYTE = 2**8 - 1  # likewise
 
 
 class Tally(NamedTuple):
@@ -104,6 +105,23 @@ def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:
         lambda totals, entries: [a + b for a, b in zip(totals, entries, strict=True)],
         (axis,),
     )
+
+
+def count_columns(kinds: Sequence[Array]) -> list[Array]:
+    """Returns how often each bool array (N, L) is true in every column, int32, on one device.
+
+    Bytes are added up, as many rows at a time as a byte can count. XLA's CPU backend does that
+    several times faster than the reduction above, but blocks do not follow the shards of rows.
+    """
+    return [_count_blocks(kind.astype(jnp.uint8)) for kind in kinds]
+
+
+def _count_blocks(ones: Array) -> Array:
+    blocks = len(ones) // _BYTE
+    whole = blocks * _BYTE
+    counts = jnp.sum(ones[:whole].reshape(blocks, _BYTE, ones.shape[1]), axis=1, dtype=jnp.uint8)
+    rest = jnp.sum(ones[whole:], axis=0, dtype=jnp.int32)
+    return jnp.sum(counts, axis=0, dtype=jnp.int32) + rest
 
 
 def average_ratio(

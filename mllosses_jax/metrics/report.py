@@ -11,9 +11,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled, on_host
 from mllosses_jax._core.sets import checks_labels, count_cells, result_dtype, sets
-from mllosses_jax.metrics._tally import count_together
+from mllosses_jax.metrics._tally import count_columns, count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]
 _COLUMNS = ("precision", "recall", "f1-score", "support")
@@ -75,7 +75,9 @@ def classification_report(
     checks.scalar("zero_division", zero_division, result_dtype())
     if digits < 0:
         raise ValueError(f"digits must be 0 or more, got {digits}")
-    per_label, per_sample = jax.device_get(_counts(predictions, labels, where=where))
+    one_device = all(map(on_host, (predictions, labels, where)))
+    counts = _counts(predictions, labels, where=where, one_device=one_device)
+    per_label, per_sample = jax.device_get(counts)
     names = checks.label_names(label_names, per_label.shape[1])
     reserved = sorted(set(names) & set(_AVERAGES))
     if reserved:
@@ -97,14 +99,15 @@ def classification_report(
 
 
 def _report_counts(
-    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None, one_device: bool
 ) -> tuple[jax.Array, jax.Array]:
     """Returns true positives, predictions, positives and entries, (4, L) and (4, N)."""
     inputs = sets(predictions, labels, where)
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
 
     def along(axis: int) -> jax.Array:
-        sums = count_together(kinds, axis)
+        in_columns = axis == 0 and one_device
+        sums = count_columns(kinds) if in_columns else count_together(kinds, axis)
         return jnp.stack([*sums, count_cells(inputs.where, inputs.actual.shape, axis)])
 
     return along(0), along(1)

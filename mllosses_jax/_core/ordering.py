@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from mllosses_jax._core.compile import on_host
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 Packed = Array | tuple[Array, Array]
@@ -46,24 +47,6 @@ class Ranking(NamedTuple):
         return lax.platform_dependent(  # type: ignore[no-any-return]
             flags, self.group_end, cpu=_sequential_count, default=_parallel_count
         )
-
-
-def whole_rows(x: Array) -> Array:
-    """Returns x with its last axis on one device, which explicit meshes ask of what is sorted."""
-    sharding = jax.typeof(x).sharding
-    if not sharding.spec or sharding.spec[-1] is None:
-        return x
-    whole = jax.sharding.PartitionSpec(*sharding.spec[:-1], None)
-    resharded: Array = jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, whole))
-    return resharded
-
-
-def whole(x: Array) -> Array:
-    """Returns x on each device, which explicit meshes ask of what is reshaped or looped over."""
-    if not any(jax.typeof(x).sharding.spec):
-        return x
-    resharded: Array = jax.sharding.reshard(x, jax.sharding.PartitionSpec(*[None] * x.ndim))
-    return resharded
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:

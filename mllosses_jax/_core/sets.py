@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import on_host
 from mllosses_jax._core.masking import compute_dtype, is_positive
-from mllosses_jax._core.ordering import whole
+from mllosses_jax._core.sharding import whole
 
 Array = jax.Array
 P = ParamSpec("P")

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys, whole_rows
+from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of_keys
 from mllosses_jax._core.sets import Scored, fbeta_denominator
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 SCOPES = ("label", "global")

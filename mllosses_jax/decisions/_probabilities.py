@@ -12,8 +12,8 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import whole
 from mllosses_jax._core.probabilities import check_range
+from mllosses_jax._core.sharding import whole
 
 Array = jax.Array
 P = ParamSpec("P")

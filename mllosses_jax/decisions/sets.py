@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest, whole
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest
+from mllosses_jax._core.sharding import whole
 
 Array = jax.Array
 

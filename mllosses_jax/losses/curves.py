@@ -13,9 +13,9 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, sigmoid_pair
-from mllosses_jax._core.ordering import whole_rows
 from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum
 from mllosses_jax._core.reduction import Reduction, all_sum, reduce_labels, safe_divide
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]

@@ -13,13 +13,13 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, sigmoid_pair
-from mllosses_jax._core.ordering import whole_rows
 from mllosses_jax._core.reduction import (
     Reduction,
     reduce_elements,
     reduce_samples,
     safe_divide,
 )
+from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.losses.binary import cross_entropy
 
 Array = jax.Array

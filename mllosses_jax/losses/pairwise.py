@@ -10,9 +10,9 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, log_sum_exp, sigmoid_pair, with_slope
-from mllosses_jax._core.ordering import whole_rows
 from mllosses_jax._core.pairs import hinge_sum, logistic_sum
 from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]

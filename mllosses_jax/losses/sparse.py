@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
 from mllosses_jax._core.numerics import AxisName, finite_product, inside, with_slope
-from mllosses_jax._core.ordering import whole_rows
 from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 Loss = Array | tuple[Array, Array]

@@ -13,8 +13,9 @@ import numpy as np
 from jax import lax
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, whole_rows
+from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
 from mllosses_jax._core.sets import Scored
+from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over
 
 Array = jax.Array

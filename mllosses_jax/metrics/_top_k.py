@@ -11,8 +11,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.ordering import ranking_keys, smallest, whole_rows
+from mllosses_jax._core.ordering import ranking_keys, smallest
 from mllosses_jax._core.sets import Scored, Sets, scored
+from mllosses_jax._core.sharding import whole_rows
 
 Array = jax.Array
 

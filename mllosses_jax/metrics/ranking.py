@@ -8,8 +8,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import Ranking, ranking_keys, whole_rows
+from mllosses_jax._core.ordering import Ranking, ranking_keys
 from mllosses_jax._core.sets import checks_labels, scored
+from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
 from mllosses_jax.metrics.curves import average_precisions

@@ -11,8 +11,8 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import whole
 from mllosses_jax._core.sets import checks_labels, count_cells, label_sets, result_dtype
+from mllosses_jax._core.sharding import whole
 from mllosses_jax.metrics._averaging import mean_over
 
 Array = jax.Array

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax._core.sets import refuse_nan
+from mllosses_jax._core.sharding import spec_of, split
 
 Array = jax.Array
 
@@ -17,7 +18,7 @@ class Accumulator:
     """A pytree whose array leaves are all additive."""
 
     def merge(self, other: Self) -> Self:
-        """Returns the accumulator of both data sets.
+        """Returns the accumulator of both data sets, sharded as this one on an explicit mesh.
 
         Args:
             other: an accumulator of the same labels and options.
@@ -34,7 +35,7 @@ class Accumulator:
 
 @jax.jit(inline=True)
 def _sum(first: Any, second: Any) -> Any:
-    return jax.tree.map(jnp.add, first, second)
+    return jax.tree.map(lambda x, y: split(x + y, *spec_of(x), like=x), first, second)
 
 
 def _description(accumulator: object) -> str:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec as Spec
 
 from mllosses_jax._core.sets import result_dtype
+from mllosses_jax._core.sharding import on_shards, spec_of, whole
 from mllosses_jax.metrics._averaging import Average, Undefined, mean_of_defined
 
 Array = jax.Array
@@ -73,7 +75,14 @@ def pooled(counts: Array) -> Array:
 
     They are floats, because they may not fit an int32.
     """
-    return sum_tree(jnp.moveaxis(counts.astype(result_dtype()), 0, -1))[None]
+    # Each device adds up its labels.
+    spec = Spec(spec_of(counts)[0])
+    parts = on_shards(_sum_labels, [counts.astype(result_dtype())], [spec], spec)
+    return _sum_labels(whole(parts))
+
+
+def _sum_labels(counts: Array) -> Array:
+    return sum_tree(jnp.moveaxis(counts, 0, -1))[None]
 
 
 @jax.jit(inline=True)

@@ -9,11 +9,14 @@ from typing import Literal, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.sharding import PartitionSpec as Spec
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import fbeta_denominator, result_dtype, scored
+from mllosses_jax._core.sets import Scored, fbeta_denominator, result_dtype, scored
+from mllosses_jax._core.sharding import names_of, on_shards, spec_of
 from mllosses_jax.metrics._averaging import Undefined, check_undefined
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
@@ -234,7 +237,8 @@ class ScoreHistogram(Accumulator):
         f_beta = jnp.where(denominator == 0, 0, hits / jnp.where(denominator == 0, 1, denominator))
         highest = f_beta.shape[1] - 1 - jnp.argmax(f_beta[:, ::-1], axis=1)
         invalid = jnp.any(self.invalid > 0, keepdims=True) if overall else self.invalid > 0
-        thresholds = jnp.where(invalid, jnp.nan, self.thresholds()[highest])
+        found = self.thresholds().at[highest].get(out_sharding=jax.typeof(highest).sharding)
+        thresholds = jnp.where(invalid, jnp.nan, found)
         return thresholds[0] if overall else thresholds
 
 
@@ -243,23 +247,33 @@ def _with_batch(
     state: ScoreHistogram, scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> ScoreHistogram:
     inputs = scored(scores, labels, where)
-    num_labels, rows, _ = state.cells.shape
-    check_labels("scores", inputs.scores, num_labels)
-    bins = bins_of(inputs.scores.astype(jnp.float32), rows - 1, state.inputs)
+    check_labels("scores", inputs.scores, state.cells.shape[0])
+    # Entries go to the devices that hold the counts of their labels.
+    labels_axes, sample_axes = spec_of(state.cells)[0], names_of(spec_of(inputs.scores)[0])
+    sample_axes = tuple(name for name in sample_axes if name not in names_of(labels_axes))
+
+    def count(cells: Array, batch: Scored) -> Array:
+        if not sample_axes:
+            return _counted(cells, batch, state.inputs)
+        return cells + lax.psum(_counted(jnp.zeros_like(cells), batch, state.inputs), sample_axes)
+
+    of_labels = Spec(labels_axes)
+    specs = of_labels, Spec(sample_axes or None, labels_axes)
+    return ScoreHistogram(on_shards(count, (state.cells, inputs), specs, of_labels), state.inputs)
+
+
+def _counted(cells: Array, batch: Scored, inputs: Inputs) -> Array:
+    """Returns the cells of some labels with their entries added."""
+    num_labels, rows, _ = cells.shape
+    bins = bins_of(batch.scores.astype(jnp.float32), rows - 1, inputs)
     # One index per entry, because three cost twice the time; what does not count is sent past the
     # end.
     label = 2 * rows * jnp.arange(num_labels, dtype=jnp.int32)[None, :]
-    entry = label + 2 * bins + inputs.actual.astype(jnp.int32)
-    if inputs.where is not None:
-        entry = jnp.where(inputs.where, entry, state.cells.size)
-    flat = state.cells.reshape(-1)
-    # An explicit mesh asks how to leave the sum: as the state was, or whole beside sharded scores.
-    whole = jax.typeof(flat).sharding
-    if whole.mesh.empty and not (mesh := jax.typeof(entry).sharding.mesh).empty:
-        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        flat = jax.sharding.reshard(flat, whole)
-    flat = flat.at[entry].add(1, mode="drop", out_sharding=whole, wrap_negative_indices=False)
-    return ScoreHistogram(flat.reshape(state.cells.shape), state.inputs)
+    entry = label + 2 * bins + batch.actual.astype(jnp.int32)
+    if batch.where is not None:
+        entry = jnp.where(batch.where, entry, cells.size)
+    flat = cells.reshape(-1).at[entry].add(1, mode="drop", wrap_negative_indices=False)
+    return flat.reshape(cells.shape)
 
 
 def _bounded(

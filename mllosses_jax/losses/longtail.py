@@ -179,7 +179,7 @@ def equalization_loss(
         label_frequencies: f in [0, 1], a scalar or (L,): share of training samples with the
             label, such as `weighting.label_priors` gives.
         threshold: t in [0, 1], a scalar or (L,): labels of a lower frequency are rare. The
-            default is that of the paper for LVIS; it has no gradient.
+            default is that of the authors' code for LVIS; it has no gradient.
         weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
         where: bool, the rank of logits with axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".

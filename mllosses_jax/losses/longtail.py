@@ -44,7 +44,9 @@ def ldam_loss(
     """Label-distribution-aware margin loss (LDAM): the rarer a label, the larger its margin.
 
     This is the form for many labels: a binary cross-entropy per label. That of the paper, for
-    one label of many, is a softmax cross-entropy of the same logits s·(x − Δ·y).
+    one label of many, is a softmax cross-entropy of the same logits s·(x − Δ·y). Code that feeds
+    label sets to the authors' matrix product takes the sum of all margins of a set off each of
+    its logits.
 
     Formula:
         ℓ_c = BCE(s·(x_c − Δ_c·y_c), y_c),  Δ_c = m·(min_j n_j / n_c)^{1/4}

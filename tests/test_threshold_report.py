@@ -170,7 +170,7 @@ def test_thresholds_go_by_name(tmp_path):
 
 @pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (1.5, TypeError), (None, TypeError)])
 def test_seed_is_a_number_that_a_file_can_hold(seed, error):
-    with pytest.raises(error, match="^seed must be"):
+    with pytest.raises(error, match=r"^seed must be"):
         decisions.threshold_report(*data(n=8), inputs="logits", folds=2, seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""Adaptive asymmetry against the paper's formula in float64, and in a closed loop."""
+"""Adaptive asymmetry against its formula in float64, and in a closed loop."""
 
 import functools
 

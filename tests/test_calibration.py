@@ -540,3 +540,9 @@ def test_bad_input_is_named(name):
         fit(x, y, where=np.ones((N, L)))
     with pytest.raises(ValueError, match="must be a scalar or have shape"):
         fitted(name, x, y)(x[:, :4])
+
+
+def test_isotonic_refuses_weights_that_are_no_numbers():
+    weights = np.array([1, np.nan, 1], np.float32)
+    with pytest.raises(ValueError, match="weights must be at least 0, got nan"):
+        calibration.fit_isotonic(np.zeros((3, 1), np.float32), np.eye(3)[:, :1], weights=weights)

@@ -287,7 +287,6 @@ DIFFERENCES: tuple[tuple[str, Callable[[Case], bool], Callable[..., None]], ...]
 # Files of losses that the package does not have
 
 WITHOUT_A_LOSS = {
-    "ldam": "softmax LDAM of one class; ldam_loss is its sigmoid form, for several labels",
     "gce_truncated": "truncated softmax GCE of one class, with weights per sample as state",
     "keras_categorical_gce": "softmax GCE of one class; ours is the binary form, for each label",
     "poly1_softmax": "softmax Poly-1 of one class; ours are the binary and the focal form",

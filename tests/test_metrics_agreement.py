@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 
 from mllosses_jax import metrics
@@ -17,9 +18,37 @@ def peer_specificity(truth, predicted, sample_weight=None):
     return sk.recall_score(~truth, ~predicted, zero_division=np.nan, sample_weight=sample_weight)
 
 
+def peer_npv(truth, predicted, sample_weight=None):
+    complements = ~truth, ~predicted
+    return sk.precision_score(*complements, zero_division=np.nan, sample_weight=sample_weight)
+
+
+def peer_g_mean(truth, predicted, sample_weight=None):
+    return np.sqrt(np.prod(both_recalls(truth, predicted, sample_weight)))
+
+
+def peer_h_mean(truth, predicted, sample_weight=None):
+    recalls = both_recalls(truth, predicted, sample_weight)
+    return stats.hmean(recalls) if np.all(recalls >= 0) else np.nan
+
+
+def both_recalls(truth, predicted, sample_weight):
+    """Of the negatives and the positives; NaN of the class that does not occur."""
+    return sk.recall_score(
+        *(truth, predicted),
+        labels=[False, True],
+        average=None,
+        zero_division=np.nan,
+        sample_weight=sample_weight,
+    )
+
+
 PEERS = {  # of one label; NaN where undefined, for `zero_division` to replace
     "specificity": peer_specificity,
+    "negative_predictive_value": peer_npv,
     "balanced_accuracy": sk.balanced_accuracy_score,
+    "g_mean": peer_g_mean,
+    "h_mean": peer_h_mean,
     "matthews_corrcoef": sk.matthews_corrcoef,
     "cohen_kappa": sk.cohen_kappa_score,
 }
@@ -134,6 +163,10 @@ def test_matches_torchmetrics(average):
     answer = peers.multilabel_specificity(p, y, 8, average=average or "none")
     got = metrics.specificity(predicted, truth, average=average)
     np.testing.assert_allclose(got, answer.numpy(), rtol=1e-6)
+    answer = peers.multilabel_negative_predictive_value(p, y, 8, average=average or "none")
+    got = metrics.negative_predictive_value(predicted, truth, average=average)
+    if average != "weighted":  # of negatives, to the peer
+        np.testing.assert_allclose(got, answer.numpy(), rtol=1e-6)
     if average == "micro":
         answer = peers.multilabel_matthews_corrcoef(p, y, 8)
         got = metrics.matthews_corrcoef(predicted, truth, average=average)

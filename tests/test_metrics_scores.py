@@ -1,5 +1,6 @@
 """Metrics of scores, against scikit-learn and definitions written out."""
 
+import functools
 import warnings
 
 import jax
@@ -242,6 +243,47 @@ def test_ranking_holds_no_array_of_pairs():
         )
         temporary = lowered.compile().memory_analysis().temp_size_in_bytes
         assert temporary < 16 * 4 * shape[0] * shape[1]
+
+
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+def test_undefined_values_may_be_refused(name):
+    scores, truth = scored("random")
+    truth[:, 0], truth[:, 3], truth[0] = False, True, False
+    truth[0, 3] = name == "roc_auc"
+    undefined = [0] if name == "average_precision" else [0, 3]
+    exact = functools.partial(getattr(metrics, name), scores)
+    histogram = metrics.streaming.ScoreHistogram.init(truth.shape[1], inputs="logits")
+    binned = getattr(histogram.update(scores, truth), name)
+    message = rf'{name}: undefined="raise", and the value of {len(undefined)} of '
+    message += rf"{truth.shape[1]} labels \({', '.join(map(str, undefined))}\)"
+    for average in ("macro", None):
+        for function in (functools.partial(exact, truth), binned):
+            with pytest.raises(ValueError, match=message):
+                function(average=average, undefined="raise")
+    if name == "average_precision":
+        with pytest.raises(ValueError, match="the value of a sample is not defined"):
+            exact(truth, average="samples", undefined="raise")
+    with pytest.raises(ValueError, match="the value of all entries as one is not defined"):
+        exact(np.zeros_like(truth), average="micro", undefined="raise")
+    # What is defined is returned, and a NaN score is another matter.
+    kept = np.delete(truth, undefined, 1)
+    answer = getattr(metrics, name)(np.delete(scores, undefined, 1), kept, undefined="raise")
+    assert answer == getattr(metrics, name)(np.delete(scores, undefined, 1), kept)
+    scores[5, 1] = np.nan
+    assert np.isnan(getattr(metrics, name)(scores[:, 1:3], truth[:, 1:3], undefined="raise"))
+    with pytest.raises(ValueError, match="which are not there under a transformation"):
+        jax.jit(functools.partial(getattr(metrics, name), undefined="raise"))(scores, truth)
+
+
+def test_operating_points_of_undefined_labels_may_be_refused():
+    scores, truth = scored("random")
+    truth[:, 2] = False
+    for function, floor in (
+        (metrics.recall_at_precision, {"precision": 0.5}),
+        (metrics.precision_at_recall, {"recall": 0.5}),
+    ):
+        with pytest.raises(ValueError, match=rf"1 of {truth.shape[1]} labels \(2\)"):
+            function(scores, truth, undefined="raise", **floor)
 
 
 def test_bad_input_is_named():

@@ -122,6 +122,16 @@ def test_counts_match_scikit_learn(average, whole):
     if average != "weighted":  # of negatives, to the peer
         expected = sk.recall_score(~truth, ~chosen, average=average)
         np.testing.assert_allclose(counts.specificity(average=average), expected, rtol=1e-6)
+        expected = sk.precision_score(~truth, ~chosen, average=average)
+        np.testing.assert_allclose(
+            counts.negative_predictive_value(average=average), expected, rtol=1e-6
+        )
+    of_negatives, of_positives = (
+        sk.recall_score(y, p, average=None) for y, p in ((~truth, ~chosen), (truth, chosen))
+    )
+    product, total = of_negatives * of_positives, of_negatives + of_positives
+    np.testing.assert_allclose(counts.g_mean(average=None), np.sqrt(product), rtol=1e-6)
+    np.testing.assert_allclose(counts.h_mean(average=None), 2 * product / total, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["balanced_accuracy", "matthews_corrcoef", "cohen_kappa"])

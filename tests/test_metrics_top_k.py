@@ -21,6 +21,7 @@ AT_K = (
     "hit_at_k",
     "label_coverage_at_k",
     "psp_at_k",
+    "psr_at_k",
     "psndcg_at_k",
 )
 INVERSE = np.float32(1) + np.random.default_rng(9).exponential(3, L).astype(np.float32)
@@ -81,7 +82,7 @@ def discounts(count):
 def expected(scores, truth, k, keep=None):
     """Every metric of the first of tied scores, row by row from its definition, in float64."""
     rows = {name: [] for name in (*AT_K, "mean_reciprocal_rank")}
-    weighted = {"psp_at_k": [], "psndcg_at_k": []}
+    weighted = {"psp_at_k": [], "psr_at_k": [], "psndcg_at_k": []}
     used, covered = set(), set()
     kept = np.ones_like(truth) if keep is None else keep
     filled = np.where(kept, scores, np.float32(0))
@@ -105,6 +106,8 @@ def expected(scores, truth, k, keep=None):
         gains = hits * INVERSE[order[:k]]
         ideal = np.sort(INVERSE[sorted(true)].astype(np.float64))[::-1][:k]
         weighted["psp_at_k"].append((gains.sum() / k, ideal.sum() / k))
+        of_true = np.array([gains.sum(), ideal.sum()]) / max(len(true), 1)
+        weighted["psr_at_k"].append(of_true)
         ranks = gains @ discounts(len(gains)), ideal @ discounts(possible)
         weighted["psndcg_at_k"].append(np.array(ranks) / best if true else np.zeros(2))
     means = {name: np.mean(values) for name, values in rows.items() if values}
@@ -208,7 +211,7 @@ def test_rows_without_labels_and_recall():
     assert np.isnan(metrics.recall_at_k(scores, empty, 3, zero_division=np.nan))
     for name in ("r_precision_at_k", "ndcg_at_k", "hit_at_k", "mean_reciprocal_rank"):
         assert call(name, scores, empty, 3) == 0
-    for name in ("label_coverage_at_k", "psp_at_k", "psndcg_at_k"):
+    for name in ("label_coverage_at_k", "psp_at_k", "psr_at_k", "psndcg_at_k"):
         assert np.isnan(call(name, scores, empty, 3))
 
 
@@ -303,7 +306,14 @@ def test_perfect_rankings_are_exactly_one(k):
     _, truth = inputs("random")
     truth[:, 0] |= ~truth.any(1)
     scores = np.where(truth, INVERSE[None, :], np.float32(-1))
-    for name in ("r_precision_at_k", "ndcg_at_k", "hit_at_k", "psp_at_k", "psndcg_at_k"):
+    for name in (
+        "r_precision_at_k",
+        "ndcg_at_k",
+        "hit_at_k",
+        "psp_at_k",
+        "psr_at_k",
+        "psndcg_at_k",
+    ):
         assert call(name, scores, truth, k) == 1, name
     assert metrics.mean_reciprocal_rank(scores, truth) == 1
 

@@ -422,6 +422,18 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, words, mllosses, bro
     assert (tmp_path / "FILE").read_text() == "mine"
 
 
+@pytest.mark.parametrize("command", ["evaluate", "tune", "calibrate"])
+def test_a_folder_that_is_not_writable_is_refused_before_work(
+    command, mllosses, broken, tmp_path, monkeypatch
+):
+    # The mode of a folder would not stop a superuser.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    out = str(tmp_path if command == "evaluate" else tmp_path / "out.json")
+    arguments = [command, "x.npy", "y.npy", "--inputs", "logits", "--out", out]
+    assert_refused(mllosses(*arguments), "cannot write", "--out")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_the_scores_are_is_not_guessed(mllosses):
     for command in ("evaluate", "tune", "calibrate"):
         assert_refused(mllosses(command, "x.npy", "y.npy"), "--inputs")

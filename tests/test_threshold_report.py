@@ -168,6 +168,12 @@ def test_thresholds_go_by_name(tmp_path):
             decisions.ThresholdReport.load(file)
 
 
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (1.5, TypeError), (None, TypeError)])
+def test_seed_is_a_number_that_a_file_can_hold(seed, error):
+    with pytest.raises(error, match=r"^seed must be"):
+        decisions.threshold_report(*data(n=8), inputs="logits", folds=2, seed=seed)
+
+
 def test_bad_input_is_named():
     logits, truth = data()
     with pytest.raises(TypeError, match="inputs"):

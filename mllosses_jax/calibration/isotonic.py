@@ -137,7 +137,7 @@ def fit_isotonic(
     s = float(checks.scalar("shrinkage", shrinkage, jnp.result_type(float)))
     if not s >= 0:
         raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
-    if weights is not None and np.any(np.asarray(weights) < 0):
+    if weights is not None and not np.all(np.asarray(weights) >= 0):  # NaN is not
         raise ValueError(f"weights must be at least 0, got {np.min(np.asarray(weights))}")
     data = entries(logits, labels, weights, where)
     common = _calibrator(data.pooled(), s)

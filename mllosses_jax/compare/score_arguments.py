@@ -46,7 +46,7 @@ def add_score_commands(commands: Any) -> None:
         "--min-positives",
         type=positive,
         metavar="N",
-        help="labels with fewer take the global threshold; default: 5, or 1 with --shrinkage",
+        help="labels with fewer take the global threshold; default: 5, or none with --shrinkage",
     )
     tune.add_argument(
         "--shrinkage",

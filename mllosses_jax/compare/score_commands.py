@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,13 @@ def _check_file(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is a folder; give --out a file")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: no such folder; make it, or choose another --out")
+    _check_writable(path.parent)
     _check_free(path, force=force)
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write to {folder} (Permission denied); choose another --out")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -64,6 +71,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
             raise UsageError(
                 f"cannot write to {options.out} ({error.strerror}); choose another --out"
             ) from None
+        _check_writable(options.out)
     found = evaluate(table, thresholds)
     lines = [evaluation_text(found, table, at, per_label=options.per_label)]
     if options.out is not None:

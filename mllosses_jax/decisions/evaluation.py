@@ -57,7 +57,7 @@ def threshold_report(
             compiled anew.
         beta: β of the reported F-beta.
         folds: number of folds, 2 to N; rows are dealt out at random.
-        seed: of the folds and the bootstrap.
+        seed: of the folds and the bootstrap, 0 or more.
         label_names: names of the L labels, all different; None numbers them.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -68,9 +68,10 @@ def threshold_report(
         for use under `jit`.
 
     Raises:
-        TypeError: if scores are not floating point, where is not bool, or folds is no integer.
+        TypeError: if scores are not floating point, where is not bool, or folds or seed is no
+            integer.
         ValueError: if shapes differ, inputs is unknown, probabilities (if concrete) lie outside
-            [0, 1], folds is not in 2 to N, or label_names do not name each label.
+            [0, 1], folds is not in 2 to N, seed is negative, or label_names do not name each label.
 
     Reference:
         The need is that of scikit-learn's `TunedThresholdClassifierCV`, which tunes one binary
@@ -87,6 +88,7 @@ def threshold_report(
     """
     check_inputs(inputs)
     checks.integer("folds", folds, least=2)
+    checks.integer("seed", seed, least=0)
     if inputs == "probabilities":
         check_range(
             'threshold_report: scores must lie in [0, 1] with inputs="probabilities"', scores, where

@@ -82,14 +82,16 @@ class ThresholdReport:
             ValueError: if a name is unknown, missing or there twice.
         """
         names = checks.label_names(label_names, len(label_names))
-        unknown = [name for name in names if name not in set(self.label_names)]
-        missing = [name for name in self.label_names if name not in set(names)]
+        place = {name: label for label, name in enumerate(self.label_names)}
+        given = set(names)
+        unknown = [name for name in names if name not in place]
+        missing = [name for name in self.label_names if name not in given]
         if unknown or missing:
             raise ValueError(
                 f"label_names must be those of the thresholds; without a threshold: {unknown}, "
                 f"missing: {missing}"
             )
-        return self.thresholds[[self.label_names.index(name) for name in names]]
+        return self.thresholds[[place[name] for name in names]]
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Writes JSON keyed by label name; `load` gives the same numbers to the bit.

@@ -158,6 +158,8 @@ def pairwise_auc_loss(
         ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} φ(x_i − x_j), over the samples of a label
         φ(t) = log(1 + exp(−t)), max(0, m − t)² or (m − t)²
 
+    Gao and Zhou show that the first two are consistent with AUC, and that a plain hinge is not.
+
     Args:
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.

@@ -109,8 +109,10 @@ def large_loss_correction(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive, or 0 where the label is unknown.
         relative_rate: r in [0, 1], a scalar, which may be a schedule: see `large_loss_rejection`.
-            The permanent correction LL-Cp is this loss with a constant r, after which
-            `labels.correct_large_losses` gives the labels for the next epoch.
+            The permanent correction LL-Cp is this loss with a constant r from the second epoch
+            on, after which `labels.correct_large_losses` gives the labels for the next epoch.
+            The authors' code in its last version compares the name of the scheme by identity,
+            which fails, and lets r grow there too.
         annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
             negative, and so never corrected; None for none.
         weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.

@@ -44,7 +44,9 @@ def ldam_loss(
     """Label-distribution-aware margin loss (LDAM): the rarer a label, the larger its margin.
 
     This is the form for many labels: a binary cross-entropy per label. That of the paper, for
-    one label of many, is a softmax cross-entropy of the same logits s·(x − Δ·y).
+    one label of many, is a softmax cross-entropy of the same logits s·(x − Δ·y). Code that feeds
+    label sets to the authors' matrix product takes the sum of all margins of a set off each of
+    its logits.
 
     Formula:
         ℓ_c = BCE(s·(x_c − Δ_c·y_c), y_c),  Δ_c = m·(min_j n_j / n_c)^{1/4}
@@ -179,7 +181,7 @@ def equalization_loss(
         label_frequencies: f in [0, 1], a scalar or (L,): share of training samples with the
             label, such as `weighting.label_priors` gives.
         threshold: t in [0, 1], a scalar or (L,): labels of a lower frequency are rare. The
-            default is that of the paper for LVIS; it has no gradient.
+            default is that of the authors' code for LVIS; it has no gradient.
         weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
         where: bool, the rank of logits with axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".

@@ -7,9 +7,9 @@ A label is true where it is above 0. A NaN, an unknown label, must be masked by 
 where there are no values to look at, it would count as false.
 
 - Of decisions, with `average` over labels, samples or all entries: `precision`, `recall`, `f1`,
-  `fbeta`, `jaccard`, `specificity`, `balanced_accuracy`, `cohen_kappa`, `matthews_corrcoef`,
-  `hamming_loss`, `subset_accuracy`, `multilabel_confusion_matrix`, `classification_report`,
-  `overall_and_per_class`.
+  `fbeta`, `jaccard`, `specificity`, `negative_predictive_value`, `balanced_accuracy`, `g_mean`,
+  `h_mean`, `cohen_kappa`, `matthews_corrcoef`, `hamming_loss`, `subset_accuracy`,
+  `multilabel_confusion_matrix`, `classification_report`, `overall_and_per_class`.
 - Of scores by label: `average_precision`, `roc_auc`, their curves, and operating points.
 - Of the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
   `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
@@ -24,11 +24,9 @@ from mllosses_jax.metrics import (
     streaming,
 )
 from mllosses_jax.metrics.agreement import (
-    balanced_accuracy,
     cohen_kappa,
     matthews_corrcoef,
     multilabel_confusion_matrix,
-    specificity,
 )
 from mllosses_jax.metrics.calibration_errors import (
     CalibrationCurve,
@@ -73,6 +71,7 @@ from mllosses_jax.metrics.probabilities import (
 from mllosses_jax.metrics.propensity import (
     psndcg_at_k,
     psp_at_k,
+    psr_at_k,
 )
 from mllosses_jax.metrics.ranking import (
     coverage_error,
@@ -80,6 +79,13 @@ from mllosses_jax.metrics.ranking import (
     label_ranking_loss,
     mean_reciprocal_rank,
     one_error,
+)
+from mllosses_jax.metrics.rates import (
+    balanced_accuracy,
+    g_mean,
+    h_mean,
+    negative_predictive_value,
+    specificity,
 )
 from mllosses_jax.metrics.report import (
     classification_report,
@@ -121,6 +127,8 @@ __all__ = [
     "f1",
     "f1_at_k",
     "fbeta",
+    "g_mean",
+    "h_mean",
     "hamming_loss",
     "hit_at_k",
     "jaccard",
@@ -133,6 +141,7 @@ __all__ = [
     "mean_reciprocal_rank",
     "multilabel_confusion_matrix",
     "ndcg_at_k",
+    "negative_predictive_value",
     "one_error",
     "overall_and_per_class",
     "precision",
@@ -141,6 +150,7 @@ __all__ = [
     "precision_recall_curve",
     "psndcg_at_k",
     "psp_at_k",
+    "psr_at_k",
     "r_precision_at_k",
     "recall",
     "recall_at_k",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import Scored
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Array = jax.Array
 Average = Literal["micro", "macro", "weighted", "samples"] | None
-Undefined = Literal["skip", "nan", "zero"]
+Undefined = Literal["skip", "nan", "zero", "raise"]
 
 AVERAGES: tuple[Average, ...] = (*get_args(get_args(Average)[0]), None)
 
@@ -58,7 +63,7 @@ def mean_of_defined(
         exists: bool, whether a row has an entry that counts.
         broken: bool, whether a row holds a NaN that counts.
         average: "micro" is the value of the only row.
-        undefined: "skip", "nan" or "zero".
+        undefined: "skip", "nan" or "zero"; see `refuses_undefined` for "raise".
         support: weights of the "weighted" average.
     """
     values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
@@ -83,3 +88,49 @@ def _ratio(values: Array, weights: Array) -> Array:
 def check_undefined(undefined: object) -> None:
     """Raises ValueError unless `undefined` is known."""
     checks.one_of("undefined", undefined, get_args(Undefined))
+
+
+def refuses_undefined(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes undefined="raise" an error of calls whose result would hold an undefined value.
+
+    That takes values to look at, and so an eager call.
+
+    Args:
+        function: with `undefined` and `average` by keyword; its result, or the first entry of it,
+            is NaN where it depends on what is undefined and `undefined` is "nan".
+    """
+    name = function.__name__
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs.get("undefined") != "raise":
+            return function(*args, **kwargs)
+
+        def of(**options: Any) -> tuple[R, Array]:
+            changed: Any = {**kwargs, **options}
+            result = function(*args, **changed)
+            return result, jax.tree.leaves(result)[0]
+
+        result, first = of(undefined="nan")
+        if isinstance(first, jax.core.Tracer):
+            raise ValueError(
+                f'{name}: undefined="raise" looks at values, which are not there under a '
+                f'transformation; use "skip", "nan" or "zero"'
+            )
+        if not np.isnan(first).any():
+            return result
+        # A NaN score is NaN whatever the option.
+        average = kwargs.get("average", "macro")
+        each = {} if average in ("micro", "samples") else {"average": None}
+        nan, zero = (np.isnan(of(**each, undefined=rule)[1]) for rule in ("nan", "zero"))
+        undefined = nan & ~zero
+        if not undefined.any():
+            return result
+        labels = np.flatnonzero(undefined).tolist()
+        few = ", ".join(map(str, labels[:5])) + (", ..." if len(labels) > 5 else "")
+        what = {"micro": "all entries as one", "samples": "a sample"}.get(
+            str(average), f"{len(labels)} of {undefined.size} labels ({few})"
+        )
+        raise ValueError(f'{name}: undefined="raise", and the value of {what} is not defined')
+
+    return wrapper

@@ -14,7 +14,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.long_rows import Standing
 from mllosses_jax._core.ordering import Ranking
 from mllosses_jax._core.sets import checks_labels
-from mllosses_jax.metrics._averaging import Average, Undefined
+from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
 from mllosses_jax.metrics._rows import (
     Facts,
     averaged,
@@ -25,6 +25,7 @@ from mllosses_jax.metrics._rows import (
 Array = jax.Array
 
 
+@refuses_undefined
 @checks_labels
 @compiled(host=True)
 def average_precision(
@@ -48,7 +49,7 @@ def average_precision(
             "samples", the mean over rows; "micro", all entries as one; None, per label.
         undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
             "nan" makes the mean NaN; "zero" counts it as 0, as scikit-learn and torchmetrics do.
-            With average=None it is NaN, or 0 for "zero".
+            With average=None it is NaN, or 0 for "zero". "raise" refuses it, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
 
@@ -58,7 +59,8 @@ def average_precision(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, or an option is unknown.
+        ValueError: if shapes differ, an option is unknown, or with undefined="raise" if a value
+            is not defined, or under a transformation.
 
     Reference:
         `sklearn.metrics.average_precision_score(labels, scores, average=...)` is "zero".
@@ -76,6 +78,7 @@ def average_precision(
     return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
 
 
+@refuses_undefined
 @checks_labels
 @compiled(host=True)
 def roc_auc(
@@ -98,7 +101,8 @@ def roc_auc(
             "samples", the mean over rows; "micro", all entries as one; None, per label.
         undefined: what a label (or row) is whose labels are all equal: "skip" leaves it out of
             the mean; "nan" makes the mean NaN, as scikit-learn does; "zero" counts it as 0, as
-            torchmetrics does. With average=None it is NaN, or 0 for "zero".
+            torchmetrics does. With average=None it is NaN, or 0 for "zero". "raise" refuses it,
+            in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
 
@@ -108,7 +112,8 @@ def roc_auc(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, or an option is unknown.
+        ValueError: if shapes differ, an option is unknown, or with undefined="raise" if a value
+            is not defined, or under a transformation.
 
     Reference:
         `sklearn.metrics.roc_auc_score(labels, scores, average=...)` is "nan".

@@ -15,7 +15,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, step
 from mllosses_jax._core.ordering import Packed, ranking_of, scores_of_keys
 from mllosses_jax._core.sets import checks_labels
-from mllosses_jax.metrics._averaging import Average, Undefined
+from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
 from mllosses_jax.metrics._rows import Facts, averaged, prepared, ranked_rows
 
 Array = jax.Array
@@ -35,6 +35,7 @@ class OperatingPoint(NamedTuple):
     thresholds: Array
 
 
+@refuses_undefined
 @checks_labels
 @compiled(host=True, precision=(0, 1))
 def recall_at_precision(
@@ -61,7 +62,7 @@ def recall_at_precision(
             with one threshold; None, per label.
         undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
             "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or 0 for
-            "zero".
+            "zero". "raise" refuses it, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
 
@@ -72,7 +73,8 @@ def recall_at_precision(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, precision is not in [0, 1], or an option is unknown.
+        ValueError: if shapes differ, precision is not in [0, 1], an option is unknown, or with
+            undefined="raise" if a value is not defined, or under a transformation.
 
     Reference:
         `torchmetrics.functional.classification.multilabel_recall_at_fixed_precision(scores,
@@ -94,6 +96,7 @@ def recall_at_precision(
     return _point(values, thresholds, facts, average, undefined)
 
 
+@refuses_undefined
 @checks_labels
 @compiled(host=True, recall=(0, 1))
 def precision_at_recall(
@@ -120,7 +123,7 @@ def precision_at_recall(
             with one threshold; None, per label.
         undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
             "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or 0 for
-            "zero".
+            "zero". "raise" refuses it, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it and a row without any are in no mean.
 
@@ -131,7 +134,8 @@ def precision_at_recall(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, recall is not in [0, 1], or an option is unknown.
+        ValueError: if shapes differ, recall is not in [0, 1], an option is unknown, or with
+            undefined="raise" if a value is not defined, or under a transformation.
 
     Reference:
         `torchmetrics.functional.classification.multilabel_precision_at_fixed_recall(scores,

@@ -69,6 +69,57 @@ def psp_at_k(
 
 @checks_labels
 @compiled(inverse_propensity=(1, _INF))
+def psr_at_k(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    k: int,
+    *,
+    inverse_propensity: ArrayLike,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Propensity-scored recall (PSR) at k: rare true labels weigh more, 1 is the best possible.
+
+    Formula:
+        Σᵢ gᵢ / Σᵢ max gᵢ, with gᵢ = Σ_{c ∈ top_k(sᵢ) ∩ Yᵢ} w_c / |Yᵢ| and max gᵢ that of the best
+        k labels: a ratio of means over samples, not the mean of their ratios; of tied scores the
+        lowest index comes first, and a sample without labels adds nothing to either sum
+
+    Args:
+        scores: float array (N, L), of any monotone scale: logits do.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        k: number of labels taken, 1 to L.
+        inverse_propensity: w ≥ 1, (L,), from the training data: see
+            `weighting.inverse_propensity`.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
+            top k.
+
+    Returns:
+        PSR in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
+        counts is NaN, and where no label is true. Its gradient in the scores is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, k is not an integer, or where is not bool.
+        ValueError: if shapes differ, k is not in 1 to L, or an inverse propensity is below 1.
+
+    Reference:
+        H. Jain, Y. Prabhu and M. Varma, 2016, see `psp_at_k`; pyxclib's `psrecall`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.5]])
+        >>> labels = jnp.array([[1, 0, 1], [0, 1, 0]])
+        >>> metrics.psr_at_k(scores, labels, 1, inverse_propensity=jnp.array([1.0, 2.0, 4.0]))
+        Array(0.625, dtype=float32)
+    """
+    top = top_k_of(scores, labels, k, where)
+    reached, possible = _gains(top, inverse_propensity)
+    true = jnp.maximum(jnp.sum(top.inputs.actual, axis=1, dtype=reached.dtype), 1)
+    return _ratio_of_sums(top, jnp.sum(reached, axis=1) / true, jnp.sum(possible, axis=1) / true)
+
+
+@checks_labels
+@compiled(inverse_propensity=(1, _INF))
 def psndcg_at_k(
     scores: ArrayLike,
     labels: ArrayLike,

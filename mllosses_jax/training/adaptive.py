@@ -59,9 +59,10 @@ def adaptive_asymmetry(
     Reference:
         Adaptive asymmetry of T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter
         and L. Zelnik-Manor, "Asymmetric Loss For Multi-Label Classification", 2021,
-        arXiv:2009.14119. With the sign above the gap comes to its target; with the opposite one,
-        as the rule is sometimes quoted, γ₋ runs away. That γ₋ stays at 0 or above is ours: below
-        it the loss is unbounded.
+        arXiv:2009.14119; their code does not have it. Readers quote their equation with either
+        sign. With λ·(Δp − Δp_target) of the same Δp, γ₋ runs away: to 0 from a gap below its
+        target, without bound from one above it. With the sign here the gap comes to its target.
+        That γ₋ stays at 0 or above is ours: below it the loss is unbounded.
 
     Example:
         >>> import jax.numpy as jnp

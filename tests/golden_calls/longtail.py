@@ -1,5 +1,7 @@
 """Long-tail losses, and the weights that make them."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import mllosses_jax as mll
@@ -80,6 +82,25 @@ def timm_distribution_balanced(x, case):
         balance=2 if gamma else 1,
         reduction="none",
     )
+
+
+@golden
+def ldam(x, case):
+    """The source is a softmax of the logits less their margins, which are read off our loss."""
+    params, y = case.params, case.one_hot
+    losses = mll.ldam_loss(
+        x,
+        y > 0,
+        label_counts=np.array(params["class_counts"], case.dtype),
+        max_margin=params["max_m"],
+        scale=params["s"],
+        reduction="none",
+    )
+    z = (1 - 2 * y) * jnp.log(jnp.expm1(losses))  # a loss is softplus(z), softplus(-z) if positive
+    entropy = -jnp.sum(y * jax.nn.log_softmax(z), axis=-1)
+    weight = case.array("weight")
+    weight = np.ones(len(y)) if weight is None else weight[case.ids]
+    return jnp.sum(weight * entropy) / weight.sum()
 
 
 @golden

@@ -35,7 +35,7 @@ class Accumulator:
 
 @jax.jit(inline=True)
 def _sum(first: Any, second: Any) -> Any:
-    return jax.tree.map(lambda x, y: split(x + y, *spec_of(x), like=x), first, second)
+    return jax.tree.map(lambda x, y: x + split(y, *spec_of(x), like=x), first, second)
 
 
 def _description(accumulator: object) -> str:

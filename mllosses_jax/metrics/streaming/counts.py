@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
-from mllosses_jax.metrics import agreement
+from mllosses_jax.metrics import agreement, rates
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
@@ -29,10 +29,11 @@ LabelAverage = Literal["micro", "macro", "weighted"] | None
 class ConfusionCounts(Accumulator):
     """True positives, predictions, positives and entries of each label, over any number of batches.
 
-    One accumulator gives precision, recall, F-beta, Jaccard index, specificity, balanced accuracy,
-    Matthews correlation, Cohen's kappa and Hamming loss, each equal to the function of that name
-    in `metrics` on all batches at once. Counts are exact up to 2³¹ − 1 entries of a label; totals
-    over labels ("micro", Hamming loss) are formed in floating point and so cannot overflow.
+    One accumulator gives precision, recall, F-beta, Jaccard index, specificity, negative predictive
+    value, balanced accuracy, G-mean, H-mean, Matthews correlation, Cohen's kappa and Hamming loss,
+    each equal to the function of that name in `metrics` on all batches at once. Counts are exact up
+    to 2³¹ − 1 entries of a label; totals over labels ("micro", Hamming loss) are formed in floating
+    point and so cannot overflow.
 
     Attributes:
         hits: entries predicted and true, int32 (L,).
@@ -128,13 +129,27 @@ class ConfusionCounts(Accumulator):
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
         """Returns `metrics.specificity` of all batches; `average` may not be "samples"."""
-        return agreement.specificity_of(self._tally(average), average, zero_division)
+        return rates.specificity_of(self._tally(average), average, zero_division)
 
     def balanced_accuracy(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = float("nan")
     ) -> Array:
         """Returns `metrics.balanced_accuracy` of all batches; `average` may not be "samples"."""
-        return agreement.balanced_accuracy_of(self._tally(average), average, zero_division)
+        return rates.balanced_accuracy_of(self._tally(average), average, zero_division)
+
+    def negative_predictive_value(
+        self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
+    ) -> Array:
+        """Returns `metrics.negative_predictive_value` of all batches; not for "samples"."""
+        return rates.negative_predictive_value_of(self._tally(average), average, zero_division)
+
+    def g_mean(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
+        """Returns `metrics.g_mean` of all batches; `average` may not be "samples"."""
+        return rates.g_mean_of(self._tally(average), average, zero_division)
+
+    def h_mean(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
+        """Returns `metrics.h_mean` of all batches; `average` may not be "samples"."""
+        return rates.h_mean_of(self._tally(average), average, zero_division)
 
     def matthews_corrcoef(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0

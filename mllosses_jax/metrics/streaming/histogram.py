@@ -17,7 +17,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
 from mllosses_jax._core.sets import Scored, fbeta_denominator, result_dtype, scored
 from mllosses_jax._core.sharding import names_of, on_shards, spec_of
-from mllosses_jax.metrics._averaging import Undefined, check_undefined
+from mllosses_jax.metrics._averaging import Undefined, check_undefined, refuses_undefined
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
     check_labels,
@@ -147,6 +147,7 @@ class ScoreHistogram(Accumulator):
         total: Self = _with_batch(self, scores, labels, where)
         return total
 
+    @refuses_undefined
     def average_precision(
         self, *, average: LabelAverage = "macro", undefined: Undefined = "skip"
     ) -> Bracket:
@@ -154,22 +155,25 @@ class ScoreHistogram(Accumulator):
 
         Args:
             average: "macro", "weighted", "micro" or None, as there.
-            undefined: what a label without positives is: "skip", "nan" or "zero", as there.
+            undefined: what a label without positives is: "skip", "nan", "zero" or "raise".
 
         Raises:
-            ValueError: if an option is unknown.
+            ValueError: if an option is unknown, or with undefined="raise" if a value is not
+                defined, or under a transformation.
         """
         return _bounded(self, average_precision_bounds, average, undefined)
 
+    @refuses_undefined
     def roc_auc(self, *, average: LabelAverage = "macro", undefined: Undefined = "skip") -> Bracket:
         """Returns bounds of `metrics.roc_auc` of all batches, and their middle.
 
         Args:
             average: "macro", "weighted", "micro" or None, as there.
-            undefined: what a label is whose labels are all equal: "skip", "nan" or "zero".
+            undefined: what a label is whose labels are all equal: "skip", "nan", "zero" or "raise".
 
         Raises:
-            ValueError: if an option is unknown.
+            ValueError: if an option is unknown, or with undefined="raise" if a value is not
+                defined, or under a transformation.
         """
         return _bounded(self, roc_auc_bounds, average, undefined)
 
@@ -180,10 +184,11 @@ class ScoreHistogram(Accumulator):
 
         Args:
             average: "macro", "weighted", "micro" or None.
-            undefined: what a label is of which a value is undefined: "skip", "nan" or "zero".
+            undefined: what a label is of which a value is undefined, as in those.
 
         Raises:
-            ValueError: if an option is unknown.
+            ValueError: if an option is unknown, or with undefined="raise" if a value is not
+                defined, or under a transformation.
         """
         options = {"average": average, "undefined": undefined}
         return {
@@ -255,11 +260,14 @@ def _with_batch(
     def count(cells: Array, batch: Scored) -> Array:
         if not sample_axes:
             return _counted(cells, batch, state.inputs)
-        return cells + lax.psum(_counted(jnp.zeros_like(cells), batch, state.inputs), sample_axes)
+        counts = _counted(jnp.zeros_like(cells), batch, state.inputs)
+        everywhere: Array = lax.psum(counts, sample_axes)
+        return cells + everywhere
 
     of_labels = Spec(labels_axes)
     specs = of_labels, Spec(sample_axes or None, labels_axes)
-    return ScoreHistogram(on_shards(count, (state.cells, inputs), specs, of_labels), state.inputs)
+    cells: Array = on_shards(count, (state.cells, inputs), specs, of_labels)
+    return ScoreHistogram(cells, state.inputs)
 
 
 def _counted(cells: Array, batch: Scored, inputs: Inputs) -> Array:

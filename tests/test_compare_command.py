@@ -232,6 +232,17 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, tmp_pat
     assert_refused(mllosses(*(real.get(word, word) for word in arguments)), *words)
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_without_a_known_label_is_refused(part, data, tmp_path):
+    unknown = tmp_path / "unknown.npz"
+    with np.load(data) as arrays:
+        mask = f"mask_{part}"
+        np.savez(unknown, **dict(arrays) | {mask: np.zeros_like(arrays[mask])})
+    answer = mllosses("compare", unknown, "--out", tmp_path / "out")
+    assert_refused(answer, "unknown", "no label", part)
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_out_each_run_has_a_folder_of_its_own(data, tmp_path):
     arguments = ["compare", data, "--losses", "sigmoid_binary_cross_entropy", "--seeds", 1]
     for name in ("tiny-linear", "tiny-linear-2"):

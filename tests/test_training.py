@@ -299,6 +299,16 @@ def test_bad_batch_is_named(make, change, message, data):
         train(state, batch) if make == "train" else evaluate(state.params, batch)
 
 
+def test_a_batch_is_a_dict(data):
+    optimizer = optax.sgd(0.1)
+    state = TrainState.create(linear_params(), optimizer)
+    train, evaluate = make_train_step(linear, own_loss, optimizer), make_eval_step(linear, {})
+    pair = data["inputs"], data["labels"]
+    for call in (lambda: train(state, pair), lambda: evaluate(state.params, pair)):
+        with pytest.raises(TypeError, match=r"batch must be a dict .* got a tuple"):
+            call()
+
+
 def test_loss_must_be_scalar(data):
     optimizer = optax.sgd(0.1)
     step = make_train_step(linear, lambda logits, labels: logits - labels, optimizer)

@@ -31,7 +31,7 @@ from mllosses_jax.compare.judgement import (
 )
 from mllosses_jax.compare.objective import bind
 from mllosses_jax.compare.tuned import threshold_report
-from mllosses_jax.data import Dataset, load
+from mllosses_jax.data import DataError, Dataset, load
 from mllosses_jax.decisions import ThresholdReport
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ class Comparison:
             self.differences[name] = differences(self.judgements[name], baseline)
 
 
+def _refuse_unknown(dataset: Dataset) -> None:
+    """Raises DataError if a part has nothing to learn from or to be judged by."""
+    for part, mask in (("training", dataset.mask_train), ("test", dataset.mask_test)):
+        if mask is not None and not mask.any():
+            raise DataError(
+                f"{dataset.name}: no label of the {part} part is known; a mask is 1 where a label "
+                f"is known"
+            )
+
+
 def compare(
     data: str,
     *,
@@ -121,6 +131,7 @@ def compare(
     dataset = load(data, labels=labels)
     if dataset.x_test is None:
         dataset = dataset.with_test(TEST_FRACTION, seed=0)
+    _refuse_unknown(dataset)
     settings = Settings(model=model, num_seeds=num_seeds)
     identity = _identity(dataset, names, settings)
     if out is None:

@@ -76,4 +76,6 @@ def tune(
 def check_folds(table: ScoreTable, folds: int) -> None:
     """Raises unless there is a row for each fold, and more than one fold."""
     if not 2 <= folds <= len(table.scores):
-        raise UsageError(f"--folds must be 2 to the number of rows, {len(table.scores)}: {folds}")
+        raise UsageError(
+            f"--folds is {folds}, and must be between 2 and the number of rows, {len(table.scores)}"
+        )

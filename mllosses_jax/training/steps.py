@@ -221,6 +221,11 @@ def make_eval_step(
 
 
 def _check_batch(batch: Batch) -> None:
+    if not isinstance(batch, Mapping):
+        raise TypeError(
+            f"batch must be a dict of inputs, labels and the arguments of the loss, got a "
+            f"{type(batch).__name__}"
+        )
     missing = [name for name in ("inputs", "labels") if name not in batch]
     if missing:
         raise ValueError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,11 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.probabilities import check_range
+from mllosses_jax._core.sets import refuse_nan
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Array = jax.Array
 
 
@@ -55,3 +61,19 @@ def entries(
     # A sample of weight 0 may be NaN.
     x, y = jnp.where(w == 0, 0, x), jnp.where(w == 0, 0, inputs.soft_y)
     return Entries(x.T, y.T, w.T)
+
+
+def takes_soft_labels(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function of (logits, labels, *, weights, where) refuse known labels that are none."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        fitted = function(*args, **kwargs)  # it knows what to say of dtypes and shapes
+        given: Any = args[1] if len(args) > 1 else kwargs["labels"]
+        where = kwargs.get("where")
+        check_range(f"{function.__name__}: labels must lie in [0, 1]", given, where)
+        if kwargs.get("weights") is None:  # a sample of weight 0 may be NaN
+            refuse_nan(function.__name__, given, where)
+        return fitted
+
+    return wrapper

@@ -12,7 +12,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.numerics import sigmoid_pair
-from mllosses_jax.calibration._entries import entries
+from mllosses_jax.calibration._entries import entries, takes_soft_labels
 from mllosses_jax.calibration._newton import LOWEST_SLOPE, Model, Scope, fit_model
 
 Array = jax.Array
@@ -58,6 +58,7 @@ def _model(*, slope: bool, bias: bool) -> Model:
     )
 
 
+@takes_soft_labels
 @compiled(shrinkage=(0, _INF), weights=(0, _INF))
 def fit_temperature(
     logits: ArrayLike,
@@ -89,7 +90,8 @@ def fit_temperature(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        ValueError: if shapes differ, a parameter is out of its range, or in an eager call a label
+            that counts is NaN or outside [0, 1].
 
     Reference:
         C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
@@ -107,6 +109,7 @@ def fit_temperature(
     return _fit(logits, labels, _model(slope=True, bias=False), shrinkage, scope, weights, where)
 
 
+@takes_soft_labels
 @compiled(shrinkage=(0, _INF), weights=(0, _INF))
 def fit_bias(
     logits: ArrayLike,
@@ -139,7 +142,8 @@ def fit_bias(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        ValueError: if shapes differ, a parameter is out of its range, or in an eager call a label
+            that counts is NaN or outside [0, 1].
 
     Reference:
         The correction for new priors of M. Saerens, P. Latinne and C. Decaestecker, "Adjusting
@@ -156,6 +160,7 @@ def fit_bias(
     return _fit(logits, labels, _model(slope=False, bias=True), shrinkage, scope, weights, where)
 
 
+@takes_soft_labels
 @compiled(shrinkage=(0, _INF), weights=(0, _INF))
 def fit_platt(
     logits: ArrayLike,
@@ -193,7 +198,8 @@ def fit_platt(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        ValueError: if shapes differ, a parameter is out of its range, or in an eager call a label
+            that counts is NaN or outside [0, 1].
 
     Reference:
         J. Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to

@@ -12,7 +12,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair
-from mllosses_jax.calibration._entries import entries
+from mllosses_jax.calibration._entries import entries, takes_soft_labels
 from mllosses_jax.calibration._newton import LOWEST_SLOPE, Model, Scope, fit_model
 
 Array = jax.Array
@@ -67,6 +67,7 @@ _MODEL = Model(
 )
 
 
+@takes_soft_labels
 @compiled(shrinkage=(0, _INF), weights=(0, _INF))
 def fit_beta(
     logits: ArrayLike,
@@ -102,7 +103,8 @@ def fit_beta(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        ValueError: if shapes differ, a parameter is out of its range, or in an eager call a label
+            that counts is NaN or outside [0, 1].
 
     Reference:
         M. Kull, T. M. Silva Filho and P. Flach, "Beta calibration: a well-founded and easily

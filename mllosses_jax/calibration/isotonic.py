@@ -13,7 +13,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.numerics import sigmoid_pair
-from mllosses_jax.calibration._entries import Entries, entries
+from mllosses_jax.calibration._entries import Entries, entries, takes_soft_labels
 from mllosses_jax.calibration._newton import Scope
 from mllosses_jax.calibration._pooling import isotonic_curves
 
@@ -81,6 +81,7 @@ def _interpolate(x: Array, knots: Array, values: Array) -> Array:
     return jnp.minimum(low + share * (high - low), high)
 
 
+@takes_soft_labels
 def fit_isotonic(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -117,7 +118,8 @@ def fit_isotonic(
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        ValueError: if shapes differ, a parameter is out of its range, or in an eager call a label
+            that counts is NaN or outside [0, 1].
 
     Reference:
         B. Zadrozny and C. Elkan, "Transforming Classifier Scores into Accurate Multiclass

@@ -18,7 +18,7 @@ _LABELS = "the same of 0 and 1; unknown is an empty cell, NaN, or where=0 in an 
 
 def add_score_commands(commands: Any) -> None:
     """Adds the parsers of the three commands."""
-    evaluate = commands.add_parser("evaluate", help="all metrics of scores that you have")
+    evaluate = commands.add_parser("evaluate", help="metrics of scores that you have")
     _add_files(evaluate)
     at = evaluate.add_mutually_exclusive_group()
     at.add_argument(

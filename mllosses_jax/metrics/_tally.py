@@ -43,6 +43,11 @@ class Tally(NamedTuple):
         """How often true."""
         return self.hits + self.misses
 
+    @property
+    def negatives(self) -> Array:
+        """How often false."""
+        return self.rejections + self.false_alarms
+
 
 def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally:
     """Returns the counts that an average is made of."""

@@ -260,15 +260,13 @@ def h_mean(
 
 def specificity_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of specificity from counts."""
-    negatives = tally.rejections + tally.false_alarms
-    return average_ratio(tally.rejections, negatives, tally, average, zero_division)
+    return average_ratio(tally.rejections, tally.negatives, tally, average, zero_division)
 
 
 def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of balanced accuracy from counts."""
-    negatives = tally.rejections + tally.false_alarms
-    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives)])
-    defined = jnp.stack([tally.actual, negatives]) != 0
+    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, tally.negatives)])
+    defined = jnp.stack([tally.actual, tally.negatives]) != 0
     values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
     return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
 
@@ -295,6 +293,5 @@ def h_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array
 
 def _both_rates(tally: Tally) -> tuple[Array, Array, Array]:
     """Returns recall, specificity, and where both are defined."""
-    negatives = tally.rejections + tally.false_alarms
-    defined = (tally.actual != 0) & (negatives != 0)
-    return ratio(tally.hits, tally.actual), ratio(tally.rejections, negatives), defined
+    defined = (tally.actual != 0) & (tally.negatives != 0)
+    return ratio(tally.hits, tally.actual), ratio(tally.rejections, tally.negatives), defined

@@ -38,7 +38,7 @@ Where things are:
 - `calibration`: from logits to probabilities, per label.
 - `training`: steps for any optax optimiser and any model; many seeds in one program.
 - `data`: readers, an embedded data set, splits.
-- `compare`: the command `mllosses`.
+- `compare`: the experiment that compares losses; `cli`: the command `mllosses`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from mllosses_jax.cli.evaluation import evaluate
+from mllosses_jax.cli.score_files import ScoreTable
 from mllosses_jax.compare import bootstrap
-from mllosses_jax.compare.evaluate import evaluate
 from mllosses_jax.compare.experiment import Outcome
 from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.judgement import (
@@ -21,7 +22,6 @@ from mllosses_jax.compare.judgement import (
     judge,
     summary,
 )
-from mllosses_jax.compare.score_files import ScoreTable
 from mllosses_jax.compare.tuned import threshold_report
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport

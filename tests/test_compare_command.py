@@ -13,7 +13,7 @@ import pytest
 
 from mllosses_jax.decisions import ThresholdReport
 
-COMMAND = [sys.executable, "-W", "error", "-m", "mllosses_jax.compare.command"]
+COMMAND = [sys.executable, "-W", "error", "-m", "mllosses_jax.cli.main"]
 LOSSES = "sigmoid_binary_cross_entropy,zlpr_loss"
 METRICS = [
     "map",

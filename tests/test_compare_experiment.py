@@ -13,14 +13,15 @@ from sklearn import metrics as sk
 import mllosses_jax as mll
 from mllosses_jax import catalogue
 from mllosses_jax.catalogue import CATALOGUE, find
+from mllosses_jax.cli.console import table
 from mllosses_jax.compare import choice
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
 from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.models import MODELS
 from mllosses_jax.compare.objective import Objective, bind, from_labels
-from mllosses_jax.compare.report import best_report, footnotes, table, verdict
+from mllosses_jax.compare.report import best_report, footnotes, verdict
 from mllosses_jax.data import Dataset, split
 
 ROWS, FEATURES, LABELS = 60, 6, 3
@@ -172,7 +173,7 @@ def test_a_loss_is_compiled_once():
 
 
 def test_too_few_rows_are_named():
-    with pytest.raises(UsageError, match="toy has 6 training rows; at least 10"):
+    with pytest.raises(ComparisonError, match="toy has 6 training rows; at least 10"):
         prepare(make_dataset(rows=6), Settings())
 
 
@@ -186,9 +187,9 @@ def test_choice_of_losses():
     assert every[0] == choice.BASELINE
     assert set(choice.DEFAULT) <= set(every)
     assert set(every) == {entry.name for entry in CATALOGUE}
-    with pytest.raises(UsageError, match=r"did you mean .*zlpr_loss"):
+    with pytest.raises(ComparisonError, match=r"did you mean .*zlpr_loss"):
         choice.choose("zlpr")
-    with pytest.raises(UsageError, match="names no loss"):
+    with pytest.raises(ComparisonError, match="no loss is named"):
         choice.choose(" , ")
 
 
@@ -257,10 +258,12 @@ def test_folder_resumes_only_its_own_run(tmp_path):
     folder = Folder(tmp_path / "out", identity(model="linear"), force=False)
     folder.write({**identity(model="linear"), "results": {"a": {}}}, [])
     assert Folder(tmp_path / "out", identity(model="linear"), force=False).load("a") is None
-    with pytest.raises(UsageError, match=r"another run \(config: model is linear there and mlp"):
+    with pytest.raises(
+        ComparisonError, match=r"another run \(config: model is linear there and mlp"
+    ):
         Folder(tmp_path / "out", identity(model="mlp"), force=False)
     folder.write({**identity(model="linear"), "results": {"a": {}, "b": {}}}, [])
-    with pytest.raises(UsageError, match="exists and is complete"):
+    with pytest.raises(ComparisonError, match="exists and is complete"):
         Folder(tmp_path / "out", identity(model="linear"), force=False)
     Folder(tmp_path / "out", identity(model="mlp"), force=True)
     assert json.loads((tmp_path / "out/results.json").read_text())["config"]["model"] == "mlp"
@@ -276,24 +279,24 @@ def test_force_forgets_old_scores(tmp_path):
 @pytest.mark.parametrize("text", ["no json", "[]", '{"results": {}}'])
 def test_folder_leaves_a_foreign_file_alone(tmp_path, text):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(UsageError, match="not the result of a comparison"):
+    with pytest.raises(ComparisonError, match="not the result of a comparison"):
         Folder(tmp_path, identity(), force=False)
     assert (tmp_path / "results.json").read_text() == text
 
 
 def test_folder_does_not_take_over_results_without_their_configuration(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds results but no results\.json"):
+    with pytest.raises(ComparisonError, match=r"holds results but no results\.json"):
         Folder(tmp_path, identity(), force=False)
 
 
 def test_damaged_files_are_named(tmp_path):
     folder = Folder(tmp_path, identity(), force=False)
     (tmp_path / "scores" / "zlpr_loss.npz").write_bytes(b"PK123")
-    with pytest.raises(UsageError, match=r"zlpr_loss\.npz is damaged; remove it"):
+    with pytest.raises(ComparisonError, match=r"zlpr_loss\.npz is damaged; remove it"):
         folder.load("zlpr_loss")
     (tmp_path / "results.json").write_text('{"results": {}, "config": [1], "data": {}}')
-    with pytest.raises(UsageError, match="is not the result of a comparison"):
+    with pytest.raises(ComparisonError, match="is not the result of a comparison"):
         Folder(tmp_path, identity(), force=False)
 
 

@@ -7,8 +7,9 @@ import pytest
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
-from mllosses_jax.compare import objective, profile
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.cli import profile
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.compare import objective
 from mllosses_jax.data import Dataset
 
 ROWS, LABELS = 40, 4

@@ -3,9 +3,11 @@
 `python tests/test_package.py` prints how long the import takes beyond that of jax.
 """
 
+import ast
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,9 +42,56 @@ def test_submodules_are_imported_when_they_are_used():
 
 
 def test_command_tells_its_version():
-    assert _run("-m", "mllosses_jax.compare.command", "--version") == (
-        f"mllosses {mll.__version__}\n"
+    assert _run("-m", "mllosses_jax.cli.main", "--version") == (f"mllosses {mll.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["describe", "zlpr_loss"]])
+def test_what_only_tells_of_losses_loads_no_experiment(arguments):
+    script = (
+        "import sys; from mllosses_jax.cli.main import main\n"
+        f"try: main({arguments})\nexcept SystemExit: pass\n"
+        "print(*sys.modules)"
     )
+    loaded = _run("-c", script).splitlines()[-1].split()
+    assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
+    ours = {name for name in loaded if name.startswith("mllosses_jax.")}
+    assert "mllosses_jax.metrics" not in ours
+    assert {name for name in ours if name.startswith("mllosses_jax.compare")} == {
+        "mllosses_jax.compare",
+        "mllosses_jax.compare.errors",
+    }
+
+
+def test_only_the_command_knows_the_experiment_and_nothing_knows_the_command():
+    root = Path(mll.__file__).parent
+    for file in root.rglob("*.py"):
+        room = file.relative_to(root).parts[0]
+        imported = {name.split(".")[1] for name in _imports(file) if name.count(".")}
+        if room != "cli":
+            assert "cli" not in imported, file
+        if room not in {"cli", "compare"}:
+            assert "compare" not in imported, file
+
+
+def test_the_experiment_prints_nothing_and_knows_no_terminal():
+    for file in (Path(mll.__file__).parent / "compare").glob("*.py"):
+        assert not {name.split(".")[0] for name in _imports(file)} & {"argparse", "rich"}, file
+        calls = [node for node in ast.walk(_tree(file)) if isinstance(node, ast.Call)]
+        assert "print" not in {getattr(call.func, "id", "") for call in calls}, file
+
+
+def _tree(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _imports(file):
+    """Every module or name that a file imports, wherever in it."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
 from mllosses_jax import calibration
-from mllosses_jax.compare.command import main
-from mllosses_jax.compare.score_report import tuning_text
+from mllosses_jax.cli.main import main
+from mllosses_jax.cli.score_report import tuning_text
 from mllosses_jax.decisions import ThresholdReport
 from mllosses_jax.decisions.threshold_file import Gain
 
@@ -443,7 +443,7 @@ def test_what_the_scores_are_is_not_guessed(mllosses):
 
 def test_as_a_process_without_warnings(files, tmp_path):
     files = [files / "x32.npy", files / "y.npy"]
-    command = [sys.executable, "-W", "error", "-m", "mllosses_jax.compare.command"]
+    command = [sys.executable, "-W", "error", "-m", "mllosses_jax.cli.main"]
     done = subprocess.run(
         [*command, "tune", *files, "--inputs", "logits", "--out", tmp_path / "t.json"],
         capture_output=True,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mllosses_jax.catalogue import CATALOGUE, find
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
 
 BASELINE = "sigmoid_binary_cross_entropy"
 DEFAULT = (
@@ -19,29 +21,30 @@ DEFAULT = (
 )
 
 
-def choose(text: str | None) -> tuple[str, ...]:
-    """Returns the names of the losses asked for: the default, "all", or names and commas.
+def choose(losses: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the names of the losses asked for.
 
     Args:
-        text: what stands after ``--losses``; None for the default.
+        losses: names separated by commas, a sequence of names, "all", or None for the default.
 
     Returns:
         The names, each once, the baseline first if it is among them.
 
     Raises:
-        UsageError: a name is unknown, or there is none.
+        ComparisonError: a name is unknown, or there is none.
     """
-    if text is None:
+    if losses is None:
         return DEFAULT
-    if text == "all":
+    if losses == "all":
         names = [entry.name for entry in CATALOGUE]
     else:
-        names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        given = losses.split(",") if isinstance(losses, str) else losses
+        names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
     if not names:
-        raise UsageError("--losses names no loss; give names separated by commas, or all")
+        raise ComparisonError("no loss is named (losses); give names separated by commas, or all")
     for name in names:
         try:
             find(name)
         except KeyError as error:
-            raise UsageError(f"{error.args[0]} (`mllosses list` shows all)") from None
+            raise ComparisonError(f"{error.args[0]} (`mllosses list` shows all)") from None
     return tuple(sorted(names, key=lambda name: name != BASELINE))

@@ -1,15 +1,14 @@
-"""`mllosses compare`: from a data file to the table."""
+"""The comparison: from a data set to the judged models of each loss."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import jax
 
@@ -17,9 +16,9 @@ import mllosses_jax
 from mllosses_jax.compare import bootstrap, report
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.choice import choose
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
-from mllosses_jax.compare.folder import Folder, default_folder
+from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.judgement import (
     Difference,
     Judgement,
@@ -29,16 +28,20 @@ from mllosses_jax.compare.judgement import (
     num_resamples,
     summary,
 )
+from mllosses_jax.compare.models import MODELS
 from mllosses_jax.compare.objective import bind
 from mllosses_jax.compare.tuned import threshold_report
 from mllosses_jax.data import DataError, Dataset, load
 from mllosses_jax.decisions import ThresholdReport
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 TEST_FRACTION = 0.2
-MAX_TEXT_WIDTH = 100
+
+
+class OnProgress(Protocol):
+    """What is called at the start of each loss and after each pass of training."""
+
+    def __call__(self, done_passes: int, total_passes: int, text: str) -> None:
+        """Takes how far the comparison is, and what is being done, such as "training: NAME"."""
 
 
 @dataclass
@@ -83,6 +86,11 @@ class Comparison:
             baseline = self.judgements[self.baseline]
             self.differences[name] = differences(self.judgements[name], baseline)
 
+    @property
+    def best(self) -> str:
+        """The loss of the highest mean average precision."""
+        return best(self.judgements)
+
 
 def _refuse_unknown(dataset: Dataset) -> None:
     """Raises DataError if a part has nothing to learn from or to be judged by."""
@@ -94,72 +102,118 @@ def _refuse_unknown(dataset: Dataset) -> None:
             )
 
 
-def compare(
-    data: str,
-    *,
-    labels: int | Sequence[str] | None = None,
-    losses: str | None = None,
-    model: str = "linear",
-    num_seeds: int = 5,
-    out: Path | None = None,
-    force: bool = False,
-) -> None:
-    """Compares losses on a data set; the table goes to stdout, progress to stderr.
+def load_data(
+    data: str | PathLike[str] | Dataset, *, labels: int | Sequence[str] | None = None
+) -> Dataset:
+    """Returns a data set with a test part: its own, or a fifth of the rows.
 
     Args:
-        data: what `mllosses_jax.data.load` takes.
+        data: a data set, or what `mllosses_jax.data.load` takes.
         labels: the label columns of a text file.
-        losses: names separated by commas, "all", or None for the default.
-        model: "linear" or "mlp".
-        num_seeds: number of models per loss.
-        out: a folder for the results; None takes a new one in `mllosses-out`.
-        force: overwrite what is in the folder.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: something else is the user's to mend.
+        DataError: the data cannot be read, or a part of it has no known label.
+        ComparisonError: the labels of a data set are given twice.
     """
-    try:
-        from rich.console import Console
-    except ImportError:
-        raise UsageError(
-            "compare needs rich for its table; install it: pip install 'mllosses-jax[cli]'"
-        ) from None
+    if not isinstance(data, Dataset):
+        data = load(data, labels=labels)
+    elif labels is not None:
+        raise ComparisonError(f"{data.name} names its labels itself; leave them out (labels)")
+    if data.x_test is None:
+        data = data.with_test(TEST_FRACTION, seed=0)
+    _refuse_unknown(data)
+    return data
+
+
+def compare(
+    data: str | PathLike[str] | Dataset,
+    *,
+    labels: int | Sequence[str] | None = None,
+    losses: str | Sequence[str] | None = None,
+    model: str = "linear",
+    num_seeds: int = 5,
+    out: str | PathLike[str] | None = None,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Comparison:
+    """Compares losses on a data set, by the test scores of the models that they train.
+
+    Args:
+        data: a data set, or what `mllosses_jax.data.load` takes. Features are standardised.
+        labels: the label columns of a text file.
+        losses: names, as a sequence or separated by commas; "all"; or None for the default.
+        model: "linear" or "mlp".
+        num_seeds: number of models per loss.
+        out: a folder for the results, or None to write nothing. It is written after each loss;
+            what is finished there of the same comparison is not trained again.
+        force: overwrite what is in the folder.
+        on_progress: called as ``(done_passes, total_passes, text)``.
+
+    Returns:
+        The losses, judged.
+
+    Raises:
+        DataError: the data cannot be read, or a part of it has no known label.
+        ComparisonError: something else is the caller's to mend.
+        Occupied: a ComparisonError: the folder holds something that must not be overwritten.
+    """
     if force and out is None:
-        raise UsageError("--force needs --out: without it a new folder is taken")
+        raise ComparisonError("nothing is there to be overwritten (force): give a folder (out)")
+    if model not in MODELS:
+        raise ComparisonError(f"no model is called {model!r} (model); known: {', '.join(MODELS)}")
+    if num_seeds < 1:
+        raise ComparisonError(f"at least one seed is needed (num_seeds), got {num_seeds}")
     names = choose(losses)
-    dataset = load(data, labels=labels)
-    if dataset.x_test is None:
-        dataset = dataset.with_test(TEST_FRACTION, seed=0)
-    _refuse_unknown(dataset)
+    dataset = load_data(data, labels=labels)
     settings = Settings(model=model, num_seeds=num_seeds)
     identity = _identity(dataset, names, settings)
-    if out is None:
-        folder = default_folder(f"{dataset.name}-{model}", identity)
-    else:
-        folder = Folder(out, identity, force)
+    folder = None if out is None else Folder(Path(out), identity, force)
     dataset = dataset.standardised()
     experiment = prepare(dataset, settings)
 
     # `choose` puts the usual baseline first; where it was not asked for, the first stands in.
     comparison = Comparison(dataset, settings, baseline=names[0])
-    with _progress(len(names) * settings.passes) as (advance, say):
-        for name in names:
-            objective, finished = bind(name, dataset), folder.load(name)
-            if objective.given:
-                comparison.given[name] = objective.given
-            say(f"{'training' if finished is None else 'finished before'}: {name}")
-            if finished is None:
-                outcome = run(experiment, objective, advance)
+    progress = _Passes(len(names) * settings.passes, on_progress)
+    for name in names:
+        objective = bind(name, dataset)
+        finished = None if folder is None else folder.load(name)
+        if objective.given:
+            comparison.given[name] = objective.given
+        progress.say(f"{'training' if finished is None else 'finished before'}: {name}")
+        if finished is None:
+            outcome = run(experiment, objective, progress.advance)
+            if folder is not None:
                 folder.save(name, outcome)
-            else:
-                outcome = finished
-                advance(settings.passes)
-            comparison.add(name, outcome)
+        else:
+            outcome = finished
+            progress.advance(settings.passes)
+        comparison.add(name, outcome)
+        if folder is not None:
             folder.write_thresholds(name, comparison.thresholds[name])
             rows = report.csv_rows(comparison.results, comparison.differences)
             folder.write(identity | _document(comparison), rows)
-    _show(comparison, Console(highlight=False), folder)
+    if folder is not None:
+        winner = comparison.best
+        text = report.best_report(comparison.outcomes[winner], dataset, max_labels=None)
+        folder.write_report(text)
+        folder.write_best_thresholds(comparison.thresholds[winner])
+    return comparison
+
+
+class _Passes:
+    """Counts passes of training, and tells of them."""
+
+    def __init__(self, total: int, tell: OnProgress | None) -> None:
+        self.done, self.total, self.text, self.tell = 0, total, "", tell
+
+    def say(self, text: str) -> None:
+        self.text = text
+        self.advance(0)
+
+    def advance(self, passes: int = 1) -> None:
+        self.done += passes
+        if self.tell is not None:
+            self.tell(self.done, self.total, self.text)
 
 
 def _identity(dataset: Dataset, names: Sequence[str], settings: Settings) -> dict[str, Any]:
@@ -193,57 +247,3 @@ def _document(comparison: Comparison) -> dict[str, Any]:
         "weight_decay": {name: float(outcome.weight_decay) for name, outcome in outcomes},
         "validation_score": {name: o.validation_score.tolist() for name, o in outcomes},
     }
-
-
-def _show(comparison: Comparison, console: Console, folder: Folder) -> None:
-    """Prints the table, what it means, and the report of the best loss."""
-    results, apart = comparison.results, comparison.differences
-    console.print(report.heading(comparison.dataset) + "\n", markup=False, soft_wrap=True)
-    console.print(report.table(results, apart))
-    notes = report.footnotes(
-        results,
-        apart,
-        baseline=comparison.baseline,
-        settings=comparison.settings,
-        num_resamples=len(comparison.resamples.rows),
-        given=comparison.given,
-    )
-    winner = best(comparison.judgements)
-    notes.append(report.verdict(winner, results[winner]["map"]["mean"], comparison.baseline, apart))
-    for note in notes:
-        _paragraph(console, note)
-    outcome, dataset = comparison.outcomes[winner], comparison.dataset
-    console.print("\n" + report.best_report(outcome, dataset), markup=False, soft_wrap=True)
-    folder.write_report(report.best_report(outcome, dataset, max_labels=None))
-    folder.write_best_thresholds(comparison.thresholds[winner])
-    files = "results.json, results.csv, report.txt, thresholds.json, and thresholds/LOSS.json"
-    _paragraph(console, f"Written to {folder.path}: {files}.")
-
-
-def _paragraph(console: Console, text: str) -> None:
-    width = min(console.width, MAX_TEXT_WIDTH)
-    console.print("\n" + textwrap.fill(text, width), markup=False, soft_wrap=True)
-
-
-class _Advance(Protocol):
-    def __call__(self, passes: int = 1) -> None: ...
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[tuple[_Advance, Callable[[str], None]]]:
-    """Yields (advance, say): a bar on a terminal, one line per loss elsewhere; both on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield (lambda passes=1: None), (lambda text: console.print(text, markup=False))
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-
-        def advance(passes: int = 1) -> None:
-            bar.advance(task, passes)
-
-        yield advance, (lambda text: bar.update(task, description=text))

@@ -1,7 +1,10 @@
-"""What is the user's to mend: shown as one line, with exit status 2."""
+"""What is the caller's to mend."""
 
 from __future__ import annotations
 
 
-class UsageError(Exception):
-    """A request that cannot be met; the message says why and what would help."""
+class ComparisonError(ValueError):
+    """A comparison that cannot be made; one line says why and what would help.
+
+    Where it names an argument of `compare`, it does so in brackets: "choose another folder (out)".
+    """

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.models import MODELS, Params
 from mllosses_jax.compare.objective import Objective
 from mllosses_jax.data import Dataset, split
@@ -125,11 +125,11 @@ def prepare(dataset: Dataset, settings: Settings) -> Experiment:
     """Returns the experiment on a data set that has a test part and features fit for training.
 
     Raises:
-        UsageError: there are too few training rows.
+        ComparisonError: there are too few training rows.
     """
     x, y, mask = dataset.x_train, dataset.y_train, dataset.mask_train
     if len(x) < MIN_TRAINING_ROWS:
-        raise UsageError(
+        raise ComparisonError(
             f"{dataset.name} has {len(x)} training rows; at least {MIN_TRAINING_ROWS} are needed"
         )
     seeds = range(settings.num_seeds)

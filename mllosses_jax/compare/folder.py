@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import math
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiment import Outcome
 from mllosses_jax.decisions import ThresholdReport
 
-DEFAULT = Path("mllosses-out")
 RESULTS = "results.json"
 TABLE = "results.csv"
 SCORES = "scores"
 THRESHOLDS = "thresholds"
+MEND = "choose another folder (out), or overwrite what is there (force)"
 
 
-class Occupied(UsageError):
+class Occupied(ComparisonError):
     """A folder holds something that must not be overwritten."""
 
 
@@ -35,7 +34,7 @@ class Folder:
 
     Raises:
         Occupied: the folder holds something that must not be overwritten.
-        UsageError: the folder cannot be written.
+        ComparisonError: the folder cannot be written.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any], force: bool) -> None:
@@ -50,34 +49,31 @@ class Folder:
                 self._check(identity, losses)
                 return
             elif any(self._scores(name).exists() for name in losses) or (path / TABLE).exists():
-                raise Occupied(
-                    f"{path} holds results but no {RESULTS}; choose another --out, or --force"
-                )
+                raise Occupied(f"{path} holds results but no {RESULTS}; {MEND}")
             self.write({**identity, "results": {}}, [])
         except OSError as error:
-            raise UsageError(
-                f"cannot write to {path} ({error.strerror}); choose another --out"
+            raise ComparisonError(
+                f"cannot write to {path} ({error.strerror}); choose another folder (out)"
             ) from None
 
     def _check(self, identity: dict[str, Any], losses: list[str]) -> None:
         """Raises unless the run that is there is unfinished and of the same identity."""
         file = self.path / RESULTS
-        mend = "choose another --out, or --force to overwrite it"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             finished = set(found["results"])
             there = {key: dict(found[key]) for key in identity}
         except (ValueError, KeyError, TypeError):
-            raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
+            raise Occupied(f"{file} is not the result of a comparison; {MEND}") from None
         for key, settings in identity.items():
             for name, value in settings.items():
                 if there[key].get(name) != value:
                     raise Occupied(
                         f"{file} is of another run ({key}: {name} is {there[key].get(name)} there "
-                        f"and {value} here); {mend}"
+                        f"and {value} here); {MEND}"
                     )
         if finished >= set(losses):
-            raise Occupied(f"{file} exists and is complete; {mend}")
+            raise Occupied(f"{file} exists and is complete; {MEND}")
 
     def _scores(self, name: str) -> Path:
         return self.path / SCORES / f"{name}.npz"
@@ -86,13 +82,13 @@ class Folder:
         """Returns the outcome of a loss that was finished before, if there is one.
 
         Raises:
-            UsageError: its file is damaged.
+            ComparisonError: its file is damaged.
         """
         file = self._scores(name)
         try:
             return Outcome.load(file) if file.exists() else None
         except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
-            raise UsageError(
+            raise ComparisonError(
                 f"{file} is damaged; remove it, and the loss is trained again"
             ) from None
 
@@ -138,14 +134,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def default_folder(name: str, identity: dict[str, Any]) -> Folder:
-    """Returns the first folder of `mllosses-out` that is free, or holds this run unfinished."""
-    for number in itertools.count(1):
-        try:
-            suffix = "" if number == 1 else f"-{number}"
-            return Folder(DEFAULT / f"{name}{suffix}", identity, force=False)
-        except Occupied:
-            continue
-    raise AssertionError("there is always a next number")

@@ -1,36 +1,25 @@
-"""What `mllosses compare` prints: the table, what it means, and the best loss in detail."""
+"""A comparison in words: its data, what its figures mean, and the best loss in detail."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax.catalogue import find
 from mllosses_jax.compare.experiment import MIN_POSITIVES, Outcome, Settings
-from mllosses_jax.compare.judgement import HIGHER_IS_BETTER, Difference, decide
+from mllosses_jax.compare.judgement import Difference, decide
 from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import classification_report
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Differences = Mapping[str, Mapping[str, Difference]]
 
 MAX_LABELS = 20
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
-HEADINGS = {
-    "map": "mAP",
-    "macro_f1_at_half": "macro-F1\nat 0.5",
-    "macro_f1_tuned": "macro-F1\ntuned",
-    "micro_f1_tuned": "micro-F1\ntuned",
-    "ranking_loss": "ranking\nloss",
-    "precision_at_1": "P@1",
-}
 
 
 def heading(dataset: Dataset) -> str:
@@ -41,36 +30,6 @@ def heading(dataset: Dataset) -> str:
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
         f"{dataset.x_train.shape[1]} features, {num_labels} labels"
     )
-
-
-def table(results: Results, differences: Differences) -> Table:
-    """Returns the table of all losses; 80 columns are enough for it.
-
-    Args:
-        results: ``results[LOSS][METRIC]`` of `judgement.summary`.
-        differences: ``differences[LOSS][METRIC]`` to the baseline, which has no row there.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    grid.add_column("loss", width=15, overflow="fold")
-    for heading in HEADINGS.values():
-        grid.add_column(heading, width=9, overflow="fold")
-    grid.add_column("s", justify="right", min_width=4)
-    for name, figures in results.items():
-        cells = [Text(_wrapped(name + ("" if find(name).zero_decides else "*")))]
-        for metric, better in HIGHER_IS_BETTER.items():
-            figure, difference = figures[metric], None
-            if _comparable(name, metric):
-                difference = differences.get(name, {}).get(metric)
-            mark, style = _mark(difference, better)
-            cell = Text(_number(figure["mean"]) + mark, style=style)
-            cell.append(f"\n{_number(figure['low'])}-{_number(figure['high'])}", style="dim")
-            cells.append(cell)
-        seconds = figures["seconds"]["mean"]
-        grid.add_row(*cells, f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}")
-    return grid
 
 
 def footnotes(
@@ -87,7 +46,7 @@ def footnotes(
         difference
         for name, by_metric in differences.items()
         for metric, difference in by_metric.items()
-        if _comparable(name, metric) and not math.isnan(difference.mean)
+        if comparable(name, metric) and not math.isnan(difference.mean)
     ]
     marked = sum(difference.excludes_zero for difference in compared)
     notes = [
@@ -196,31 +155,6 @@ def csv_rows(results: Results, differences: Differences) -> list[dict[str, Any]]
     return rows
 
 
-def _comparable(name: str, metric: str) -> bool:
+def comparable(name: str, metric: str) -> bool:
     """Whether the metric says something about the loss."""
     return metric != "macro_f1_at_half" or find(name).zero_decides
-
-
-def _number(value: float) -> str:
-    """Three decimals in at most four characters."""
-    if math.isnan(value):
-        return "n/a"
-    return "1.00" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")
-
-
-def _mark(difference: Difference | None, higher_is_better: bool) -> tuple[str, str]:
-    if difference is None or not difference.excludes_zero:
-        return "", ""
-    better = (difference.mean > 0) == higher_is_better
-    return (" +", "bold green") if better else (" -", "bold red")
-
-
-def _wrapped(name: str, width: int = 15) -> str:
-    """Breaks a long name before an underscore, so that no line is longer than the column."""
-    lines = [""]
-    for index, word in enumerate(name.split("_")):
-        piece = word if index == 0 else f"_{word}"
-        if len(lines[-1]) + len(piece) > width:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines)

@@ -37,3 +37,8 @@ def seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
     return int(text)
+
+
+def columns(text: str) -> int | list[str]:
+    """Returns which columns are labels: how many at the end, or their names."""
+    return int(text) if text.isdecimal() else [name.strip() for name in text.split(",")]

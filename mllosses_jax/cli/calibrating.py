@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import calibration, metrics
-from mllosses_jax.compare.errors import UsageError
-from mllosses_jax.compare.evaluate import probability_metrics
-from mllosses_jax.compare.score_files import ScoreTable, in_precision_of
-from mllosses_jax.compare.tune import check_folds
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.evaluation import probability_metrics
+from mllosses_jax.cli.score_files import ScoreTable, in_precision_of
+from mllosses_jax.cli.tuning import check_folds
 
 METHODS: Mapping[str, Callable[..., calibration.Calibrator]] = {
     "platt": calibration.fit_platt,

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import decisions, metrics
-from mllosses_jax.compare.errors import UsageError
-from mllosses_jax.compare.score_files import ScoreTable, in_precision_of
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.score_files import ScoreTable, in_precision_of
 
 METRICS = {  # in the order of the table
     "map": "mAP, macro",

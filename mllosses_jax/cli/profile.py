@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax.catalogue import Entry, find
-from mllosses_jax.compare.errors import UsageError
+from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.compare.objective import HEADS, from_labels
 from mllosses_jax.data import Dataset
 

@@ -7,8 +7,8 @@ import functools
 from typing import Any, Literal
 
 from mllosses_jax import decisions
-from mllosses_jax.compare.errors import UsageError
-from mllosses_jax.compare.score_files import BASELINE, ScoreTable, in_precision_of
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.score_files import BASELINE, ScoreTable, in_precision_of
 
 
 def tune(

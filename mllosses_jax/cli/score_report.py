@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from mllosses_jax.compare.calibrate import LARGEST_LOGIT
-from mllosses_jax.compare.evaluate import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
-from mllosses_jax.compare.information import WIDTH
-from mllosses_jax.compare.score_files import ScoreTable
+from mllosses_jax.cli.calibrating import LARGEST_LOGIT
+from mllosses_jax.cli.console import WIDTH, grid, number
+from mllosses_jax.cli.evaluation import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
+from mllosses_jax.cli.score_files import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
 MAX_LABELS = 30  # of a table that nobody asked for
@@ -163,25 +162,3 @@ def clipping_note(table: ScoreTable) -> str:
         f"{int(extreme.sum())} probabilities are 0 or 1: their logits count as -{LARGEST_LOGIT:g} "
         f"and {LARGEST_LOGIT:g}."
     )
-
-
-def number(value: float) -> str:
-    """Returns four decimals, or a whole number as it is; n/a where undefined."""
-    if isinstance(value, int):
-        return str(value)
-    if math.isnan(value):
-        return "n/a"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
-
-
-def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns aligned lines: names to the left, numbers to the right."""
-    filled = [[*row, *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
-    widths = np.max([[len(cell) for cell in row] for row in filled], axis=0)
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in filled
-    ]

@@ -1,0 +1,96 @@
+"""`mllosses calibrate`: probabilities that are true frequencies, judged held out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mllosses_jax.cli.argument_types import from_zero
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.output_files import check_file
+from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "calibrate", help="probabilities that are true frequencies, judged held out"
+    )
+    add_score_files(parser, labels_needed=False)
+    parser.add_argument(
+        "--method",
+        choices=("platt", "temperature", "bias", "beta", "isotonic"),
+        default="platt",
+    )
+    add_scope(parser)
+    parser.add_argument(
+        "--shrinkage",
+        type=from_zero,
+        default=2.0,
+        metavar="S",
+        help="how many observations the common map counts for in each label; default: 2",
+    )
+    add_folds(parser)
+    parser.add_argument(
+        "--apply",
+        type=Path,
+        metavar="FILE.json",
+        help="do not fit: write the probabilities that this calibrator makes of SCORES",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: calibrator.json; with --apply probabilities.npy (an .npz keeps the names)",
+    )
+    add_force(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    from mllosses_jax import calibration
+    from mllosses_jax.cli import calibrating as work
+    from mllosses_jax.cli.score_files import read_scores, read_scores_and_labels
+    from mllosses_jax.cli.score_report import calibration_text, clipping_note
+
+    if options.labels is None and options.apply is None:
+        raise UsageError("calibrate needs LABELS to fit to, or --apply FILE.json")
+    out = options.out or Path("probabilities.npy" if options.apply else "calibrator.json")
+    if options.apply and out.suffix not in {".npy", ".npz"}:
+        raise UsageError(f"probabilities are written as .npy or .npz; --out is {out}")
+    check_file(out, force=options.force)
+    if options.labels is None:
+        table = read_scores(options.scores, inputs=options.inputs)
+    else:
+        table = read_scores_and_labels(options.scores, options.labels, inputs=options.inputs)
+    lines = []
+    if options.apply:
+        probabilities = work.apply(table, options.apply)
+        if out.suffix == ".npz":
+            np.savez(out, scores=probabilities, label_names=np.array(table.label_names))
+        else:
+            np.save(out, probabilities)
+            lines.append("Columns are in the order of SCORES; --out FILE.npz keeps their names.")
+        if options.labels is not None:
+            before = work.judged(table, table.scores, table.inputs)
+            after = work.judged(table, probabilities, "probabilities")
+            lines.append(calibration_text(before, after, "these rows"))
+    else:
+        found = work.calibrate(
+            table,
+            method=options.method,
+            scope=options.scope,
+            shrinkage=options.shrinkage,
+            folds=options.folds,
+            seed=options.seed,
+        )
+        calibration.save(found.calibrator, out, table.label_names, force=options.force)
+        lines.append(
+            calibration_text(found.before, found.after, f"held out, {options.folds} folds")
+        )
+    lines = [clipping_note(table), *lines, f"Written to {out}."]
+    print("\n\n".join(line for line in lines if line))

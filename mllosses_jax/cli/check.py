@@ -1,0 +1,71 @@
+"""`mllosses check`: what a data set is like, and whether it is sound."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mllosses_jax.cli.console import WIDTH
+from mllosses_jax.cli.shared_arguments import add_data
+
+if TYPE_CHECKING:
+    from mllosses_jax.data import Dataset
+
+NUM_RARE = 8
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("check", help="what a data set is like, and whether it is sound")
+    add_data(parser, default=None)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    print(checkup(options.data, options.labels))
+
+
+def checkup(data: str, labels: int | Sequence[str] | None) -> str:
+    """Returns the data card of a file and what to know before training on it."""
+    from mllosses_jax.compare.card import data_card
+    from mllosses_jax.data import load
+
+    dataset = load(data, labels=labels)
+    card = data_card(dataset)
+    longest = max(map(len, card))
+    lines = [
+        f"{name.replace('_', ' '):<{longest}}  {_shown(value)}" for name, value in card.items()
+    ]
+    remarks = list(_remarks(dataset))
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _remarks(dataset: Dataset) -> list[str]:
+    from mllosses_jax.compare.card import FEW_POSITIVES
+
+    remarks = []
+    if dataset.y_test is None:
+        remarks.append("No test part: `mllosses compare` cuts a fifth of the rows as one.")
+    else:
+        absent = int((dataset.y_test.sum(0) == 0).sum())
+        if absent:
+            remarks.append(f"Labels without a test positive, left out of mAP: {absent}.")
+    positives = dataset.y_train.sum(0)
+    rare = np.argsort(positives, kind="stable")
+    rare = rare[positives[rare] < FEW_POSITIVES]
+    if rare.size:
+        named = ", ".join(f"{dataset.label_names[j]} ({positives[j]})" for j in rare[:NUM_RARE])
+        more = f" and {rare.size - NUM_RARE} more" if rare.size > NUM_RARE else ""
+        remarks.append(f"Rarest labels: {named}{more}.")
+    return [textwrap.fill(remark, WIDTH) for remark in remarks]

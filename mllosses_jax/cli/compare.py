@@ -1,0 +1,135 @@
+"""`mllosses compare`: trains a model under each loss and shows how they compare."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mllosses_jax.cli.argument_types import positive
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.shared_arguments import add_data
+from mllosses_jax.compare.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mllosses_jax.compare import Comparison
+
+DEFAULT_FOLDER = Path("mllosses-out")
+FILES = "results.json, results.csv, report.txt, thresholds.json, and thresholds/LOSS.json"
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="train a model under each loss and compare them on test data",
+        description="Train a model under each loss and compare them on test data. Weight decay "
+        "and thresholds are chosen on validation data.",
+    )
+    add_data(parser, default="mosaics")
+    parser.add_argument(
+        "--losses",
+        metavar="A,B,...",
+        help="names separated by commas, or all (`mllosses list` shows them); "
+        "default: those that differ most",
+    )
+    parser.add_argument("--model", choices=("linear", "mlp"), default="linear")
+    parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for results.json, results.csv, report.txt and thresholds.json; default: a new "
+        "one in mllosses-out",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command; the table goes to stdout, progress to stderr."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        raise UsageError(
+            "compare needs rich for its table; install it: pip install 'mllosses-jax[cli]'"
+        ) from None
+    if options.force and options.out is None:
+        raise UsageError("--force needs --out: without it a new folder is taken")
+    try:
+        comparison, folder = _compared(options)
+    except ComparisonError as error:
+        raise UsageError(_in_options(str(error))) from None
+    show(comparison, Console(highlight=False), folder)
+
+
+def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
+    """Returns the comparison and its folder.
+
+    Without `--out` it is the first one of `mllosses-out` that is free, or holds this run
+    unfinished.
+    """
+    from mllosses_jax.cli.console import progress
+    from mllosses_jax.compare import compare
+    from mllosses_jax.compare.choice import choose
+    from mllosses_jax.compare.comparison import load_data
+    from mllosses_jax.compare.folder import Occupied
+
+    losses = choose(options.losses)  # a misspelt name is told before a large file is read
+    dataset = load_data(options.data, labels=options.labels)
+    name = f"{dataset.name}-{options.model}"
+    with progress() as on_progress:
+        for number in itertools.count(1):
+            folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
+            try:
+                comparison = compare(
+                    dataset,
+                    losses=losses,
+                    model=options.model,
+                    num_seeds=options.seeds,
+                    out=folder,
+                    force=options.force,
+                    on_progress=on_progress,
+                )
+            except Occupied:
+                if options.out is not None:
+                    raise
+            else:
+                return comparison, folder
+    raise AssertionError("there is always a next number")
+
+
+def _in_options(message: str) -> str:
+    """Returns a message of the library with its arguments as options."""
+    return re.sub(r"\((out|force|losses|labels|model)\)", r"(--\1)", message)
+
+
+def show(comparison: Comparison, console: Console, folder: Path) -> None:
+    """Prints the table, what it means, and the report of the best loss."""
+    from mllosses_jax.cli.console import paragraph, table
+    from mllosses_jax.compare import report
+
+    results, apart = comparison.results, comparison.differences
+    console.print(report.heading(comparison.dataset) + "\n", markup=False, soft_wrap=True)
+    console.print(table(results, apart))
+    notes = report.footnotes(
+        results,
+        apart,
+        baseline=comparison.baseline,
+        settings=comparison.settings,
+        num_resamples=len(comparison.resamples.rows),
+        given=comparison.given,
+    )
+    best = comparison.best
+    notes.append(report.verdict(best, results[best]["map"]["mean"], comparison.baseline, apart))
+    for note in notes:
+        paragraph(console, note)
+    text = report.best_report(comparison.outcomes[best], comparison.dataset)
+    console.print("\n" + text, markup=False, soft_wrap=True)
+    paragraph(console, f"Written to {folder}: {FILES}.")

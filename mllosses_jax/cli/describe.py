@@ -1,0 +1,62 @@
+"""`mllosses describe`: what there is to know of one loss, and its picture."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from mllosses_jax.catalogue import UNREDUCED_SHAPE, find
+from mllosses_jax.cli.console import WIDTH
+from mllosses_jax.cli.errors import UsageError
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("describe", help="one loss: formula, parameters, reference")
+    parser.add_argument("loss", metavar="LOSS")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw loss and gradient against probability, for both label values",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    print(description(options.loss))
+    if options.plot is not None:
+        from mllosses_jax.cli.profile import draw
+
+        draw(options.loss, options.plot)
+        print(f"\nDrawn to {options.plot}.")
+
+
+def description(name: str) -> str:
+    """Returns what there is to know of a loss, as text.
+
+    Raises:
+        UsageError: there is no such loss.
+    """
+    try:
+        entry = find(name)
+    except KeyError as error:
+        raise UsageError(f"{error.args[0]} (`mllosses list` shows all)") from None
+    lines = [entry.name, f"  {entry.summary}", "", "Formula"]
+    lines += textwrap.indent(entry.formula, "  ").splitlines()
+    described = entry.parameters
+    if entry.own_parameters:
+        lines += ["", "Parameters"]
+    for parameter, default in entry.own_parameters.items():
+        required = parameter in entry.required
+        lines.append(f"  {parameter}" + ("" if required else f" = {default!r}"))
+        lines += textwrap.wrap(
+            described[parameter], WIDTH - 4, initial_indent=" " * 6, subsequent_indent=" " * 6
+        )
+    lines += ["", f"Unreduced shape: {UNREDUCED_SHAPE[entry.kind]}", "", "Reference"]
+    lines += textwrap.wrap(entry.reference, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+    lines += ["", f"help(mllosses_jax.{entry.name}) has the rest."]
+    return "\n".join(lines)

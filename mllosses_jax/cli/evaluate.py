@@ -1,0 +1,113 @@
+"""`mllosses evaluate`: metrics of scores that one has."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mllosses_jax.cli.argument_types import finite
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.output_files import check_free, check_writable
+from mllosses_jax.cli.shared_arguments import add_force, add_score_files
+
+if TYPE_CHECKING:
+    from mllosses_jax.cli.evaluation import Evaluation
+
+_METRICS, _PER_LABEL = "metrics.json", "per_label.csv"
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("evaluate", help="metrics of scores that you have")
+    add_score_files(parser)
+    at = parser.add_mutually_exclusive_group()
+    at.add_argument(
+        "--threshold",
+        type=finite,
+        metavar="T",
+        help="labels with this score are predicted; default: 0.5 for probabilities, 0 for logits",
+    )
+    at.add_argument(
+        "--thresholds", type=Path, metavar="FILE.json", help="what `mllosses tune` has written"
+    )
+    parser.add_argument("--per-label", action="store_true", help="also a table of the labels")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for metrics.json and per_label.csv"
+    )
+    add_force(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    from mllosses_jax.cli.evaluation import evaluate
+    from mllosses_jax.cli.score_files import BASELINE, read_scores_and_labels
+    from mllosses_jax.cli.score_report import evaluation_text
+    from mllosses_jax.decisions import ThresholdReport
+
+    if options.out is not None:
+        for name in (_METRICS, _PER_LABEL):
+            check_free(options.out / name, force=options.force)
+    elif options.force:
+        raise UsageError("--force overwrites what is in --out; give that too")
+    table = read_scores_and_labels(options.scores, options.labels, inputs=options.inputs)
+    if options.thresholds is not None:
+        at = options.thresholds.name
+        try:
+            thresholds: Any = ThresholdReport.load(options.thresholds)
+        except ValueError as error:
+            raise UsageError(f"{error}; give a file of `mllosses tune`") from None
+    else:
+        given = options.threshold
+        thresholds = BASELINE[options.inputs] if given is None else given
+        at = f"threshold {thresholds:g}"
+    if options.out is not None:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {options.out} ({error.strerror}); choose another --out"
+            ) from None
+        check_writable(options.out)
+    found = evaluate(table, thresholds)
+    lines = [evaluation_text(found, table, at, per_label=options.per_label)]
+    if options.out is not None:
+        config = {
+            "scores": str(options.scores),
+            "labels": str(options.labels),
+            "inputs": options.inputs,
+            "thresholds": str(options.thresholds) if options.thresholds else thresholds,
+        }
+        _write_evaluation(options.out, config, found)
+        lines.append(f"Written to {options.out}: {_METRICS} and {_PER_LABEL}.")
+    print("\n\n".join(lines))
+
+
+def _write_evaluation(out: Path, config: dict[str, Any], found: Evaluation) -> None:
+    content = {
+        "config": config,
+        "data": found.counts,
+        "metrics": found.metrics,
+        "decisions": found.decisions,
+        "per_label": found.per_label,
+    }
+    text = json.dumps(_encoded(content), indent=1, allow_nan=False)
+    (out / _METRICS).write_text(text + "\n", encoding="utf-8")
+    rows = [{"label": name, **row} for name, row in found.per_label.items()]
+    with (out / _PER_LABEL).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _encoded(value: Any) -> Any:
+    """Returns the value with NaN, that is undefined, as None, and infinity as a string."""
+    if isinstance(value, dict):
+        return {name: _encoded(entry) for name, entry in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

@@ -1,0 +1,74 @@
+"""The command line: `mllosses compare | list | describe | check | evaluate | tune | calibrate`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mllosses_jax import __version__
+from mllosses_jax.cli import calibrate, check, compare, describe, evaluate, listing, tune
+from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.compare.errors import ComparisonError
+
+OK, USAGE, INTERRUPTED = 0, 2, 130
+COMMANDS = (compare, listing, describe, check, evaluate, tune, calibrate)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says in one line what is wrong; argparse prints the usage before it."""
+        raise UsageError(f"{message} (`{self.prog} --help` shows what there is)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a sub-command and returns its exit status.
+
+    Args:
+        arguments: what stands after `mllosses`; None takes it from the command line.
+
+    Returns:
+        0; 2 where the user has something to mend, which one line on stderr says; 130 where the
+        user interrupted.
+    """
+    from mllosses_jax.data import DataError
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Greek letters on a terminal that has none
+            stream.reconfigure(errors="replace")
+    options = argparse.Namespace()
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+        sys.stdout.flush()
+    except (UsageError, DataError, ComparisonError) as error:
+        print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        resumes = getattr(options, "run", None) is compare.run
+        then = "; the same command goes on from what is finished" if resumes else ""
+        print(f"mllosses: interrupted{then}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # such as `mllosses list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # such as a full disk
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"mllosses: {place}{error.strerror}", file=sys.stderr)
+        return USAGE
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="mllosses", description="Losses for multi-label learning in JAX.")
+    parser.add_argument("--version", action="version", version=f"mllosses {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Whether files may be written, asked before any work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mllosses_jax.cli.errors import UsageError
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Raises if a file would be overwritten unasked."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists; choose another --out, or --force to overwrite it")
+
+
+def check_file(path: Path, *, force: bool) -> None:
+    """Raises if a file must not or cannot be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give --out a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: no such folder; make it, or choose another --out")
+    check_writable(path.parent)
+    check_free(path, force=force)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises if no file can be written to a folder."""
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write to {folder} (Permission denied); choose another --out")

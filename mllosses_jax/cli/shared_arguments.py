@@ -1,0 +1,68 @@
+"""The arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mllosses_jax.cli.argument_types import columns, seed
+
+_SCORES = (
+    ".npy or .npz of an array (samples, labels), or .csv with a line of label names above a row "
+    "per sample"
+)
+_LABELS = "the same of 0 and 1; unknown is an empty cell, NaN, or where=0 in an .npz"
+
+
+def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Adds DATA, which may be left out if there is a default, and `--labels`."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?" if default else None,
+        default=default,
+        help="an .npz, .csv, .arff or svmlight file, or mosaics, the data set that is built in"
+        + (" (the default)" if default else ""),
+    )
+    parser.add_argument(
+        "--labels",
+        type=columns,
+        metavar="A,B,... | N",
+        help="the label columns of a .csv or .arff file: names, or how many at the end",
+    )
+
+
+def add_score_files(parser: argparse.ArgumentParser, *, labels_needed: bool = True) -> None:
+    """Adds SCORES, LABELS and `--inputs`."""
+    parser.add_argument("scores", type=Path, metavar="SCORES", help=_SCORES)
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        nargs=None if labels_needed else "?",
+        help=_LABELS + ("" if labels_needed else "; with --apply only to judge the result"),
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("logits", "probabilities"),
+        required=True,
+        help="what the scores are; it is never guessed",
+    )
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Adds `--scope`."""
+    parser.add_argument(
+        "--scope", choices=("label", "global"), default="label", help="one per label, or one"
+    )
+
+
+def add_folds(parser: argparse.ArgumentParser) -> None:
+    """Adds `--folds` and `--seed`."""
+    parser.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Adds `--force`."""
+    parser.add_argument("--force", action="store_true", help="overwrite what is there")

@@ -1,0 +1,59 @@
+"""`mllosses tune`: thresholds for the best F-beta, judged held out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mllosses_jax.cli.argument_types import from_zero, positive
+from mllosses_jax.cli.output_files import check_file
+from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("tune", help="thresholds for the best F-beta, judged held out")
+    add_score_files(parser)
+    parser.add_argument("--objective", choices=("f1", "fbeta"), default="f1")
+    parser.add_argument("--beta", type=from_zero, default=1.0, help="of --objective fbeta")
+    add_scope(parser)
+    parser.add_argument(
+        "--min-positives",
+        type=positive,
+        metavar="N",
+        help="labels with fewer take the global threshold; default: 5, or none with --shrinkage",
+    )
+    parser.add_argument(
+        "--shrinkage",
+        type=from_zero,
+        default=0.0,
+        metavar="M",
+        help="how many positives the data of all labels count for in each label; default: 0",
+    )
+    add_folds(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("thresholds.json"))
+    add_force(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    from mllosses_jax.cli.score_files import read_scores_and_labels
+    from mllosses_jax.cli.score_report import tuning_text
+    from mllosses_jax.cli.tuning import tune
+
+    check_file(options.out, force=options.force)
+    report = tune(
+        read_scores_and_labels(options.scores, options.labels, inputs=options.inputs),
+        objective=options.objective,
+        beta=options.beta,
+        scope=options.scope,
+        min_positives=options.min_positives,
+        shrinkage=options.shrinkage,
+        folds=options.folds,
+        seed=options.seed,
+    )
+    report.save(options.out, force=options.force)
+    print(tuning_text(report))
+    print(f"\nWritten to {options.out}.")

@@ -10,6 +10,8 @@ from mllosses_jax import catalogue
 from mllosses_jax.cli import profile
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.compare import objective
+from mllosses_jax.compare.choice import Choice, parse
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import Dataset
 
 ROWS, LABELS = 40, 4
@@ -102,6 +104,61 @@ def test_a_penalty_is_added_to_cross_entropy(dataset):
     total += mll.sigmoid_binary_cross_entropy(logits, y)
     assert bound.loss(logits, y) == pytest.approx(float(total))
     assert "binary cross-entropy" in bound.given
+
+
+def test_parameters_go_to_the_loss(dataset):
+    y = jnp.asarray(dataset.y_train)
+    text = "sigmoid_focal_loss(gamma=3, alpha=[0.1, 0.2, 0.3, 0.4])"
+    for bound in (objective.bind(text, dataset), objective.bind(parse(text), dataset)):
+        logits = outputs_of(bound)
+        alpha = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+        direct = mll.sigmoid_focal_loss(logits, y, gamma=3, alpha=alpha)
+        assert jax.jit(bound.loss)(logits, y) == pytest.approx(float(direct), rel=1e-6)
+        assert bound.given == ""
+
+
+def test_parameters_win_over_what_the_data_gives(dataset):
+    y = jnp.asarray(dataset.y_train)
+    bound = objective.bind("balanced_binary_cross_entropy(alpha=0.25)", dataset)
+    logits = outputs_of(bound)
+    direct = mll.balanced_binary_cross_entropy(logits, y, alpha=0.25)
+    assert bound.loss(logits, y) == pytest.approx(float(direct))
+    assert bound.given == ""
+    bound = objective.bind("smooth_ap_loss(temperature=0.1)", dataset)
+    direct = mll.smooth_ap_loss(logits, y, temperature=0.1)
+    assert bound.loss(logits, y) == pytest.approx(float(direct))
+    assert bound.given == ""
+    bound = objective.bind("distribution_balanced_loss(num_samples=50, gamma=1)", dataset)
+    counts = objective.FROM_LABELS["label_counts"](dataset)
+    direct = mll.distribution_balanced_loss(logits, y, label_counts=counts, num_samples=50, gamma=1)
+    assert bound.loss(logits, y) == pytest.approx(float(direct))
+    assert bound.given == "label_counts"
+    bound = objective.bind("hierarchy_penalty(edges=[[0, 3]])", dataset)
+    direct = mll.hierarchy_penalty(logits, y, edges=jnp.array([[0, 3]]))
+    direct += mll.sigmoid_binary_cross_entropy(logits, y)
+    assert bound.loss(logits, y) == pytest.approx(float(direct))
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("hinge_loss(margin=[1, 2, 3])", ["hinge_loss", "margin has 3 values", "4 labels"]),
+        ("hinge_loss(margin=[])", ["hinge_loss", "margin has 0 values", "4 labels"]),
+        ("hinge_loss(margin=[1, 2, 3, -1])", ["hinge_loss", "margin must lie in [0, inf]"]),
+        ("hinge_loss(margin=[[1, 2, 3, 4]])", ["hinge_loss", "margin", "shape (4,)", "(1, 4)"]),
+        ("dice_loss(smooth=[1, 2, 3, 4])", ["dice_loss", "smooth must be a scalar"]),
+        ("ldam_loss(max_margin=-1)", ["ldam_loss", "max_margin must lie in"]),
+        ("ldam_loss(label_counts=[1, 2])", ["ldam_loss", "label_counts has 2 values"]),
+        ("role_loss(expected_positives=-1)", ["role_loss", "expected_positives"]),
+        (Choice("hinge_loss", (("size", 2),)), ["hinge_loss(size=2)", "'size'"]),
+    ],
+    ids=str,
+)
+def test_what_the_data_contradicts_is_named(choice, words, dataset):
+    with pytest.raises(ComparisonError) as caught:
+        objective.bind(choice, dataset)
+    for word in words:
+        assert word in str(caught.value)
 
 
 def test_curves_of_cross_entropy():

@@ -347,6 +347,107 @@ def test_calibrate_probabilities_by_each_method(method, mllosses, arrays, tmp_pa
     np.testing.assert_allclose(calibrator(x), fit(x), rtol=2e-3, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def compared(arrays, files):
+    """Files as `mllosses compare` writes them, once with unknown labels and once without."""
+    x, y, known = arrays
+    content = {
+        "scores": x.astype(np.float32),
+        "labels": y,
+        "label_names": np.array(NAMES),
+        "inputs": np.array("logits"),
+        "rows": np.arange(len(x)),
+    }
+    np.savez(files / "test.npz", **content, where=known)
+    np.savez(files / "validation.npz", **content)
+    return content
+
+
+def figures_of(folder):
+    found = json.loads((folder / "metrics.json").read_text())
+    return found["data"], found["metrics"], found["decisions"], found["per_label"]
+
+
+def test_files_of_a_comparison_say_all_by_themselves(mllosses, arrays, compared, tmp_path):
+    x, y, known = arrays
+    assert mllosses("evaluate", "test.npz", "--out", "alone")[0] == 0
+    apart = ["x32.npy", "y.npz", "--inputs", "logits"]
+    assert mllosses("evaluate", *apart, "--out", "apart")[0] == 0
+    assert figures_of(tmp_path / "alone") == figures_of(tmp_path / "apart")
+    config = json.loads((tmp_path / "alone/metrics.json").read_text())["config"]
+    assert config["inputs"] == "logits"
+    assert config["labels"] == config["scores"]
+
+    assert mllosses("tune", "validation.npz")[0] == 0
+    report = ThresholdReport.load(tmp_path / "thresholds.json")
+    assert report.label_names == NAMES
+    assert report.settings["inputs"] == "logits"
+    best = max(sk.f1_score(y[:, 1], x[:, 1] >= t) for t in x[:, 1])
+    assert sk.f1_score(y[:, 1], x[:, 1] >= report.thresholds[1]) == pytest.approx(best)
+    at = ["--thresholds", "thresholds.json", "--inputs", "logits", "--out", "tuned"]
+    assert mllosses("evaluate", "test.npz", *at)[0] == 0
+    f1 = [sk.f1_score(y[k, j], x[k, j] >= report.thresholds[j]) for j, k in enumerate(known.T[:4])]
+    per_label = figures_of(tmp_path / "tuned")[-1]
+    assert [per_label[name]["f1"] for name in NAMES[:4]] == pytest.approx(f1)
+
+
+def test_calibrated_files_of_a_comparison_go_on(mllosses, compared, tmp_path):
+    status, out, _ = mllosses("calibrate", "validation.npz")
+    assert status == 0
+    assert "held out" in out
+    calibrator = calibration.load(tmp_path / "calibrator.json", NAMES)
+    apply = ["calibrate", "test.npz", "--apply", "calibrator.json", "--out", "p.npz"]
+    status, out, _ = mllosses(*apply)
+    assert status == 0
+    assert "these rows" in out  # judged by the labels of the file
+    with np.load(tmp_path / "p.npz") as made:
+        np.testing.assert_allclose(made["scores"], calibrator(compared["scores"]), rtol=1e-6)
+        assert made["label_names"].tolist() == list(NAMES)
+    # The probabilities say what they are; labels come from the other file.
+    assert mllosses("evaluate", tmp_path / "p.npz", "test.npz", "--out", "after")[0] == 0
+    assert mllosses("evaluate", "test.npz", "--out", "before")[0] == 0
+    (data, after, *_), (data_before, before, *_) = map(
+        figures_of, (tmp_path / "after", tmp_path / "before")
+    )
+    assert data == data_before
+    assert after["log_loss"] < before["log_loss"]
+
+
+def test_labels_that_are_given_are_used(mllosses, arrays, compared, tmp_path):
+    _, y, known = arrays
+    # Neither the labels of SCORES nor which of them are known matters then.
+    assert mllosses("evaluate", "test.npz", "y.npy", "--out", "out")[0] == 0
+    data, _, _, per_label = figures_of(tmp_path / "out")
+    assert data["unknown_entries"] == 0
+    assert [row["support"] for row in per_label.values()] == y.sum(0).tolist()
+    assert y.sum() != (y & known).sum()
+
+
+def test_an_archive_that_lacks_something_is_refused(mllosses, compared, tmp_path):
+    def save(name, **changed):
+        arrays = {k: v for k, v in (compared | changed).items() if v is not None}
+        np.savez(tmp_path / name, **arrays)
+        return tmp_path / name
+
+    bare = save("bare.npz", labels=None)
+    deep = save("deep.npz", scores=np.stack([compared["scores"]] * 2))
+    odd = save("odd.npz", inputs=np.array("margins"))
+    silent = save("silent.npz", inputs=None)
+    features = save("features.npz", inputs=np.zeros((120, 3)))
+    for command in ("evaluate", "tune", "calibrate"):
+        assert_refused(
+            mllosses(command, bare), "give LABELS, or an .npz that holds scores and labels"
+        )
+        assert_refused(mllosses(command, deep), deep, "(2, 120, 5)", "scores[0]", "mean")
+        assert_refused(mllosses(command, odd), odd, "'margins'", "logits or probabilities")
+        for file in (silent, features):
+            assert_refused(mllosses(command, file), file, "give --inputs logits or --inputs prob")
+        done = mllosses(command, "test.npz", "--inputs", "probabilities")
+        assert_refused(done, "test.npz", "scores are logits", "that they are probabilities")
+        assert_refused(mllosses(command, "x.npy", "--inputs", "logits"), "give LABELS")
+    assert mllosses("evaluate", features, "--inputs", "logits")[0] == 0
+
+
 MISTAKES = [
     (["evaluate", "nowhere.npy", "y.npy"], ["nowhere.npy", "no such file"]),
     (["evaluate", "x.npy", "y.txt"], ["y.txt", "unknown kind of file", ".csv"]),

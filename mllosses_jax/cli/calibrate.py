@@ -19,7 +19,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "calibrate", help="probabilities that are true frequencies, judged held out"
     )
-    add_score_files(parser, labels_needed=False)
+    add_score_files(parser, note="; with --apply labels only judge the result")
     parser.add_argument(
         "--method",
         choices=("platt", "temperature", "bias", "beta", "isotonic"),
@@ -57,8 +57,6 @@ def run(options: argparse.Namespace) -> None:
     from mllosses_jax.cli.score_files import read_scores, read_scores_and_labels
     from mllosses_jax.cli.score_report import calibration_text, clipping_note
 
-    if options.labels is None and options.apply is None:
-        raise UsageError("calibrate needs LABELS to fit to, or --apply FILE.json")
     out = options.out or Path("probabilities.npy" if options.apply else "calibrator.json")
     if options.apply and out.suffix not in {".npy", ".npz"}:
         raise UsageError(f"probabilities are written as .npy or .npz; --out is {out}")
@@ -67,15 +65,22 @@ def run(options: argparse.Namespace) -> None:
         table = read_scores(options.scores, inputs=options.inputs)
     else:
         table = read_scores_and_labels(options.scores, options.labels, inputs=options.inputs)
+    labelled = bool(table.known().any())
+    if not labelled and options.apply is None:
+        raise UsageError(
+            "calibrate needs labels to fit to: give LABELS, or an .npz that holds scores and "
+            "labels; or --apply FILE.json"
+        )
     lines = []
     if options.apply:
         probabilities = work.apply(table, options.apply)
         if out.suffix == ".npz":
-            np.savez(out, scores=probabilities, label_names=np.array(table.label_names))
+            names, inputs = np.array(table.label_names), np.array("probabilities")
+            np.savez(out, scores=probabilities, label_names=names, inputs=inputs)
         else:
             np.save(out, probabilities)
             lines.append("Columns are in the order of SCORES; --out FILE.npz keeps their names.")
-        if options.labels is not None:
+        if labelled:
             before = work.judged(table, table.scores, table.inputs)
             after = work.judged(table, probabilities, "probabilities")
             lines.append(calibration_text(before, after, "these rows"))

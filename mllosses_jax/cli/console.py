@@ -1,36 +1,21 @@
-"""What the command writes to a terminal: aligned text, the table of losses, progress."""
+"""What the command writes to a terminal: aligned text, progress."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.catalogue import find
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
-    from rich.table import Table
 
     from mllosses_jax.compare.comparison import OnProgress
-    from mllosses_jax.compare.judgement import Difference
-    from mllosses_jax.compare.report import Differences, Results
 
 WIDTH = 88  # of text that is printed as it is
-MAX_WIDTH = 100  # of paragraphs that are as wide as the terminal
-HEADINGS = {
-    "map": "mAP",
-    "macro_f1_at_half": "macro-F1\nat 0.5",
-    "macro_f1_tuned": "macro-F1\ntuned",
-    "micro_f1_tuned": "micro-F1\ntuned",
-    "ranking_loss": "ranking\nloss",
-    "precision_at_1": "P@1",
-}
 
 
 def number(value: float) -> str:
@@ -53,45 +38,6 @@ def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in filled
     ]
-
-
-def table(results: Results, differences: Differences) -> Table:
-    """Returns the table of all losses; 80 columns are enough for it.
-
-    Args:
-        results: ``results[LOSS][METRIC]`` of `judgement.summary`.
-        differences: ``differences[LOSS][METRIC]`` to the baseline, which has no row there.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    from mllosses_jax.compare.judgement import HIGHER_IS_BETTER
-    from mllosses_jax.compare.report import comparable
-
-    lines = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    lines.add_column("loss", width=15, overflow="fold")
-    for heading in HEADINGS.values():
-        lines.add_column(heading, width=9, overflow="fold")
-    lines.add_column("s", justify="right", min_width=4)
-    for name, figures in results.items():
-        cells = [Text(_wrapped(name + ("" if find(name).zero_decides else "*")))]
-        for metric, better in HIGHER_IS_BETTER.items():
-            figure, difference = figures[metric], None
-            if comparable(name, metric):
-                difference = differences.get(name, {}).get(metric)
-            mark, style = _mark(difference, better)
-            cell = Text(_short(figure["mean"]) + mark, style=style)
-            cell.append(f"\n{_short(figure['low'])}-{_short(figure['high'])}", style="dim")
-            cells.append(cell)
-        seconds = figures["seconds"]["mean"]
-        lines.add_row(*cells, f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}")
-    return lines
-
-
-def paragraph(console: Console, text: str) -> None:
-    """Prints a paragraph below an empty line, as wide as the terminal where that is narrow."""
-    width = min(console.width, MAX_WIDTH)
-    console.print("\n" + textwrap.fill(text, width), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -133,28 +79,3 @@ class _Lines:
         if text != self.last:
             self.console.print(text, markup=False)
         self.last = text
-
-
-def _short(value: float) -> str:
-    """Three decimals in at most four characters."""
-    if math.isnan(value):
-        return "n/a"
-    return "1.00" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")
-
-
-def _mark(difference: Difference | None, higher_is_better: bool) -> tuple[str, str]:
-    if difference is None or not difference.excludes_zero:
-        return "", ""
-    better = (difference.mean > 0) == higher_is_better
-    return (" +", "bold green") if better else (" -", "bold red")
-
-
-def _wrapped(name: str, width: int = 15) -> str:
-    """Breaks a long name before an underscore, so that no line is longer than the column."""
-    lines = [""]
-    for index, word in enumerate(name.split("_")):
-        piece = word if index == 0 else f"_{word}"
-        if len(lines[-1]) + len(piece) > width:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines)

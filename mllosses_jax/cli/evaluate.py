@@ -32,7 +32,10 @@ def add_parser(commands: Any) -> None:
         help="labels with this score are predicted; default: 0.5 for probabilities, 0 for logits",
     )
     at.add_argument(
-        "--thresholds", type=Path, metavar="FILE.json", help="what `mllosses tune` has written"
+        "--thresholds",
+        type=Path,
+        metavar="FILE.json",
+        help="what `mllosses tune` or `mllosses compare` has written",
     )
     parser.add_argument("--per-label", action="store_true", help="also a table of the labels")
     parser.add_argument(
@@ -63,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError(f"{error}; give a file of `mllosses tune`") from None
     else:
         given = options.threshold
-        thresholds = BASELINE[options.inputs] if given is None else given
+        thresholds = BASELINE[table.inputs] if given is None else given
         at = f"threshold {thresholds:g}"
     if options.out is not None:
         try:
@@ -78,8 +81,8 @@ def run(options: argparse.Namespace) -> None:
     if options.out is not None:
         config = {
             "scores": str(options.scores),
-            "labels": str(options.labels),
-            "inputs": options.inputs,
+            "labels": str(options.labels or options.scores),
+            "inputs": table.inputs,
             "thresholds": str(options.thresholds) if options.thresholds else thresholds,
         }
         _write_evaluation(options.out, config, found)

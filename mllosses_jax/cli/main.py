@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | list | describe | check | evaluate | tune | calibrate`."""
+"""The command line: `mllosses compare | show | list | describe | check | evaluate | ...`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mllosses_jax import __version__
-from mllosses_jax.cli import calibrate, check, compare, describe, evaluate, listing, tune
+from mllosses_jax.cli import (
+    calibrate,
+    check,
+    compare,
+    compilation,
+    describe,
+    evaluate,
+    listing,
+    show,
+    tune,
+)
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.compare.errors import ComparisonError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
-COMMANDS = (compare, listing, describe, check, evaluate, tune, calibrate)
+COMMANDS = (compare, show, listing, describe, check, evaluate, tune, calibrate)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace()
     try:
         options = _parser().parse_args(arguments)
+        compilation.keep()
         options.run(options)
         sys.stdout.flush()
     except (UsageError, DataError, ComparisonError) as error:

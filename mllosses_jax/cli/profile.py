@@ -18,7 +18,8 @@ import numpy as np
 
 from mllosses_jax.catalogue import Entry, find
 from mllosses_jax.cli.errors import UsageError
-from mllosses_jax.compare.objective import HEADS, from_labels
+from mllosses_jax.compare.heads import HEADS
+from mllosses_jax.compare.objective import from_labels
 from mllosses_jax.data import Dataset
 
 PROBABILITIES = np.linspace(0.005, 0.995, 199, dtype=np.float32)

@@ -1,31 +1,24 @@
-"""Reads scores and labels that come from anywhere, as two files whose labels have names or not."""
+"""Reads scores and labels that come from anywhere, as two files or one, with label names or not."""
 
 from __future__ import annotations
 
 import csv
 import io
-import zipfile
-import zlib
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from mllosses_jax.cli.score_arrays import Content, Inputs, Role, binary, read_numpy
 from mllosses_jax.data import DataError
 from mllosses_jax.data._text import check_unique, parse_label, read_text
 
-Inputs = Literal["logits", "probabilities"]
-Role = Literal["scores", "labels"]
-
 SUFFIXES = (".npy", ".npz", ".csv")
-MASKS = ("where", "mask")
 BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of whoever has tuned none
 _UNKNOWN = {"", "?", "nan"}
 
@@ -60,24 +53,34 @@ def in_precision_of(scores: NDArray[Any]) -> AbstractContextManager[None]:
     return precision
 
 
-def read_scores_and_labels(scores: Path, labels: Path, *, inputs: Inputs) -> ScoreTable:
-    """Reads two files that belong together.
+def read_scores_and_labels(
+    scores: Path, labels: Path | None = None, *, inputs: Inputs | None = None
+) -> ScoreTable:
+    """Reads two files that belong together, or one that holds both.
 
     Args:
         scores: .npy of an array (N, L); .npz of one array or of `scores`, beside `label_names`
             and `where` or `mask` if there are any; .csv with a header of label names and a row
             per sample.
         labels: the same of 0 and 1 (in an archive of several arrays: `labels`). Unknown is an
-            empty cell, ? or nan in a .csv, NaN in an array, and where `where` is 0.
-        inputs: what the scores are.
+            empty cell, ? or nan in a .csv, NaN in an array, and where `where` is 0. None takes
+            those of an archive `scores` that holds both; otherwise they and their mask are ignored.
+        inputs: what the scores are; None if `scores` is an archive that says so, in `inputs`.
 
     Returns:
         The table; where both files name the labels, in the order of the scores.
 
     Raises:
-        DataError: a file is broken, or the two do not fit.
+        DataError: a file is broken or lacks something, or the two do not fit.
     """
-    given, truth = _read(scores, "scores"), _read(labels, "labels")
+    given = _read(scores, "scores")
+    inputs = _inputs(given, inputs, scores)
+    if labels is None and not given.with_labels:
+        raise DataError(
+            "holds no labels; give LABELS, or an .npz that holds scores and labels", path=scores
+        )
+    labels = labels or scores
+    truth = _read(labels, "labels")
     if given.values.shape != truth.values.shape:
         raise DataError(
             f"holds labels of shape {truth.values.shape}, {scores} scores of shape "
@@ -85,7 +88,7 @@ def read_scores_and_labels(scores: Path, labels: Path, *, inputs: Inputs) -> Sco
             path=labels,
         )
     try:
-        y, known = _binary(truth.values, "labels")
+        y, known = binary(truth.values, "labels")
     except DataError as error:
         error.path = labels
         raise
@@ -102,9 +105,15 @@ def read_scores_and_labels(scores: Path, labels: Path, *, inputs: Inputs) -> Sco
     )
 
 
-def read_scores(path: Path, *, inputs: Inputs) -> ScoreTable:
-    """Reads scores alone; no label of the table is known, and every score must be a number."""
+def read_scores(path: Path, *, inputs: Inputs | None = None) -> ScoreTable:
+    """Reads scores, with the labels of an archive that holds both.
+
+    In any other file no label of the table is known, and every score must be a number.
+    """
     given = _read(path, "scores")
+    if given.with_labels:
+        return read_scores_and_labels(path, inputs=inputs)
+    inputs = _inputs(given, inputs, path)
     _check_scores(given.values, np.ones(given.values.shape, bool), inputs, path)
     return ScoreTable(
         scores=given.values,
@@ -115,19 +124,11 @@ def read_scores(path: Path, *, inputs: Inputs) -> ScoreTable:
     )
 
 
-class _Content(NamedTuple):
-    """What a file holds, of the one role or the other."""
-
-    values: NDArray[Any]  # (N, L)
-    names: tuple[str, ...] | None
-    mask: NDArray[np.bool_]  # (N, L)
-
-
 def _numbers(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
 
-def _read(path: Path, role: Role) -> _Content:
+def _read(path: Path, role: Role) -> Content:
     suffix = path.suffix.lower()
     try:
         if suffix not in SUFFIXES:
@@ -135,7 +136,7 @@ def _read(path: Path, role: Role) -> _Content:
         if not path.is_file():
             problem = "is a folder" if path.is_dir() else "no such file"
             raise DataError(f"{problem}; give the path of a file of {role}")
-        content = _read_csv(path, role) if suffix == ".csv" else _read_numpy(path, role)
+        content = _read_csv(path, role) if suffix == ".csv" else read_numpy(path, role)
         if content.names is not None:
             check_unique(content.names, "label")
         return content
@@ -146,7 +147,7 @@ def _read(path: Path, role: Role) -> _Content:
         raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
 
 
-def _read_csv(path: Path, role: Role) -> _Content:
+def _read_csv(path: Path, role: Role) -> Content:
     # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
@@ -183,7 +184,7 @@ def _read_csv(path: Path, role: Role) -> _Content:
                 label = parse_label(cell, names[j], line)
                 parsed[cell] = np.nan if label is None else float(label)
             values[i, j] = parsed[cell]
-    return _Content(values, names, np.ones(values.shape, bool))
+    return Content(values, names, np.ones(values.shape, bool))
 
 
 def _is_score(name: str) -> bool:
@@ -209,82 +210,6 @@ def _score_row(cells: list[str], names: tuple[str, ...], line: int) -> list[floa
     return row
 
 
-def _read_numpy(path: Path, role: Role) -> _Content:
-    # Opened here, because numpy.load leaves a file that is no archive open.
-    with path.open("rb") as file:
-        try:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, NpzFile):
-                with loaded:
-                    return _from_arrays({name: loaded[name] for name in loaded.files}, role)
-        except DataError:
-            raise
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            if str(error).startswith("Object arrays"):
-                raise DataError("holds pickled objects; save plain arrays of numbers") from None
-            save = "numpy.save" if path.suffix.lower() == ".npy" else "numpy.savez"
-            raise DataError(
-                f"is no {path.suffix.lower()} file, or is cut short; write it again with {save}"
-            ) from None
-    return _from_arrays({role: loaded}, role)
-
-
-def _from_arrays(arrays: Mapping[str, NDArray[Any]], role: Role) -> _Content:
-    candidates = [name for name in arrays if name not in {"label_names", *MASKS}]
-    mine = [role] if role in candidates else candidates
-    if len(mine) != 1 or (mine[0] != role and mine[0] in get_args(Role)):
-        found = ", ".join(candidates[:8]) or "none"
-        raise DataError(f"no array {role}; found: {found}; save it under this name")
-    values = arrays[mine[0]]
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(
-            f"{role} have shape {values.shape}; they must be (samples, labels), none of them 0"
-        )
-    if values.dtype.kind not in ("iuf" if role == "scores" else "biuf"):
-        raise DataError(f"{role} are {values.dtype} values; they must be numbers")
-    if role == "scores":
-        single = np.result_type(values, np.float32) == np.float32
-        values = values.astype(np.float32 if single else np.float64)
-    return _Content(values, _names(arrays, values.shape[1]), _mask(arrays, values.shape))
-
-
-def _names(arrays: Mapping[str, NDArray[Any]], count: int) -> tuple[str, ...] | None:
-    if "label_names" not in arrays:
-        return None
-    names = arrays["label_names"]
-    if names.shape != (count,) or names.dtype.kind != "U":
-        raise DataError(f"label_names must be a vector of {count} strings, one per label")
-    return tuple(names.tolist())
-
-
-def _mask(arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    present = [name for name in MASKS if name in arrays]
-    if not present:
-        return np.ones(shape, bool)
-    if len(present) > 1:
-        raise DataError("holds where and mask, which mean the same; keep one of them")
-    name = present[0]
-    if arrays[name].shape != shape:
-        raise DataError(
-            f"{name} has shape {arrays[name].shape}; it must be {shape}, 1 where a label is known"
-        )
-    mask, known = _binary(arrays[name], name)
-    return mask & known
-
-
-def _binary(values: NDArray[Any], what: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Returns which entries are 1, and which are known, that is not NaN."""
-    known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
-    wrong = known & (values != 0) & (values != 1)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise DataError(
-            f"{what} are {values[row, column]} at row {row}, column {column} (from 0); they are 0 "
-            "or 1, and NaN or `where` tells what is unknown"
-        )
-    return (values == 1) & known, known
-
-
 def _order(
     given: tuple[str, ...] | None, truth: tuple[str, ...] | None, scores: Path, labels: Path
 ) -> list[int] | slice:
@@ -301,6 +226,23 @@ def _order(
         )
     place = {name: column for column, name in enumerate(truth)}
     return [place[name] for name in given]
+
+
+def _inputs(content: Content, asked: Inputs | None, path: Path) -> Inputs:
+    """Returns what the scores are, which the file or the caller must say."""
+    said = content.inputs
+    if said is None and asked is None:
+        raise DataError(
+            "does not say what its scores are; give --inputs logits or --inputs probabilities",
+            path=path,
+        )
+    if said is not None and asked is not None and said != asked:
+        raise DataError(
+            f"says that its scores are {said}, and --inputs that they are {asked}; leave --inputs "
+            "out, or save the scores anew",
+            path=path,
+        )
+    return said or asked  # type: ignore[return-value]
 
 
 def _check_scores(

@@ -11,7 +11,11 @@ _SCORES = (
     ".npy or .npz of an array (samples, labels), or .csv with a line of label names above a row "
     "per sample"
 )
-_LABELS = "the same of 0 and 1; unknown is an empty cell, NaN, or where=0 in an .npz"
+_LABELS = (
+    "the same of 0 and 1; unknown is an empty cell, NaN, or where=0 in an .npz. It may be left out "
+    "if SCORES is an .npz of scores and labels, as `mllosses compare` writes them; if given, it is "
+    "used instead of those"
+)
 
 
 def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -32,21 +36,15 @@ def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
     )
 
 
-def add_score_files(parser: argparse.ArgumentParser, *, labels_needed: bool = True) -> None:
-    """Adds SCORES, LABELS and `--inputs`."""
+def add_score_files(parser: argparse.ArgumentParser, *, note: str = "") -> None:
+    """Adds SCORES, LABELS, with a note in its help, and `--inputs`."""
     parser.add_argument("scores", type=Path, metavar="SCORES", help=_SCORES)
-    parser.add_argument(
-        "labels",
-        type=Path,
-        metavar="LABELS",
-        nargs=None if labels_needed else "?",
-        help=_LABELS + ("" if labels_needed else "; with --apply only to judge the result"),
-    )
+    parser.add_argument("labels", type=Path, metavar="LABELS", nargs="?", help=_LABELS + note)
     parser.add_argument(
         "--inputs",
         choices=("logits", "probabilities"),
-        required=True,
-        help="what the scores are; it is never guessed",
+        help="what the scores are; it is never guessed, and may be left out only if SCORES is an "
+        ".npz that says so itself (inputs)",
     )
 
 

@@ -1,11 +1,27 @@
-"""Which losses are compared."""
+"""Which losses are compared, and with which values of their parameters.
+
+A loss is written as a call: ``asymmetric_loss(gamma_neg=2, detach_focus=False)``. It is parsed and
+never evaluated: values are Python literals.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+import difflib
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from mllosses_jax.catalogue import CATALOGUE, find
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.catalogue import CATALOGUE, CONTRACT_PARAMETERS, Entry, find
 from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.heads import HEADS
 
 BASELINE = "sigmoid_binary_cross_entropy"
 DEFAULT = (
@@ -19,32 +35,261 @@ DEFAULT = (
     "lsep_loss",
     "two_way_loss",
 )
+LONGEST_FILE_NAME = 100  # a suffix and a temporary one must fit beside it
+HOW_TO_WRITE = "write LOSS, or LOSS(parameter=value, ...)"
+
+# A tuple stands for a list: an entry per label, or rows of them.
+Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
 
 
-def choose(losses: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the names of the losses asked for.
+@dataclass(frozen=True)
+class Choice:
+    """A loss with the parameters that it is given; `parse` makes one that is checked.
+
+    Attributes:
+        name: of the loss.
+        parameters: names and values, in the order of the loss's signature.
+        label: the choice as text, which `parse` reads again. It alone makes choices equal, because
+            2 and 2.0 are different constants to a loss.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, Value], ...] = field(default=(), compare=False)
+    label: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given = ", ".join(f"{parameter}={_text(value)}" for parameter, value in self.parameters)
+        object.__setattr__(self, "label", f"{self.name}({given})" if given else self.name)
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def entry(self) -> Entry:
+        """The row of the catalogue."""
+        return find(self.name)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The parameters as the loss takes them: lists as arrays."""
+        return {p: _array(v) if isinstance(v, tuple) else v for p, v in self.parameters}
+
+    @property
+    def file_name(self) -> str:
+        """A name for files that differs from that of every other choice on every system.
+
+        It shows the values if they are short and plain, else a hash of them.
+        """
+        if not self.parameters:
+            return self.name
+        shown = "-".join([self.name, *(f"{p}={_plain(v)}" for p, v in self.parameters)])
+        if all(_plain(value) for _, value in self.parameters) and len(shown) <= LONGEST_FILE_NAME:
+            return shown
+        return f"{self.name}-{hashlib.sha256(self.label.encode()).hexdigest()[:12]}"
+
+
+def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
+    """Returns the losses asked for.
 
     Args:
-        losses: names separated by commas, a sequence of names, "all", or None for the default.
+        losses: losses as `parse` takes them, separated by commas or in a sequence; "all"; or None
+            for the default.
 
     Returns:
-        The names, each once, the baseline first if it is among them.
+        The choices, each once, the plain baseline first if it is among them.
 
     Raises:
-        ComparisonError: a name is unknown, or there is none.
+        ComparisonError: something in them is wrong, or there is none.
     """
+    given: Sequence[str | Choice]
     if losses is None:
-        return DEFAULT
-    if losses == "all":
-        names = [entry.name for entry in CATALOGUE]
+        given = DEFAULT
+    elif losses == "all":
+        given = [entry.name for entry in CATALOGUE]
     else:
-        given = losses.split(",") if isinstance(losses, str) else losses
-        names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
-    if not names:
+        given = [losses] if isinstance(losses, str) else losses
+    choices: dict[str, Choice] = {}
+    for item in given:
+        for choice in [item] if isinstance(item, Choice) else map(parse, _split(item)):
+            choices[choice.label] = choice
+    if not choices:
         raise ComparisonError("no loss is named (losses); give names separated by commas, or all")
-    for name in names:
-        try:
-            find(name)
-        except KeyError as error:
-            raise ComparisonError(f"{error.args[0]} (`mllosses list` shows all)") from None
-    return tuple(sorted(names, key=lambda name: name != BASELINE))
+    return tuple(sorted(choices.values(), key=lambda choice: choice.label != BASELINE))
+
+
+def parse(text: str) -> Choice:
+    """Returns the loss that a text names, such as ``zlpr_loss`` or ``hinge_loss(margin=0.5)``.
+
+    Args:
+        text: the name, and behind it, in parentheses, parameters of the loss with their values:
+            numbers, True, False, None, text in quotes, and lists with a number per label.
+
+    Raises:
+        ComparisonError: it is no such text, or the loss does not take these values. What only the
+            data can tell, such as the length of a list, `objective.bind` checks.
+    """
+    name, bracket, _ = (part.strip() for part in text.partition("("))
+    try:
+        entry = find(name)
+    except KeyError as error:
+        raise ComparisonError(f"{error.args[0]} (`mllosses list` shows all)") from None
+    if not bracket:
+        return Choice(name)
+    values: dict[str, Value] = {}
+    for keyword in _keywords(text.strip()):
+        parameter = keyword.arg
+        if parameter is None:
+            raise ComparisonError(f"{name} takes its parameters by name; {HOW_TO_WRITE}")
+        _check_parameter(entry, parameter)
+        if parameter in values:
+            raise ComparisonError(f"{name}: {parameter} is given twice; give it once")
+        values[parameter] = _value(entry, parameter, keyword.value)
+    choice = Choice(name, tuple((p, values[p]) for p in entry.own_parameters if p in values))
+    _check_values(choice)
+    return choice
+
+
+def try_call(choice: Choice, loss: Callable[..., Any], num_outputs: int, num_labels: int) -> None:
+    """Raises ComparisonError if a loss refuses the values of its parameters.
+
+    Nothing is computed: the loss is traced on two rows.
+    """
+    outputs = jax.ShapeDtypeStruct((2, num_outputs), jnp.float32)
+    labels = jax.ShapeDtypeStruct((2, num_labels), jnp.bool_)
+    try:
+        jax.eval_shape(loss, outputs, labels)
+    except (TypeError, ValueError, OverflowError) as error:
+        [reason, *_] = str(error).splitlines()
+        raise ComparisonError(f"{choice}: {reason.removeprefix(f'{choice.name}: ')}") from None
+
+
+def _split(text: str) -> list[str]:
+    """Returns what stands between the commas that are outside of brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and not quote and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _keywords(text: str) -> list[ast.keyword]:
+    """Returns what stands in the parentheses behind the name of a loss."""
+    try:
+        call = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ComparisonError(f"{text} cannot be read ({reason}); {HOW_TO_WRITE}") from None
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+        raise ComparisonError(f"{text} is no loss with parameters; {HOW_TO_WRITE}")
+    if call.args:
+        raise ComparisonError(
+            f"{call.func.id} takes its parameters by name, and {ast.unparse(call.args[0])} has "
+            f"none; {HOW_TO_WRITE}"
+        )
+    return call.keywords
+
+
+def _check_parameter(entry: Entry, name: str) -> None:
+    """Raises unless the loss has a parameter of this name that can be set."""
+    own = [parameter for parameter in entry.own_parameters if parameter not in HEADS]
+    if name in CONTRACT_PARAMETERS:
+        raise ComparisonError(
+            f"{entry.name}: {name} cannot be set: it is the same for all losses of a comparison; "
+            "leave it out"
+        )
+    if name in HEADS and name in entry.own_parameters:
+        raise ComparisonError(
+            f"{entry.name}: {name} cannot be set: it is an output of the model; leave it out"
+        )
+    if name not in own:
+        near = difflib.get_close_matches(name, own, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        known = f"it has {', '.join(own)}" if own else "it has none that can be set"
+        raise ComparisonError(f"{entry.name} has no parameter {name!r}, {known}{hint}")
+
+
+def _value(entry: Entry, parameter: str, node: ast.expr) -> Value:
+    """Returns the literal that is given to a parameter."""
+    place = f"{entry.name}: {parameter}"
+    written = ast.unparse(node)
+    try:
+        value = _checked(ast.literal_eval(node))
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        raise ComparisonError(
+            f"{place} is {written}; give a number, True, False, None, text in quotes, or a list "
+            "of numbers"
+        ) from None
+    except OverflowError:
+        raise ComparisonError(
+            f"{place} is {written}, which is too large; write large integers as floats, such as 3e9"
+        ) from None
+    default = entry.own_parameters[parameter]
+    if isinstance(default, bool):
+        fits, kind = isinstance(value, bool), "True or False"
+    elif isinstance(default, str):
+        fits, kind = isinstance(value, str | None), "text in quotes"
+    else:
+        fits, kind = not isinstance(value, bool | str | None), "a number"
+        fits |= value is None and default is None
+    if not fits:
+        raise ComparisonError(f"{place} must be {kind}, got {written}")
+    return value
+
+
+def _checked(value: object) -> Value:
+    """Returns a literal, its lists as tuples; an error says that it is of another kind."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        largest = 2**31 - 1 if isinstance(value, int) else float(np.finfo(np.float32).max)
+        if not abs(value) <= largest:
+            raise OverflowError
+        return value
+    if isinstance(value, list | tuple):
+        entries = tuple(map(_checked, value))
+        if _array(entries).dtype.kind not in "bif":  # raises ValueError if rows differ in length
+            raise TypeError
+        return entries
+    raise TypeError
+
+
+def _check_values(choice: Choice) -> None:
+    """Calls the loss with what does not depend on the data, in order to tell of a mistake early."""
+    entry = choice.entry
+    single = {p: v for p, v in choice.parameters if not isinstance(v, tuple)}
+    if single and set(entry.required) <= set(single):
+        try_call(choice, functools.partial(entry.loss, **single), 3, 3)
+
+
+def _array(values: tuple[Value, ...]) -> np.ndarray:
+    array = np.asarray(values)
+    single: Mapping[str, type] = {"i": np.int32, "f": np.float32}
+    return array.astype(single.get(array.dtype.kind, array.dtype))
+
+
+def _text(value: Value) -> str:
+    """Returns the Python literal of a value."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return repr(value)
+
+
+def _plain(value: Value) -> str:
+    """Returns a value as part of a file's name, or "" if it cannot be.
+
+    Some systems take capitals for small letters, so that no text may look like True or None.
+    """
+    if isinstance(value, tuple):
+        return ""
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[a-z][a-z_]*", value) and value not in {"true", "false", "none"}
+        return value if plain else ""
+    return repr(value)

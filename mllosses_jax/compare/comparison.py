@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -11,30 +12,27 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 
 import mllosses_jax
-from mllosses_jax.compare import bootstrap, report
+from mllosses_jax.compare import intervals, judgement, linear, mlp, report, resampling
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.choice import choose
+from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.experiment import Outcome, Settings, prepare, run
 from mllosses_jax.compare.folder import Folder
-from mllosses_jax.compare.judgement import (
-    Difference,
-    Judgement,
-    best,
-    differences,
-    judge,
-    num_resamples,
-    summary,
-)
-from mllosses_jax.compare.models import MODELS
+from mllosses_jax.compare.intervals import Interval
+from mllosses_jax.compare.judgement import Judgement, judge
 from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.settings import MODELS, Settings
 from mllosses_jax.compare.tuned import threshold_report
 from mllosses_jax.data import DataError, Dataset, load
+from mllosses_jax.data.scaling import standardisation
 from mllosses_jax.decisions import ThresholdReport
 
-TEST_FRACTION = 0.2
+TEST_FRACTION, TEST_SEED = 0.2, 0
+MIN_TRAINING_ROWS = 10
+EXPERIMENTS = {"linear": linear, "mlp": mlp}
 
 
 class OnProgress(Protocol):
@@ -46,50 +44,76 @@ class OnProgress(Protocol):
 
 @dataclass
 class Comparison:
-    """The losses finished so far, each by its name.
+    """The losses finished so far, each by its label: its name with the parameters it was given.
 
     Attributes:
         dataset: standardised, with a test part.
         settings: those of the experiment.
         baseline: the loss that the others are compared to; it is the first.
+        choices: the losses.
         outcomes: what training gave.
         given: what losses got beside logits and labels, where they got anything.
-        judgements: the metrics of each seed and each resample.
+        judgements: the metrics of each model and each resample.
         results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
         thresholds: those of each loss, with what they were worth.
-        differences: ``{loss: {metric: Difference}}`` to the baseline, which is not in it.
+        differences: ``{loss: {metric: Interval}}`` to the baseline, which is not in it.
     """
 
     dataset: Dataset
     settings: Settings
     baseline: str
+    choices: dict[str, Choice] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     judgements: dict[str, Judgement] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     thresholds: dict[str, ThresholdReport] = field(default_factory=dict)
-    differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None
-        rows, num_seeds = len(self.dataset.y_test), self.settings.num_seeds
-        resamples = num_resamples(num_seeds * self.dataset.y_test.size)
-        self.resamples = bootstrap.draw(resamples, rows, num_seeds)
+        self.resamples = resampling.draw(judgement.NUM_RESAMPLES, len(self.dataset.y_test))
 
-    def add(self, name: str, outcome: Outcome) -> None:
+    def add(self, choice: Choice, outcome: Outcome) -> None:
         """Judges one more loss."""
-        self.outcomes[name] = outcome
-        self.judgements[name] = judge(outcome, self.dataset, self.resamples)
-        self.results[name] = summary(self.judgements[name], outcome)
-        self.thresholds[name] = threshold_report(outcome, self.dataset, self.resamples, loss=name)
-        if name != self.baseline:
-            baseline = self.judgements[self.baseline]
-            self.differences[name] = differences(self.judgements[name], baseline)
+        label = choice.label
+        self.choices[label], self.outcomes[label] = choice, outcome
+        judged = self.judgements[label] = judge(outcome, self.dataset, self.resamples)
+        self.results[label] = {
+            metric: _figure(judged.figure(metric), judged.values[metric])
+            for metric in judged.values
+        }
+        for clock in ("seconds", "cpu_seconds"):
+            value = float(getattr(outcome, clock))
+            self.results[label][clock] = _figure(
+                Interval(value, value, value, True), np.array([value])
+            )
+        self.thresholds[label] = threshold_report(outcome, self.dataset, self.resamples, loss=label)
+        if label != self.baseline:
+            base = self.judgements[self.baseline]
+            self.differences[label] = {m: judged.difference(base, m) for m in judged.values}
+
+    def is_comparable(self, label: str, metric: str) -> bool:
+        """Whether a metric says something about a loss, which may have no origin."""
+        return self.choices[label].entry.zero_decides or not judgement.METRICS[metric].needs_origin
 
     @property
     def best(self) -> str:
-        """The loss of the highest mean average precision."""
-        return best(self.judgements)
+        """The loss of the best validation score, which no test row had a part in."""
+        return max(self.outcomes, key=lambda label: self.outcomes[label].quality)
+
+    @property
+    def recommended(self) -> str:
+        """The best loss where its lead in mAP is safe on test rows, else the baseline."""
+        best = self.best
+        if best == self.baseline:
+            return best
+        lead = self.differences[best]["map"]
+        return best if lead.excludes_zero and lead.mean > 0 else self.baseline
+
+
+def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:
+    return {"mean": found.mean, "low": found.low, "high": found.high, "values": values.tolist()}
 
 
 def _refuse_unknown(dataset: Dataset) -> None:
@@ -111,17 +135,25 @@ def load_data(
         data: a data set, or what `mllosses_jax.data.load` takes.
         labels: the label columns of a text file.
 
+    Returns:
+        The data set; a test part that it did not have is ``data.with_test(0.2, seed=0)``.
+
     Raises:
         DataError: the data cannot be read, or a part of it has no known label.
-        ComparisonError: the labels of a data set are given twice.
+        ComparisonError: the labels of a data set are given twice, or there are too few rows.
     """
     if not isinstance(data, Dataset):
         data = load(data, labels=labels)
     elif labels is not None:
         raise ComparisonError(f"{data.name} names its labels itself; leave them out (labels)")
     if data.x_test is None:
-        data = data.with_test(TEST_FRACTION, seed=0)
+        data = data.with_test(TEST_FRACTION, seed=TEST_SEED)
     _refuse_unknown(data)
+    if len(data.x_train) < MIN_TRAINING_ROWS:
+        raise ComparisonError(
+            f"{data.name} has {len(data.x_train)} training rows; at least {MIN_TRAINING_ROWS} are "
+            "needed"
+        )
     return data
 
 
@@ -129,7 +161,7 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
-    losses: str | Sequence[str] | None = None,
+    losses: str | Sequence[str | Choice] | None = None,
     model: str = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
@@ -139,13 +171,15 @@ def compare(
     """Compares losses on a data set, by the test scores of the models that they train.
 
     Args:
-        data: a data set, or what `mllosses_jax.data.load` takes. Features are standardised.
+        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
         labels: the label columns of a text file.
-        losses: names, as a sequence or separated by commas; "all"; or None for the default.
+        losses: losses, as a sequence or separated by commas, each a name or a name with parameters
+            (``"asymmetric_loss(gamma_neg=2)"``); "all"; or None for the default.
         model: "linear" or "mlp".
-        num_seeds: number of models per loss.
+        num_seeds: how often what is random is drawn: the models of each loss, where they depend on
+            it.
         out: a folder for the results, or None to write nothing. It is written after each loss;
-            what is finished there of the same comparison is not trained again.
+            what is finished there of the same experiment is not trained again, and is compared too.
         force: overwrite what is in the folder.
         on_progress: called as ``(done_passes, total_passes, text)``.
 
@@ -163,66 +197,83 @@ def compare(
         raise ComparisonError(f"no model is called {model!r} (model); known: {', '.join(MODELS)}")
     if num_seeds < 1:
         raise ComparisonError(f"at least one seed is needed (num_seeds), got {num_seeds}")
-    names = choose(losses)
+    choices = choose(losses)
     dataset = load_data(data, labels=labels)
     settings = Settings(model=model, num_seeds=num_seeds)
-    identity = _identity(dataset, names, settings)
-    folder = None if out is None else Folder(Path(out), identity, force)
+    identity = {
+        "config": asdict(settings),
+        "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
+    }
+    folder = None if out is None else Folder(Path(out), identity, choices, force)
+    choices = choices if folder is None else folder.choices
+    about = _scaling(dataset) | {"model": np.array(model)}
     dataset = dataset.standardised()
-    experiment = prepare(dataset, settings)
 
-    # `choose` puts the usual baseline first; where it was not asked for, the first stands in.
-    comparison = Comparison(dataset, settings, baseline=names[0])
-    progress = _Passes(len(names) * settings.passes, on_progress)
-    for name in names:
-        objective = bind(name, dataset)
-        finished = None if folder is None else folder.load(name)
+    # The usual baseline comes first; where it was not asked for, the first loss stands in.
+    choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
+    comparison = Comparison(dataset, settings, baseline=choices[0].label)
+    objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
+    progress = _Passes(len(choices), EXPERIMENTS[model].PASSES, on_progress)
+    for choice, objective in objectives.items():
         if objective.given:
-            comparison.given[name] = objective.given
-        progress.say(f"{'training' if finished is None else 'finished before'}: {name}")
-        if finished is None:
-            outcome = run(experiment, objective, progress.advance)
+            comparison.given[choice.label] = objective.given
+        outcome = None if folder is None else folder.load(choice)
+        progress.begin(choice.label, trained=outcome is None)
+        if outcome is None:
+            outcome = EXPERIMENTS[model].run(dataset, objective, settings, progress.advance)
             if folder is not None:
-                folder.save(name, outcome)
-        else:
-            outcome = finished
-            progress.advance(settings.passes)
-        comparison.add(name, outcome)
+                folder.save(choice, outcome, dataset, about)
+        comparison.add(choice, outcome)
         if folder is not None:
-            folder.write_thresholds(name, comparison.thresholds[name])
+            folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
             rows = report.csv_rows(comparison.results, comparison.differences)
-            folder.write(identity | _document(comparison), rows)
+            folder.write(folder.named(identity) | _document(comparison), rows)
     if folder is not None:
-        winner = comparison.best
-        text = report.best_report(comparison.outcomes[winner], dataset, max_labels=None)
-        folder.write_report(text)
-        folder.write_best_thresholds(comparison.thresholds[winner])
+        label = comparison.recommended
+        folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
+        folder.write_report(report.text(comparison, max_labels=None))
     return comparison
 
 
 class _Passes:
-    """Counts passes of training, and tells of them."""
+    """Counts passes of training, tells of them, and of the time that is left."""
 
-    def __init__(self, total: int, tell: OnProgress | None) -> None:
-        self.done, self.total, self.text, self.tell = 0, total, "", tell
+    def __init__(self, num_losses: int, passes: int, tell: OnProgress | None) -> None:
+        self.num_losses, self.passes, self.tell = num_losses, passes, tell
+        self.done, self.losses, self.trained, self.text = 0, 0, 0, ""
+        self.start = time.perf_counter()
 
-    def say(self, text: str) -> None:
-        self.text = text
-        self.advance(0)
+    def begin(self, label: str, *, trained: bool) -> None:
+        """Tells which loss is next, and from the second that is trained on the time left."""
+        self.done = self.losses * self.passes
+        self.text = f"{'training' if trained else 'finished before'}: {label}"
+        if trained and self.trained:
+            seconds = (time.perf_counter() - self.start) / self.trained
+            left = seconds * (self.num_losses - self.losses)
+            self.text += f" (about {_duration(left)} left)"
+        self.losses += 1
+        self.trained += trained
+        self._say()
 
-    def advance(self, passes: int = 1) -> None:
-        self.done += passes
+    def advance(self) -> None:
+        self.done = min(self.done + 1, self.losses * self.passes)  # a search may take more
+        self._say()
+
+    def _say(self) -> None:
         if self.tell is not None:
-            self.tell(self.done, self.total, self.text)
+            self.tell(self.done, self.num_losses * self.passes, self.text)
 
 
-def _identity(dataset: Dataset, names: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """What must agree for a run to be resumed."""
-    config = asdict(settings) | {"weight_decays": list(settings.weight_decays)}
-    return {
-        "config": {"losses": list(names), **config},
-        "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
-    }
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
+    """What a model needs beside its parameters: standardised is (x - shift) * scale."""
+    if dataset.sparse:
+        return {}
+    shift, scale = standardisation(dataset.x_train)
+    return {"feature_shift": shift, "feature_scale": scale}
 
 
 def _document(comparison: Comparison) -> dict[str, Any]:
@@ -236,14 +287,25 @@ def _document(comparison: Comparison) -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in packages},
             "device": jax.devices()[0].device_kind,
         },
-        "interval": {"level": bootstrap.LEVEL, "resamples": len(comparison.resamples.rows)},
+        "interval": {"level": intervals.LEVEL, "resamples": judgement.NUM_RESAMPLES},
         "baseline": comparison.baseline,
+        "best_on_validation": comparison.best,
+        "recommended": comparison.recommended,
         "given": comparison.given,
         "results": comparison.results,
         "differences": {
             name: {metric: asdict(difference) for metric, difference in by_metric.items()}
             for name, by_metric in comparison.differences.items()
         },
-        "weight_decay": {name: float(outcome.weight_decay) for name, outcome in outcomes},
-        "validation_score": {name: o.validation_score.tolist() for name, o in outcomes},
+        "training": {
+            name: {
+                "chosen": outcome.chosen,
+                "tried": {key: value.tolist() for key, value in outcome.tried.items()},
+                "at_edge": list(outcome.at_edge),
+                "models": len(outcome.test_scores),
+                "depends_on_seed": outcome.varies,
+                "residuals": outcome.residuals.tolist(),
+            }
+            for name, outcome in outcomes
+        },
     }

@@ -1,23 +1,38 @@
-"""The output folder: results that survive an interruption and overwrite nothing unasked."""
+"""The output folder: results that survive an interruption and overwrite nothing unasked.
+
+results.json, results.csv, report.txt      the figures, and the report that the command prints
+thresholds.json, calibrator.json           of the loss that the verdict recommends
+losses/LOSS/model.npz                      fitted models, and how features were standardised
+losses/LOSS/validation.npz, test.npz       scores with their labels
+losses/LOSS/thresholds.json, calibrator.json
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
+import shutil
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mllosses_jax import calibration
+from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.experiment import Outcome
+from mllosses_jax.compare.outcome import MODEL, Outcome
+from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport
 
 RESULTS = "results.json"
 TABLE = "results.csv"
-SCORES = "scores"
-THRESHOLDS = "thresholds"
-MEND = "choose another folder (out), or overwrite what is there (force)"
+REPORT = "report.txt"
+LOSSES = "losses"
+THRESHOLDS = "thresholds.json"
+CALIBRATOR = "calibrator.json"
 
 
 class Occupied(ComparisonError):
@@ -25,76 +40,110 @@ class Occupied(ComparisonError):
 
 
 class Folder:
-    """A folder that belongs to one configuration on one data set.
+    """A folder that belongs to one experiment on one data set; losses can be added to it.
 
     Args:
         path: the folder, made if it is not there.
-        identity: what must agree for a run to be resumed: ``config`` and ``data``.
+        identity: what must agree for a run to be resumed or added to: ``config`` and ``data``.
+        choices: the losses asked for.
         force: begin anew, whatever is there.
+
+    Attributes:
+        choices: those asked for, behind those that the folder holds already.
 
     Raises:
         Occupied: the folder holds something that must not be overwritten.
         ComparisonError: the folder cannot be written.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], force: bool) -> None:
+    def __init__(
+        self, path: Path, identity: dict[str, Any], choices: Sequence[Choice], force: bool
+    ) -> None:
         self.path = path
-        losses = identity["config"]["losses"]
+        self.choices = tuple(choices)
         try:
-            (path / SCORES).mkdir(parents=True, exist_ok=True)
+            (path / LOSSES).mkdir(parents=True, exist_ok=True)
             if force:
-                for name in losses:
-                    self._scores(name).unlink(missing_ok=True)
+                for choice in choices:
+                    shutil.rmtree(self._of(choice), ignore_errors=True)
             elif (path / RESULTS).exists():
-                self._check(identity, losses)
+                self._go_on(identity)
                 return
-            elif any(self._scores(name).exists() for name in losses) or (path / TABLE).exists():
-                raise Occupied(f"{path} holds results but no {RESULTS}; {MEND}")
-            self.write({**identity, "results": {}}, [])
+            elif any((path / LOSSES).glob(f"*/{MODEL}")) or (path / TABLE).exists():
+                raise Occupied(
+                    f"{path} holds results but no {RESULTS}; choose another folder (out), or "
+                    "overwrite what is there (force)"
+                )
+            self.write({**self.named(identity), "results": {}}, [])
         except OSError as error:
             raise ComparisonError(
                 f"cannot write to {path} ({error.strerror}); choose another folder (out)"
             ) from None
 
-    def _check(self, identity: dict[str, Any], losses: list[str]) -> None:
-        """Raises unless the run that is there is unfinished and of the same identity."""
+    def _go_on(self, identity: dict[str, Any]) -> None:
+        """Takes over the losses of the run that is there, or raises if it is another one."""
         file = self.path / RESULTS
+        mend = "choose another folder (out), or overwrite what is there (force)"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             finished = set(found["results"])
             there = {key: dict(found[key]) for key in identity}
+            before = [parse(label) for label in found["config"]["losses"]]
         except (ValueError, KeyError, TypeError):
-            raise Occupied(f"{file} is not the result of a comparison; {MEND}") from None
+            raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
             for name, value in settings.items():
                 if there[key].get(name) != value:
                     raise Occupied(
                         f"{file} is of another run ({key}: {name} is {there[key].get(name)} there "
-                        f"and {value} here); {MEND}"
+                        f"and {value} here); {mend}"
                     )
-        if finished >= set(losses):
-            raise Occupied(f"{file} exists and is complete; {MEND}")
+        if finished >= {choice.label for choice in self.choices}:
+            raise Occupied(
+                f"{file} exists and is complete; `mllosses show {self.path}` prints it again; "
+                f"{mend}"
+            )
+        self.choices = tuple(dict.fromkeys([*before, *self.choices]))
 
-    def _scores(self, name: str) -> Path:
-        return self.path / SCORES / f"{name}.npz"
+    def named(self, identity: dict[str, Any]) -> dict[str, Any]:
+        """Returns the identity with the losses, which may be added to."""
+        losses = [choice.label for choice in self.choices]
+        return {**identity, "config": {"losses": losses, **identity["config"]}}
 
-    def load(self, name: str) -> Outcome | None:
+    def _of(self, choice: Choice) -> Path:
+        return self.path / LOSSES / choice.file_name
+
+    def load(self, choice: Choice) -> Outcome | None:
         """Returns the outcome of a loss that was finished before, if there is one.
 
         Raises:
             ComparisonError: its file is damaged.
         """
-        file = self._scores(name)
         try:
-            return Outcome.load(file) if file.exists() else None
-        except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+            return Outcome.load(self._of(choice))
+        except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile):
             raise ComparisonError(
-                f"{file} is damaged; remove it, and the loss is trained again"
+                f"{self._of(choice)} is damaged; remove it, and the loss is trained again"
             ) from None
 
-    def save(self, name: str, outcome: Outcome) -> None:
+    def save(
+        self, choice: Choice, outcome: Outcome, dataset: Dataset, about: Mapping[str, Any]
+    ) -> None:
         """Keeps the outcome of a loss."""
-        outcome.save(self._scores(name))
+        outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
+
+    def write_decisions(
+        self, choice: Choice | None, thresholds: ThresholdReport, outcome: Outcome
+    ) -> None:
+        """Writes the thresholds and the calibrator of a loss, or (None) the recommended ones."""
+        folder = self.path if choice is None else self._of(choice)
+        thresholds.save(folder / THRESHOLDS, force=True)
+        calibration.save(
+            outcome.decisions.calibrator,
+            folder / CALIBRATOR,
+            thresholds.label_names,
+            force=True,
+        )
 
     def write(self, results: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Writes results.json and results.csv whole, so that neither is ever half-written."""
@@ -109,17 +158,8 @@ class Folder:
             partial.replace(self.path / TABLE)
 
     def write_report(self, text: str) -> None:
-        """Writes the classification report of the best loss."""
-        self._replace("report.txt", text + "\n")
-
-    def write_thresholds(self, name: str, report: ThresholdReport) -> None:
-        """Writes the thresholds of a loss."""
-        (self.path / THRESHOLDS).mkdir(exist_ok=True)
-        report.save(self.path / THRESHOLDS / f"{name}.json", force=True)
-
-    def write_best_thresholds(self, report: ThresholdReport) -> None:
-        """Writes the thresholds of the best loss."""
-        report.save(self.path / f"{THRESHOLDS}.json", force=True)
+        """Writes the report."""
+        self._replace(REPORT, text + "\n")
 
     def _replace(self, name: str, text: str) -> None:
         partial = self.path / f"{name}.partial"

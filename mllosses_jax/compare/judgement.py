@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from mllosses_jax.compare import bootstrap
-from mllosses_jax.compare.experiment import Outcome
+from mllosses_jax import metrics
+from mllosses_jax.compare import resampling
+from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, Interval, interval
+from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import apply_thresholds
-from mllosses_jax.metrics import average_precision, f1, label_ranking_loss, precision_at_k
 
 Array = jax.Array
 
-HIGHER_IS_BETTER = {
-    "map": True,
-    "macro_f1_at_half": True,
-    "macro_f1_tuned": True,
-    "micro_f1_tuned": True,
-    "ranking_loss": False,
-    "precision_at_1": True,
+NUM_RESAMPLES = 1000
+MANY_LABELS = 20  # from which the first few of the ranking are judged too
+
+
+class Metric(NamedTuple):
+    """A metric of the tables.
+
+    Attributes:
+        heading: above its column.
+        higher_is_better: otherwise lower is.
+        needs_origin: whether it takes 0 for the loss's own decision, which losses that only order
+            the labels do not have.
+    """
+
+    heading: str
+    higher_is_better: bool = True
+    needs_origin: bool = False
+
+
+METRICS = {
+    "map": Metric("mAP"),
+    "roc_auc": Metric("ROC AUC"),
+    "macro_f1_at_half": Metric("macro-F1 at 0.5", needs_origin=True),
+    "macro_f1_tuned": Metric("macro-F1 tuned"),
+    "micro_f1_tuned": Metric("micro-F1 tuned"),
+    "calibration_error": Metric("ECE", False, needs_origin=True),
+    "calibration_error_platt": Metric("ECE Platt", False),
+    "ranking_loss": Metric("ranking loss", False),
+    "lrap": Metric("LRAP"),
+    "precision_at_1": Metric("P@1"),
+    "precision_at_3": Metric("P@3"),
+    "precision_at_5": Metric("P@5"),
+    "ndcg_at_5": Metric("nDCG@5"),
 }
-NUM_RESAMPLES = 500
-NUM_RESAMPLES_LARGE = 200  # for more scores per loss than these
-LARGE = 5_000_000
+OF_MANY = ("precision_at_3", "precision_at_5", "ndcg_at_5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,142 +62,126 @@ class Judgement:
     """How one loss did.
 
     Attributes:
-        values: (S,) by metric: one value per seed, on the test part.
-        replicates: (R,) by metric: the mean over seeds on each resample.
+        values: (M,) by metric: one value per model, on the test part; NaN where it diverged.
+        replicates: (R,) by metric: the mean over the models on each resample of the test rows.
+        varies: whether the models depend on what seeds draw.
+        num_rows: the test rows.
     """
 
-    values: dict[str, np.ndarray]
-    replicates: dict[str, np.ndarray]
+    values: dict[str, NDArray[np.float64]]
+    replicates: dict[str, NDArray[np.float64]]
+    varies: bool
+    num_rows: int
+
+    def figure(self, metric: str) -> Interval:
+        """Returns a metric with its interval."""
+        return interval(
+            self.values[metric],
+            self.replicates[metric],
+            bounds=FIGURE,
+            num_rows=self.num_rows,
+            varies=self.varies,
+        )
+
+    def difference(self, baseline: Judgement, metric: str) -> Interval:
+        """Returns a metric minus that of the baseline, on the same resamples and seeds."""
+        return interval(
+            self.values[metric] - baseline.values[metric],
+            self.replicates[metric] - baseline.replicates[metric],
+            bounds=DIFFERENCE,
+            num_rows=self.num_rows,
+            varies=self.varies or baseline.varies,
+        )
 
 
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """A metric minus that of the baseline, with its interval.
-
-    Attributes:
-        mean: the difference of the means over seeds.
-        low: the lower end of the 95 % interval.
-        high: the upper end.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether zero lies outside the interval."""
-        return self.low > 0 or self.high < 0
+def metric_names(num_labels: int) -> list[str]:
+    """Returns the metrics that are computed for this many labels."""
+    return [name for name in METRICS if num_labels >= MANY_LABELS or name not in OF_MANY]
 
 
-def num_resamples(scores: int) -> int:
-    """Returns how many resamples judge a loss that has this many test scores over all seeds."""
-    return NUM_RESAMPLES if scores <= LARGE else NUM_RESAMPLES_LARGE
-
-
-def decide(outcome: Outcome) -> dict[str, Array]:
-    """Returns the predicted label sets (S, N, L) by the F1 that they are for."""
-    scores = jnp.asarray(outcome.test_scores)
-    at_thresholds = jax.vmap(apply_thresholds)
+def decide(outcome: Outcome) -> dict[str, NDArray[np.bool_]]:
+    """Returns the predicted label sets (M, N, L) by the F1 that they are for."""
+    scores = outcome.test_scores
     return {
         "macro_f1_at_half": scores > 0,  # sigmoid > 0.5
-        "macro_f1_tuned": at_thresholds(scores, outcome.label_thresholds),
-        "micro_f1_tuned": at_thresholds(scores, outcome.global_thresholds),
+        "macro_f1_tuned": np.asarray(apply_thresholds(scores, outcome.decisions.label_thresholds)),
+        "micro_f1_tuned": np.asarray(apply_thresholds(scores, outcome.decisions.global_threshold)),
     }
 
 
-def judge(outcome: Outcome, dataset: Dataset, resamples: bootstrap.Resamples) -> Judgement:
-    """Returns the metrics of each seed and of each resample; NaN where training diverged."""
-    num_seeds = len(outcome.test_scores)
-    if not np.isfinite(outcome.test_scores).all():
-        nothing = {name: np.full(num_seeds, math.nan) for name in HIGHER_IS_BETTER}
-        return Judgement(nothing, {n: np.full(len(resamples.rows), math.nan) for n in nothing})
-    scores, labels = jnp.asarray(outcome.test_scores), jnp.asarray(dataset.y_test)
-    mask = dataset.mask_test
-    where = jnp.ones_like(labels) if mask is None else jnp.asarray(mask)
-    predictions = decide(outcome)
-    values = {
-        "map": _map_of_seeds(scores, labels, where),
-        **{
-            name: f1_of_seeds(sets, labels, where, "macro" if name.startswith("macro") else "micro")
-            for name, sets in predictions.items()
-        },
-    }
-    rows = _row_values(scores, labels, where)
-    values |= {name: np.nanmean(np.asarray(row, np.float64), axis=1) for name, row in rows.items()}
+def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Judgement:
+    """Returns the metrics of each model and of each resample; NaN where training diverged.
+
+    Args:
+        outcome: of one loss.
+        dataset: its test part is the truth.
+        weights: of the resamples, what `resampling.draw` returned.
+    """
+    assert dataset.y_test is not None
+    labels, mask = dataset.y_test, dataset.mask_test
+    names = metric_names(labels.shape[1])
+    scores = outcome.test_scores
+    if not np.isfinite(scores).all():
+        nothing = {name: np.full(len(scores), math.nan) for name in names}
+        undefined = {name: np.full(weights.shape[1], math.nan) for name in names}
+        return Judgement(nothing, undefined, outcome.varies, len(labels))
+    where = np.ones_like(labels) if mask is None else mask
+    # The first column of the weights is the test part as it is.
+    whole = np.concatenate([np.ones((len(labels), 1), np.float32), weights], axis=1)
+    found = resampling.figures(
+        scores,
+        predictions=decide(outcome),
+        row_values=_row_values(scores, labels, where),
+        labels=labels,
+        where=where,
+        weights=whole,
+        probabilities=np.asarray(jax.nn.sigmoid(scores)),
+    )
+    calibrated = np.asarray(outcome.decisions.calibrator(scores))
+    found["calibration_error_platt"] = np.stack(
+        [
+            resampling.over_labels(resampling.calibration_errors(each, labels, where, whole))
+            for each in calibrated
+        ]
+    )
     return Judgement(
-        {name: np.asarray(values[name], np.float64) for name in HIGHER_IS_BETTER},
-        bootstrap.replicates(
-            scores,
-            predictions=predictions,
-            row_values=rows,
-            labels=labels,
-            where=where,
-            resamples=resamples,
-        ),
+        {name: found[name][:, 0] for name in names},
+        {name: found[name][:, 1:].mean(0) for name in names},
+        outcome.varies,
+        len(labels),
     )
 
 
-def differences(judgement: Judgement, baseline: Judgement) -> dict[str, Difference]:
-    """Returns the difference to the baseline by metric, on the same resamples."""
-    result = {}
-    for name, values in judgement.values.items():
-        replicates = judgement.replicates[name] - baseline.replicates[name]
-        mean = float(values.mean() - baseline.values[name].mean())
-        result[name] = Difference(mean, *bootstrap.interval(mean, replicates))
-    return result
-
-
-def summary(judgement: Judgement, outcome: Outcome) -> dict[str, dict[str, Any]]:
-    """Returns ``{metric: {"mean", "low", "high", "values"}}`` with the seconds per seed."""
-    result: dict[str, dict[str, Any]] = {}
-    for name, values in judgement.values.items():
-        low, high = bootstrap.interval(float(values.mean()), judgement.replicates[name])
-        result[name] = _figures(values, max(low, 0.0), min(high, 1.0))
-    share = float(outcome.seconds) / len(outcome.test_scores)  # the seeds are trained together
-    result["seconds"] = _figures(np.full(len(outcome.test_scores), share), share, share)
-    return result
-
-
-def best(judgements: Mapping[str, Judgement]) -> str:
-    """Returns the loss of the highest mean average precision."""
-    return max(judgements, key=lambda name: np.nan_to_num(judgements[name].values["map"].mean()))
-
-
-def _figures(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
-    return {"mean": float(values.mean()), "low": low, "high": high, "values": values.tolist()}
+def _row_values(
+    scores: NDArray[Any], labels: NDArray[np.bool_], where: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """The metrics that are means over rows, in each row (M, N); NaN where nothing is known."""
+    found = [_of_rows(each, labels, where) for each in scores]
+    known = where.any(axis=1)
+    return {
+        name: np.stack([np.where(known, values[name], np.nan) for values in found], dtype=float)
+        for name in found[0]
+    }
 
 
 @jax.jit
-def _map_of_seeds(scores: Array, labels: Array, where: Array) -> Array:
-    result: Array = jax.lax.map(lambda seed: average_precision(seed, labels, where=where), scores)
-    return result
+def _of_rows(scores: Array, labels: Array, where: Array) -> dict[str, Array]:
+    many = labels.shape[1] >= MANY_LABELS
 
+    def of_row(row: Array, truth: Array, counts: Array) -> dict[str, Array]:
+        one, known = (row[None, :], truth[None, :]), counts[None, :]
+        values = {
+            "ranking_loss": metrics.label_ranking_loss(*one, where=known),
+            "lrap": metrics.label_ranking_average_precision(*one, where=known),
+            "precision_at_1": metrics.precision_at_k(*one, 1, where=known),
+        }
+        if many:
+            values["precision_at_3"] = metrics.precision_at_k(*one, 3, where=known)
+            values["precision_at_5"] = metrics.precision_at_k(*one, 5, where=known)
+            values["ndcg_at_5"] = metrics.ndcg_at_k(*one, 5, where=known)
+        return values
 
-@jax.jit(static_argnums=3)
-def f1_of_seeds(
-    sets: Array, labels: Array, where: Array, average: Literal["macro", "micro"] | None
-) -> Array:
-    """Returns F1 of the sets (S, N, L) of each seed, (S,), or with average=None (S, L)."""
-    result: Array = jax.lax.map(lambda seed: f1(seed, labels, average=average, where=where), sets)
-    return result
-
-
-@jax.jit
-def _row_values(scores: Array, labels: Array, where: Array) -> dict[str, Array]:
-    """The metrics that are means over rows, in each row (S, N); NaN where nothing is known."""
-    known = jnp.any(where, axis=1)
-
-    def on_seed(seed: Array) -> dict[str, Array]:
-        def on_row(row: Array, truth: Array, counts: Array) -> dict[str, Array]:
-            one = (row[None, :], truth[None, :])
-            return {
-                "ranking_loss": label_ranking_loss(*one, where=counts[None, :]),
-                "precision_at_1": precision_at_k(*one, 1, where=counts[None, :]),
-            }
-
-        values = jax.vmap(on_row)(seed, labels, where)
-        return {name: jnp.where(known, value, jnp.nan) for name, value in values.items()}
-
-    result: dict[str, Array] = jax.lax.map(on_seed, scores)
+    result: dict[str, Array] = jax.vmap(of_row)(
+        jnp.asarray(scores), jnp.asarray(labels), jnp.asarray(where)
+    )
     return result

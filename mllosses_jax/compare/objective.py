@@ -7,7 +7,7 @@ which sees no labels, is added to binary cross-entropy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax.catalogue import Entry, find
+from mllosses_jax.catalogue import Entry
+from mllosses_jax.compare.choice import Choice, parse, try_call
+from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.heads import HEADS, TEACHERS
 from mllosses_jax.data import Dataset
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
 from mllosses_jax.weighting import inverse_propensity
@@ -33,7 +36,7 @@ class Objective:
     Attributes:
         loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
         num_outputs: outputs of the model, of which the first L are the logits.
-        given: what the loss gets beside logits and labels, in a few words, or "".
+        given: what the experiment gives the loss beside logits and labels, in a few words, or "".
     """
 
     loss: Callable[..., Array]
@@ -41,12 +44,22 @@ class Objective:
     given: str = ""
 
 
-def bind(name: str, dataset: Dataset) -> Objective:
-    """Returns the objective of a loss, with what the training part of a data set says."""
-    entry = find(name)
+def bind(choice: Choice | str, dataset: Dataset) -> Objective:
+    """Returns the objective of a loss, with what the training part of a data set says.
+
+    Args:
+        choice: the loss, or a text for `choice.parse`. Its parameters win over those of the data.
+        dataset: the data set.
+
+    Raises:
+        ComparisonError: the loss does not take its parameters on this data.
+    """
+    choice = parse(choice) if isinstance(choice, str) else choice
+    entry, own = choice.entry, choice.arguments
     num_labels = dataset.y_train.shape[1]
-    scaled = dict(FOR_LOGITS.get(name, {}))
-    constants = from_labels(entry, dataset) | scaled
+    scaled = {p: v for p, v in FOR_LOGITS.get(entry.name, {}).items() if p not in own}
+    found = from_labels(entry, dataset, but=own) | scaled
+    constants = found | own
     heads = {p: HEADS[p] for p in entry.required if p in HEADS}
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
 
@@ -64,16 +77,30 @@ def bind(name: str, dataset: Dataset) -> Objective:
             total += jnp.asarray(sigmoid_binary_cross_entropy(scores, labels, where=where))
         return total
 
-    given = [f"{p} = {scaled[p]:g}" if p in scaled else p for p in constants]
+    num_outputs = num_labels + sum(columns.values())
+    if own:
+        _check_lengths(choice, num_labels)
+        try_call(choice, loss, num_outputs, num_labels)
+    given = [f"{p} = {scaled[p]:g}" if p in scaled else p for p in found]
     given += [f"a head for {p}" for p in heads]
     given += ["binary cross-entropy, which it is added to"] if entry.penalty else []
     given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
-    return Objective(loss, num_labels + sum(columns.values()), ", ".join(given))
+    return Objective(loss, num_outputs, ", ".join(given))
 
 
-def from_labels(entry: Entry, dataset: Dataset) -> dict[str, Any]:
-    """Returns the required parameters of a loss that the training labels give."""
-    return {p: FROM_LABELS[p](dataset) for p in entry.required if p in FROM_LABELS}
+def _check_lengths(choice: Choice, num_labels: int) -> None:
+    for parameter, value in choice.arguments.items():
+        if np.ndim(value) == 1 and len(value) != num_labels:
+            raise ComparisonError(
+                f"{choice.name}: {parameter} has {len(value)} values for {num_labels} labels; give "
+                "one per label, in their order"
+            )
+
+
+def from_labels(entry: Entry, dataset: Dataset, *, but: Container[str] = ()) -> dict[str, Any]:
+    """Returns the required parameters of a loss that the training labels give, but for some."""
+    wanted = [p for p in entry.required if p in FROM_LABELS and p not in but]
+    return {p: FROM_LABELS[p](dataset) for p in wanted}
 
 
 def _counts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -146,11 +173,3 @@ FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
 
 # Parameters whose defaults are for scores of another scale than logits have.
 FOR_LOGITS: Mapping[str, Mapping[str, float]] = {"smooth_ap_loss": {"temperature": 0.5}}
-
-# Further heads of the model: whether one has an output per label, or one for the sample.
-HEADS: Mapping[str, bool] = {
-    "count_logits": False,
-    "estimated_logits": True,
-    "teacher_logits": True,
-}
-TEACHERS = {"teacher_logits"}  # heads that learn from the labels by themselves

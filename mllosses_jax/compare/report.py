@@ -1,160 +1,188 @@
-"""A comparison in words: its data, what its figures mean, and the best loss in detail."""
+"""A comparison in words: what was done, the tables, what they mean, and what to do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax.catalogue import find
-from mllosses_jax.compare.experiment import MIN_POSITIVES, Outcome, Settings
-from mllosses_jax.compare.judgement import Difference, decide
-from mllosses_jax.data import Dataset
+from mllosses_jax.compare import notes
+from mllosses_jax.compare.intervals import Interval
+from mllosses_jax.compare.judgement import METRICS, decide
 from mllosses_jax.metrics import classification_report
 
-Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
-Differences = Mapping[str, Mapping[str, Difference]]
+if TYPE_CHECKING:
+    from mllosses_jax.compare.comparison import Comparison
 
+WIDTH = 79
+NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
-
-def heading(dataset: Dataset) -> str:
-    """Returns the size of the data set, on one line."""
-    assert dataset.y_test is not None
-    rows, (test_rows, num_labels) = len(dataset.x_train), dataset.y_test.shape
-    return (
-        f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{dataset.x_train.shape[1]} features, {num_labels} labels"
-    )
-
-
-def footnotes(
-    results: Results,
-    differences: Differences,
-    *,
-    baseline: str,
-    settings: Settings,
-    num_resamples: int,
-    given: Mapping[str, str],
-) -> list[str]:
-    """Returns what a reader must know to read the table, one paragraph each."""
-    compared = [
-        difference
-        for name, by_metric in differences.items()
-        for metric, difference in by_metric.items()
-        if comparable(name, metric) and not math.isnan(difference.mean)
-    ]
-    marked = sum(difference.excludes_zero for difference in compared)
-    notes = [
-        f"Mean over {settings.num_seeds} seeds; below it the 95% interval of a paired bootstrap: "
-        f"{num_resamples} resamples of the test rows and of the seeds, the same for all losses, "
-        f"centred on the mean."
-    ]
-    if compared:
-        chance = 0.05 * len(compared)
-        expected = f"{chance:.0f}" if chance >= 1 else f"{chance:.1f}"
-        notes.append(
-            f"+ better and - worse than {baseline}: the interval of the difference excludes zero. "
-            f"{marked} of {len(compared)} comparisons are marked; by chance alone about "
-            f"{expected} would be, for nothing is corrected for their number."
-        )
-    notes.append(
-        f"Model: {settings.model}, AdamW, {settings.num_steps} steps. Chosen on "
-        f"{settings.validation_fraction:.0%} of the training rows: weight decay, one per loss, for "
-        f"the best average precision by label and by row; thresholds for the best F1, one for all "
-        f"labels for micro-F1 and one per label for macro-F1 (a label with fewer than "
-        f"{MIN_POSITIVES} positives takes the common one). Then the model is trained again on "
-        f"training and validation data together. s: seconds per seed, compilation included."
-    )
-    notes.append("At 0.5: a label is predicted where sigmoid(logit) > 0.5, that is logit > 0.")
-    if not all(find(name).zero_decides for name in results):
-        notes[-1] += (
-            " *: this loss orders the labels and fixes no origin, so that 0.5 says nothing about "
-            "it and is not compared; see the tuned columns."
-        )
-    if given:
-        each = "; ".join(f"{name}: {what}" for name, what in given.items())
-        notes.append(
-            f"Beside logits and labels these were given, from the training part where no number "
-            f"is shown: {each}."
-        )
-    undefined = [name for name, figures in results.items() if math.isnan(figures["map"]["mean"])]
-    diverged = [n for n in undefined if math.isnan(results[n]["micro_f1_tuned"]["mean"])]
-    if diverged:
-        notes.append(f"n/a: training diverged ({', '.join(diverged)}).")
-    elif undefined:
-        notes.append("n/a: no label has a positive in the test part, so that mAP is undefined.")
-    return notes
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "Labels": ("map", "roc_auc", "macro_f1_at_half", "macro_f1_tuned", "micro_f1_tuned"),
+    "The ranking of a row's labels": (
+        "ranking_loss",
+        "lrap",
+        "precision_at_1",
+        "precision_at_3",
+        "precision_at_5",
+        "ndcg_at_5",
+    ),
+    "Probabilities, and the fit": ("calibration_error", "calibration_error_platt"),
+}
 
 
-def verdict(winner: str, score: float, baseline: str, differences: Differences) -> str:
-    """Returns a sentence that names the loss of the highest mAP, and by how much it leads."""
-    if math.isnan(score):
-        return f"Without an mAP no loss is best. The classification report of {winner}:"
-    lead = ""
-    if winner in differences:
-        ahead = differences[winner]["map"]
-        lead = (
-            f", ahead of {baseline} by {ahead.mean:.3f} ({ahead.low:.3f} to {ahead.high:.3f}"
-            f"{'' if ahead.excludes_zero else ', which includes zero: not a safe lead'})"
-        )
-    return (
-        f"Highest mAP: {winner}{lead}. Its classification report (first seed, thresholds tuned "
-        f"per label):"
-    )
-
-
-def best_report(outcome: Outcome, dataset: Dataset, max_labels: int | None = MAX_LABELS) -> str:
-    """Returns the classification report of the first seed, at thresholds tuned per label.
+def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
+    """Returns the report of a comparison.
 
     Args:
-        outcome: of the loss.
-        dataset: its test part is the truth.
-        max_labels: show only that many labels, those with the most test positives; None for all.
+        comparison: of one loss or more.
+        max_labels: how many labels the classification report shows, those with the most test
+            positives; None for all.
     """
-    predictions = decide(outcome)["macro_f1_tuned"][0]
-    report = classification_report(
-        predictions,
-        jnp.asarray(dataset.y_test),
-        label_names=[f"{n} (label)" if n in AVERAGES else n for n in dataset.label_names],
-        where=None if dataset.mask_test is None else jnp.asarray(dataset.mask_test),
-    )
-    lines = str(report).rstrip().splitlines()
-    num_labels = len(dataset.label_names)
-    if max_labels is None or num_labels <= max_labels:
-        return "\n".join(lines)
-    assert dataset.y_test is not None
-    first = 2  # a heading and an empty line come before the labels
-    frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
-    kept = [*lines[:first], *(lines[first + label] for label in frequent)]
-    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are left out")
-    return "\n".join([*kept, *lines[first + num_labels :]])
+    paragraphs = [
+        *notes.heading(comparison),
+        *("\n".join(table) for table in _tables(comparison)),
+        *notes.explanation(comparison),
+        *notes.warnings(comparison),
+        notes.verdict(comparison),
+    ]
+    filled = [p if "\n" in p else textwrap.fill(p, WIDTH) for p in paragraphs]
+    label = comparison.recommended
+    title = f"Labels under {label}, thresholds tuned per label"
+    title += ", the first of its models:" if len(comparison.outcomes[label].residuals) > 1 else ":"
+    report = _label_report(comparison, label, max_labels)
+    return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
 
 
-def csv_rows(results: Results, differences: Differences) -> list[dict[str, Any]]:
+def csv_rows(
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    differences: Mapping[str, Mapping[str, Interval]],
+) -> list[dict[str, Any]]:
     """Returns one row per loss and metric."""
     rows = []
     for name, figures in results.items():
         for metric, figure in figures.items():
-            difference = differences.get(name, {}).get(metric)
+            apart = differences.get(name, {}).get(metric)
             rows.append(
                 {
                     "loss": name,
                     "metric": metric,
                     **{key: figure[key] for key in ("mean", "low", "high")},
-                    "difference": "" if difference is None else difference.mean,
-                    "difference_low": "" if difference is None else difference.low,
-                    "difference_high": "" if difference is None else difference.high,
+                    "difference": "" if apart is None else apart.mean,
+                    "difference_low": "" if apart is None else apart.low,
+                    "difference_high": "" if apart is None else apart.high,
+                    "marked": "" if apart is None else int(apart.excludes_zero),
                     "values": " ".join(map(repr, figure["values"])),
                 }
             )
     return rows
 
 
-def comparable(name: str, metric: str) -> bool:
-    """Whether the metric says something about the loss."""
-    return metric != "macro_f1_at_half" or find(name).zero_decides
+def number(value: float) -> str:
+    """Three decimals in at most five characters."""
+    if math.isnan(value):
+        return "n/a"
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.2f}"
+
+
+def mark(difference: Interval | None, *, higher_is_better: bool) -> str:
+    """Returns + for better than the baseline, - for worse, and nothing where neither is safe."""
+    if difference is None or not difference.excludes_zero:
+        return ""
+    return "+" if (difference.mean > 0) == higher_is_better else "-"
+
+
+def _tables(comparison: Comparison) -> Iterator[list[str]]:
+    for title, chosen in TABLES.items():
+        judged = [
+            name for name in chosen if name in next(iter(comparison.judgements.values())).values
+        ]
+        is_fit = title.endswith("fit")
+        headings = [METRICS[name].heading for name in judged]
+        headings += [*_fit_headings(comparison)] if is_fit else []
+        lines = [
+            title,
+            *_row("loss", [(h.rpartition(" ")[0], h.rpartition(" ")[2]) for h in headings]),
+        ]
+        for label in comparison.results:
+            cells = [_cell(comparison, label, name) for name in judged]
+            cells += _fit_cells(comparison, label) if is_fit else []
+            star = "" if comparison.choices[label].entry.zero_decides else "*"
+            lines += _row(label + star, cells)
+        yield lines
+
+
+def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
+    """A figure with its mark, and the interval below it."""
+    if not comparison.is_comparable(label, metric):
+        return "", ""
+    figure = comparison.results[label][metric]
+    difference = comparison.differences.get(label, {}).get(metric)
+    shown = mark(difference, higher_is_better=METRICS[metric].higher_is_better)
+    interval = f"{number(figure['low'])}-{number(figure['high'])}"
+    return f"{number(figure['mean'])} {shown}".rstrip(), interval
+
+
+def _fit_headings(comparison: Comparison) -> list[str]:
+    linear = comparison.settings.model == "linear"
+    return ["lambda" if linear else "step size", "models", "CPU s"]
+
+
+def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
+    outcome = comparison.outcomes[label]
+    chosen = f"{next(iter(outcome.chosen.values())):.1e}"
+    chosen += "!" if outcome.at_edge else ""
+    return [
+        (chosen, ""),
+        (str(len(outcome.residuals)), ""),
+        (f"{outcome.cpu_seconds:.1f}", ""),
+    ]
+
+
+def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
+    """Lines of one row: a name that is broken where it is long, two lines in each cell."""
+    names = _wrapped(name)
+    depth = max(2, len(names))
+    columns = [[top, below, *[""] * (depth - 2)] for top, below in cells]
+    names += [""] * (depth - len(names))
+    lines = []
+    for index, part in enumerate(names):
+        cells_here = "".join(column[index].rjust(CELL_WIDTH) for column in columns)
+        lines.append(f"{part:<{NAME_WIDTH}}{cells_here}".rstrip())
+    return lines
+
+
+def _wrapped(name: str) -> list[str]:
+    """Breaks a long name before an underscore or behind a comma."""
+    lines = [""]
+    for piece in name.replace("_", "\0_").replace("(", "\0(").replace(", ", ",\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def _label_report(comparison: Comparison, label: str, max_labels: int | None) -> str:
+    """The classification report of the first model, at thresholds tuned per label."""
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    report = classification_report(
+        decide(comparison.outcomes[label])["macro_f1_tuned"][0],
+        dataset.y_test,
+        label_names=[f"{n} (label)" if n in AVERAGES else n for n in dataset.label_names],
+        where=dataset.mask_test,
+    )
+    lines = str(report).rstrip().splitlines()
+    num_labels = len(dataset.label_names)
+    if max_labels is None or num_labels <= max_labels:
+        return "\n".join(lines)
+    first = 2  # a heading and an empty line come before the labels
+    frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
+    kept = [*lines[:first], *(lines[first + label_] for label_ in frequent)]
+    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are left out")
+    return "\n".join([*kept, *lines[first + num_labels :]])

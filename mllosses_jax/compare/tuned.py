@@ -4,74 +4,71 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from mllosses_jax.compare import bootstrap
-from mllosses_jax.compare.experiment import Outcome
-from mllosses_jax.compare.judgement import decide, f1_of_seeds
+from mllosses_jax.compare import resampling
+from mllosses_jax.compare.intervals import DIFFERENCE, interval
+from mllosses_jax.compare.judgement import decide
+from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport
 from mllosses_jax.decisions.threshold_file import Gain
-
-Array = jax.Array
+from mllosses_jax.metrics import f1
 
 
 def threshold_report(
-    outcome: Outcome, dataset: Dataset, resamples: bootstrap.Resamples, *, loss: str
+    outcome: Outcome, dataset: Dataset, weights: resampling.Floats, *, loss: str
 ) -> ThresholdReport:
     """Returns what tuning a threshold per label was worth to the models of one loss.
 
-    The thresholds are the medians over the seeds (of an even number the lower one), `std`, `low`
-    and `high` their spread over seeds instead of folds. F1 is that on the test part with each
-    seed's own thresholds, the mean over seeds; the baseline is a threshold of 0, and `positives`
-    are those of the test part.
+    The thresholds were tuned once, on held-out scores of all parts together, so that `std` is 0 and
+    `low` and `high` are the threshold. F1 is that on the test part, the mean over the models; the
+    baseline is a threshold of 0, and `positives` are those of the test part.
     """
     assert dataset.y_test is not None
-    labels, mask = jnp.asarray(dataset.y_test), dataset.mask_test
-    where = jnp.ones_like(labels) if mask is None else jnp.asarray(mask)
+    labels, mask = dataset.y_test, dataset.mask_test
+    where = np.ones_like(labels) if mask is None else mask
     decided = decide(outcome)
     sets = {"tuned": decided["macro_f1_tuned"], "baseline": decided["macro_f1_at_half"]}
-    by_label = {name: _f1_by_label(chosen, labels, where) for name, chosen in sets.items()}
+
+    def by_label(name: str) -> NDArray[np.float64]:
+        found = [f1(chosen, labels, average=None, where=where) for chosen in sets[name]]
+        values = np.mean(np.asarray(found, np.float64), axis=0)
+        return np.where(np.isnan(values), 0, values)  # of a label of which nothing is known
 
     def gain(average: Literal["macro", "micro"]) -> Gain:
         values = {
-            name: float(jnp.mean(f1_of_seeds(chosen, labels, where, average)))
+            name: np.array([float(f1(s, labels, average=average, where=where)) for s in chosen])
             for name, chosen in sets.items()
         }
-        drawn = bootstrap.f1_replicates(
+        drawn = resampling.f1_figures(
             {f"{average} {name}": chosen for name, chosen in sets.items()},
             labels=labels,
             where=where,
-            resamples=resamples,
+            weights=weights,
         )
-        difference = drawn[f"{average} tuned"] - drawn[f"{average} baseline"]
-        interval = bootstrap.interval(values["tuned"] - values["baseline"], difference)
-        return Gain(values["tuned"], values["baseline"], *interval)
+        found = interval(
+            values["tuned"] - values["baseline"],
+            (drawn[f"{average} tuned"] - drawn[f"{average} baseline"]).mean(0),
+            bounds=DIFFERENCE,
+            num_rows=len(labels),
+            varies=outcome.varies,
+        )
+        means = {name: float(value.mean()) for name, value in values.items()}
+        return Gain(means["tuned"], means["baseline"], found.low, found.high)
 
-    thresholds = outcome.label_thresholds
+    thresholds = outcome.decisions.label_thresholds
     return ThresholdReport(
         label_names=tuple(dataset.label_names),
-        thresholds=np.quantile(thresholds, 0.5, axis=0, method="lower"),
-        std=np.std(thresholds, axis=0),
-        low=np.min(thresholds, axis=0),
-        high=np.max(thresholds, axis=0),
-        f=by_label["tuned"],
-        baseline_f=by_label["baseline"],
-        positives=(dataset.y_test & np.asarray(where)).sum(0, dtype=np.int32),
+        thresholds=thresholds,
+        std=np.zeros_like(thresholds),
+        low=thresholds,
+        high=thresholds,
+        f=by_label("tuned"),
+        baseline_f=by_label("baseline"),
+        positives=(labels & where).sum(0, dtype=np.int32),
         macro=gain("macro"),
         micro=gain("micro"),
-        settings={
-            "inputs": "logits",
-            "baseline": 0.0,
-            "beta": 1.0,
-            "loss": loss,
-            "seeds": len(thresholds),
-        },
+        settings={"inputs": "logits", "baseline": 0.0, "beta": 1.0, "loss": loss},
     )
-
-
-def _f1_by_label(sets: Array, labels: Array, where: Array) -> np.ndarray:
-    values = np.asarray(f1_of_seeds(sets, labels, where, None)).mean(0)
-    return np.where(np.isnan(values), 0, values)  # of a label of which nothing is known

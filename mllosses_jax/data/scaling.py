@@ -32,9 +32,26 @@ def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
     for x in arrays:
         if x.ndim != 2 or x.shape[1] != train.shape[-1]:
             raise ValueError(f"features of shape {x.shape} beside a training part {train.shape}")
-    mean = train.mean(0)
+    mean, scale = standardisation(train)
+    return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)
+
+
+def standardisation(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shift and the scale of every column: standardised is (x - shift) * scale.
+
+    Args:
+        x_train: (N, D) features of the training part.
+
+    Returns:
+        The means, and one over the standard deviations, or 0 of a column that is constant, (D,).
+
+    Examples:
+        >>> standardisation([[0.0, 5.0], [2.0, 5.0]])
+        (array([1., 5.]), array([1., 0.]))
+    """
+    train = np.asarray(x_train, np.float64)
     # Rounding leaves the computed deviation of a constant column slightly above zero, which
     # would blow noise up to unit size; its extremes are equal exactly.
     varies = train.max(0) > train.min(0)
     scale = np.where(varies, 1.0 / np.where(varies, train.std(0), 1.0), 0.0)
-    return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)
+    return train.mean(0), scale

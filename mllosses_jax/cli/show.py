@@ -1,0 +1,32 @@
+"""`mllosses show`: prints a finished comparison again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mllosses_jax.cli.errors import UsageError
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("show", help="print a finished comparison again")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the --out of `mllosses compare`")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the command."""
+    from mllosses_jax.compare.folder import REPORT, RESULTS
+
+    file = options.folder / REPORT
+    if file.is_file():
+        print(file.read_text(encoding="utf-8"), end="")
+    elif (options.folder / RESULTS).is_file():
+        raise UsageError(
+            f"{options.folder} holds an unfinished comparison; `mllosses compare` with the same "
+            "arguments and --out goes on with it"
+        )
+    else:
+        raise UsageError(f"{options.folder} holds no comparison; give the --out of one")

@@ -1,0 +1,214 @@
+"""L-BFGS that needs slopes alone: it looks for the point where the slope vanishes.
+
+Some losses have a slope that is not the gradient of their value: a focusing weight that is held
+constant, pseudo-labels, losses that leave large terms out. A line search on the value stops early
+there, so that this one looks at the slope along the direction only.
+
+Where no column of the parameters enters the slope of another, the problem is as many independent
+ones as it has columns. Each then has curvature and step lengths of its own, while all share the
+products with the features: on slashdot a fit takes 17 to 69 evaluations instead of 49 to 173.
+
+J. Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", 1980.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+Array = jax.Array
+Floats = NDArray[np.float32]
+
+MEMORY = 12  # pairs of steps and changes of the slope
+FIRST_STEP = 0.1  # length of the first step, of each block
+ENOUGH, OVERSHOT = 0.9, 0.5  # how much of the slope may be left ahead, and lie behind
+MAX_TRIALS = 12  # of one step length, before the step is taken as it is: at a kink none is good
+PATIENCE = 100  # evaluations within which the slope must fall by a tenth
+
+
+class Solution(NamedTuple):
+    """Where the search ended.
+
+    Attributes:
+        params: (D, K).
+        norm: the norm of the slope there.
+        evaluations: how often the slope was computed.
+    """
+
+    params: Floats
+    norm: float
+    evaluations: int
+
+
+class _State(NamedTuple):
+    """One point, the line that leaves it, and what earlier steps told; blocks are columns."""
+
+    params: Array
+    slope: Array
+    direction: Array
+    along: Array  # the slope at the point along the direction, (K,)
+    length: Array  # the step length that is tried, (K,)
+    short: Array  # the longest that is known to be too short, (K,)
+    long: Array  # the shortest that is known to be too long, (K,)
+    trials: Array  # (K,)
+    steps: Array  # (MEMORY, D, K)
+    changes: Array  # (MEMORY, D, K)
+    inverses: Array  # 1 / (step . change), or 0 where there is no pair, (MEMORY, K)
+    scale: Array  # what the metric is to be multiplied with, by the newest step, (K,)
+    newest: Array  # the place of the newest pair
+
+
+def solve(
+    slope: Callable[[Floats], Floats],
+    start: Floats,
+    *,
+    curvature: Floats,
+    goal: float,
+    independent: bool,
+    max_evaluations: int = 600,
+) -> Solution:
+    """Searches for a point at which the norm of the slope is at most `goal`.
+
+    Args:
+        slope: ``params (D, K) -> slope (D, K)``.
+        start: (D, K).
+        curvature: a guess at the diagonal of the Hessian, positive, up to a factor, (D, K). A bias
+            of a rare label bends the loss a thousandth as much as one of a frequent label, and a
+            rare word as much less: without the guess a fit takes up to five times as many steps.
+        goal: the norm to reach.
+        independent: whether no column enters the slope of another.
+        max_evaluations: of the slope, at most.
+
+    Returns:
+        The best point found.
+    """
+    first = slope(start)
+    # Columns that are well below their share of the goal wait for the others.
+    rest = jnp.float32(0.3 * goal / np.sqrt(start.shape[1] if independent else 1))
+    metric = jnp.asarray(np.mean(curvature) / curvature)
+    state, trial = _begin(jnp.asarray(start), jnp.asarray(first), metric, independent=independent)
+    best = Solution(start, float(np.linalg.norm(first)), 1)
+    passed, patience = best.norm, PATIENCE
+    for evaluation in range(2, max_evaluations + 1):
+        if best.norm <= goal or patience == 0 or not np.isfinite(best.norm):
+            break
+        state, trial, norm = _advance(
+            state, trial, slope(np.asarray(trial)), metric, rest, independent=independent
+        )
+        if norm < best.norm:
+            best = Solution(np.array(state.params), float(norm), evaluation)
+        patience -= 1
+        if best.norm < 0.9 * passed:
+            passed, patience = best.norm, PATIENCE
+    return best._replace(evaluations=evaluation)
+
+
+def _dot(a: Array, b: Array, independent: bool) -> Array:
+    """The product of each block (K,); of all columns as one block, K times the same."""
+    by_column = jnp.sum(a * b, axis=0)
+    return by_column if independent else jnp.full_like(by_column, jnp.sum(by_column))
+
+
+@functools.partial(jax.jit, static_argnames="independent")
+def _begin(
+    params: Array, slope: Array, metric: Array, *, independent: bool
+) -> tuple[_State, Array]:
+    zero = jnp.zeros_like(params[0])
+    direction = -metric * slope
+    norm = jnp.sqrt(_dot(direction, direction, independent))
+    direction = direction * (FIRST_STEP / jnp.maximum(norm, 1e-30))[None, :]
+    history = jnp.zeros((MEMORY, *params.shape), params.dtype)
+    state = _State(
+        params=params,
+        slope=slope,
+        direction=direction,
+        along=_dot(slope, direction, independent),
+        length=zero + 1,
+        short=zero,
+        long=zero + jnp.inf,
+        trials=jnp.zeros(zero.shape, jnp.int32),
+        steps=history,
+        changes=history + 0,
+        inverses=jnp.zeros((MEMORY, *zero.shape), params.dtype),
+        scale=zero + 1,
+        newest=jnp.int32(0),
+    )
+    return state, params + direction
+
+
+@functools.partial(jax.jit, static_argnames="independent", donate_argnums=(0, 1))
+def _advance(
+    state: _State, trial: Array, slope: Array, metric: Array, rest: Array, *, independent: bool
+) -> tuple[_State, Array, Array]:
+    """Takes the trial where it is good, and returns the next one, with the norm at the point."""
+    dot = functools.partial(_dot, independent=independent)
+    at_rest = jnp.sqrt(dot(state.slope, state.slope)) <= rest
+    along = dot(slope, state.direction)
+    good = (along >= ENOUGH * state.along) & (along <= -OVERSHOT * state.along)
+    worn = (state.trials >= MAX_TRIALS) & jnp.isfinite(along)
+    taken = good | worn | at_rest
+    too_short = ~taken & (along < ENOUGH * state.along)
+    too_long = ~taken & ~too_short  # or not finite
+
+    step = jnp.where(taken[None, :], trial - state.params, 0)
+    change = jnp.where(taken[None, :], slope - state.slope, 0)
+    curvature, size = dot(step, change), dot(change, metric * change)
+    bends = taken & (curvature > 1e-9 * size)
+    newest = (state.newest + 1) % MEMORY
+    state = state._replace(
+        params=state.params + step,
+        slope=jnp.where(taken[None, :], slope, state.slope),
+        steps=state.steps.at[newest].set(step),
+        changes=state.changes.at[newest].set(change),
+        inverses=state.inverses.at[newest].set(
+            jnp.where(bends, 1 / jnp.where(bends, curvature, 1), 0)
+        ),
+        scale=jnp.where(bends, curvature / jnp.where(bends, size, 1), state.scale),
+        newest=newest,
+    )
+    norms = jnp.sqrt(dot(state.slope, state.slope))
+    direction = _two_loops(state, metric, dot)
+    steepest = -state.scale[None, :] * metric * state.slope
+    falls = dot(state.slope, direction) < 0
+    direction = jnp.where(falls[None, :], direction, steepest)
+    direction = jnp.where((norms <= rest)[None, :], 0, direction)
+    along = dot(state.slope, direction)
+
+    short = jnp.where(taken, 0, jnp.where(too_short, state.length, state.short))
+    long = jnp.where(taken, jnp.inf, jnp.where(too_long, state.length, state.long))
+    length = jnp.where(jnp.isinf(long), 3 * state.length, (short + long) / 2)
+    state = state._replace(
+        direction=jnp.where(taken[None, :], direction, state.direction),
+        along=jnp.where(taken, along, state.along),
+        length=jnp.where(taken, 1, length),
+        short=short,
+        long=long,
+        trials=jnp.where(taken, 0, state.trials + 1),
+    )
+    trial = state.params + state.length[None, :] * state.direction
+    return state, trial, jnp.sqrt(jnp.sum(norms**2) / (1 if independent else norms.size))
+
+
+def _two_loops(state: _State, metric: Array, dot: Callable[[Array, Array], Array]) -> Array:
+    """Minus the slope times the inverse Hessian that the pairs stand for."""
+    order = (state.newest - jnp.arange(MEMORY, dtype=jnp.int32)) % MEMORY
+
+    def backwards(q: Array, pair: Array) -> tuple[Array, Array]:
+        share = state.inverses[pair] * dot(state.steps[pair], q)
+        return q - share[None, :] * state.changes[pair], share
+
+    def forwards(q: Array, pair_and_share: tuple[Array, Array]) -> tuple[Array, None]:
+        pair, share = pair_and_share
+        rest = share - state.inverses[pair] * dot(state.changes[pair], q)
+        return q + rest[None, :] * state.steps[pair], None
+
+    q, shares = jax.lax.scan(backwards, -state.slope, order)
+    q = state.scale[None, :] * metric * q
+    q, _ = jax.lax.scan(forwards, q, (order, shares), reverse=True)
+    return q

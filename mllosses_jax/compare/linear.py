@@ -1,0 +1,268 @@
+"""The linear model: the point of rest of mean loss + (strength / 2) ||kernel||^2, the bias free.
+
+Any correct solver finds the same model, so that differences between losses are not those of an
+optimiser. The strength of each loss is chosen by folds, among multiples of one that is read off
+the loss's slope at the start: losses whose values differ in scale are treated alike. A strength is
+that of all training rows; a fit to n of N rows takes N / n times as much, which leaves the penalty
+beside the sum of the losses as it is. Every fit starts cold: the kernel at zero, the bias at the
+log odds of each label. Where two starts lead to different models (soft F1 is not convex), each
+seed draws a start of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax.compare import descent, lbfgs, parts, validation
+from mllosses_jax.compare.objective import Objective
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.products import Features, Floats
+from mllosses_jax.compare.settings import Settings
+from mllosses_jax.compare.validation import Held
+from mllosses_jax.data import Dataset
+from mllosses_jax.metrics import average_precision
+
+Array = jax.Array
+
+# Strengths are reference * 10^(k / 4). The search takes half decades until one that is clearly
+# worse, or two that are worse, lie on both sides of the best, and then the quarters beside it.
+PER_DECADE = 4
+FIRST, STRIDE = (-2, -4, -6), 2
+LOWEST, HIGHEST = -24, 8
+CLEARLY = 0.005
+PASSES = 7  # calls of on_pass, about
+
+SAME = 1e-3  # of mAP on the training rows: fits that differ by less are one model
+
+
+class Fit(NamedTuple):
+    """One model: its parameters (D + 1, K), and how near to rest it is."""
+
+    params: Floats
+    residual: float
+
+
+class Fitter:
+    """Fits a linear model with one loss, to any rows of a training part and at any strength."""
+
+    def __init__(self, dataset: Dataset, objective: Objective, settings: Settings) -> None:
+        self.dataset, self.objective, self.settings = dataset, objective, settings
+        self.features = Features(dataset.x_train)
+        self._labels = jnp.asarray(dataset.y_train)
+        self._known = None if dataset.mask_train is None else jnp.asarray(dataset.mask_train)
+        self._slopes = jax.jit(jax.grad(objective.loss))
+        self._decays = np.ones((self.features.shape[1] + 1, 1), np.float32)
+        self._decays[-1] = 0  # the bias is free
+        every = np.arange(len(dataset.y_train))
+        start = self.start(every)
+        slopes = functools.partial(self._at, every)
+        response = self._slope_of_loss(every)(start) * self._decays
+        self.reference = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
+        self.independent = _independent(slopes, start.shape, len(every))
+        of_outputs = _curvature(slopes, self.features.outputs(start))
+        squares = np.append(np.mean(dataset.x_train**2, axis=0), 1).astype(np.float32)
+        self._curvature = squares[:, None] * of_outputs[None, :]
+
+    def start(self, rows: parts.Rows, seed: int = 0) -> Floats:
+        """Returns where a fit to some rows begins: a kernel of 0, or of noise from seed 1 on.
+
+        Noise gives logits of variance one.
+        """
+        labels, mask = self.dataset.y_train[rows], self.dataset.mask_train
+        known = np.ones_like(labels) if mask is None else mask[rows]
+        total = np.maximum(known.sum(0), 2)
+        share = np.clip((labels & known).sum(0), 1, total - 1) / total
+        shape = (self.features.shape[1] + 1, self.objective.num_outputs)
+        params = np.zeros(shape, np.float32)
+        params[-1, : len(share)] = np.log(share / (1 - share))
+        if seed:
+            scale = 1 / math.sqrt(float(np.mean(np.sum(self.dataset.x_train**2, axis=1))) + 1e-30)
+            noise = np.random.default_rng(seed).normal(size=(shape[0] - 1, shape[1]))
+            params[:-1] = scale * noise
+        return params
+
+    def fit(self, rows: parts.Rows, strength: float, *, tolerance: float, seed: int = 0) -> Fit:
+        """Fits one model to the rows that are given; the others count nowhere (module's text)."""
+        slope_of_loss = self._slope_of_loss(rows)
+        decay = np.float32(strength * len(self.dataset.y_train) / len(rows))
+
+        def slope(params: Floats) -> Floats:
+            return slope_of_loss(params) + decay * self._decays * params
+
+        at_start = float(np.linalg.norm(slope_of_loss(self.start(rows))))
+        found = lbfgs.solve(
+            slope,
+            self.start(rows, seed),
+            curvature=self._curvature + decay * self._decays,
+            goal=tolerance * at_start,
+            independent=self.independent,
+            max_evaluations=self.settings.max_evaluations,
+        )
+        if found.norm > tolerance * at_start:
+            found = descent.settle(slope, found)
+        return Fit(found.params, found.norm / max(at_start, 1e-30))
+
+    def logits(self, features: Features, fit: Fit) -> Floats:
+        """Returns the logits of rows, without the outputs of further heads."""
+        return features.outputs(fit.params)[:, : self._labels.shape[1]]
+
+    def _slope_of_loss(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
+        at = functools.partial(self._at, rows)
+        return lambda params: self.features.gradient(at(self.features.outputs(params)))
+
+    def _at(self, rows: parts.Rows, outputs: Floats) -> Floats:
+        """The slopes of the loss at the outputs (N, K); 0 in rows that are not given."""
+        where = np.zeros((len(outputs), 1), bool)
+        where[rows] = True
+        counts = where if self._known is None else self._known & where
+        return np.asarray(self._slopes(outputs, self._labels, where=counts))
+
+
+def run(
+    dataset: Dataset, objective: Objective, settings: Settings, on_pass: Callable[[], None]
+) -> Outcome:
+    """Chooses the strength of one loss, fits its final models, and scores the test part.
+
+    Args:
+        dataset: standardised, with a test part.
+        objective: a loss with all that it needs.
+        settings: of the experiment.
+        on_pass: called after each strength that was tried, and after the final fits.
+    """
+    begin, cpu = time.perf_counter(), time.process_time()
+    fitter = Fitter(dataset, objective, settings)
+    search = _search(fitter, on_pass)
+    fits, varies = _final(fitter, search.strength)
+    on_pass()
+    assert dataset.x_test is not None
+    test = Features(dataset.x_test)
+    params = np.stack([fit.params for fit in fits])
+    return Outcome(
+        params={"kernel": params[:, :-1], "bias": params[:, -1]},
+        test_scores=np.stack([fitter.logits(test, fit) for fit in fits]),
+        held=search.held,
+        decisions=validation.decide(search.held, dataset),
+        chosen={"strength": search.strength},
+        tried={"strength": np.array(search.strengths), "score": np.array(search.scores)},
+        at_edge=("strength",) if search.at_edge else (),
+        varies=varies,
+        residuals=np.array([fit.residual for fit in fits]),
+        seconds=time.perf_counter() - begin,
+        cpu_seconds=time.process_time() - cpu,
+    )
+
+
+class _Search(NamedTuple):
+    strength: float
+    held: Held
+    strengths: list[float]
+    scores: list[float]
+    at_edge: bool
+
+
+def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
+    """Finds the strength of the best validation score, by folds."""
+    dataset, settings = fitter.dataset, fitter.settings
+    folds = parts.folds(dataset.y_train, dataset.mask_train)
+    scores: dict[int, float] = {}
+    best: Held | None = None
+
+    def strength_of(step: int) -> float:
+        return fitter.reference * 10 ** (step / PER_DECADE)
+
+    def attempt(step: int) -> None:
+        nonlocal best
+        held = np.empty(dataset.y_train.shape, np.float32)
+        for train, rest in folds:
+            fit = fitter.fit(train, strength_of(step), tolerance=settings.fold_tolerance)
+            held[rest] = fitter.logits(fitter.features, fit)[rest]
+        found = Held(np.arange(len(held)), held)
+        score = validation.quality(found, dataset)
+        if best is None or score > max(scores.values()):
+            best = found
+        scores[step] = score
+        on_pass()
+
+    for step in FIRST:
+        attempt(step)
+    while True:
+        top = max(scores, key=scores.__getitem__)
+        if min(scores) > LOWEST and not _bounded(scores, top, below=True):
+            attempt(min(scores) - STRIDE)
+        elif max(scores) < HIGHEST and not _bounded(scores, top, below=False):
+            attempt(max(scores) + STRIDE)
+        else:
+            break
+    for step in (top - 1, top + 1):
+        attempt(step)
+    assert best is not None
+    top = max(scores, key=scores.__getitem__)
+    tried = sorted(scores)
+    return _Search(
+        strength=strength_of(top),
+        held=best,
+        strengths=[strength_of(step) for step in tried],
+        scores=[scores[step] for step in tried],
+        at_edge=not LOWEST < top < HIGHEST,
+    )
+
+
+def _bounded(scores: dict[int, float], top: int, *, below: bool) -> bool:
+    """Whether enough worse strengths lie on one side of the best."""
+    beyond = [score for step, score in scores.items() if (step < top if below else step > top)]
+    return len(beyond) >= 2 or any(score < scores[top] - CLEARLY for score in beyond)
+
+
+def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
+    """Fits all training rows: one model, or where the start matters (True) one of each seed."""
+    dataset, num_seeds = fitter.dataset, fitter.settings.num_seeds
+    every = np.arange(len(dataset.y_train))
+
+    def of_seed(seed: int) -> Fit:
+        return fitter.fit(every, strength, tolerance=fitter.settings.tolerance, seed=seed)
+
+    def quality(fit: Fit) -> float:
+        scores = fitter.logits(fitter.features, fit)
+        return float(average_precision(scores, dataset.y_train, where=dataset.mask_train))
+
+    # The second start is drawn even for a single seed: it tells whether the start matters.
+    fits = [of_seed(0), of_seed(1)]
+    if abs(quality(fits[0]) - quality(fits[1])) <= SAME:
+        return fits[:1], False
+    fits += [of_seed(seed) for seed in range(2, num_seeds)]
+    return fits[:num_seeds], True
+
+
+def _curvature(slopes: Callable[[Floats], Floats], outputs: Floats) -> Floats:
+    """How much the loss bends along each output, summed over rows, (K,): a secant about a point.
+
+    Outputs along which it does not bend, or bends down, count as bending a little.
+    """
+    noise = np.random.default_rng(0).normal(size=outputs.shape).astype(np.float32)
+    change = slopes(outputs + noise) - slopes(outputs - noise)
+    bend = np.sum(change * noise, axis=0) / 2
+    highest = float(np.max(bend))
+    if not highest > 0:
+        return np.ones_like(bend)
+    result: Floats = np.clip(bend, 1e-4 * highest, highest)
+    return result
+
+
+def _independent(slopes: Callable[[Floats], Floats], shape: tuple[int, int], num_rows: int) -> bool:
+    """Whether the slopes of no output depend on another output: half of them are drawn anew."""
+    generator = np.random.default_rng(0)
+    num_outputs = shape[1]
+    outputs = generator.normal(size=(num_rows, num_outputs)).astype(np.float32)
+    before = slopes(outputs)
+    changed = generator.permutation(num_outputs) < num_outputs // 2
+    outputs[:, changed] = generator.normal(size=(num_rows, int(changed.sum())))
+    kept = np.abs(slopes(outputs) - before)[:, ~changed]
+    return bool(np.max(kept, initial=0) <= 1e-5 * np.max(np.abs(before)))

@@ -1,0 +1,70 @@
+"""Products with the features: the outputs of a linear model, and the gradient of its kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+Array = jax.Array
+Floats = NDArray[np.float32]
+
+# Above this share of entries that are not zero, dense products are cheaper. Measured on two cores,
+# both products in CPU milliseconds, sparse and dense: 0.4 and 5 at 0.8 % (2534 x 1079, 22 labels),
+# 28 and 70 at 3.4 % (4880 x 1836, 159 labels).
+SPARSE_DENSITY = 0.07
+# A copy that is laid out by columns halves the time of the gradient while it is small.
+SMALL = 1 << 27  # bytes
+
+
+class Features:
+    """A matrix of features (N, D), held sparse by SciPy where that makes products cheaper.
+
+    The last row of a parameter array (D + 1, K) is the bias, which needs no column of ones here,
+    and so no copy of large dense features. Dense products are JAX's: the threads of NumPy's wait
+    for each other by spinning, which costs up to eight times the work where cores are shared.
+    """
+
+    def __init__(self, x: Floats) -> None:
+        self.shape: tuple[int, int] = (x.shape[0], x.shape[1])
+        self.sparse = float(np.count_nonzero(x)) <= SPARSE_DENSITY * x.size
+        self._matrix: Any
+        self._transposed: Any
+        if self.sparse:
+            from scipy.sparse import csr_matrix
+
+            self._matrix = csr_matrix(x)
+            self._transposed = csr_matrix(self._matrix.T)
+        else:
+            self._matrix = jnp.asarray(x)
+            small = x.nbytes <= SMALL
+            self._transposed = jnp.asarray(np.ascontiguousarray(x.T)) if small else None
+
+    def outputs(self, params: Floats) -> Floats:
+        """Returns the outputs (N, K) of a linear model with the parameters (D + 1, K)."""
+        if not self.sparse:
+            return np.asarray(_outputs(self._matrix, params))
+        result: Floats = self._matrix @ params[:-1]
+        result += params[-1]
+        return result
+
+    def gradient(self, slopes: Floats) -> Floats:
+        """Returns the gradient (D + 1, K) of a function whose slopes at the outputs are (N, K)."""
+        if not self.sparse:
+            return np.asarray(_gradient(self._matrix, self._transposed, slopes))
+        return np.concatenate([self._transposed @ slopes, slopes.sum(0, keepdims=True)])
+
+
+@jax.jit
+def _outputs(matrix: Array, params: Array) -> Array:
+    return jnp.matmul(matrix, params[:-1], precision="highest") + params[-1:]
+
+
+@jax.jit
+def _gradient(matrix: Array, transposed: Array | None, slopes: Array) -> Array:
+    by_column = matrix.T if transposed is None else transposed
+    kernel = jnp.matmul(by_column, slopes, precision="highest")
+    return jnp.concatenate([kernel, jnp.sum(slopes, axis=0, keepdims=True)])

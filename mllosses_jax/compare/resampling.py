@@ -1,0 +1,293 @@
+"""The bootstrap of the test rows: every metric on many resamples, the same ones for each loss.
+
+A resample gives each test row a multiplicity, which every metric takes as its weight. The models
+are as they are: how they vary is not for resamples of rows to say. Sums over the rows, for all
+labels and resamples together, are products of one matrix with the weights. Average precision and
+ROC AUC take no sum along all rows of each resample: from one positive to the next only the weight
+between them counts, and the running sums of these weights are as short as positives are few.
+
+On a resample on which two losses agree, their figures differ by rounding at most, below 1e-6.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+BINS = 15  # of the calibration error
+BLOCK = 1 << 20  # numbers in an array of sums: 4 MiB, which stay in a processor's cache
+DENSE = 0.1  # the share of entries above which the product with a dense matrix is faster
+_ROWS = 512  # summed in double precision at a time
+_TERMS = 64  # summed in single precision at most
+
+
+def draw(num_resamples: int, num_rows: int) -> Floats:
+    """Returns how often each row (N) is in each resample (R), (N, R); a resample has N rows.
+
+    The same sizes give the same resamples.
+    """
+    generator = np.random.default_rng(0)
+    weights = np.empty((num_rows, num_resamples), np.float32)
+    for index in range(num_resamples):
+        drawn = generator.integers(num_rows, size=num_rows, dtype=np.int32)
+        weights[:, index] = np.bincount(drawn, minlength=num_rows)
+    return weights
+
+
+def figures(
+    scores: ArrayLike,
+    *,
+    predictions: Mapping[str, ArrayLike],
+    row_values: Mapping[str, ArrayLike],
+    labels: ArrayLike,
+    where: ArrayLike,
+    weights: Floats,
+    probabilities: ArrayLike | None = None,
+) -> dict[str, Doubles]:
+    """Returns each metric of each model on each resample; of weights of one, the metric itself.
+
+    Args:
+        scores: (M, N, L) scores of the test rows by each model, without NaN.
+        predictions: (M, N, L) bool, by the F1 they are for: names begin with "macro" or "micro".
+        row_values: (M, N) values by the metric that is their mean over rows; NaN in rows that
+            do not count.
+        labels: (N, L) bool.
+        where: (N, L) bool, the labels that are known.
+        weights: what `draw` returned, (N, R).
+        probabilities: (M, N, L) for the calibration error, or None to leave it out.
+
+    Returns:
+        (M, R) by metric, with "map" and "roc_auc" for the means of average precision and ROC AUC
+        over the labels on which the resample defines them, and "calibration_error" for that with
+        15 bins of equal width. NaN on a resample that defines nothing.
+    """
+    truth, known = np.asarray(labels, bool), np.asarray(where, bool)
+    ranked = [rankings(s, truth, known, weights) for s in np.asarray(scores)]
+    result = {
+        "map": np.stack([over_labels(precision) for precision, _ in ranked]),
+        "roc_auc": np.stack([over_labels(area) for _, area in ranked]),
+    }
+    for name, values in row_values.items():
+        result[name] = row_means(np.asarray(values), weights)
+    if probabilities is not None:
+        errors = [calibration_errors(p, truth, known, weights) for p in np.asarray(probabilities)]
+        result["calibration_error"] = np.stack([over_labels(error) for error in errors])
+    return result | f1_figures(predictions, labels=truth, where=known, weights=weights)
+
+
+def f1_figures(
+    predictions: Mapping[str, ArrayLike], *, labels: ArrayLike, where: ArrayLike, weights: Floats
+) -> dict[str, Doubles]:
+    """Returns the F1 of predictions of each model on each resample; see `figures`."""
+    truth, known = np.asarray(labels, bool), np.asarray(where, bool)
+    exists = _weight_of_known(known, weights) > 0
+
+    def on_model(predicted: Bools, macro: bool) -> Doubles:
+        true = _weight_of(predicted & truth & known, weights)
+        wrong = _weight_of((predicted ^ truth) & known, weights)
+        if macro:
+            return over_labels(np.where(exists, _f1(true, wrong), np.nan))
+        return _f1(true.sum(0), wrong.sum(0))
+
+    return {
+        name: np.stack([on_model(s, name.startswith("macro")) for s in np.asarray(sets, bool)])
+        for name, sets in predictions.items()
+    }
+
+
+def replicates(
+    scores: ArrayLike,
+    *,
+    predictions: Mapping[str, ArrayLike],
+    row_values: Mapping[str, ArrayLike],
+    labels: ArrayLike,
+    where: ArrayLike,
+    weights: Floats,
+    probabilities: ArrayLike | None = None,
+) -> dict[str, Doubles]:
+    """Returns the mean over the models of their `figures`, (R,) by metric."""
+    of_models = figures(
+        scores,
+        predictions=predictions,
+        row_values=row_values,
+        labels=labels,
+        where=where,
+        weights=weights,
+        probabilities=probabilities,
+    )
+    return {name: values.mean(0) for name, values in of_models.items()}
+
+
+def f1_replicates(
+    predictions: Mapping[str, ArrayLike], *, labels: ArrayLike, where: ArrayLike, weights: Floats
+) -> dict[str, Doubles]:
+    """Returns the mean over the models of their `f1_figures`, (R,) by name."""
+    of_models = f1_figures(predictions, labels=labels, where=where, weights=weights)
+    return {name: values.mean(0) for name, values in of_models.items()}
+
+
+def row_means(values: NDArray[Any], weights: Floats) -> Doubles:
+    """Returns the means (M, R) over rows of values (M, N), which are NaN in rows left out."""
+    counts = ~np.isnan(values)
+    entries = np.concatenate([np.where(counts, values, 0), counts], dtype=np.float64)
+    sums = np.zeros((len(entries), weights.shape[1]))
+    for start in range(0, len(weights), _ROWS):  # in double precision without a copy of it all
+        rows = slice(start, start + _ROWS)
+        sums += entries[:, rows] @ weights[rows].astype(np.float64)
+    return _ratio(sums[: len(values)], sums[len(values) :])
+
+
+def rankings(
+    scores: NDArray[Any], labels: Bools, where: Bools, weights: Floats
+) -> tuple[Doubles, Doubles]:
+    """Returns average precision and ROC AUC of scores (N, L) by label, both (L, R).
+
+    They are NaN where undefined: without a positive, ROC AUC also without a negative. Equal scores
+    are one cut-off; in ROC AUC they count half.
+    """
+    positive = labels & where
+    shape = labels.shape[1], weights.shape[1]
+    precisions, wrong_pairs = np.zeros(shape), np.zeros(shape)
+    positives = np.zeros(shape, np.float32)
+    for part in _blocks(np.count_nonzero(positive, axis=0), weights.shape[1]):
+        steps, tied = _steps(scores[:, part], positive[:, part], where[:, part])
+        sums = (steps @ weights).reshape(-1, len(part), 2, weights.shape[1])
+        hits = sums[:, :, 1].copy()
+        # One cut-off after the other, whose sums are contiguous: numpy's sum along the first axis
+        # of an array is many times slower.
+        for above, below in itertools.pairwise(sums):
+            np.add(above, below, out=below)
+        above, reached = sums[:, :, 0], sums[:, :, 1]
+        precision = np.maximum(above, 1)
+        np.divide(reached, precision, out=precision)
+        precisions[part] = _sum_of_products(hits, precision)
+        wrong = np.subtract(above, reached, out=above)
+        if tied.nnz:
+            wrong -= (tied @ weights).reshape(wrong.shape) / 2
+        wrong_pairs[part] = _sum_of_products(hits, wrong)
+        positives[part] = reached[-1]
+    negatives = _weight_of_known(where, weights) - positives
+    pairs = positives.astype(np.float64) * negatives
+    return _ratio(precisions, positives), 1 - _ratio(wrong_pairs, pairs)
+
+
+def calibration_errors(
+    probabilities: NDArray[Any], labels: Bools, where: Bools, weights: Floats
+) -> Doubles:
+    """Returns the calibration error of probabilities (N, L) by label, (L, R); NaN where undefined.
+
+    It is the sum over bins ``(a, b]`` of equal width of the absolute excess of probability over
+    positives, as a share of what counts.
+    """
+    edges = np.linspace(0, 1, BINS + 1)[1:-1]
+    excess = np.zeros((labels.shape[1], weights.shape[1]))
+    for part in _blocks(np.full(labels.shape[1], BINS), weights.shape[1]):
+        rows, columns = np.nonzero(where[:, part])
+        p = probabilities[:, part][rows, columns]
+        error = (p - labels[:, part][rows, columns]).astype(np.float32)
+        place = columns * BINS + np.searchsorted(edges, p)
+        shape = len(part) * BINS, len(weights)
+        sums = csr_matrix((error, (place, rows)), shape=shape) @ weights
+        excess[part] = np.abs(sums).reshape(-1, BINS, weights.shape[1]).sum(1)
+    return _ratio(excess, _weight_of_known(where, weights))
+
+
+def over_labels(values: NDArray[Any]) -> Doubles:
+    """Returns the mean (R,) of values (L, R) over the labels where they are defined, or NaN."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(0), np.count_nonzero(defined, axis=0))
+
+
+def _steps(scores: NDArray[Any], positive: Bools, where: Bools) -> tuple[Any, Any]:
+    """Returns which rows come between the cut-offs of labels, as sparse matrices of ones.
+
+    Each label has a cut-off at every score that one of its positives has, in descending order, and
+    further ones without rows up to the greatest number that a label (of J) has.
+
+    Returns:
+        (cut-offs x J x 2, N): the rows that reach a cut-off but none above it, and the positives
+        among them, whose score it is; and (cut-offs x J, N): the negatives whose score it is.
+    """
+    num_rows, num_labels = scores.shape
+    parts, longest = [], 0
+    columns = (np.ascontiguousarray(part.T) for part in (-scores, positive, where))
+    for label, (column, is_positive, is_known) in enumerate(zip(*columns, strict=True)):
+        cut_offs = np.unique(column[is_positive])
+        place = np.searchsorted(cut_offs, column)
+        row = np.flatnonzero(is_known & (place < len(cut_offs)))
+        place = place[row]
+        at = cut_offs[place] == column[row]
+        parts.append((place * num_labels + label, row, is_positive[row], at))
+        longest = max(longest, len(cut_offs))
+    place, row, hit, at = (np.concatenate(part) for part in zip(*parts, strict=True))
+    tied = at & ~hit
+    places = np.concatenate([2 * place, 2 * place[hit] + 1])
+    rows = np.concatenate([row, row[hit]])
+    size = longest * num_labels
+    return _ones(places, rows, (2 * size, num_rows)), _ones(
+        place[tied], row[tied], (size, num_rows)
+    )
+
+
+def _ones(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> Any:
+    return csr_matrix((np.ones(len(first), np.float32), (first, second)), shape=shape)
+
+
+def _sum_of_products(first: Floats, second: Floats) -> Doubles:
+    """Returns the sums along the first axis; in single precision only over a few terms each."""
+    result = np.zeros(first.shape[1:])
+    for start in range(0, len(first), _TERMS):
+        terms = slice(start, start + _TERMS)
+        result += np.einsum("clr,clr->lr", first[terms], second[terms])
+    return result
+
+
+def _blocks(sizes: NDArray[Any], num_resamples: int) -> Iterator[NDArray[np.intp]]:
+    """Yields labels of similar sizes together: (the number x the greatest size x R) is bounded.
+
+    Labels of size 0 are left out.
+    """
+    labels: list[int] = []
+    for label in np.argsort(sizes, kind="stable"):
+        if labels and (len(labels) + 1) * sizes[label] * num_resamples > BLOCK:
+            yield np.asarray(labels)
+            labels = []
+        if sizes[label]:
+            labels.append(int(label))
+    if labels:
+        yield np.asarray(labels)
+
+
+def _weight_of(entries: Bools, weights: Floats) -> Floats:
+    """Returns the weight of the entries (N, L) that are true, (L, R); exact, they are whole."""
+    columns = entries.T.astype(np.float32)
+    sparse = np.count_nonzero(entries) <= DENSE * entries.size
+    result: Floats = (csr_matrix(columns) if sparse else columns) @ weights
+    return result
+
+
+def _weight_of_known(where: Bools, weights: Floats) -> Floats:
+    """Returns the weight of the entries that are known, (L, R) or, where all are, (1, R)."""
+    return weights.sum(0, keepdims=True) if where.all() else _weight_of(where, weights)
+
+
+def _f1(true: Floats, wrong: Floats) -> Doubles:
+    """Returns F1 of the weights of true positives and of wrong entries; 0 of none at all."""
+    result: Doubles = 2 * true / np.maximum(2 * true + wrong, 1).astype(np.float64)
+    return result
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
+    """Returns part over whole, NaN where whole is 0."""
+    exists = whole > 0
+    result: Doubles = np.where(exists, part / np.where(exists, whole, 1), np.nan)
+    return result

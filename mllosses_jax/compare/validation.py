@@ -1,0 +1,93 @@
+"""What scores of rows that the model did not train on decide: settings, thresholds, calibration."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from mllosses_jax.calibration import AffineCalibrator, fit_platt
+from mllosses_jax.data import Dataset
+from mllosses_jax.decisions import tune_thresholds
+from mllosses_jax.metrics import average_precision
+
+Array = jax.Array
+Floats = NDArray[np.float32]
+
+MIN_POSITIVES = 5  # for a threshold of a label's own
+
+
+class Held(NamedTuple):
+    """Scores of training rows by models that were not trained on them.
+
+    Attributes:
+        rows: (V,) places in the training part; a row may stand there more than once.
+        scores: (V, L), logits.
+    """
+
+    rows: NDArray[np.intp]
+    scores: Floats
+
+    def labels(self, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Returns the labels of the rows, and which of them are known, (V, L) both."""
+        y = dataset.y_train[self.rows]
+        mask = dataset.mask_train
+        return y, np.ones_like(y) if mask is None else mask[self.rows]
+
+
+class Decisions(NamedTuple):
+    """What was tuned on held-out scores.
+
+    Attributes:
+        label_thresholds: (L,), for macro-F1.
+        global_threshold: (), for micro-F1.
+        calibrator: Platt's map of each label, from logits to probabilities.
+    """
+
+    label_thresholds: Floats
+    global_threshold: Floats
+    calibrator: AffineCalibrator
+
+
+def quality(held: Held, dataset: Dataset) -> float:
+    """Returns the mean of average precision by label (mAP) and by row; -inf of scores not finite.
+
+    By mAP alone, labels with one or two positives would decide, and nearly equal mAP comes with
+    very unequal F1 and ranking.
+    """
+    if not np.isfinite(held.scores).all():  # training may diverge
+        return -math.inf
+    found = float(_quality(held.scores, *held.labels(dataset)))
+    return -math.inf if math.isnan(found) else found
+
+
+def decide(held: Held, dataset: Dataset) -> Decisions:
+    """Tunes thresholds and fits a calibrator; scores that are not finite decide nothing."""
+    num_labels = held.scores.shape[1]
+    if not np.isfinite(held.scores).all():
+        zeros = np.zeros(num_labels, np.float32)
+        return Decisions(
+            zeros, zeros[0], AffineCalibrator(jnp.ones(num_labels), jnp.zeros(num_labels))
+        )
+    by_label, common, calibrator = _decide(held.scores, *held.labels(dataset))
+    return Decisions(np.asarray(by_label), np.asarray(common), calibrator)
+
+
+@jax.jit
+def _quality(scores: Array, labels: Array, where: Array) -> Array:
+    by_label = average_precision(scores, labels, where=where)
+    return (by_label + average_precision(scores, labels, average="samples", where=where)) / 2
+
+
+@jax.jit
+def _decide(scores: Array, labels: Array, where: Array) -> tuple[Array, Array, AffineCalibrator]:
+    def tuned(scope: Literal["label", "global"]) -> Array:
+        return tune_thresholds(
+            scores, labels, scope=scope, min_positives=MIN_POSITIVES, default=0, where=where
+        )
+
+    return tuned("label"), tuned("global"), fit_platt(scores, labels, where=where)

@@ -32,6 +32,7 @@ from mllosses_jax.decisions import ThresholdReport
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
+MIN_SECONDS_TOLD = 20
 EXPERIMENTS = {"linear": linear, "mlp": mlp}
 
 
@@ -240,24 +241,30 @@ class _Passes:
 
     def __init__(self, num_losses: int, passes: int, tell: OnProgress | None) -> None:
         self.num_losses, self.passes, self.tell = num_losses, passes, tell
-        self.done, self.losses, self.trained, self.text = 0, 0, 0, ""
-        self.start = time.perf_counter()
+        self.done, self.losses, self.text = 0, 0, ""
+        self.clock: list[float] = []  # when each pass of training ended
 
     def begin(self, label: str, *, trained: bool) -> None:
-        """Tells which loss is next, and from the second that is trained on the time left."""
+        """Tells which loss is next."""
         self.done = self.losses * self.passes
-        self.text = f"{'training' if trained else 'finished before'}: {label}"
-        if trained and self.trained:
-            seconds = (time.perf_counter() - self.start) / self.trained
-            left = seconds * (self.num_losses - self.losses)
-            self.text += f" (about {_duration(left)} left)"
         self.losses += 1
-        self.trained += trained
+        self.text = f"{'training' if trained else 'finished before'}: {label}"
+        if trained and self.clock:
+            self.text += self._left()
         self._say()
 
     def advance(self) -> None:
+        """Counts a pass; the second one, which compiles nothing, tells how long all will take."""
         self.done = min(self.done + 1, self.losses * self.passes)  # a search may take more
+        self.clock.append(time.perf_counter())
+        if len(self.clock) == 2:
+            self.text += self._left()
         self._say()
+
+    def _left(self) -> str:
+        seconds = (self.clock[-1] - self.clock[0]) / max(len(self.clock) - 1, 1)
+        left = seconds * (self.num_losses * self.passes - self.done)
+        return f" (about {_duration(left)} left)" if left >= MIN_SECONDS_TOLD else ""
 
     def _say(self) -> None:
         if self.tell is not None:

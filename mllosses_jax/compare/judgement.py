@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     """A metric of the tables.
 
     Attributes:
-        heading: above its column.
+        heading: above its column, in one line or two.
         higher_is_better: otherwise lower is.
         needs_origin: whether it takes 0 for the loss's own decision, which losses that only order
             the labels do not have.
@@ -42,12 +42,12 @@ class Metric(NamedTuple):
 METRICS = {
     "map": Metric("mAP"),
     "roc_auc": Metric("ROC AUC"),
-    "macro_f1_at_half": Metric("macro-F1 at 0.5", needs_origin=True),
-    "macro_f1_tuned": Metric("macro-F1 tuned"),
-    "micro_f1_tuned": Metric("micro-F1 tuned"),
+    "macro_f1_at_half": Metric("macro-F1\nat 0.5", needs_origin=True),
+    "macro_f1_tuned": Metric("macro-F1\ntuned"),
+    "micro_f1_tuned": Metric("micro-F1\ntuned"),
     "calibration_error": Metric("ECE", False, needs_origin=True),
-    "calibration_error_platt": Metric("ECE Platt", False),
-    "ranking_loss": Metric("ranking loss", False),
+    "calibration_error_platt": Metric("ECE\nPlatt", False),
+    "ranking_loss": Metric("ranking\nloss", False),
     "lrap": Metric("LRAP"),
     "precision_at_1": Metric("P@1"),
     "precision_at_3": Metric("P@3"),

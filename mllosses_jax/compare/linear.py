@@ -11,7 +11,6 @@ seed draws a start of its own.
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable
@@ -63,7 +62,7 @@ class Fitter:
         self._decays[-1] = 0  # the bias is free
         every = np.arange(len(dataset.y_train))
         start = self.start(every)
-        slopes = functools.partial(self._at, every)
+        slopes = self._slope_at(every)
         response = self._slope_of_loss(every)(start) * self._decays
         self.reference = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
         self.independent = _independent(slopes, start.shape, len(every))
@@ -115,15 +114,15 @@ class Fitter:
         return features.outputs(fit.params)[:, : self._labels.shape[1]]
 
     def _slope_of_loss(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
-        at = functools.partial(self._at, rows)
+        at = self._slope_at(rows)
         return lambda params: self.features.gradient(at(self.features.outputs(params)))
 
-    def _at(self, rows: parts.Rows, outputs: Floats) -> Floats:
-        """The slopes of the loss at the outputs (N, K); 0 in rows that are not given."""
-        where = np.zeros((len(outputs), 1), bool)
-        where[rows] = True
-        counts = where if self._known is None else self._known & where
-        return np.asarray(self._slopes(outputs, self._labels, where=counts))
+    def _slope_at(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
+        """The slopes of the loss at outputs (N, K); 0 in rows that are not given."""
+        given = np.zeros((len(self._labels), 1), bool)
+        given[rows] = True
+        where = jnp.asarray(given if self._known is None else self._known & given)
+        return lambda outputs: np.asarray(self._slopes(outputs, self._labels, where=where))
 
 
 def run(

@@ -25,9 +25,9 @@ def heading(comparison: Comparison) -> list[str]:
     folds = parts.FOLDS_OF_FEW if few else parts.FOLDS
     if settings.model == "linear":
         model = (
-            "Model: linear, the point of rest of mean loss + (lambda / 2) ||kernel||^2 with a free "
-            f"bias; lambda by {folds} folds, one for each loss, for the best average precision by "
-            "label and by row; fitted again to all training rows."
+            "Model: linear, the point of rest of mean loss + (strength / 2) ||kernel||^2 with a "
+            f"free bias; strength by {folds} folds, one for each loss, for the best average "
+            "precision by label and by row; fitted again to all training rows."
         )
     else:
         share = f"{folds} folds" if few else "a fifth of the rows, drawn by each seed,"
@@ -97,7 +97,7 @@ def explanation(comparison: Comparison) -> list[str]:
                 "Models that depend on the seed were drawn once: their differences bear no mark. "
                 "Ask for more seeds."
             )
-    lower = [m.heading for name, m in METRICS.items() if not m.higher_is_better]
+    lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
     paragraphs.append(
         f"Lower is better in {', '.join(lower)}; higher in all others. mAP and ROC AUC are means "
         "over labels. P@k: the share of positives among the k labels of the highest scores. LRAP: "

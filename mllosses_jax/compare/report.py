@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
+FIT_HEADINGS = ["strength", "models", "CPU s"]
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -104,11 +105,8 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         ]
         is_fit = title.endswith("fit")
         headings = [METRICS[name].heading for name in judged]
-        headings += [*_fit_headings(comparison)] if is_fit else []
-        lines = [
-            title,
-            *_row("loss", [(h.rpartition(" ")[0], h.rpartition(" ")[2]) for h in headings]),
-        ]
+        headings += FIT_HEADINGS if is_fit else []
+        lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
             cells = [_cell(comparison, label, name) for name in judged]
             cells += _fit_cells(comparison, label) if is_fit else []
@@ -128,11 +126,6 @@ def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
     return f"{number(figure['mean'])} {shown}".rstrip(), interval
 
 
-def _fit_headings(comparison: Comparison) -> list[str]:
-    linear = comparison.settings.model == "linear"
-    return ["lambda" if linear else "step size", "models", "CPU s"]
-
-
 def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
     outcome = comparison.outcomes[label]
     chosen = f"{next(iter(outcome.chosen.values())):.1e}"
@@ -142,6 +135,12 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
         (str(len(outcome.residuals)), ""),
         (f"{outcome.cpu_seconds:.1f}", ""),
     ]
+
+
+def _over_two_lines(heading: str) -> tuple[str, str]:
+    """A heading that stands at the foot of its column."""
+    first, _, second = heading.rpartition("\n")
+    return first, second
 
 
 def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:

@@ -29,7 +29,8 @@ MEMORY = 12  # pairs of steps and changes of the slope
 FIRST_STEP = 0.1  # length of the first step, of each block
 ENOUGH, OVERSHOT = 0.9, 0.5  # how much of the slope may be left ahead, and lie behind
 MAX_TRIALS = 12  # of one step length, before the step is taken as it is: at a kink none is good
-PATIENCE = 100  # evaluations within which the slope must fall by a tenth
+WINDOW = 50  # evaluations; the search ends if the lowest norm in one is about that of the last
+STALLED = (0.9, 1.1)  # it may rise: a loss that is not convex is flat where it starts
 
 
 class Solution(NamedTuple):
@@ -54,6 +55,7 @@ class _State(NamedTuple):
     direction: Array
     along: Array  # the slope at the point along the direction, (K,)
     length: Array  # the step length that is tried, (K,)
+    farthest: Array  # the longest that may be, (K,)
     short: Array  # the longest that is known to be too short, (K,)
     long: Array  # the shortest that is known to be too long, (K,)
     trials: Array  # (K,)
@@ -69,6 +71,7 @@ def solve(
     start: Floats,
     *,
     curvature: Floats,
+    reach: Floats,
     goal: float,
     independent: bool,
     max_evaluations: int = 600,
@@ -81,32 +84,37 @@ def solve(
         curvature: a guess at the diagonal of the Hessian, positive, up to a factor, (D, K). A bias
             of a rare label bends the loss a thousandth as much as one of a frequent label, and a
             rare word as much less: without the guess a fit takes up to five times as many steps.
+        reach: how far a step may go in each column, (K,), as a norm that `curvature` weighs. A loss
+            that is not convex is flat far from where it is least, and a long step may end there.
         goal: the norm to reach.
         independent: whether no column enters the slope of another.
         max_evaluations: of the slope, at most.
 
     Returns:
-        The best point found.
+        Where the search ended: at the goal, or where it made no way.
     """
     first = slope(start)
     # Columns that are well below their share of the goal wait for the others.
     rest = jnp.float32(0.3 * goal / np.sqrt(start.shape[1] if independent else 1))
-    metric = jnp.asarray(np.mean(curvature) / curvature)
-    state, trial = _begin(jnp.asarray(start), jnp.asarray(first), metric, independent=independent)
-    best = Solution(start, float(np.linalg.norm(first)), 1)
-    passed, patience = best.norm, PATIENCE
-    for evaluation in range(2, max_evaluations + 1):
-        if best.norm <= goal or patience == 0 or not np.isfinite(best.norm):
-            break
-        state, trial, norm = _advance(
-            state, trial, slope(np.asarray(trial)), metric, rest, independent=independent
+    scale = np.float32(np.mean(curvature))
+    metric, reach = jnp.asarray(scale / curvature), jnp.asarray(reach / np.sqrt(scale))
+    state, trial = _begin(
+        jnp.asarray(start), jnp.asarray(first), metric, reach, independent=independent
+    )
+    norm, evaluations = float(np.linalg.norm(first)), 1
+    lowest, before = norm, np.inf  # in this window of evaluations, and in the one before it
+    while norm > goal and np.isfinite(norm) and evaluations < max_evaluations:
+        at_trial = slope(np.asarray(trial))
+        state, trial, now = _advance(
+            state, trial, at_trial, metric, reach, rest, independent=independent
         )
-        if norm < best.norm:
-            best = Solution(np.array(state.params), float(norm), evaluation)
-        patience -= 1
-        if best.norm < 0.9 * passed:
-            passed, patience = best.norm, PATIENCE
-    return best._replace(evaluations=evaluation)
+        norm, evaluations = float(now), evaluations + 1
+        lowest = min(lowest, norm)
+        if evaluations % WINDOW == 0:
+            if STALLED[0] * before < lowest < STALLED[1] * before:
+                break
+            lowest, before = norm, lowest
+    return Solution(np.array(state.params), norm, evaluations)
 
 
 def _dot(a: Array, b: Array, independent: bool) -> Array:
@@ -117,12 +125,14 @@ def _dot(a: Array, b: Array, independent: bool) -> Array:
 
 @functools.partial(jax.jit, static_argnames="independent")
 def _begin(
-    params: Array, slope: Array, metric: Array, *, independent: bool
+    params: Array, slope: Array, metric: Array, reach: Array, *, independent: bool
 ) -> tuple[_State, Array]:
     zero = jnp.zeros_like(params[0])
     direction = -metric * slope
     norm = jnp.sqrt(_dot(direction, direction, independent))
     direction = direction * (FIRST_STEP / jnp.maximum(norm, 1e-30))[None, :]
+    farthest = _farthest(direction, metric, reach, independent)
+    direction = direction * jnp.minimum(farthest, 1)[None, :]
     history = jnp.zeros((MEMORY, *params.shape), params.dtype)
     state = _State(
         params=params,
@@ -130,6 +140,7 @@ def _begin(
         direction=direction,
         along=_dot(slope, direction, independent),
         length=zero + 1,
+        farthest=jnp.maximum(farthest, 1),
         short=zero,
         long=zero + jnp.inf,
         trials=jnp.zeros(zero.shape, jnp.int32),
@@ -144,7 +155,14 @@ def _begin(
 
 @functools.partial(jax.jit, static_argnames="independent", donate_argnums=(0, 1))
 def _advance(
-    state: _State, trial: Array, slope: Array, metric: Array, rest: Array, *, independent: bool
+    state: _State,
+    trial: Array,
+    slope: Array,
+    metric: Array,
+    reach: Array,
+    rest: Array,
+    *,
+    independent: bool,
 ) -> tuple[_State, Array, Array]:
     """Takes the trial where it is good, and returns the next one, with the norm at the point."""
     dot = functools.partial(_dot, independent=independent)
@@ -152,7 +170,8 @@ def _advance(
     along = dot(slope, state.direction)
     good = (along >= ENOUGH * state.along) & (along <= -OVERSHOT * state.along)
     worn = (state.trials >= MAX_TRIALS) & jnp.isfinite(along)
-    taken = good | worn | at_rest
+    at_reach = (along < 0) & (state.length >= state.farthest)
+    taken = good | worn | at_rest | at_reach
     too_short = ~taken & (along < ENOUGH * state.along)
     too_long = ~taken & ~too_short  # or not finite
 
@@ -178,21 +197,32 @@ def _advance(
     falls = dot(state.slope, direction) < 0
     direction = jnp.where(falls[None, :], direction, steepest)
     direction = jnp.where((norms <= rest)[None, :], 0, direction)
+    farthest = _farthest(direction, metric, reach, independent)
+    direction = direction * jnp.minimum(farthest, 1)[None, :]
     along = dot(state.slope, direction)
 
     short = jnp.where(taken, 0, jnp.where(too_short, state.length, state.short))
     long = jnp.where(taken, jnp.inf, jnp.where(too_long, state.length, state.long))
-    length = jnp.where(jnp.isinf(long), 3 * state.length, (short + long) / 2)
+    longer = jnp.minimum(3 * state.length, state.farthest)
+    length = jnp.where(jnp.isinf(long), longer, (short + long) / 2)
     state = state._replace(
         direction=jnp.where(taken[None, :], direction, state.direction),
         along=jnp.where(taken, along, state.along),
         length=jnp.where(taken, 1, length),
+        farthest=jnp.where(taken, jnp.maximum(farthest, 1), state.farthest),
         short=short,
         long=long,
         trials=jnp.where(taken, 0, state.trials + 1),
     )
     trial = state.params + state.length[None, :] * state.direction
     return state, trial, jnp.sqrt(jnp.sum(norms**2) / (1 if independent else norms.size))
+
+
+def _farthest(direction: Array, metric: Array, reach: Array, independent: bool) -> Array:
+    """The step length at which a direction is as long as it may be, (K,)."""
+    size = jnp.sqrt(jnp.sum(direction**2 / metric, axis=0))
+    farthest = reach / jnp.maximum(size, 1e-30)
+    return farthest if independent else jnp.full_like(farthest, jnp.min(farthest))
 
 
 def _two_loops(state: _State, metric: Array, dot: Callable[[Array, Array], Array]) -> Array:

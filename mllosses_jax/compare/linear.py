@@ -39,6 +39,8 @@ LOWEST, HIGHEST = -24, 8
 CLEARLY = 0.005
 PASSES = 7  # calls of on_pass, about
 
+LONGEST_STEP = 1.0  # of the root mean square of a label's logits, in one step of a fit
+NOISE = 0.1  # standard deviation of the logits at a start that is drawn
 SAME = 1e-3  # of mAP on the training rows: fits that differ by less are one model
 
 
@@ -67,13 +69,15 @@ class Fitter:
         self.reference = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
         self.independent = _independent(slopes, start.shape, len(every))
         of_outputs = _curvature(slopes, self.features.outputs(start))
+        self._reach = LONGEST_STEP * np.sqrt(of_outputs)
         squares = np.append(np.mean(dataset.x_train**2, axis=0), 1).astype(np.float32)
         self._curvature = squares[:, None] * of_outputs[None, :]
 
     def start(self, rows: parts.Rows, seed: int = 0) -> Floats:
         """Returns where a fit to some rows begins: a kernel of 0, or of noise from seed 1 on.
 
-        Noise gives logits of variance one.
+        Noise gives logits of a standard deviation of 0.1: what is far from zero may end in minima
+        that nobody who starts at zero would meet.
         """
         labels, mask = self.dataset.y_train[rows], self.dataset.mask_train
         known = np.ones_like(labels) if mask is None else mask[rows]
@@ -83,7 +87,9 @@ class Fitter:
         params = np.zeros(shape, np.float32)
         params[-1, : len(share)] = np.log(share / (1 - share))
         if seed:
-            scale = 1 / math.sqrt(float(np.mean(np.sum(self.dataset.x_train**2, axis=1))) + 1e-30)
+            scale = NOISE / math.sqrt(
+                float(np.mean(np.sum(self.dataset.x_train**2, axis=1))) + 1e-30
+            )
             noise = np.random.default_rng(seed).normal(size=(shape[0] - 1, shape[1]))
             params[:-1] = scale * noise
         return params
@@ -101,6 +107,7 @@ class Fitter:
             slope,
             self.start(rows, seed),
             curvature=self._curvature + decay * self._decays,
+            reach=self._reach,
             goal=tolerance * at_start,
             independent=self.independent,
             max_evaluations=self.settings.max_evaluations,

@@ -1,2 +1,180 @@
-PASSES = 1
-def run(*a): raise NotImplementedError
+"""The MLP: learning rate, decay and the number of steps by validation, one budget for every loss.
+
+1. Parts of the training rows validate (`parts.draws`). All parts' models train at once, each on the
+   rows that its part leaves.
+2. Of each pair of a learning rate and a decay, training goes in rounds. After each round all parts
+   together are judged; the best round is kept, and training ends some rounds after it.
+3. Every loss has as many pairs: three by three, then those beside the best of them, which moves the
+   edges of the grid or makes it finer.
+4. The final models train on all training rows, one for each seed, by as many steps as were best.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mllosses_jax.compare import parts, validation
+from mllosses_jax.compare.mlp_training import State, Trainer, batches, outputs
+from mllosses_jax.compare.objective import Objective
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.settings import Settings
+from mllosses_jax.compare.validation import Floats, Held
+from mllosses_jax.data import Dataset
+
+BATCH = 256
+ROUNDS = 20  # of one pair, at most
+STEPS = 25  # in a round, or half a pass over the rows where that is more
+PATIENCE = 3  # rounds without a better one, after which training ends
+
+# Pairs lie on a lattice: learning rates 0.01 * 10^(i / 4), decays 3 * 10^(j / 4).
+LEARNING_RATE, DECAY = 0.01, 3.0
+PER_DECADE, STRIDE = 4, 2
+FIRST = [(i, j) for i in (0, -STRIDE, STRIDE) for j in (0, -STRIDE, STRIDE)]
+ATTEMPTS = len(FIRST) + 4
+PASSES = ATTEMPTS + 1  # calls of on_pass
+
+TUNING, FINAL = 0, 1  # streams of random numbers
+
+Pair = tuple[int, int]
+
+
+class Attempt(NamedTuple):
+    """What training with one learning rate and decay came to.
+
+    Attributes:
+        score: of the best round.
+        rounds: up to that round.
+        held: scores of the validation rows after it.
+    """
+
+    score: float
+    rounds: int
+    held: Held
+
+
+class Experiment:
+    """The parts of a data set, and the training of their models with one loss."""
+
+    def __init__(self, dataset: Dataset, objective: Objective, num_seeds: int) -> None:
+        self.dataset = dataset
+        self.trainer = Trainer(dataset, objective)
+        self.parts = parts.draws(dataset.y_train, dataset.mask_train, num_seeds)
+        self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
+        self.steps = max(STEPS, len(dataset.x_train) // (2 * self.batch_size))  # in a round
+        self._rows = [part.train for part in self.parts]
+        self._start = self.trainer.start(self._rows, TUNING)
+
+    def attempt(self, learning_rate: float, decay: float) -> Attempt:
+        """Trains the models of all parts until no round is better, and keeps the best round."""
+        state, best = self._start, None
+        rounds = self._rounds(self._rows, TUNING)
+        for number in range(1, ROUNDS + 1):
+            state = self.trainer.advance(state, next(rounds), learning_rate, decay)
+            held = self._held(state)
+            score = validation.quality(held, self.dataset)
+            if best is None or score > best.score:
+                best = Attempt(score, number, held)
+            if number - best.rounds >= PATIENCE:
+                break
+        assert best is not None
+        return best
+
+    def final(self, learning_rate: float, decay: float, num_rounds: int, num_seeds: int) -> State:
+        """Trains the models of all seeds on all training rows."""
+        rows = [np.arange(len(self.dataset.x_train))] * num_seeds
+        state = self.trainer.start(rows, FINAL)
+        rounds = self._rounds(rows, FINAL)
+        for _ in range(num_rounds):
+            state = self.trainer.advance(state, next(rounds), learning_rate, decay)
+        return state
+
+    def logits(self, state: State, model: int, features: Floats) -> Floats:
+        """Returns the logits of rows, without the outputs of further heads."""
+        return outputs(state, model, features)[:, : self.dataset.y_train.shape[1]]
+
+    def _held(self, state: State) -> Held:
+        x, rests = self.dataset.x_train, [part.validation for part in self.parts]
+        scores = [self.logits(state, model, x[rest]) for model, rest in enumerate(rests)]
+        return Held(np.concatenate(rests), np.concatenate(scores))
+
+    def _rounds(self, rows: list[parts.Rows], stream: int) -> Iterator[NDArray[np.int32]]:
+        return batches(rows, stream, num_steps=self.steps, batch_size=self.batch_size)
+
+
+def run(
+    dataset: Dataset, objective: Objective, settings: Settings, on_pass: Callable[[], None]
+) -> Outcome:
+    """Chooses learning rate, decay and steps of one loss, trains its models, scores the test part.
+
+    Args:
+        dataset: standardised, with a test part.
+        objective: a loss with all that it needs.
+        settings: of the experiment.
+        on_pass: called `PASSES` times: after each pair, and after the final training.
+    """
+    begin, cpu = time.perf_counter(), time.process_time()
+    num_seeds = settings.num_seeds
+    experiment = Experiment(dataset, objective, num_seeds)
+    tried: dict[Pair, Attempt] = {}
+    while len(tried) < ATTEMPTS:
+        pair = _next({pair: attempt.score for pair, attempt in tried.items()})
+        tried[pair] = experiment.attempt(*_values(pair))
+        on_pass()
+    pair, best = max(tried.items(), key=lambda item: item[1].score)
+    final = experiment.final(*_values(pair), best.rounds, num_seeds)
+    assert dataset.x_test is not None
+    test_scores = np.stack(
+        [experiment.logits(final, model, dataset.x_test) for model in range(num_seeds)]
+    )
+    on_pass()
+    learning_rates, decays = np.array([_values(pair) for pair in tried]).T
+    values = {
+        "learning_rate": learning_rates,
+        "decay": decays,
+        "steps": np.array([attempt.rounds * experiment.steps for attempt in tried.values()]),
+    }
+    place = list(tried).index(pair)
+    edges = [name for name in ("learning_rate", "decay") if _is_extreme(values[name], place)]
+    edges += ["steps"] if best.rounds == ROUNDS else []
+    return Outcome(
+        params={name: np.asarray(value) for name, value in final.average.items()},
+        test_scores=test_scores,
+        held=best.held,
+        decisions=validation.decide(best.held, dataset),
+        chosen={name: float(each[place]) for name, each in values.items()},
+        tried=values | {"score": np.array([attempt.score for attempt in tried.values()])},
+        at_edge=tuple(edges),
+        varies=True,
+        residuals=np.full(num_seeds, np.nan),
+        seconds=time.perf_counter() - begin,
+        cpu_seconds=time.process_time() - cpu,
+    )
+
+
+def _values(pair: Pair) -> tuple[float, float]:
+    """The learning rate and the decay of a place in the lattice."""
+    factors = [10 ** (place / PER_DECADE) for place in pair]
+    return LEARNING_RATE * factors[0], DECAY * factors[1]
+
+
+def _next(scores: dict[Pair, float]) -> Pair:
+    """The pair to try next: of the first ones, then beside the best, far neighbours before near."""
+    for pair in FIRST:
+        if pair not in scores:
+            return pair
+    i, j = max(scores, key=scores.__getitem__)
+    return next(
+        pair
+        for step in (STRIDE, 1)
+        for pair in ((i - step, j), (i + step, j), (i, j - step), (i, j + step))
+        if pair not in scores
+    )
+
+
+def _is_extreme(values: np.ndarray, place: int) -> bool:
+    return bool(values[place] in (values.min(), values.max()))

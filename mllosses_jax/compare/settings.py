@@ -26,4 +26,4 @@ class Settings:
     num_seeds: int = 5
     tolerance: float = 1e-4
     fold_tolerance: float = 1e-3
-    max_evaluations: int = 600
+    max_evaluations: int = 400

@@ -1,0 +1,180 @@
+"""Training of several MLPs at once, in one compiled program: one hidden layer, AdamW.
+
+The learning rate is constant, and what is judged and kept is a moving average of the parameters, so
+that no schedule has to know beforehand when training ends. Measured on emotions, scene and yeast
+with binary cross-entropy, the average is worth up to 0.005 of test mAP over the last parameters,
+which a cosine schedule is not; decay of AdamW, apart from the gradient, is worth up to 0.009 over
+an L2 penalty in the loss and at worst costs 0.002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from mllosses_jax.compare.objective import Objective
+from mllosses_jax.compare.parts import Rows
+from mllosses_jax.data import Dataset
+
+Array = jax.Array
+Params = dict[str, Array]
+Floats = NDArray[np.float32]
+
+HIDDEN = 128
+AVERAGED = 50  # steps that the average of the parameters is over, about
+
+
+class State(NamedTuple):
+    """The state of P models; each array has them as its first axis.
+
+    Attributes:
+        params: where training is.
+        average: the moving average of the parameters, which is the model.
+        adam: of the optimiser.
+    """
+
+    params: Params
+    average: Params
+    adam: Any
+
+
+def apply(params: Params, features: Array) -> Array:
+    """Returns the outputs (N, K) of one model for features (N, D)."""
+    hidden = features @ params["hidden_kernel"] + params["hidden_bias"][None, :]
+    return jax.nn.relu(hidden) @ params["kernel"] + params["bias"][None, :]
+
+
+def outputs(state: State, model: int, features: Floats) -> Floats:
+    """Returns the outputs (N, K) of one of the models."""
+    params = {name: value[model] for name, value in state.average.items()}
+    return np.asarray(_apply(params, features))
+
+
+_apply = jax.jit(apply)
+
+
+def batches(
+    rows: Sequence[Rows], stream: int, *, num_steps: int, batch_size: int
+) -> Iterator[NDArray[np.int32]]:
+    """Yields the rows of each round of steps, (num_steps, P, batch_size), without an end.
+
+    Each model takes one random order of its own rows after another. Where an order ends within a
+    batch, the next one begins there.
+
+    Args:
+        rows: those of each model.
+        stream: of random numbers.
+        num_steps: in a round.
+        batch_size: rows in each step of each model.
+    """
+    generators = [np.random.default_rng((stream, model)) for model in range(len(rows))]
+    size = num_steps * batch_size
+    queues = [np.empty(0, np.int32) for _ in rows]
+    while True:
+        for model, (generator, of_model) in enumerate(zip(generators, rows, strict=True)):
+            while len(queues[model]) < size:
+                order = generator.permutation(of_model).astype(np.int32)
+                queues[model] = np.concatenate([queues[model], order])
+        taken = np.stack([queue[:size].reshape(num_steps, batch_size) for queue in queues], axis=1)
+        queues = [queue[size:] for queue in queues]
+        yield taken
+
+
+class Trainer:
+    """Trains models with one loss, on any rows of a training part."""
+
+    def __init__(self, dataset: Dataset, objective: Objective) -> None:
+        import optax
+
+        self.dataset, self.objective = dataset, objective
+        self._data = {"features": dataset.x_train, "labels": dataset.y_train}
+        if dataset.mask_train is not None:
+            self._data["where"] = dataset.mask_train
+        self._data = jax.tree.map(jnp.asarray, self._data)
+        # Losses differ in scale by orders of magnitude: a tiny eps lets Adam ignore it.
+        self._adam = optax.scale_by_adam(eps=1e-15)
+        # Data and rates are arguments: one program serves every round of every attempt.
+        self._advance = jax.jit(self._steps)
+
+    def start(self, rows: Sequence[Rows], stream: int) -> State:
+        """Returns models that begin at random, with the log odds of the labels as output biases.
+
+        Args:
+            rows: the training rows of each model.
+            stream: of random numbers.
+        """
+        key = jax.random.key(stream)
+        scale = np.float32((2 / self.dataset.x_train.shape[1]) ** 0.5)
+        shape = (self.dataset.x_train.shape[1], HIDDEN)
+        kernels = [
+            scale * jax.random.normal(jax.random.fold_in(key, model), shape)
+            for model in range(len(rows))
+        ]
+        params = {
+            "hidden_kernel": jnp.stack(kernels),
+            "hidden_bias": jnp.zeros((len(rows), HIDDEN)),
+            "kernel": jnp.zeros((len(rows), HIDDEN, self.objective.num_outputs)),
+            "bias": jnp.asarray(np.stack([self._log_odds(of_model) for of_model in rows])),
+        }
+        return State(params, params, jax.vmap(self._adam.init)(params))
+
+    def advance(
+        self, state: State, rows: NDArray[np.int32], learning_rate: float, decay: float
+    ) -> State:
+        """Returns the models after some more steps.
+
+        Args:
+            state: of P models.
+            rows: of each step and model, (steps, P, batch).
+            learning_rate: of AdamW.
+            decay: of AdamW, which multiplies it with the learning rate; biases do not decay.
+        """
+        rates = jnp.float32(learning_rate), jnp.float32(decay)
+        advanced: State = self._advance(state, self._data, rows, *rates)
+        return advanced
+
+    def _steps(
+        self, state: State, data: dict[str, Array], rows: Array, learning_rate: Array, decay: Array
+    ) -> State:
+        def loss(params: Params, batch: dict[str, Array]) -> Array:
+            of_model = apply(params, batch["features"])
+            where = {"where": batch["where"]} if "where" in batch else {}
+            return self.objective.loss(of_model, batch["labels"], **where)
+
+        def step(state: State, rows: Array) -> State:
+            batch = {name: value[rows] for name, value in data.items()}
+            gradient = jax.grad(loss)(state.params, batch)
+            updates, adam = self._adam.update(gradient, state.adam)
+            params = {
+                name: value - learning_rate * (updates[name] + decay * value)
+                if value.ndim == 2
+                else value - learning_rate * updates[name]
+                for name, value in state.params.items()
+            }
+            # The mean of all steps, until there are as many as the average is over.
+            share = jnp.maximum(1 / adam.count.astype(jnp.float32), 1 / AVERAGED)
+            average = {
+                name: value + share * (params[name] - value)
+                for name, value in state.average.items()
+            }
+            return State(params, average, adam)
+
+        def steps(state: State, rows: Array) -> tuple[State, None]:
+            return jax.vmap(step)(state, rows), None
+
+        return jax.lax.scan(steps, state, rows)[0]
+
+    def _log_odds(self, rows: Rows) -> Floats:
+        """The log odds of the labels in some rows, (K,), and 0 for outputs beside the logits."""
+        labels, mask = self.dataset.y_train[rows], self.dataset.mask_train
+        known = np.ones_like(labels) if mask is None else mask[rows]
+        total = np.maximum(known.sum(0), 2)
+        share = np.clip((labels & known).sum(0), 1, total - 1) / total
+        bias = np.zeros(self.objective.num_outputs, np.float32)
+        bias[: len(share)] = np.log(share / (1 - share))
+        return bias

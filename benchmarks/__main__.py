@@ -16,13 +16,17 @@ def main() -> None:
     """Runs one benchmark, prints its table and writes its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "benchmark", choices=("losses", "metrics", "numerics", "scaling", "streaming")
+        "benchmark", choices=("linear", "losses", "metrics", "numerics", "scaling", "streaming")
     )
+    parser.add_argument("sets", nargs="*", metavar="SET", help="of `linear`: the sets to fit")
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.benchmark}")
-    rows: list[dict[str, Any]] = module.run(quick=arguments.quick)
+    if arguments.sets and arguments.benchmark != "linear":
+        parser.error("only the benchmark `linear` takes names of sets")
+    chosen = {"sets": arguments.sets} if arguments.sets else {}
+    rows: list[dict[str, Any]] = module.run(quick=arguments.quick, **chosen)
     machine = f"{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}"
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(*columns, title=f"{arguments.benchmark} ({machine})")

@@ -31,3 +31,17 @@ def test_quick_numerics(monkeypatch):
     assert max(errors) < 1e-5
     naive = [row["slope, wrong"] for row in rows if row["implementation"] == "log of sigmoid"]
     assert np.all(np.isnan(naive))
+
+
+def test_quick_linear():
+    pytest.importorskip("sklearn")
+    linear = pytest.importorskip("benchmarks.linear")
+    rows = linear.run(quick=True)
+    models = ["one_c", "c_per_label", linear.BASELINE, *linear.OTHERS]
+    assert [row["model"] for row in rows] == models
+    assert all(row["CPU s"] > 0 for row in rows)
+    # No solver knows of the other.
+    assert all(abs(row["off"]) < 1e-6 for row in rows[2:] if row["model"] in linear.CONVEX)
+    assert all(row["slope"] < 1e-3 for row in rows[2:])
+    with pytest.raises(ValueError, match="'flag'"):
+        linear.run(quick=False, sets=["flag"])

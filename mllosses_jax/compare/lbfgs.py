@@ -97,16 +97,16 @@ def solve(
     # Columns that are well below their share of the goal wait for the others.
     rest = jnp.float32(0.3 * goal / np.sqrt(start.shape[1] if independent else 1))
     scale = np.float32(np.mean(curvature))
-    metric, reach = jnp.asarray(scale / curvature), jnp.asarray(reach / np.sqrt(scale))
+    metric, farthest = jnp.asarray(scale / curvature), jnp.asarray(reach / np.sqrt(scale))
     state, trial = _begin(
-        jnp.asarray(start), jnp.asarray(first), metric, reach, independent=independent
+        jnp.asarray(start), jnp.asarray(first), metric, farthest, independent=independent
     )
     norm, evaluations = float(np.linalg.norm(first)), 1
     lowest, before = norm, np.inf  # in this window of evaluations, and in the one before it
     while norm > goal and np.isfinite(norm) and evaluations < max_evaluations:
         at_trial = slope(np.asarray(trial))
         state, trial, now = _advance(
-            state, trial, at_trial, metric, reach, rest, independent=independent
+            state, trial, at_trial, metric, farthest, rest, independent=independent
         )
         norm, evaluations = float(now), evaluations + 1
         lowest = min(lowest, norm)

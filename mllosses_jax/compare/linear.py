@@ -69,7 +69,7 @@ class Fitter:
         self.reference = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
         self.independent = _independent(slopes, start.shape, len(every))
         of_outputs = _curvature(slopes, self.features.outputs(start))
-        self._reach = LONGEST_STEP * np.sqrt(of_outputs)
+        self._reach = np.float32(LONGEST_STEP) * np.sqrt(of_outputs)
         squares = np.append(np.mean(dataset.x_train**2, axis=0), 1).astype(np.float32)
         self._curvature = squares[:, None] * of_outputs[None, :]
 

@@ -16,7 +16,8 @@ def main() -> None:
     """Runs one benchmark, prints its table and writes its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "benchmark", choices=("linear", "losses", "metrics", "numerics", "scaling", "streaming")
+        "benchmark",
+        choices=("linear", "losses", "metrics", "mlp", "numerics", "scaling", "streaming"),
     )
     parser.add_argument("sets", nargs="*", metavar="SET", help="of `linear`: the sets to fit")
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")

@@ -11,35 +11,67 @@ import time
 import numpy as np
 import pytest
 
+from mllosses_jax import calibration
+from mllosses_jax.cli import compilation
+from mllosses_jax.cli.main import main
 from mllosses_jax.decisions import ThresholdReport
 
 COMMAND = [sys.executable, "-W", "error", "-m", "mllosses_jax.cli.main"]
-LOSSES = "sigmoid_binary_cross_entropy,zlpr_loss"
-METRICS = [
+BASELINE, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
+LOSSES = f"{BASELINE},{OTHER}"
+JUDGED = [
     "map",
+    "roc_auc",
     "macro_f1_at_half",
     "macro_f1_tuned",
     "micro_f1_tuned",
+    "calibration_error",
+    "calibration_error_platt",
     "ranking_loss",
+    "lrap",
     "precision_at_1",
-    "seconds",
 ]
+FIGURES = [*JUDGED, "seconds", "cpu_seconds"]
+NAMES = ("sun", "sea", "sand", "snow")
 
 
-def environment():
-    return os.environ | {"COLUMNS": "80", "JAX_PLATFORMS": "cpu"}
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Of a user with a cache of compiled programs, which the runs of this file share."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+    here = {"PYTHONPATH": os.getcwd(), "XDG_CACHE_HOME": cache}
+    return os.environ | {"COLUMNS": "80", "JAX_PLATFORMS": "cpu"} | here
 
 
-def mllosses(*arguments, folder=None):
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment() | {"PYTHONPATH": os.getcwd()},
-        timeout=120,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def mllosses(environment):
+    """Runs the command in a process of its own."""
+
+    def run(*arguments, **variables):
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=environment | variables,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def here(monkeypatch, capfd, tmp_path):
+    """Runs the command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compilation, "keep", lambda: None)
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return run
 
 
 def assert_refused(done, *words):
@@ -50,6 +82,19 @@ def assert_refused(done, *words):
     assert line.startswith("mllosses: ")
     for word in words:
         assert str(word) in line
+
+
+def passes(done):
+    """What the command said that it did, without the time left."""
+    return list(dict.fromkeys(line.split(" (about")[0] for line in done.stderr.splitlines()))
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def results_of(folder):
+    return json.loads((folder / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +111,14 @@ def data(tmp_path_factory):
         Y_test=y[60:],
         mask_train=generator.random((60, 4)) < 0.9,
         mask_test=generator.random((30, 4)) < 0.9,
-        label_names=np.array(["sun", "sea", "sand", "snow"]),
+        label_names=np.array(NAMES),
     )
     return path
 
 
 @pytest.fixture(scope="module")
-def interrupted(data, tmp_path_factory):
-    """A run that was interrupted after its first loss."""
+def interrupted(data, environment, mllosses, tmp_path_factory):
+    """A run that was interrupted after its first loss, and its resumption."""
     out = tmp_path_factory.mktemp("interrupted") / "out"
     arguments = ["compare", data, "--losses", LOSSES, "--seeds", 2, "--out", out]
     # A shell that runs the tests in the background has them ignore interrupts, which is inherited.
@@ -84,7 +129,7 @@ def interrupted(data, tmp_path_factory):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=environment,
         )
     finally:
         signal.signal(signal.SIGINT, handler)
@@ -96,15 +141,16 @@ def interrupted(data, tmp_path_factory):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
-    left = json.loads(results.read_text())
-    scores = (out / "scores/sigmoid_binary_cross_entropy.npz").read_bytes()
+    left, files = results_of(out), contents(out)
+    shown = mllosses("show", out)
     again = mllosses(*arguments)
     return {
         "out": out,
         "arguments": arguments,
         "first": (process.returncode, stdout, stderr),
         "left": left,
-        "scores": scores,
+        "files": files,
+        "shown": shown,
         "again": again,
     }
 
@@ -115,81 +161,168 @@ def test_interruption_leaves_what_was_finished(interrupted):
     assert stdout == ""
     assert "Traceback" not in stderr
     assert stderr.endswith("interrupted; the same command goes on from what is finished\n")
-    assert list(interrupted["left"]["results"]) == ["sigmoid_binary_cross_entropy"]
+    assert list(interrupted["left"]["results"]) == [BASELINE]
+    assert_refused(interrupted["shown"], "unfinished", "mllosses compare", "--out")
 
 
 def test_the_same_command_resumes(interrupted):
-    done = interrupted["again"]
+    done, out = interrupted["again"], interrupted["out"]
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == [
-        "finished before: sigmoid_binary_cross_entropy",
-        "training: zlpr_loss",
-    ]
-    results = json.loads((interrupted["out"] / "results.json").read_text())
-    name = "sigmoid_binary_cross_entropy"
-    assert results["results"][name] == interrupted["left"]["results"][name]
-    assert (interrupted["out"] / f"scores/{name}.npz").read_bytes() == interrupted["scores"]
+    assert passes(done) == [f"finished before: {BASELINE}", f"training: {OTHER}"]
+    assert results_of(out)["results"][BASELINE] == interrupted["left"]["results"][BASELINE]
+    after = contents(out)
+    files = [path for path in interrupted["files"] if path.suffix == ".npz"]
+    assert {path.parent.name for path in files} >= {BASELINE}
+    assert all(after[path] == interrupted["files"][path] for path in files)
 
 
 def test_results_json(interrupted):
-    results = json.loads((interrupted["out"] / "results.json").read_text())
-    assert {"versions", "config", "data", "results"} <= set(results)
+    results = results_of(interrupted["out"])
+    assert {"versions", "config", "data", "baseline", "recommended", "results"} <= set(results)
     assert results["config"]["losses"] == LOSSES.split(",")
+    assert results["config"]["model"] == "linear"
+    assert results["config"]["num_seeds"] == 2
     assert results["data"]["labels"] == 4
     assert results["data"]["unknown_entries"] > 0
     assert {"mllosses_jax", "jax", "numpy"} <= set(results["versions"])
     assert list(results["results"]) == LOSSES.split(",")
     for figures in results["results"].values():
-        assert list(figures) == METRICS
+        assert list(figures) == FIGURES
         for figure in figures.values():
             assert list(figure) == ["mean", "low", "high", "values"]
-            assert len(figure["values"]) == 2
+            assert len(figure["values"]) == 1  # no start matters to these losses
             assert 0 <= figure["low"] <= figure["mean"] <= figure["high"]
-    assert list(results["differences"]) == ["zlpr_loss"]
+    assert list(results["differences"]) == [OTHER]
+    assert list(results["differences"][OTHER]) == JUDGED
+    for name, training in results["training"].items():
+        tried = dict(zip(training["tried"]["strength"], training["tried"]["score"], strict=True))
+        assert max(tried.values()) == tried[training["chosen"]["strength"]]
+        assert training["models"] == 1
+        assert training["depends_on_seed"] is False
+        [residual] = training["residuals"]
+        assert residual <= results["config"]["tolerance"], name
+    best = max(results["training"], key=lambda n: max(results["training"][n]["tried"]["score"]))
+    assert results["best_on_validation"] == best
 
 
 def test_results_csv(interrupted):
-    results = json.loads((interrupted["out"] / "results.json").read_text())["results"]
+    written = results_of(interrupted["out"])
+    results = written["results"]
     with (interrupted["out"] / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["loss"], row["metric"]) for row in rows] == [
-        (name, metric) for name in LOSSES.split(",") for metric in METRICS
+        (name, metric) for name in LOSSES.split(",") for metric in FIGURES
     ]
     for row in rows:
         figure = results[row["loss"]][row["metric"]]
         assert float(row["mean"]) == figure["mean"]
         assert [float(value) for value in row["values"].split()] == figure["values"]
+        apart = written["differences"].get(row["loss"], {}).get(row["metric"])
+        assert (row["difference"] == "") == (apart is None)
+        if apart is not None:
+            outside = apart["low"] > 0 or apart["high"] < 0
+            assert row["marked"] == str(int(outside and apart["decided"]))
 
 
 def test_output_is_readable_in_a_pipe(interrupted):
-    printed = interrupted["again"].stdout
+    printed, out = interrupted["again"].stdout, interrupted["out"]
     assert "\x1b" not in printed
     assert "…" not in printed
     lines = printed.splitlines()
-    assert lines[0] == "tiny: 60 training rows, 30 test rows, 5 features, 4 labels"
-    assert all(len(line) <= 80 for line in lines if str(interrupted["out"]) not in line)
+    assert lines[0] == "tiny: 60 training rows, 30 test rows, 5 features, 4 labels; 2 losses"
+    assert all(len(line) <= 80 for line in lines if str(out) not in line)
     assert any(line.startswith("zlpr_loss ") for line in lines)
-    assert "paired bootstrap: 500 resamples" in " ".join(printed.split())
-    assert all(name in printed for name in ("sun", "sea", "sand", "snow", "macro avg"))
+    text = " ".join(printed.split())
+    assert "1000 resamples, the same for all losses" in text
+    assert "Verdict: " in text
+    assert all(name in printed for name in (*NAMES, "macro avg"))
+    assert lines[-1].startswith(f"Written to {out}: results.json, results.csv, report.txt")
+    recommended = ThresholdReport.load(out / "thresholds.json")
+    assert recommended.label_names == NAMES
+    assert recommended.settings["loss"] == results_of(out)["recommended"]
+    of_losses = {path.name: path for path in (out / "losses").iterdir()}
+    assert set(of_losses) == set(LOSSES.split(","))
+    own = ThresholdReport.load(of_losses[recommended.settings["loss"]] / "thresholds.json")
+    np.testing.assert_array_equal(recommended.thresholds, own.thresholds)
+    assert recommended.macro == own.macro
+
+
+def test_show_prints_the_report_again(interrupted, here, tmp_path):
     out = interrupted["out"]
-    assert "macro avg" in (out / "report.txt").read_text()
-    best = ThresholdReport.load(out / "thresholds.json")
-    assert best.label_names == ("sun", "sea", "sand", "snow")
-    reports = {file.stem: ThresholdReport.load(file) for file in (out / "thresholds").iterdir()}
-    assert set(reports) == set(LOSSES.split(","))
-    assert best.macro == reports[best.settings["loss"]].macro
+    before = contents(out)
+    done = here("show", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (out / "report.txt").read_text()
+    assert contents(out) == before
+    assert_refused(here("show", tmp_path), tmp_path, "holds no comparison", "--out")
+    assert_refused(here("show", tmp_path / "nowhere"), "nowhere", "holds no comparison")
 
 
-def test_finished_results_are_not_overwritten(interrupted):
-    before = {path: path.read_bytes() for path in interrupted["out"].rglob("*") if path.is_file()}
-    assert_refused(mllosses(*interrupted["arguments"]), "complete", "--force")
-    other = [*interrupted["arguments"], "--model", "mlp"]
-    assert_refused(mllosses(*other), "another run", "model", "--force")
-    after = {path: path.read_bytes() for path in interrupted["out"].rglob("*") if path.is_file()}
-    assert after == before
+def test_finished_results_are_not_overwritten(interrupted, here):
+    out = interrupted["out"]
+    before = contents(out)
+    arguments = interrupted["arguments"]
+    assert_refused(here(*arguments), "complete", f"`mllosses show {out}`", "--force")
+    assert_refused(here(*arguments, "--model", "mlp"), "another run", "model", "--force")
+    assert_refused(here(*arguments, "--seeds", 3), "another run", "num_seeds is 2 there", "(--out)")
+    assert contents(out) == before
 
 
-def test_force_begins_anew_and_a_csv_gets_a_test_part(tmp_path):
+def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_path):
+    """They give the figures of the comparison, its thresholds and its calibrator again."""
+    for loss, figures in results_of(interrupted["out"])["results"].items():
+        folder = interrupted["out"] / "losses" / loss
+        thresholds, test = folder / "thresholds.json", folder / "test.npz"
+        done = here("evaluate", test, "--thresholds", thresholds, "--out", tmp_path / loss)
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / loss / "metrics.json").read_text())
+        for name in ("map", "roc_auc", "lrap", "ranking_loss", "precision_at_1"):
+            assert found["metrics"][name] == pytest.approx(figures[name]["mean"], abs=1e-6), name
+        expected = figures["macro_f1_tuned"]["mean"]
+        assert found["decisions"]["f1_macro"] == pytest.approx(expected, abs=1e-6)
+
+        held = folder / "validation.npz"
+        done = here("tune", held, "--out", tmp_path / f"{loss}.json")
+        assert done.returncode == 0, done.stderr
+        tuned = ThresholdReport.load(tmp_path / f"{loss}.json")
+        np.testing.assert_allclose(
+            tuned.thresholds, ThresholdReport.load(thresholds).thresholds, rtol=1e-6
+        )
+        done = here("calibrate", held, "--out", tmp_path / f"{loss}-platt.json")
+        assert done.returncode == 0, done.stderr
+        ours = calibration.load(folder / "calibrator.json", NAMES)
+        theirs = calibration.load(tmp_path / f"{loss}-platt.json", NAMES)
+        np.testing.assert_allclose(ours.slope, theirs.slope, rtol=1e-3)
+        np.testing.assert_allclose(ours.bias, theirs.bias, rtol=1e-3, atol=1e-4)
+
+
+def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllosses):
+    """It alone is trained; run last of those that look at this folder."""
+    out, before = interrupted["out"], results_of(interrupted["out"])
+    added = "asymmetric_loss(gamma_neg=2, detach_focus=False)"
+    files = {path for path in contents(out) if path.suffix == ".npz"}
+    times = {path: path.stat().st_mtime_ns for path in files}
+    done = mllosses("compare", interrupted["arguments"][1], "--losses", added, "--seeds", 2,
+                    "--out", out)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert passes(done) == [
+        f"finished before: {BASELINE}",
+        f"finished before: {OTHER}",
+        f"training: {added}",
+    ]
+    assert {path: path.stat().st_mtime_ns for path in files} == times
+    results = results_of(out)
+    assert results["config"]["losses"] == [BASELINE, OTHER, added]
+    assert {name: results["results"][name] for name in (BASELINE, OTHER)} == before["results"]
+    assert list(results["results"]) == [BASELINE, OTHER, added]
+    folder = out / "losses" / "asymmetric_loss-gamma_neg=2-detach_focus=False"
+    assert (folder / "test.npz").exists()
+    assert done.stdout.startswith((out / "report.txt").read_text().rstrip())
+    assert "3 losses" in done.stdout.splitlines()[0]
+    assert any(line.startswith("asymmetric_loss ") for line in done.stdout.splitlines())
+
+
+def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
     generator = np.random.default_rng(1)
     rows = [
         f"{a:.3f},{b:.3f},{int(a > 0)},{int(b > 0.3)}" for a, b in generator.normal(size=(80, 2))
@@ -197,15 +330,16 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(tmp_path):
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(["a,b,up,right", *rows]) + "\n")
     out = tmp_path / "out"
-    (out / "scores").mkdir(parents=True)
+    out.mkdir()
     (out / "results.json").write_text("mine")
-    arguments = ["compare", path, "--labels", "up,right", "--losses", "zlpr_loss", "--out", out]
-    done = mllosses(*arguments, "--seeds", 1, "--model", "mlp", "--force")
+    arguments = ["compare", path, "--labels", "up,right", "--losses", OTHER, "--out", out]
+    assert_refused(here(*arguments), "not the result of a comparison", "--force")
+    done = here(*arguments, "--seeds", 1, "--force")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("tiny: 64 training rows, 16 test rows, 2 features, 2 labels")
-    results = json.loads((out / "results.json").read_text())
-    assert results["results"]["zlpr_loss"]["map"]["mean"] > 0.9
-    assert results["baseline"] == "zlpr_loss"
+    assert done.stdout.startswith("tiny: 64 training rows, 16 test rows, 2 features, 2 labels; ")
+    results = results_of(out)
+    assert results["results"][OTHER]["map"]["mean"] > 0.9
+    assert results["baseline"] == results["recommended"] == OTHER
 
 
 @pytest.mark.parametrize(
@@ -213,6 +347,11 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(tmp_path):
     [
         (["compare", "nowhere.npz"], ["nowhere.npz", "no such file"]),
         (["compare", "DATA", "--losses", "zlpr"], ["'zlpr'", "did you mean", "zlpr_loss"]),
+        (["compare", "DATA", "--losses", "hinge_loss(margin=-1)"], ["hinge_loss", "margin must"]),
+        (["compare", "DATA", "--losses", "hinge_loss(margin=[1])"], ["1 values for 4 labels"]),
+        (["compare", "DATA", "--losses", "hinge_loss(size=1)"], ["no parameter 'size'", "margin"]),
+        (["compare", "DATA", "--losses", ","], ["no loss is named (--losses)"]),
+        (["compare", "DATA", "--model", "forest"], ["--model", "'forest'", "mlp"]),
         (["compare", "DATA", "--out", "FILE/out"], ["cannot write to", "--out"]),
         (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
         (["compare", "DATA", "--seeds", "0"], ["--seeds", "above zero", "'0'"]),
@@ -220,55 +359,61 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(tmp_path):
         (["compare", "FILE"], ["unknown kind of file"]),
         (["describe", "zlpr"], ["'zlpr'", "did you mean"]),
         (["check", "BROKEN"], ["broken.npz", "not an .npz archive"]),
+        (["show"], ["DIR", "show --help"]),
         (["conquer"], ["invalid choice", "conquer"]),
         ([], ["COMMAND", "--help"]),
     ],
 )
-def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, tmp_path):
+def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, here, tmp_path):
     file, broken = tmp_path / "file", tmp_path / "broken.npz"
     file.write_text("")
     broken.write_text("no archive")
     real = {"DATA": data, "FILE": file, "FILE/out": file / "out", "BROKEN": broken}
-    assert_refused(mllosses(*(real.get(word, word) for word in arguments)), *words)
+    assert_refused(here(*(real.get(word, word) for word in arguments)), *words)
+
+
+def test_a_mistake_in_a_process_of_its_own(mllosses, tmp_path):
+    assert_refused(mllosses("compare", tmp_path / "nowhere.npz"), "nowhere.npz", "no such file")
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_a_part_without_a_known_label_is_refused(part, data, tmp_path):
+def test_a_part_without_a_known_label_is_refused(part, data, here, tmp_path):
     unknown = tmp_path / "unknown.npz"
     with np.load(data) as arrays:
         mask = f"mask_{part}"
         np.savez(unknown, **dict(arrays) | {mask: np.zeros_like(arrays[mask])})
-    answer = mllosses("compare", unknown, "--out", tmp_path / "out")
+    answer = here("compare", unknown, "--out", tmp_path / "out")
     assert_refused(answer, "unknown", "no label", part)
     assert not (tmp_path / "out").exists()
 
 
-def test_without_out_each_run_has_a_folder_of_its_own(data, tmp_path):
-    arguments = ["compare", data, "--losses", "sigmoid_binary_cross_entropy", "--seeds", 1]
+def test_without_out_each_run_has_a_folder_of_its_own(data, here, tmp_path):
+    arguments = ["compare", data, "--losses", BASELINE, "--seeds", 1]
     for name in ("tiny-linear", "tiny-linear-2"):
-        done = mllosses(*arguments, folder=tmp_path)
+        done = here(*arguments)
         assert done.returncode == 0, done.stderr
         assert f"Written to mllosses-out/{name}" in done.stdout
-        results = json.loads((tmp_path / "mllosses-out" / name / "results.json").read_text())
-        assert set(results["results"]) == {"sigmoid_binary_cross_entropy"}
+        assert set(results_of(tmp_path / "mllosses-out" / name)["results"]) == {BASELINE}
+        assert passes(done) == [f"training: {BASELINE}"]
 
 
-def test_missing_rich_is_named(data, tmp_path):
+def test_missing_rich_is_named(data, mllosses, tmp_path):
     (tmp_path / "rich.py").write_text("raise ImportError('no rich here')")
     path = os.pathsep.join([str(tmp_path), os.getcwd()])
-    done = subprocess.run(
-        [*COMMAND, "compare", str(data)],
-        capture_output=True,
-        text=True,
-        env=environment() | {"PYTHONPATH": path},
-        timeout=120,
-        check=False,
-    )
+    done = mllosses("compare", data, PYTHONPATH=path)
     assert_refused(done, "pip install 'mllosses-jax[cli]'")
 
 
-def test_list_describe_and_check(data):
-    done = mllosses("list")
+def test_compiled_programs_are_kept_for_the_next_run(interrupted, environment, mllosses, data):
+    assert interrupted["again"].returncode == 0
+    kept = os.listdir(os.path.join(environment["XDG_CACHE_HOME"], "mllosses_jax"))
+    assert len(kept) > 5
+    done = mllosses("check", data, XDG_CACHE_HOME=str(data))  # no folder: nothing is kept
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_list_describe_and_check(data, here):
+    done = here("list")
     assert done.returncode == 0
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -276,12 +421,12 @@ def test_list_describe_and_check(data):
     [line] = [line for line in lines if line.startswith("  zlpr_loss ")]
     assert "rank loss" in line
 
-    done = mllosses("describe", "asymmetric_loss")
+    done = here("describe", "asymmetric_loss")
     assert done.returncode == 0
     for part in ("Formula", "gamma_neg = 4.0", "clip = 0.05", "Ridnik", "2009.14119"):
         assert part in done.stdout
 
-    done = mllosses("check", data)
+    done = here("check", data)
     assert done.returncode == 0
     card = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if line[:1].islower())
     assert card["training rows"] == "60"

@@ -65,7 +65,7 @@ def test_both_sources_together_cover_95_percent(seeds, ratio):
         for q in quantiles[::20]
     ]
     covered = 2 * stats.norm.cdf(halves, scale=math.sqrt(variance * (1 + ratio))) - 1
-    assert 0.935 < covered.mean() < 0.978
+    assert 0.93 < covered.mean() < 0.972
 
 
 def test_a_figure_stays_within_its_bounds():

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from mllosses_jax import metrics
 from mllosses_jax.compare import resampling
 
-MODELS, ROWS, LABELS, RESAMPLES = 2, 40, 5, 5
+MODELS, ROWS, LABELS, RESAMPLES = 2, 40, 5, 3
 
 
 def make(masked, seed=0):
@@ -36,6 +36,13 @@ def mean_over_labels(function, labels, scores, known, defined):
         function(labels[k, j], scores[k, j]) for j, k in enumerate(known.T) if defined(labels[k, j])
     ]
     return np.mean(values) if values else np.nan
+
+
+def calibration_error(truth, p):
+    """Equal widths, with the upper edges in the bins."""
+    bins = np.ceil(p.astype(float) * 15)
+    excess = [abs((p - truth)[bins == index].sum()) for index in np.unique(bins)]
+    return sum(excess) / len(p)
 
 
 @pytest.mark.parametrize("block", [resampling.BLOCK, 50])
@@ -81,17 +88,47 @@ def test_replicates_are_those_of_repeated_rows(masked, block, monkeypatch):
             )  # fmt: skip
             expected["micro at 1"].append(sk.f1_score(y[known], s[known] > 1, zero_division=0))
             expected["mean"].append(np.nanmean(values[model, rows]))
+            p = probabilities[model, rows]
             expected["calibration_error"].append(
-                metrics.expected_calibration_error(
-                    jnp.asarray(probabilities[model, rows]),
-                    jnp.asarray(y),
-                    inputs="probabilities",
-                    where=jnp.asarray(known),
-                )
+                np.mean([calibration_error(y[k, j], p[k, j]) for j, k in enumerate(known.T)])
             )
         for name in names:
             assert found[name].dtype == np.float64
             assert found[name][index] == pytest.approx(np.mean(expected[name]), abs=1e-6), name
+
+
+def test_weights_of_one_give_the_metrics_themselves():
+    scores, labels, where = make(masked=True)
+    p = 1 / (1 + np.exp(-scores))
+    p[:, :3] = np.reshape([0, 1, 0.2], (3, 1))  # the edges count
+    once = np.ones((ROWS, 1), np.float32)
+    found = resampling.figures(
+        scores,
+        predictions={"macro": scores > 0.5, "micro": scores > 0.5},
+        row_values={},
+        labels=labels,
+        where=where,
+        weights=once,
+        probabilities=p,
+    )
+    for model in range(MODELS):
+        arrays = jnp.asarray(labels), jnp.asarray(where)
+
+        def expected(metric, scores, arrays=arrays, **options):
+            return metric(jnp.asarray(scores), arrays[0], where=arrays[1], **options)
+
+        sets = scores[model] > 0.5
+        values = {
+            "map": expected(metrics.average_precision, scores[model]),
+            "roc_auc": expected(metrics.roc_auc, scores[model]),
+            "calibration_error": expected(
+                metrics.expected_calibration_error, p[model], inputs="probabilities"
+            ),
+            "macro": expected(metrics.f1, sets, average="macro"),
+            "micro": expected(metrics.f1, sets, average="micro"),
+        }
+        for name, value in values.items():
+            assert found[name][model, 0] == pytest.approx(float(value), abs=1e-6), name
 
 
 def test_dense_and_rare_labels_of_one_data_set():

@@ -1,0 +1,62 @@
+"""Outcomes of a comparison that nothing was trained for, and the data they belong to."""
+
+import numpy as np
+
+from mllosses_jax.calibration import AffineCalibrator
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.validation import Decisions, Held
+from mllosses_jax.data import Dataset
+
+ROWS = 60
+RATES = (0.5, 0.3, 0.25, 0.2)
+
+
+def make_dataset(masked=False, labels=4):
+    """Test labels of unequal frequency; with masks, nothing is known of the first test row."""
+    generator = np.random.default_rng(0)
+    y = generator.random((2 * ROWS, labels)) < np.resize(RATES, labels)
+    mask = generator.random(y.shape) < 0.8
+    mask[ROWS] = False
+    return Dataset(
+        name="toy",
+        label_names=tuple(f"label {j}" for j in range(labels)),
+        x_train=generator.normal(size=(ROWS, 2)),
+        y_train=y[:ROWS],
+        mask_train=mask[:ROWS] if masked else None,
+        x_test=np.zeros((ROWS, 2)),
+        y_test=y[ROWS:],
+        mask_test=mask[ROWS:] if masked else None,
+    )
+
+
+def make_outcome(dataset, *, models=2, seed=1, skill=1.0, validation=0.5, digits=6, **changed):
+    """Scores that tell positives from negatives as well as `skill` says; models differ a little."""
+    generator = np.random.default_rng(seed)
+    y = dataset.y_test
+    num_labels = y.shape[1]
+    noise = generator.normal(size=y.shape) + 0.1 * generator.normal(size=(models, *y.shape))
+    held = generator.normal(size=dataset.y_train.shape) + skill * dataset.y_train - 0.5
+    fields = {
+        "params": {
+            "kernel": generator.normal(size=(models, 2, num_labels)).astype(np.float32),
+            "bias": generator.normal(size=(models, num_labels)).astype(np.float32),
+        },
+        "test_scores": (noise + skill * (2 * y - 1)).round(digits).astype(np.float32),
+        "held": Held(np.arange(len(held)), held.astype(np.float32)),
+        "decisions": Decisions(
+            label_thresholds=generator.normal(size=num_labels).round(1).astype(np.float32),
+            global_threshold=np.float32(0.1),
+            calibrator=AffineCalibrator(
+                generator.uniform(0.5, 2, num_labels).astype(np.float32),
+                generator.normal(size=num_labels).astype(np.float32),
+            ),
+        ),
+        "chosen": {"strength": 1e-3},
+        "tried": {"strength": np.array([1e-4, 1e-3]), "score": np.array([0.0, validation])},
+        "at_edge": (),
+        "varies": models > 1,
+        "residuals": np.full(models, 1e-5),
+        "seconds": 3.0,
+        "cpu_seconds": 5.0,
+    }
+    return Outcome(**fields | changed)

@@ -1,0 +1,270 @@
+"""The folder of a comparison: what it holds, what it takes over, and what it leaves alone."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from comparison_inputs import make_dataset, make_outcome
+
+from mllosses_jax import calibration
+from mllosses_jax.compare import resampling
+from mllosses_jax.compare.card import data_card, fingerprint
+from mllosses_jax.compare.choice import choose, parse
+from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.folder import Folder, Occupied
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.tuned import threshold_report
+from mllosses_jax.data import Dataset
+from mllosses_jax.decisions import ThresholdReport
+
+FIRST, SECOND = parse("sigmoid_binary_cross_entropy"), parse("zlpr_loss")
+BOTH = (FIRST, SECOND)
+
+
+def identity(**config):
+    return {"config": {"model": "linear", **config}, "data": {"sha256": "0"}}
+
+
+def make_folder(path, choices=BOTH, *, force=False, **config):
+    return Folder(path, identity(**config), choices, force)
+
+
+def finish(folder, *choices, **config):
+    """Writes results as if these losses were done."""
+    results = {choice.label: {} for choice in choices}
+    folder.write({**folder.named(identity(**config)), "results": results}, [])
+
+
+def results_of(path):
+    return json.loads((path / "results.json").read_text())
+
+
+# The files of a loss.
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("models", [1, 3])
+def test_an_outcome_survives_its_files(models, masked, tmp_path):
+    dataset = make_dataset(masked)
+    outcome = make_outcome(dataset, models=models, at_edge=("strength",))
+    outcome.save(tmp_path / "a", dataset, {"feature_scale": np.ones(2)})
+    tests = ["test.npz"] if models == 1 else [f"test-{index}.npz" for index in range(models)]
+    files = {file.name for file in (tmp_path / "a").iterdir()}
+    assert files == {"model.npz", "validation.npz", *tests}
+    assert_same(Outcome.load(tmp_path / "a"), outcome)
+    assert Outcome.load(tmp_path / "a").quality == 0.5
+    with np.load(tmp_path / "a/model.npz") as model:
+        np.testing.assert_array_equal(model["feature_scale"], [1, 1])
+        assert model["label_names"].tolist() == list(dataset.label_names)
+
+    # Scores stand beside their labels.
+    for name, scores in zip(tests, outcome.test_scores, strict=True):
+        with np.load(tmp_path / "a" / name) as test:
+            np.testing.assert_array_equal(test["scores"], scores)
+            np.testing.assert_array_equal(test["labels"], dataset.y_test)
+            assert ("where" in test.files) == masked
+            assert not masked or np.array_equal(test["where"], dataset.mask_test)
+            assert test["label_names"].tolist() == list(dataset.label_names)
+            assert str(test["inputs"]) == "logits"
+    with np.load(tmp_path / "a/validation.npz") as held:
+        np.testing.assert_array_equal(held["labels"], dataset.y_train[held["rows"]])
+        assert not masked or np.array_equal(held["where"], dataset.mask_train[held["rows"]])
+
+
+def assert_same(found, expected):
+    """Two outcomes are equal in every field, down to each array."""
+    for field in dataclasses.fields(Outcome):
+        left, right = (flat(getattr(each, field.name)) for each in (found, expected))
+        assert left.keys() == right.keys()
+        for name, value in right.items():
+            np.testing.assert_array_equal(left[name], value, err_msg=f"{field.name} {name}")
+
+
+def flat(value):
+    if isinstance(value, dict):
+        return value
+    if hasattr(value, "_fields"):
+        parts = {name: flat(part) for name, part in value._asdict().items()}
+        return {f"{a}/{b}": entry for a, part in parts.items() for b, entry in part.items()}
+    if isinstance(value, calibration.AffineCalibrator):
+        return {"slope": value.slope, "bias": value.bias}
+    return {"": value}
+
+
+def test_a_loss_whose_model_is_missing_is_not_finished(tmp_path):
+    """The model is written last."""
+    dataset = make_dataset()
+    folder = make_folder(tmp_path)
+    folder.save(SECOND, make_outcome(dataset), dataset, {})
+    assert folder.load(SECOND) is not None
+    assert folder.load(FIRST) is None
+    (tmp_path / "losses/zlpr_loss/model.npz").unlink()
+    assert folder.load(SECOND) is None
+
+
+@pytest.mark.parametrize("name", ["model.npz", "validation.npz", "test-1.npz"])
+def test_damaged_files_are_named(name, tmp_path):
+    dataset = make_dataset()
+    folder = make_folder(tmp_path)
+    folder.save(SECOND, make_outcome(dataset), dataset, {})
+    (tmp_path / "losses/zlpr_loss" / name).write_bytes(b"PK123")
+    with pytest.raises(ComparisonError, match=r"losses.zlpr_loss is damaged; remove it"):
+        folder.load(SECOND)
+
+
+def test_decisions_of_a_loss_and_the_recommended_ones(tmp_path):
+    dataset, weights = make_dataset(), resampling.draw(20, 60)
+    folder = make_folder(tmp_path)
+    for seed, choice in enumerate((FIRST, SECOND, None)):
+        outcome = make_outcome(dataset, seed=seed)
+        if choice is not None:
+            folder.save(choice, outcome, dataset, {})
+        report = threshold_report(outcome, dataset, weights, loss="a")
+        folder.write_decisions(choice, report, outcome)
+        place = tmp_path if choice is None else tmp_path / "losses" / choice.file_name
+        found = ThresholdReport.load(place / "thresholds.json")
+        np.testing.assert_array_equal(found.thresholds, outcome.decisions.label_thresholds)
+        calibrator = calibration.load(place / "calibrator.json", dataset.label_names)
+        np.testing.assert_array_equal(calibrator.slope, outcome.decisions.calibrator.slope)
+        np.testing.assert_array_equal(calibrator.bias, outcome.decisions.calibrator.bias)
+
+
+def test_losses_with_parameters_have_folders_of_their_own(tmp_path):
+    dataset = make_dataset()
+    choices = choose("asymmetric_loss,asymmetric_loss(gamma_neg=2),asymmetric_loss(gamma_neg=2.0)")
+    folder = make_folder(tmp_path, choices)
+    for models, choice in enumerate(choices, 1):
+        folder.save(choice, make_outcome(dataset, models=models), dataset, {})
+    names = {path.name for path in (tmp_path / "losses").iterdir()}
+    assert names == {
+        *("asymmetric_loss", "asymmetric_loss-gamma_neg=2", "asymmetric_loss-gamma_neg=2.0")
+    }
+    assert [len(folder.load(choice).residuals) for choice in choices] == [1, 2, 3]
+    for choice in choices:
+        with np.load(tmp_path / "losses" / choice.file_name / "model.npz") as model:
+            assert str(model["loss"]) == choice.label
+    assert results_of(tmp_path)["config"]["losses"] == [choice.label for choice in choices]
+
+
+# Whose folder it is.
+
+
+def test_a_folder_is_resumed_by_its_own_run_alone(tmp_path):
+    out = tmp_path / "out"
+    finish(make_folder(out), FIRST)
+    assert results_of(out)["config"] == {
+        "losses": [FIRST.label, SECOND.label],
+        "model": "linear",
+    }
+    assert make_folder(out).choices == BOTH
+    with pytest.raises(Occupied, match=r"another run \(config: model is linear there and mlp"):
+        make_folder(out, model="mlp")
+    with pytest.raises(Occupied, match=r"another run \(config: num_seeds is None there and 3"):
+        make_folder(out, num_seeds=3)
+    finish(make_folder(out), FIRST, SECOND)
+    with pytest.raises(Occupied, match=r"complete; `mllosses show .*\(out\), or .*\(force\)"):
+        make_folder(out)
+    with pytest.raises(Occupied, match="complete"):
+        make_folder(out, [SECOND])  # nothing new is asked for
+
+
+def test_losses_are_added_to_those_of_the_folder(tmp_path):
+    finish(make_folder(tmp_path, [SECOND]), SECOND)
+    third = parse("hinge_loss(margin=2)")
+    folder = make_folder(tmp_path, [third, FIRST, SECOND])
+    assert folder.choices == (SECOND, third, FIRST)
+    assert list(results_of(tmp_path)["results"]) == [SECOND.label]  # nothing is lost meanwhile
+    assert folder.named(identity())["config"]["losses"] == [str(each) for each in folder.choices]
+
+
+def test_force_begins_anew(tmp_path):
+    """Nothing of the run before is left, nor of the losses that are not asked for again."""
+    dataset = make_dataset()
+    folder = make_folder(tmp_path)
+    for choice in BOTH:
+        folder.save(choice, make_outcome(dataset), dataset, {})
+    folder.write_report("an old report")
+    finish(folder, *BOTH)
+    folder = make_folder(tmp_path, [FIRST], force=True, model="mlp")
+    assert folder.load(FIRST) is None
+    assert results_of(tmp_path)["config"] == {"losses": [FIRST.label], "model": "mlp"}
+    assert results_of(tmp_path)["results"] == {}
+    assert make_folder(tmp_path, BOTH, model="mlp").load(SECOND) is None
+    assert not (tmp_path / "report.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        '{"results": {}}',
+        '{"results": {}, "config": [1], "data": {}}',
+        '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+    ],
+)
+def test_a_foreign_file_is_left_alone(text, tmp_path):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(Occupied, match="not the result of a comparison"):
+        make_folder(tmp_path)
+    assert (tmp_path / "results.json").read_text() == text
+
+
+def test_results_without_their_configuration_are_left_alone(tmp_path):
+    (tmp_path / "results.csv").write_text("mine")
+    with pytest.raises(Occupied, match=r"holds results but no results\.json"):
+        make_folder(tmp_path)
+    (tmp_path / "results.csv").unlink()
+    dataset = make_dataset()
+    make_folder(tmp_path).save(FIRST, make_outcome(dataset), dataset, {})
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(Occupied, match=r"holds results but no results\.json"):
+        make_folder(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ComparisonError, match=r"cannot write to .*file.out \(.*\(out\)"):
+        make_folder(tmp_path / "file" / "out")
+
+
+def test_json_has_no_nan(tmp_path):
+    folder = make_folder(tmp_path)
+    folder.write({"results": {"a": [float("nan"), (1.0, float("inf"))]}}, [])
+    assert results_of(tmp_path) == {"results": {"a": [None, [1.0, None]]}}
+
+
+# The card of the data.
+
+
+def test_data_card():
+    dataset = Dataset(
+        name="toy",
+        label_names=tuple("abc"),
+        x_train=np.zeros((4, 2)),
+        y_train=[[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]],
+        mask_train=[[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 1]],
+    )
+    card = data_card(dataset)
+    assert card["cardinality"] == 1.0  # 4 positives on 4 rows
+    assert card["density"] == 0.4  # 4 of 10 known entries
+    assert card["mean_imbalance_ratio"] == 2.0  # of 3/3 and 3/1
+    assert card["labels_with_fewer_than_10_positives"] == 3
+    assert card["labels_without_a_positive"] == 1
+    assert card["rows_without_a_label"] == 1
+    assert card["unknown_entries"] == 2
+    assert card["test_rows"] == 0
+
+
+def test_the_fingerprint_tells_data_apart():
+    one = make_dataset()
+    assert fingerprint(one) == fingerprint(make_dataset())
+    other = one.y_test.copy()
+    other[0, 0] ^= True
+    different = [make_dataset(masked=True), dataclasses.replace(one, y_test=other)]
+    assert len({fingerprint(each) for each in [one, *different]}) == 3
+    # What stands at unknown labels is not part of the data.
+    masked = make_dataset(masked=True)
+    garbage = np.where(masked.mask_train, masked.y_train, 1)
+    assert fingerprint(dataclasses.replace(masked, y_train=garbage)) == fingerprint(masked)

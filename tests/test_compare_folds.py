@@ -1,0 +1,77 @@
+"""Folds: which rows validate, and that rows which are left out count nowhere."""
+
+import jax
+import numpy as np
+import pytest
+
+from mllosses_jax.catalogue import CATALOGUE
+from mllosses_jax.compare import parts
+from mllosses_jax.compare.objective import bind
+from mllosses_jax.data import Dataset
+
+
+@pytest.mark.parametrize(("rows", "count"), [(60, 5), (999, 5), (1000, 3)])
+def test_each_row_validates_once(rows, count):
+    generator = np.random.default_rng(0)
+    y = generator.random((rows, 3)) < [0.5, 0.2, 0.1]
+    mask = generator.random(y.shape) < 0.9
+    for known in (None, mask):
+        folds = parts.folds(y & mask, known)
+        assert len(folds) == count
+        validated = np.concatenate([part.validation for part in folds])
+        np.testing.assert_array_equal(np.sort(validated), np.arange(rows))
+        for train, validation in folds:
+            assert set(train) == set(range(rows)) - set(validation)
+            assert abs(len(validation) - rows / count) <= 0.1 * rows / count + 1
+        positives = np.array([(y & mask)[part.validation].sum(0) for part in folds])
+        assert np.all(np.ptp(positives, axis=0) <= 2)
+
+
+def test_seeds_draw_parts_of_their_own():
+    y = np.random.default_rng(0).random((1000, 3)) < [0.5, 0.2, 0.1]
+    draws = parts.draws(y, None, 4)
+    assert len({tuple(part.validation) for part in draws}) == 4
+    for train, validation in draws:
+        assert len(validation) == pytest.approx(200, abs=2)
+        np.testing.assert_array_equal(np.sort([*train, *validation]), np.arange(1000))
+        share = y[validation].mean(0) / y.mean(0)
+        np.testing.assert_allclose(share, 1, atol=0.03)
+    few = parts.draws(y[:999], None, 4)
+    assert len(few) == parts.FOLDS_OF_FEW
+
+
+def make_dataset(masked):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(12, 2))
+    y = x @ generator.normal(size=(2, 4)) > [0.0, 0.5, 1.0, 1.0]
+    mask = generator.random(y.shape) < 0.8 if masked else None
+    return Dataset(name="toy", label_names=tuple("abcd"), x_train=x, y_train=y, mask_train=mask)
+
+
+MASKED = ("hinge_loss", "zlpr_loss", "soft_f1_loss", "two_way_loss", "large_loss_rejection")
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [*((entry.name, False) for entry in CATALOGUE), *((name, True) for name in MASKED)],
+)
+def test_rows_are_left_out_as_if_they_were_deleted(name, masked):
+    """Fits to folds rest on it, for they leave rows out by `where`."""
+    dataset = make_dataset(masked)
+    objective = bind(name, dataset)
+    generator = np.random.default_rng(3)
+    kept = generator.permutation(12) < 8
+    outputs = generator.normal(size=(12, objective.num_outputs)).astype(np.float32)
+    y, known = dataset.y_train, dataset.mask_train
+    where = kept[:, None] if known is None else kept[:, None] & known
+    some = [outputs[kept], y[kept], None if known is None else known[kept]]
+    slopes = jax.value_and_grad(lambda z, labels, counts: objective.loss(z, labels, where=counts))
+
+    @jax.jit  # one program for both: most of the time is spent on making it
+    def both(among_all, alone):
+        return slopes(*among_all), slopes(*alone)
+
+    (value, slope), (expected, slope_alone) = both([outputs, y, where], some)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope[kept], slope_alone, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(slope[~kept], 0)

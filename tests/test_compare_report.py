@@ -1,0 +1,315 @@
+"""The report of a comparison: its tables, its marks, its sentences and its verdict."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+from comparison_inputs import ROWS, make_dataset, make_outcome
+
+from mllosses_jax.compare import choice, judgement, notes, report
+from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.comparison import Comparison
+from mllosses_jax.compare.intervals import Interval
+from mllosses_jax.compare.judgement import METRICS
+from mllosses_jax.compare.settings import Settings
+from mllosses_jax.data import Dataset
+
+BASELINE, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(judgement, "NUM_RESAMPLES", 40)
+
+
+def make_comparison(dataset, outcomes, **settings):
+    comparison = Comparison(dataset, Settings(**settings), baseline=next(iter(outcomes)))
+    for label, outcome in outcomes.items():
+        comparison.add(parse(label), outcome)
+    return comparison
+
+
+def make_pair(*, dataset=None, base=None, other=None, **settings):
+    """A comparison of two losses whose outcomes are changed."""
+    dataset = make_dataset() if dataset is None else dataset
+    outcomes = {
+        BASELINE: make_outcome(dataset, **{"models": 1} | (base or {})),
+        OTHER: make_outcome(dataset, **{"models": 1, "skill": 1.2} | (other or {})),
+    }
+    return make_comparison(dataset, outcomes, **settings)
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+def rows_of(text, label):
+    """The lines of a loss in the tables, without the intervals below."""
+    return [line for line in text.splitlines() if line.startswith(f"{label} ")]
+
+
+@pytest.fixture(scope="module")
+def of_all():
+    """All losses on many labels, with all that may stand in the report."""
+    dataset = make_dataset(masked=True, labels=21)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judgement, "NUM_RESAMPLES", 20)
+        one = make_outcome(dataset, models=1, at_edge=("strength",), chosen={"strength": 1.2e-11})
+        several = make_outcome(dataset, models=3, residuals=np.array([1e-5, 0.02, 1e-5]))
+        labels = [made.label for made in choice.choose("all")]
+        labels.append("asymmetric_loss(gamma_neg=2, gamma_pos=0.5, clip=0.25, detach_focus=False)")
+        outcomes = {label: (one, several)[place % 2] for place, label in enumerate(labels)}
+        outcomes["hinge_loss"] = diverged(dataset)
+        comparison = make_comparison(dataset, outcomes)
+    comparison.given = {OTHER: "a head for nothing, label_counts"}
+    return comparison
+
+
+def diverged(dataset):
+    outcome = make_outcome(dataset, models=1)
+    outcome.test_scores[:] = np.inf
+    return outcome
+
+
+def test_the_report_fits_80_columns(of_all):
+    text = report.text(of_all)
+    assert max(map(len, text.splitlines())) < 80
+    for label in of_all.results:
+        star = "" if of_all.choices[label].entry.zero_decides else "*"
+        parts = report._wrapped(label + star)
+        assert "".join(parts) == (label + star).replace(", ", ",")
+        assert all(any(line.startswith(part) for line in text.splitlines()) for part in parts)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["loss", "LRAP", "P@1", "P@3", "P@5", "nDCG@5"] in lines
+
+
+def test_columns_are_apart(of_all):
+    """A heading or a figure never touches the one before it."""
+    for table in report._tables(of_all):
+        for line in table[1:]:
+            cells = line[report.NAME_WIDTH :]
+            for start in range(report.CELL_WIDTH, len(cells), report.CELL_WIDTH):
+                assert " " in (cells[start - 1], cells[start : start + 1]), line
+
+
+def test_every_sentence_that_is_due_is_there(of_all):
+    text = one_line(report.text(of_all))
+    total = len(of_all.results)
+    for sentence in (
+        f"toy: {ROWS} training rows, {ROWS} test rows, 2 features, 21 labels; {total} losses",
+        "strength by 5 folds",
+        "resamples, the same for all losses",
+        "*: this loss orders the labels and fixes no origin",
+        f"{OTHER}: a head for nothing, label_counts.",
+        "!: the best value lies at an edge",
+        "Not at rest: the norm",
+        "n/a: training diverged (hinge_loss).",
+    ):
+        assert sentence in text, sentence
+    assert "1.2e-11!" in text
+
+
+def test_as_many_marks_as_are_told(of_all):
+    comparisons = [
+        (label, metric, difference)
+        for label, by_metric in of_all.differences.items()
+        for metric, difference in by_metric.items()
+        if of_all.is_comparable(label, metric) and not math.isnan(difference.mean)
+    ]
+    marked = sum(difference.excludes_zero for *_, difference in comparisons)
+    tables = "\n".join(line for table in report._tables(of_all) for line in table)
+    assert marked == len(re.findall(r"\d [+-](?= |$)", tables, flags=re.MULTILINE)) > 0
+    told = f"{marked} of {len(comparisons)} comparisons are marked; by chance alone about"
+    assert f"{told} {0.05 * len(comparisons):.0f} would be" in one_line(report.text(of_all))
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("decided", [True, False])
+@pytest.mark.parametrize(
+    ("low", "high", "sign"), [(0.1, 0.2, 1), (-0.2, -0.1, -1), (-0.1, 0.2, 0), (0.0, 0.1, 0)]
+)
+def test_the_mark_is_read_off_the_interval(low, high, sign, decided, higher_is_better):
+    found = Interval((low + high) / 2, low, high, decided)
+    sign = sign if decided else 0
+    assert found.excludes_zero is (sign != 0)
+    better = sign if higher_is_better else -sign
+    shown = report.mark(found, higher_is_better=higher_is_better)
+    assert shown == {1: "+", -1: "-", 0: ""}[better]
+    assert report.mark(None, higher_is_better=higher_is_better) == ""
+
+
+def test_marks_stand_behind_the_figures_that_say_something():
+    dataset = make_dataset(labels=21)
+    outcome = make_outcome(dataset, models=1)
+    comparison = make_comparison(dataset, dict.fromkeys((BASELINE, OTHER, "lsep_loss"), outcome))
+    up = dict.fromkeys(METRICS, Interval(0.1, 0.05, 0.15, True))
+    comparison.differences = {OTHER: up, "lsep_loss": up}
+    text = report.text(comparison)
+    assert all("+" not in row + "-" for row in rows_of(text, "sigmoid_binary"))
+    marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, OTHER)]
+    assert marks == [[5, 0], [5, 1], [0, 2]]
+    marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, "lsep_loss*")]
+    assert marks == [[4, 0], [5, 1], [0, 1]]  # 0.5 and sigmoid say nothing about it
+    assert f"{2 * len(METRICS) - 2} of {2 * len(METRICS) - 2} comparisons" in one_line(text)
+    rows = report.csv_rows(comparison.results, comparison.differences)
+    judged = [row for row in rows if not row["metric"].endswith("seconds")]
+    assert [row["marked"] for row in judged] == [*[""] * len(METRICS), *[1] * (2 * len(METRICS))]
+    assert [row["difference_high"] for row in judged[-3:]] == [0.15] * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.1234, ".123"), (-0.05, "-.050"), (0, ".000"), (0.9994, ".999"), (0.9996, "1.00")],
+)
+def test_numbers_are_short(value, shown):
+    assert report.number(value) == shown
+
+
+def test_undefined_numbers_are_told():
+    assert report.number(math.nan) == "n/a"
+
+
+# The verdict.
+
+
+def test_a_loss_alone_is_compared_with_nothing():
+    dataset = make_dataset()
+    comparison = make_comparison(dataset, {OTHER: make_outcome(dataset)})
+    assert comparison.recommended == OTHER
+    text = one_line(report.text(comparison))
+    assert f"Verdict: {OTHER} was compared with nothing." in text
+    assert "comparisons are marked" not in text
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"skill": 3, "validation": 0.6}, [f"take {OTHER}: the best of 2", "it is ahead of"]),
+        (
+            {"seed": 4, "skill": 1.2, "validation": 0.6},
+            [f"keep {BASELINE}. {OTHER} is", "no safe lead"],
+        ),
+        ({"skill": 0, "validation": 0.6}, [f"keep {BASELINE}. {OTHER} is", "behind it by"]),
+        ({"skill": 3, "validation": 0.4}, [f"keep {BASELINE}: it is the best of 2"]),
+    ],
+)
+def test_the_verdict_follows_validation_and_the_interval(other, words):
+    comparison = make_pair(other=other)
+    verdict = notes.verdict(comparison)
+    assert verdict.startswith("Verdict: ")
+    for word in words:
+        assert word in verdict
+    assert f" {comparison.recommended}" in verdict
+    lead = comparison.differences[OTHER]["map"]
+    if comparison.best == OTHER:
+        assert f"{abs(lead.mean):.3f} mAP on test rows ({lead.low:+.3f} to" in verdict
+    assert f"Labels under {comparison.recommended}," in report.text(comparison)
+    [row] = rows_of(report.text(comparison), OTHER)[:1]
+    shown = re.search(r"\d ([+-])", row[: report.NAME_WIDTH + report.CELL_WIDTH])
+    assert bool(shown) == lead.excludes_zero
+    assert not shown or (shown[1] == "+") == (lead.mean > 0)
+    assert ("take" in verdict) == (comparison.best == OTHER and bool(shown) and shown[1] == "+")
+
+
+def test_models_that_were_drawn_once_decide_nothing():
+    other = {"skill": 3, "validation": 0.6, "varies": True}
+    comparison = make_pair(other=other, num_seeds=1)
+    assert comparison.differences[OTHER]["map"].low > 0
+    text = one_line(report.text(comparison))
+    assert f"Verdict: keep {BASELINE}." in text
+    assert "drawn once: their differences bear no mark. Ask for more seeds." in text
+    assert "0 of 10 comparisons are marked" in text
+    assert "drawn once" not in one_line(report.text(make_pair()))
+
+
+def test_a_lead_that_cannot_be_measured_is_not_taken():
+    dataset = dataclasses.replace(make_dataset(), y_test=np.zeros((ROWS, 4)))
+    comparison = make_pair(dataset=dataset, other={"validation": 0.6})
+    assert comparison.recommended == BASELINE
+    text = one_line(report.text(comparison))
+    assert f"Verdict: keep {BASELINE}: a lead of {OTHER}" in text
+    assert "no label has a positive in the test part, so that mAP is undefined" in text
+    assert "diverged" not in text
+    assert f"{ROWS} of {ROWS} test rows have no label" in text
+
+
+# Notes.
+
+
+def test_seeds_are_told():
+    assert "Seeds: none." in one_line(report.text(make_pair()))
+    text = one_line(report.text(make_pair(other={"models": 3}, num_seeds=3)))
+    assert f"Seeds: 3, which drew the start of the models of {OTHER}: two starts led to" in text
+    text = one_line(report.text(make_pair(model="mlp")))
+    assert "Seeds: 5, which drew the start, the order of the rows of each model." in text
+    assert "Model: MLP" in text
+
+
+def test_small_test_parts_are_told():
+    dataset = make_dataset()
+    few = dataclasses.replace(
+        dataset, x_test=dataset.x_test[:20], y_test=np.eye(20, 4, dtype=bool) | [1, 1, 1, 0]
+    )
+    text = one_line(report.text(make_pair(dataset=few)))
+    assert "20 test rows are few: below 30 intervals are rough." in text
+    assert "1 of 4 labels have fewer than 5" in text
+    assert "have no label" not in text
+    text = one_line(report.text(make_pair()))
+    assert "rough" not in text
+    assert "Not at rest" not in text
+    assert "edge" not in text
+
+
+def test_rows_without_a_label_are_counted_where_something_is_known():
+    dataset = make_dataset(masked=True)
+    known = dataset.mask_test
+    empty = np.sum(known.any(1) & ~dataset.y_test.any(1))
+    assert 0 < empty < np.sum(~dataset.y_test.any(1))
+    assert f"{empty} of {ROWS} test rows have no label" in one_line(
+        report.text(make_pair(dataset=dataset))
+    )
+
+
+# The report by label.
+
+
+def label_lines(text):
+    return [line for line in text.splitlines() if re.match(r" *label \d", line)]
+
+
+def test_of_many_labels_the_frequent_ones_are_shown():
+    dataset = make_dataset(labels=25)
+    comparison = make_pair(dataset=dataset)
+    shown, whole = report.text(comparison), report.text(comparison, max_labels=None)
+    assert "5 labels with fewer test positives are left out" in shown
+    assert "left out" not in whole
+    assert len(label_lines(shown)) == 20
+    assert len(label_lines(whole)) == 25
+    assert shown.splitlines()[-4:] == whole.splitlines()[-4:]  # the averages are over all
+    support = [int(line.split()[-1]) for line in label_lines(whole)]
+    assert support == dataset.y_test.sum(0).tolist()
+    kept = [int(line.split()[-1]) for line in label_lines(shown)]
+    assert sorted(kept) == sorted(support)[-20:]
+    assert [line for line in label_lines(whole) if line in label_lines(shown)] == label_lines(shown)
+
+
+def test_the_report_by_label_is_at_tuned_thresholds():
+    dataset = make_dataset(masked=True)
+    comparison = make_pair(dataset=dataset, base={"models": 3}, other={"validation": 0.1})
+    text = report.text(comparison)
+    assert "thresholds tuned per label, the first of its models:" in one_line(text)
+    outcome = comparison.outcomes[BASELINE]
+    sets = outcome.test_scores[0] >= outcome.decisions.label_thresholds
+    recalls = np.sum(sets & dataset.y_test, 0) / dataset.y_test.sum(0)
+    shown = [float(line.split()[3]) for line in label_lines(text)]
+    np.testing.assert_allclose(shown, recalls, atol=0.0051)
+
+
+def test_a_label_called_like_an_average_is_told_apart():
+    names = ("a", "micro avg", "b", "c")
+    dataset: Dataset = dataclasses.replace(make_dataset(), label_names=names)
+    lines = [one_line(line) for line in report.text(make_pair(dataset=dataset)).splitlines()]
+    assert sum(line.startswith("micro avg (label)") for line in lines) == 1
+    assert sum(line.startswith("micro avg 0") for line in lines) == 1

@@ -62,6 +62,12 @@ def run(options: argparse.Namespace) -> None:
     """Runs the command; the table goes to stdout, progress to stderr."""
     from mllosses_jax.compare import report
 
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "compare needs rich to show progress; install it: pip install 'mllosses-jax[cli]'"
+        ) from None
     if options.force and options.out is None:
         raise UsageError("--force needs --out: without it a new folder is taken")
     try:

@@ -200,6 +200,7 @@ def compare(
         raise ComparisonError(f"at least one seed is needed (num_seeds), got {num_seeds}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
+    objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
     settings = Settings(model=model, num_seeds=num_seeds)
     identity = {
         "config": asdict(settings),
@@ -213,9 +214,9 @@ def compare(
     # The usual baseline comes first; where it was not asked for, the first loss stands in.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
     comparison = Comparison(dataset, settings, baseline=choices[0].label)
-    objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
     progress = _Passes(len(choices), EXPERIMENTS[model].PASSES, on_progress)
-    for choice, objective in objectives.items():
+    for choice in choices:
+        objective = objectives.get(choice) or bind(choice, dataset)
         if objective.given:
             comparison.given[choice.label] = objective.given
         outcome = None if folder is None else folder.load(choice)

@@ -64,8 +64,10 @@ class Folder:
         try:
             (path / LOSSES).mkdir(parents=True, exist_ok=True)
             if force:
-                for choice in choices:
-                    shutil.rmtree(self._of(choice), ignore_errors=True)
+                for model in (path / LOSSES).glob(f"*/{MODEL}"):
+                    shutil.rmtree(model.parent)
+                for name in (TABLE, REPORT, THRESHOLDS, CALIBRATOR):
+                    (path / name).unlink(missing_ok=True)
             elif (path / RESULTS).exists():
                 self._go_on(identity)
                 return

@@ -66,7 +66,8 @@ class Fitter:
         start = self.start(every)
         slopes = self._slope_at(every)
         response = self._slope_of_loss(every)(start) * self._decays
-        self.reference = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
+        spread = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
+        self.reference = spread if spread > 0 else 1.0  # features that tell nothing
         self.independent = _independent(slopes, start.shape, len(every))
         of_outputs = _curvature(slopes, self.features.outputs(start))
         self._reach = np.float32(LONGEST_STEP) * np.sqrt(of_outputs)
@@ -241,7 +242,7 @@ def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
 
     # The second start is drawn even for a single seed: it tells whether the start matters.
     fits = [of_seed(0), of_seed(1)]
-    if abs(quality(fits[0]) - quality(fits[1])) <= SAME:
+    if not abs(quality(fits[0]) - quality(fits[1])) > SAME:  # nor where no label has a positive
         return fits[:1], False
     fits += [of_seed(seed) for seed in range(2, num_seeds)]
     return fits[:num_seeds], True
@@ -269,6 +270,6 @@ def _independent(slopes: Callable[[Floats], Floats], shape: tuple[int, int], num
     outputs = generator.normal(size=(num_rows, num_outputs)).astype(np.float32)
     before = slopes(outputs)
     changed = generator.permutation(num_outputs) < num_outputs // 2
-    outputs[:, changed] = generator.normal(size=(num_rows, int(changed.sum())))
+    outputs[:, changed] = 10 * generator.normal(size=(num_rows, int(changed.sum())))
     kept = np.abs(slopes(outputs) - before)[:, ~changed]
     return bool(np.max(kept, initial=0) <= 1e-5 * np.max(np.abs(before)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,22 @@ def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from mllosses_jax.compare.folder import REPORT, RESULTS
 
-    file = options.folder / REPORT
-    if file.is_file():
+    file, results = options.folder / REPORT, options.folder / RESULTS
+    if file.is_file() and _is_finished(results):
         print(file.read_text(encoding="utf-8"), end="")
-    elif (options.folder / RESULTS).is_file():
+    elif results.is_file():
         raise UsageError(
             f"{options.folder} holds an unfinished comparison; `mllosses compare` with the same "
             "arguments and --out goes on with it"
         )
     else:
         raise UsageError(f"{options.folder} holds no comparison; give the --out of one")
+
+
+def _is_finished(results: Path) -> bool:
+    """Whether every loss is there; a report may be of before a loss was added."""
+    try:
+        found = json.loads(results.read_text(encoding="utf-8"))
+        return set(found["config"]["losses"]) <= set(found["results"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

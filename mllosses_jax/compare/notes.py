@@ -39,7 +39,7 @@ def heading(comparison: Comparison) -> list[str]:
     return [
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
         f"{dataset.x_train.shape[1]} features, {num_labels} labels; "
-        f"{len(comparison.results)} losses",
+        f"{len(comparison.results)} {'loss' if len(comparison.results) == 1 else 'losses'}",
         model,
         _seeds(comparison),
         "Thresholds, for the best F1, and a Platt calibrator are tuned on scores of training rows "

@@ -19,13 +19,13 @@ def main() -> None:
         "benchmark",
         choices=("linear", "losses", "metrics", "mlp", "numerics", "scaling", "streaming"),
     )
-    parser.add_argument("sets", nargs="*", metavar="SET", help="of `linear`: the sets to fit")
+    parser.add_argument("sets", nargs="*", metavar="SET", help="what `linear` and `mlp` fit")
     parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.benchmark}")
-    if arguments.sets and arguments.benchmark != "linear":
-        parser.error("only the benchmark `linear` takes names of sets")
+    if arguments.sets and arguments.benchmark not in ("linear", "mlp"):
+        parser.error("only the benchmarks `linear` and `mlp` take names of sets")
     chosen = {"sets": arguments.sets} if arguments.sets else {}
     rows: list[dict[str, Any]] = module.run(quick=arguments.quick, **chosen)
     machine = f"{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}"

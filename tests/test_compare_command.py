@@ -262,7 +262,9 @@ def test_finished_results_are_not_overwritten(interrupted, here):
     out = interrupted["out"]
     before = contents(out)
     arguments = interrupted["arguments"]
-    assert_refused(here(*arguments), "complete", f"`mllosses show {out}`", "--force")
+    assert_refused(
+        here(*arguments), "holds these losses already", f"`mllosses show {out}`", "--force"
+    )
     assert_refused(here(*arguments, "--model", "mlp"), "another run", "model", "--force")
     assert_refused(here(*arguments, "--seeds", 3), "another run", "num_seeds is 2 there", "(--out)")
     assert contents(out) == before

@@ -163,9 +163,11 @@ def test_a_folder_is_resumed_by_its_own_run_alone(tmp_path):
     with pytest.raises(Occupied, match=r"another run \(config: num_seeds is None there and 3"):
         make_folder(out, num_seeds=3)
     finish(make_folder(out), FIRST, SECOND)
-    with pytest.raises(Occupied, match=r"complete; `mllosses show .*\(out\), or .*\(force\)"):
+    with pytest.raises(
+        Occupied, match=r"these losses already; `mllosses show .*\(out\), or .*\(force\)"
+    ):
         make_folder(out)
-    with pytest.raises(Occupied, match="complete"):
+    with pytest.raises(Occupied, match="these losses already"):
         make_folder(out, [SECOND])  # nothing new is asked for
 
 

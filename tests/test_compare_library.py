@@ -107,7 +107,7 @@ def test_the_folder_holds_what_is_returned_and_is_not_taken_twice(done):
         recommended = out / "losses" / comparison.recommended / file
         assert (out / file).read_bytes() == recommended.read_bytes()
     before = contents(out)
-    with pytest.raises(Occupied, match=r"complete; .*\(out\), or .*\(force\)"):
+    with pytest.raises(Occupied, match=r"already; .*\(out\), or .*\(force\)"):
         compare(make_dataset(), losses=LOSSES, num_seeds=2, out=out)
     assert contents(out) == before
 
@@ -183,7 +183,7 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     new = {str(path.relative_to(out / "losses").parent) for path in after.keys() - before.keys()}
     assert new == {"asymmetric_loss-gamma_neg=2"}
     assert "4 labels; 3 losses" in " ".join((out / "report.txt").read_text().split())
-    with pytest.raises(Occupied, match="complete"):
+    with pytest.raises(Occupied, match="already"):
         compare(make_dataset(), losses=ADDED, num_seeds=2, out=out)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -11,7 +10,7 @@ from sklearn.svm import SVC
 
 from benchmarks import linear_float64
 from benchmarks.linear_float64 import solve_float64
-from mllosses_jax.compare import descent, lbfgs, linear, parts, products
+from mllosses_jax.compare import linear, parts, products
 from mllosses_jax.compare.linear import Fitter
 from mllosses_jax.compare.objective import Objective, bind
 from mllosses_jax.compare.products import Features
@@ -22,13 +21,6 @@ ROWS, FEATURES, LABELS = 80, 5, 4
 BINARY, ZLPR = "sigmoid_binary_cross_entropy", "zlpr_loss"
 EVERY = np.arange(ROWS)
 STRENGTH = 3e-3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def optax_promotion():
-    """Adam in optax mixes its int32 count with float32, which strict promotion refuses."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 def make_dataset(masked=False, sparse=False, rows=ROWS):
@@ -76,107 +68,6 @@ def start_of(dataset):
     params = np.zeros((dataset.x_train.shape[1] + 1, LABELS))
     params[-1] = linear_float64.log_odds(dataset.y_train, known_of(dataset))
     return params
-
-
-# The search for a point without slope.
-
-
-def spd(generator, size, worst):
-    """A symmetric matrix with eigenvalues from 1 to `worst`."""
-    basis, _ = np.linalg.qr(generator.normal(size=(size, size)))
-    return basis @ np.diag(np.geomspace(1, worst, size)) @ basis.T
-
-
-@pytest.mark.parametrize("skew", [0.0, 0.1])
-@pytest.mark.parametrize("independent", [True, False])
-def test_the_point_without_slope_is_found(independent, skew):
-    """Also where the slope is no gradient: its Jacobian then is not symmetric."""
-    generator = np.random.default_rng(0)
-    size, columns = 6, 3
-    blocks, block = (columns, size) if independent else (1, size * columns)
-    hessians = [spd(generator, block, 100) for _ in range(blocks)]
-    hessians = [h + skew * (np.triu(h) - np.tril(h)) for h in hessians]
-    target = generator.normal(size=(size, columns))
-    calls = []
-
-    def slope(params):
-        calls.append(1)
-        error = (params - target).T.reshape(blocks, block)
-        found = np.stack([h @ e for h, e in zip(hessians, error, strict=True)])
-        return found.reshape(columns, size).T.astype(np.float32)
-
-    diagonal = np.stack([np.diag(h) for h in hessians]).reshape(columns, size).T
-    start = np.zeros((size, columns), np.float32)
-    goal = 1e-4 * np.linalg.norm(slope(start))
-    calls.clear()
-    found = lbfgs.solve(
-        slope,
-        start,
-        curvature=diagonal.astype(np.float32),
-        reach=np.full(columns, 100, np.float32),
-        goal=goal,
-        independent=independent,
-    )
-    assert not start.any()  # left as it was
-    assert np.linalg.norm(slope(found.params)) == pytest.approx(found.norm, rel=1e-2, abs=1e-5)
-    assert found.norm <= goal
-    np.testing.assert_allclose(found.params, target, atol=0.02)
-    assert len(calls) - 1 == found.evaluations < 150
-
-
-def test_the_search_ends_where_it_must():
-    def flat(params):
-        return np.zeros_like(params)
-
-    def kinked(params):  # of |x - 0.3|: nowhere 0
-        return np.where(params < 0.3, np.float32(-1), np.float32(1))
-
-    start, ones = np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32)
-    options = {"curvature": ones, "reach": ones[0], "independent": True}
-    at_rest = lbfgs.solve(flat, start, goal=1e-6, **options)
-    assert (at_rest.norm, at_rest.evaluations) == (0, 1)
-    np.testing.assert_array_equal(at_rest.params, start)
-    restless = lbfgs.solve(kinked, start, goal=1e-3, **options)
-    assert restless.norm > 1
-    assert restless.evaluations <= 3 * lbfgs.WINDOW  # long before the limit
-    assert lbfgs.solve(kinked, start, goal=1e-3, max_evaluations=7, **options).evaluations == 7
-    undefined = lbfgs.solve(lambda p: p + np.float32(np.nan), start, goal=1e-3, **options)
-    assert np.isnan(undefined.norm)
-    np.testing.assert_array_equal(undefined.params, start)
-
-
-@pytest.mark.parametrize("independent", [True, False])
-def test_steps_are_of_bounded_length(independent):
-    target = np.array([[30, 5], [-40, 0]], np.float32)
-    weights = np.array([[4, 1], [1, 1]], np.float32)
-    trials = []
-
-    def slope(params):
-        trials.append(params.copy())
-        return weights * (params - target)
-
-    reach = np.array([2, 3], np.float32)
-    found = lbfgs.solve(
-        slope,
-        np.zeros((2, 2), np.float32),
-        curvature=weights,
-        reach=reach,
-        goal=1e-3,
-        independent=independent,
-    )
-    np.testing.assert_allclose(found.params, target, atol=1e-3)
-    path = np.sqrt(np.sum(weights * target**2, axis=0))
-    assert found.evaluations >= path[0] / reach[0]
-    steps = np.sqrt(np.sum(weights * np.diff(trials, axis=0) ** 2, axis=1))
-    assert np.all(steps <= 2.01 * reach)  # two trials from one point may lie on both of its sides
-
-
-def test_descent_settles_at_a_kink():
-    target = np.array([[0.3, -0.2], [0.05, 0.7]], np.float32)
-    begin = lbfgs.Solution(np.full((2, 2), 0.4, np.float32), 2.0, 10)
-    found = descent.settle(lambda params: np.sign(params - target), begin)
-    np.testing.assert_allclose(found.params, target, atol=1e-3)
-    assert found.evaluations == 10 + descent.STEPS + 1
 
 
 def test_products_are_those_of_numpy(monkeypatch):
@@ -288,6 +179,16 @@ def test_the_slope_of_the_asymmetric_loss_is_not_its_gradient():
     _, gradient = value_and_gradient(linear_float64.asymmetric, dataset, params, STRENGTH)
     _, slope = value_and_gradient(held_focus, dataset, params, STRENGTH)
     assert np.linalg.norm(gradient) > 100 * np.linalg.norm(slope)
+
+
+@pytest.mark.parametrize("name", [BINARY, ZLPR, "soft_f1_loss"])
+def test_features_that_tell_nothing_leave_a_fit_at_rest(name):
+    """The log odds are the answer then but for what labels share: nothing to fall by a share of."""
+    dataset = make_dataset()
+    dataset = dataclasses.replace(dataset, x_train=np.zeros_like(dataset.x_train))
+    fit = make_fitter(name, dataset).fit(EVERY, STRENGTH, tolerance=1e-4)
+    assert fit.residual <= 1e-4
+    np.testing.assert_array_equal(fit.params[:-1], 0)
 
 
 def test_hinges_are_support_vector_machines():

@@ -14,11 +14,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from mllosses_jax.compare.lbfgs import Floats, Solution
 
 Array = jax.Array
 
+ADAM = optax.scale_by_adam(eps=1e-15)
 STEPS = 400
 SHARE = 0.1  # the first step, as a share of the typical parameter
 
@@ -30,19 +32,19 @@ def settle(slope: Callable[[Floats], Floats], solution: Solution) -> Solution:
         slope: ``params (D, K) -> slope (D, K)``.
         solution: where L-BFGS stopped.
     """
-    import optax
-
-    scale = max(float(np.sqrt(np.mean(solution.params**2))), 1e-3)
-    optimizer = optax.adam(optax.cosine_decay_schedule(SHARE * scale, STEPS), eps=1e-15)
-
-    @jax.jit
-    def update(params: Array, state: Any, gradient: Array) -> tuple[Array, Any]:
-        updates, state = optimizer.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state
-
+    first = SHARE * max(float(np.sqrt(np.mean(solution.params**2))), 1e-3)
+    sizes = first * (1 + np.cos(np.pi * np.arange(STEPS) / STEPS)) / 2
     params = jnp.asarray(solution.params)
-    state = optimizer.init(params)
-    for _ in range(STEPS):
-        params, state = update(params, state, slope(np.asarray(params)))
+    state = ADAM.init(params)
+    for size in sizes.astype(np.float32):
+        at = slope(np.asarray(params))
+        with jax.numpy_dtype_promotion("standard"):  # optax counts steps in int32
+            params, state = _step(params, state, at, size)
     norm = float(np.linalg.norm(slope(np.asarray(params))))
     return Solution(np.asarray(params), norm, solution.evaluations + STEPS + 1)
+
+
+@jax.jit
+def _step(params: Array, state: Any, slope: Array, size: Array) -> tuple[Array, Any]:
+    direction, state = ADAM.update(slope, state)
+    return params - size * direction, state

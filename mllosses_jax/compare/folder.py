@@ -102,7 +102,7 @@ class Folder:
                     )
         if finished >= {choice.label for choice in self.choices}:
             raise Occupied(
-                f"{file} exists and is complete; `mllosses show {self.path}` prints it again; "
+                f"{file} holds these losses already; `mllosses show {self.path}` prints it again; "
                 f"{mend}"
             )
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,8 @@ from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import average_precision
 
 Array = jax.Array
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 # Strengths are reference * 10^(k / 4). The search takes half decades until one that is clearly
 # worse, or two that are worse, lie on both sides of the best, and then the quarters beside it.
@@ -41,6 +44,7 @@ PASSES = 7  # calls of on_pass, about
 
 LONGEST_STEP = 1.0  # of the root mean square of a label's logits, in one step of a fit
 NOISE = 0.1  # standard deviation of the logits at a start that is drawn
+AT_REST = 1e-3  # of the sum of absolute slopes: features tell nothing where less is left
 SAME = 1e-3  # of mAP on the training rows: fits that differ by less are one model
 
 
@@ -103,7 +107,7 @@ class Fitter:
         def slope(params: Floats) -> Floats:
             return slope_of_loss(params) + decay * self._decays * params
 
-        at_start = float(np.linalg.norm(slope_of_loss(self.start(rows))))
+        at_start = self._norm_at_start(rows, slope_of_loss)
         found = lbfgs.solve(
             slope,
             self.start(rows, seed),
@@ -115,7 +119,14 @@ class Fitter:
         )
         if found.norm > tolerance * at_start:
             found = descent.settle(slope, found)
-        return Fit(found.params, found.norm / max(at_start, 1e-30))
+        return Fit(found.params, found.norm / at_start)
+
+    def _norm_at_start(self, rows: parts.Rows, slope_of_loss: Callable[[Floats], Floats]) -> float:
+        """The norm of the slope at the start; of one that is at rest what rounding may leave."""
+        start = self.start(rows)
+        slopes = self._slope_at(rows)(self.features.outputs(start))
+        rounding = AT_REST * float(np.linalg.norm(np.abs(slopes).sum(axis=0)))
+        return max(float(np.linalg.norm(slope_of_loss(start))), rounding, 1e-30)
 
     def logits(self, features: Features, fit: Fit) -> Floats:
         """Returns the logits of rows, without the outputs of further heads."""
@@ -188,9 +199,13 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
     def attempt(step: int) -> None:
         nonlocal best
         held = np.empty(dataset.y_train.shape, np.float32)
-        for train, rest in folds:
-            fit = fitter.fit(train, strength_of(step), tolerance=settings.fold_tolerance)
-            held[rest] = fitter.logits(fitter.features, fit)[rest]
+
+        def fit(fold: parts.Part) -> None:
+            train, rest = fold
+            found = fitter.fit(train, strength_of(step), tolerance=settings.fold_tolerance)
+            held[rest] = fitter.logits(fitter.features, found)[rest]
+
+        _at_once(fit, folds)
         found = Held(np.arange(len(held)), held)
         score = validation.quality(found, dataset)
         if best is None or score > max(scores.values()):
@@ -241,11 +256,17 @@ def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
         return float(average_precision(scores, dataset.y_train, where=dataset.mask_train))
 
     # The second start is drawn even for a single seed: it tells whether the start matters.
-    fits = [of_seed(0), of_seed(1)]
+    fits = _at_once(of_seed, range(2))
     if not abs(quality(fits[0]) - quality(fits[1])) > SAME:  # nor where no label has a positive
         return fits[:1], False
-    fits += [of_seed(seed) for seed in range(2, num_seeds)]
+    fits += _at_once(of_seed, range(2, num_seeds))
     return fits[:num_seeds], True
+
+
+def _at_once(fit: Callable[[_T], _R], of: Iterable[_T]) -> list[_R]:
+    """Maps fits that know nothing of each other: one alone leaves cores idle."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(fit, of))
 
 
 def _curvature(slopes: Callable[[Floats], Floats], outputs: Floats) -> Floats:

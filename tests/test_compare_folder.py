@@ -163,6 +163,8 @@ def test_a_folder_is_resumed_by_its_own_run_alone(tmp_path):
     with pytest.raises(Occupied, match=r"another run \(config: num_seeds is None there and 3"):
         make_folder(out, num_seeds=3)
     finish(make_folder(out), FIRST, SECOND)
+    assert make_folder(out).choices == BOTH  # the report is still missing
+    make_folder(out).write_report("the report")
     with pytest.raises(
         Occupied, match=r"these losses already; `mllosses show .*\(out\), or .*\(force\)"
     ):
@@ -178,6 +180,45 @@ def test_losses_are_added_to_those_of_the_folder(tmp_path):
     assert folder.choices == (SECOND, third, FIRST)
     assert list(results_of(tmp_path)["results"]) == [SECOND.label]  # nothing is lost meanwhile
     assert folder.named(identity())["config"]["losses"] == [str(each) for each in folder.choices]
+
+
+def test_what_was_said_of_fewer_losses_is_taken_back(tmp_path):
+    """A report and recommended decisions are there if and only if they are of all losses."""
+    folder = make_folder(tmp_path, [FIRST])
+    finish(folder, FIRST)
+    of_all = [tmp_path / name for name in ("report.txt", "thresholds.json", "calibrator.json")]
+    leftover = tmp_path / ".0123.partial"  # of a run that was killed
+    for path in (*of_all, leftover):
+        path.write_text("before")
+    make_folder(tmp_path, BOTH)
+    assert not any(path.exists() for path in (*of_all, leftover))
+
+
+def test_label_names_are_part_of_a_run(tmp_path):
+    names = {"label_names": ["sea", "sunset"]}
+    Folder(tmp_path, {**identity(), "data": names}, BOTH, force=False)
+    for others, words in (
+        (["sea", "mountain"], r"label_names\[1\] is sunset there and mountain here"),
+        (["sunset", "sea"], r"label_names\[0\] is sea there and sunset here"),
+    ):
+        with pytest.raises(Occupied, match=words):
+            Folder(tmp_path, {**identity(), "data": {"label_names": others}}, BOTH, force=False)
+    assert data_card(make_dataset())["label_names"] == [f"label {j}" for j in range(4)]
+
+
+def test_force_leaves_nothing_of_another_run(tmp_path):
+    """Also of a loss that was interrupted, and where the removal is interrupted itself."""
+    dataset = make_dataset()
+    folder = make_folder(tmp_path)
+    for choice in BOTH:
+        folder.save(choice, make_outcome(dataset), dataset, {})
+    (tmp_path / "losses/zlpr_loss/model.npz").unlink()
+    finish(folder, FIRST)
+    mine = tmp_path / "losses/mine"
+    mine.mkdir()
+    make_folder(tmp_path, [FIRST], force=True, model="mlp")
+    assert [path.name for path in (tmp_path / "losses").iterdir()] == ["mine"]
+    assert {path.name for path in tmp_path.iterdir()} == {"losses", "results.json"}
 
 
 def test_force_begins_anew(tmp_path):

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import errno
+import io
 import json
 import math
-from collections.abc import Mapping
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+LEFTOVERS = ".*.partial"  # what only a killed process leaves
 
 
-def write_whole(path: str | Path, text: str, *, force: bool) -> None:
-    """Writes text as UTF-8.
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes the place of `path` once it is whole; a failure leaves no trace.
+
+    Each writer has a name of its own until then, so that two of them do not meet.
 
     Raises:
-        FileExistsError: if the file exists, unless `force`.
+        OSError: the file cannot be written; its name and the reason are in the error.
     """
-    path = Path(path)
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} exists; choose another file, or force=True")
+    target = Path(os.path.realpath(path))  # a link stays one
+    is_device = target.exists() and not target.is_file()  # such as /dev/null: nothing to replace
+    partial = target.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        with target.open("wb") if is_device else partial.open("xb") as file:
+            yield file
+        if not is_device:
+            partial.replace(target)
+    except OSError as error:  # numpy's has neither number nor text of the system
+        reason = error.strerror or str(error)
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text as UTF-8, in the place of what is there."""
     content = text.encode()
-    partial = path.with_name(f"{path.name}.partial")  # so that none is ever half-written
-    partial.write_bytes(content)
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows under a header of their names, in the place of what is there."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, table.getvalue())
 
 
 def write_json(
@@ -32,9 +66,10 @@ def write_json(
     Raises:
         FileExistsError: if the file exists, unless `force`.
     """
+    if Path(path).exists() and not force:
+        raise FileExistsError(f"{path} exists; choose another file, or force=True")
     whole = _encoded({"format": format_name, **content})
-    text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
-    write_whole(path, text + "\n", force=force)
+    write_text(path, json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path, *, format_name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mllosses_jax._core.files import replacing
 from mllosses_jax.cli.argument_types import from_zero
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_file
@@ -76,9 +77,11 @@ def run(options: argparse.Namespace) -> None:
         probabilities = work.apply(table, options.apply)
         if out.suffix == ".npz":
             names, inputs = np.array(table.label_names), np.array("probabilities")
-            np.savez(out, scores=probabilities, label_names=names, inputs=inputs)
+            with replacing(out) as file:
+                np.savez(file, scores=probabilities, label_names=names, inputs=inputs)
         else:
-            np.save(out, probabilities)
+            with replacing(out) as file:
+                np.save(file, probabilities)
             lines.append("Columns are in the order of SCORES; --out FILE.npz keeps their names.")
         if labelled:
             before = work.judged(table, table.scores, table.inputs)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mllosses_jax._core.files import write_csv, write_text
 from mllosses_jax.cli.argument_types import finite
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_free, check_writable
@@ -99,12 +99,9 @@ def _write_evaluation(out: Path, config: dict[str, Any], found: Evaluation) -> N
         "per_label": found.per_label,
     }
     text = json.dumps(_encoded(content), indent=1, allow_nan=False)
-    (out / _METRICS).write_text(text + "\n", encoding="utf-8")
+    write_text(out / _METRICS, text + "\n")
     rows = [{"label": name, **row} for name, row in found.per_label.items()]
-    with (out / _PER_LABEL).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(out / _PER_LABEL, rows)
 
 
 def _encoded(value: Any) -> Any:

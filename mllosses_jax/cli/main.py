@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # such as a full disk
         place = f"{error.filename}: " if error.filename else ""
-        print(f"mllosses: {place}{error.strerror}", file=sys.stderr)
+        print(f"mllosses: {place}{error.strerror or error}", file=sys.stderr)
         return USAGE
     return OK
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mllosses_jax._core.files import replacing
 from mllosses_jax.catalogue import Entry, find
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.compare.heads import HEADS
@@ -89,7 +90,8 @@ def draw(name: str, path: Path) -> None:
     axes[0].legend(frameon=False)
     title = f"{name}: {_defaults(entry)}" if _defaults(entry) else name
     figure.suptitle("\n".join(textwrap.wrap(title, 90)))
-    figure.savefig(path, dpi=150)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=150, format=path.suffix[1:])
 
 
 def _filled(entry: Entry, shape: tuple[int, ...]) -> jax.Array:

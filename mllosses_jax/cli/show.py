@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     from mllosses_jax.compare.folder import REPORT, RESULTS
 
     file, results = options.folder / REPORT, options.folder / RESULTS
-    if file.is_file() and _is_finished(results):
+    if file.is_file():
         print(file.read_text(encoding="utf-8"), end="")
     elif results.is_file():
         raise UsageError(
@@ -31,12 +30,3 @@ def run(options: argparse.Namespace) -> None:
         )
     else:
         raise UsageError(f"{options.folder} holds no comparison; give the --out of one")
-
-
-def _is_finished(results: Path) -> bool:
-    """Whether every loss is there; a report may be of before a loss was added."""
-    try:
-        found = json.loads(results.read_text(encoding="utf-8"))
-        return set(found["config"]["losses"]) <= set(found["results"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

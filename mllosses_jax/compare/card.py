@@ -31,6 +31,7 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "features": dataset.x_train.shape[1],
         "sparse_features": dataset.sparse,
         "labels": y.shape[1],
+        "label_names": list(dataset.label_names),
         "cardinality": _rounded(statistics.cardinality, 4),
         "density": _rounded(statistics.density, 5),
         "mean_imbalance_ratio": _rounded(statistics.mean_imbalance_ratio, 2),

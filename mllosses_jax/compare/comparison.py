@@ -19,10 +19,10 @@ from mllosses_jax.compare import intervals, judgement, linear, mlp, report, resa
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.folder import Folder
+from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgement import Judgement, judge
-from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.objective import Objective, bind
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import MODELS, Settings
 from mllosses_jax.compare.tuned import threshold_report
@@ -202,12 +202,28 @@ def compare(
     dataset = load_data(data, labels=labels)
     objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
     settings = Settings(model=model, num_seeds=num_seeds)
+    if out is None:
+        return _compared(dataset, settings, objectives, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
-    folder = None if out is None else Folder(Path(out), identity, choices, force)
-    choices = choices if folder is None else folder.choices
+    with alone(Path(out)):
+        folder = Folder(Path(out), identity, choices, force)
+        return _compared(dataset, settings, objectives, folder, identity, on_progress)
+
+
+def _compared(
+    dataset: Dataset,
+    settings: Settings,
+    objectives: dict[Choice, Objective],
+    folder: Folder | None,
+    identity: dict[str, Any],
+    on_progress: OnProgress | None,
+) -> Comparison:
+    """Trains and judges the losses: those of the folder, which is the run of this identity."""
+    choices = tuple(objectives) if folder is None else folder.choices
+    model = settings.model
     about = _scaling(dataset) | {"model": np.array(model)}
     dataset = dataset.standardised()
 

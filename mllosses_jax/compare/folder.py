@@ -1,31 +1,38 @@
 """The output folder: results that survive an interruption and overwrite nothing unasked.
 
-results.json, results.csv, report.txt      the figures, and the report that the command prints
-thresholds.json, calibrator.json           of the loss that the verdict recommends
+results.json, results.csv                  the figures
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
 losses/LOSS/thresholds.json, calibrator.json
+thresholds.json, calibrator.json           of the loss that the verdict recommends
+report.txt                                 what the command prints; it is there if the run is whole
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import json
 import math
+import os
 import shutil
+import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mllosses_jax import calibration
+from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.outcome import MODEL, Outcome
+from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport
+
+if sys.platform != "win32":
+    import fcntl
 
 RESULTS = "results.json"
 TABLE = "results.csv"
@@ -33,10 +40,56 @@ REPORT = "report.txt"
 LOSSES = "losses"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
+OF_ALL_LOSSES = (REPORT, THRESHOLDS, CALIBRATOR)
 
 
 class Occupied(ComparisonError):
     """A folder holds something that must not be overwritten."""
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keeps a folder, made if it is not there, to one run; it is free again however the run ends.
+
+    Raises:
+        Occupied: another run has it.
+        ComparisonError: the folder cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
+    except BlockingIOError:
+        raise Occupied(
+            f"another run is writing to {path}; wait for its end, or choose another folder (out)"
+        ) from None
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(path: Path) -> int | None:
+    """Locks a folder while the file descriptor is open; on Windows two runs are not kept apart."""
+    if sys.platform == "win32":
+        return None
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise
+    except OSError:  # a file system without locks
+        pass
+    return folder
+
+
+def _cannot_write(path: Path, error: OSError) -> ComparisonError:
+    return ComparisonError(
+        f"cannot write to {path} ({error.strerror}); choose another folder (out)"
+    )
 
 
 class Folder:
@@ -64,10 +117,7 @@ class Folder:
         try:
             (path / LOSSES).mkdir(parents=True, exist_ok=True)
             if force:
-                for model in (path / LOSSES).glob(f"*/{MODEL}"):
-                    shutil.rmtree(model.parent)
-                for name in (TABLE, REPORT, THRESHOLDS, CALIBRATOR):
-                    (path / name).unlink(missing_ok=True)
+                self._clear()
             elif (path / RESULTS).exists():
                 self._go_on(identity)
                 return
@@ -78,9 +128,15 @@ class Folder:
                 )
             self.write({**self.named(identity), "results": {}}, [])
         except OSError as error:
-            raise ComparisonError(
-                f"cannot write to {path} ({error.strerror}); choose another folder (out)"
-            ) from None
+            raise _cannot_write(path, error) from None
+
+    def _clear(self) -> None:
+        """Removes a run, the results first: what is left of it must not pass for one."""
+        for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
+            (self.path / name).unlink(missing_ok=True)
+        for file in (MODEL, VALIDATION):  # the latter alone of a loss that was not finished
+            for found in (self.path / LOSSES).glob(f"*/{file}"):
+                shutil.rmtree(found.parent)
 
     def _go_on(self, identity: dict[str, Any]) -> None:
         """Takes over the losses of the run that is there, or raises if it is another one."""
@@ -96,15 +152,19 @@ class Folder:
         for key, settings in identity.items():
             for name, value in settings.items():
                 if there[key].get(name) != value:
-                    raise Occupied(
-                        f"{file} is of another run ({key}: {name} is {there[key].get(name)} there "
-                        f"and {value} here); {mend}"
-                    )
-        if finished >= {choice.label for choice in self.choices}:
+                    differing = _differing(name, there[key].get(name), value)
+                    raise Occupied(f"{file} is of another run ({key}: {differing}); {mend}")
+        whole = (self.path / REPORT).exists()
+        if whole and finished >= {choice.label for choice in self.choices}:
             raise Occupied(
                 f"{file} holds these losses already; `mllosses show {self.path}` prints it again; "
                 f"{mend}"
             )
+        for name in OF_ALL_LOSSES:  # of before
+            (self.path / name).unlink(missing_ok=True)
+        for place in (self.path, *self.path.glob(f"{LOSSES}/*")):
+            for leftover in place.glob(files.LEFTOVERS):
+                leftover.unlink()
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))
 
     def named(self, identity: dict[str, Any]) -> dict[str, Any]:
@@ -150,23 +210,23 @@ class Folder:
     def write(self, results: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Writes results.json and results.csv whole, so that neither is ever half-written."""
         text = json.dumps(_finite(results), indent=1, allow_nan=False)
-        self._replace(RESULTS, text + "\n")
+        files.write_text(self.path / RESULTS, text + "\n")
         if rows:
-            partial = self.path / f"{TABLE}.partial"
-            with partial.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-            partial.replace(self.path / TABLE)
+            files.write_csv(self.path / TABLE, rows)
 
     def write_report(self, text: str) -> None:
-        """Writes the report."""
-        self._replace(REPORT, text + "\n")
+        """Writes the report, which is the last that a run writes."""
+        files.write_text(self.path / REPORT, text + "\n")
 
-    def _replace(self, name: str, text: str) -> None:
-        partial = self.path / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.path / name)
+
+def _differing(name: str, there: Any, here: Any) -> str:
+    """Says how two settings differ; of lists of one length the first entries that do."""
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        place = next(
+            k for k, pair in enumerate(zip(there, here, strict=True)) if pair[0] != pair[1]
+        )
+        name, there, here = f"{name}[{place}]", there[place], here[place]
+    return f"{name} is {there} there and {here} here"
 
 
 def _finite(value: Any) -> Any:

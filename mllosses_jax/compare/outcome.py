@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from mllosses_jax._core.files import replacing
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
@@ -144,11 +145,8 @@ def _group(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
 
 
 def _write(path: Path, **arrays: Any) -> None:
-    """Writes an archive; an interruption leaves no half-written file under this name."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, **arrays)
-    partial.replace(path)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

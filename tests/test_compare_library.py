@@ -154,6 +154,35 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_ever_printed(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
+    """Nothing is trained for it; until then no report is shown, and no other run may have it."""
+    out = tmp_path / "out"
+
+    def killed(*_, **__):
+        with pytest.raises(Occupied, match="another run is writing to"):
+            compare(make_dataset(), losses=LOSSES[0], num_seeds=2, out=out)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mllosses_jax.compare.report.text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compare(make_dataset(), losses=LOSSES[0], num_seeds=2, out=out)
+    assert not (out / "report.txt").exists()
+    assert set(json.loads((out / "results.json").read_text())["results"]) == {LOSSES[0]}
+    before, told = contents(out), []
+    compare(
+        make_dataset(),
+        losses=LOSSES[0],
+        num_seeds=2,
+        out=out,
+        on_progress=lambda *now: told.append(now[-1]),
+    )
+    assert told == [f"finished before: {LOSSES[0]}"]
+    after = contents(out)
+    new = {path.name for path in after.keys() - before.keys()}
+    assert new == {"report.txt"}
+
+
 def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     """It alone is trained, and compared with those that were there."""
     comparison, _, out = done

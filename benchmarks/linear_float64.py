@@ -23,7 +23,7 @@ class Solution:
         weights: (D, L).
         bias: (L,).
         value: the objective, with its penalty.
-        gradient_ratio: the norm of its gradient, as a fraction of that at the start.
+        gradient_ratio: the norm of its gradient, as a fraction of that at the log odds.
         iterations: how many L-BFGS took.
     """
 
@@ -41,6 +41,7 @@ def solve_float64(
     mask: Array | None,
     strength: float,
     *,
+    weights: Array | None = None,
     bias: Array | None = None,
     max_iterations: int = 10_000,
 ) -> Solution:
@@ -54,6 +55,7 @@ def solve_float64(
         y: (N, L) labels, 0 or 1.
         mask: (N, L), True where a label is known; None when all are.
         strength: the weight of the penalty.
+        weights: (D, L), where the weights start instead.
         bias: (L,), where the bias starts instead.
         max_iterations: at most that many.
     """
@@ -66,15 +68,18 @@ def solve_float64(
     transposed = x.T.tocsr() if sparse.issparse(x) else x.T
 
     def objective(parameters: Array) -> tuple[float, Array]:
-        weights = parameters[:split].reshape(shape)
-        value, slope = function(x @ weights + parameters[split:], y, known)
-        value += strength / 2 * float(np.sum(weights**2))
-        gradient = transposed @ slope + strength * weights
+        kernel = parameters[:split].reshape(shape)
+        value, slope = function(x @ kernel + parameters[split:], y, known)
+        value += strength / 2 * float(np.sum(kernel**2))
+        gradient = transposed @ slope + strength * kernel
         return value, np.concatenate([gradient.ravel(), slope.sum(axis=0)])
 
-    first = log_odds(y, known) if bias is None else np.asarray(bias, np.float64)
-    start = np.concatenate([np.zeros(split), first])
-    at_start = objective(start)[1]
+    at_odds = np.concatenate([np.zeros(split), log_odds(y, known)])
+    start, at_start = at_odds.copy(), objective(at_odds)[1]
+    if weights is not None:
+        start[:split] = weights.ravel()
+    if bias is not None:
+        start[split:] = bias
     options = {
         "maxcor": 20,
         "maxiter": max_iterations,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mllosses_jax.compare.choice import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Folder, Occupied
 from mllosses_jax.compare.outcome import Outcome
-from mllosses_jax.compare.tuned import threshold_report
+from mllosses_jax.compare.tuned import thresholds
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport
 
@@ -120,11 +121,13 @@ def test_decisions_of_a_loss_and_the_recommended_ones(tmp_path):
         outcome = make_outcome(dataset, seed=seed)
         if choice is not None:
             folder.save(choice, outcome, dataset, {})
-        report = threshold_report(outcome, dataset, weights, loss="a")
+        report = thresholds(outcome, dataset, weights, loss="a")
         folder.write_decisions(choice, report, outcome)
         place = tmp_path if choice is None else tmp_path / "losses" / choice.file_name
         found = ThresholdReport.load(place / "thresholds.json")
         np.testing.assert_array_equal(found.thresholds, outcome.decisions.label_thresholds)
+        common = ThresholdReport.load(place / "global_threshold.json")
+        np.testing.assert_array_equal(common.thresholds, outcome.decisions.global_threshold)
         calibrator = calibration.load(place / "calibrator.json", dataset.label_names)
         np.testing.assert_array_equal(calibrator.slope, outcome.decisions.calibrator.slope)
         np.testing.assert_array_equal(calibrator.bias, outcome.decisions.calibrator.bias)
@@ -214,10 +217,11 @@ def test_force_leaves_nothing_of_another_run(tmp_path):
         folder.save(choice, make_outcome(dataset), dataset, {})
     (tmp_path / "losses/zlpr_loss/model.npz").unlink()
     finish(folder, FIRST)
-    mine = tmp_path / "losses/mine"
-    mine.mkdir()
+    thesis = tmp_path / "losses/zlpr_loss/thesis.tex"
+    thesis.write_text("mine")
     make_folder(tmp_path, [FIRST], force=True, model="mlp")
-    assert [path.name for path in (tmp_path / "losses").iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "losses").iterdir()] == ["zlpr_loss"]
+    assert list((tmp_path / "losses/zlpr_loss").iterdir()) == [thesis]  # of a user
     assert {path.name for path in tmp_path.iterdir()} == {"losses", "results.json"}
 
 
@@ -256,14 +260,24 @@ def test_a_foreign_file_is_left_alone(text, tmp_path):
 
 def test_results_without_their_configuration_are_left_alone(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(Occupied, match=r"holds results but no results\.json"):
+    with pytest.raises(Occupied, match=r"is there, but no results\.json"):
         make_folder(tmp_path)
     (tmp_path / "results.csv").unlink()
     dataset = make_dataset()
     make_folder(tmp_path).save(FIRST, make_outcome(dataset), dataset, {})
     (tmp_path / "results.json").unlink()
-    with pytest.raises(Occupied, match=r"holds results but no results\.json"):
+    with pytest.raises(Occupied, match=r"is there, but no results\.json"):
         make_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["report.txt", "thresholds.json", "global_threshold.json", "calibrator.json"]
+)
+def test_files_of_others_are_not_overwritten(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(Occupied, match=rf"{re.escape(name)} is there, .*\(out\), or .*\(force\)"):
+        make_folder(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -30,12 +30,13 @@ def test_each_row_validates_once(rows, count):
 def test_seeds_draw_parts_of_their_own():
     y = np.random.default_rng(0).random((1000, 3)) < [0.5, 0.2, 0.1]
     draws = parts.draws(y, None, 4)
-    assert len({tuple(part.validation) for part in draws}) == 4
+    drawn = np.concatenate([part.validation for part in draws])
+    assert len(set(drawn)) == len(drawn)  # none counts twice where thresholds are tuned
     for train, validation in draws:
         assert len(validation) == pytest.approx(200, abs=2)
         np.testing.assert_array_equal(np.sort([*train, *validation]), np.arange(1000))
-        share = y[validation].mean(0) / y.mean(0)
-        np.testing.assert_allclose(share, 1, atol=0.03)
+        assert np.all(np.abs(y[validation].sum(0) - y.sum(0) / 5) < 1)
+    assert len(np.unique(np.concatenate([p.validation for p in parts.draws(y, None, 9)]))) == 1000
     few = parts.draws(y[:999], None, 4)
     assert len(few) == parts.FOLDS_OF_FEW
 

@@ -16,7 +16,7 @@ from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.judgement import METRICS, OF_MANY, decide, judge, metric_names
 from mllosses_jax.compare.settings import Settings
-from mllosses_jax.compare.tuned import threshold_report
+from mllosses_jax.compare.tuned import thresholds
 from mllosses_jax.decisions import ThresholdReport
 
 RESAMPLES = 50
@@ -259,14 +259,16 @@ def test_validation_chooses_and_the_test_part_confirms(skill, seed, validation, 
     assert (comparison.best, comparison.recommended) == (best, recommended)
 
 
+@pytest.mark.parametrize("kind", ["by_label", "common"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_thresholds_of_a_loss_are_a_file_to_evaluate_with(masked, weights, tmp_path):
+def test_thresholds_of_a_loss_are_files_to_evaluate_with(masked, kind, weights, tmp_path):
     dataset = make_dataset(masked)
     outcome = make_outcome(dataset, digits=1)
-    threshold_report(outcome, dataset, weights, loss="a").save(tmp_path / "a.json")
+    getattr(thresholds(outcome, dataset, weights, loss="a"), kind).save(tmp_path / "a.json")
     report = ThresholdReport.load(tmp_path / "a.json")
+    by_label, common, _ = outcome.decisions
     for found in (report.thresholds, report.low, report.high):
-        np.testing.assert_array_equal(found, outcome.decisions.label_thresholds)
+        np.testing.assert_array_equal(found, by_label if kind == "by_label" else [common] * 4)
     assert report.label_names == dataset.label_names
     assert report.settings["loss"] == "a"
     known = known_of(dataset)

@@ -98,12 +98,13 @@ def test_the_folder_holds_what_is_returned_and_is_not_taken_twice(done):
     assert written["best_on_validation"] == comparison.best
     assert written["recommended"] == comparison.recommended
     assert written["config"]["losses"] == list(LOSSES)
-    of_loss = ["model.npz", "validation.npz", "test.npz", "thresholds.json", "calibrator.json"]
+    decisions = ["thresholds.json", "global_threshold.json", "calibrator.json"]
+    of_loss = ["model.npz", "validation.npz", "test.npz", *decisions]
     assert {str(path.relative_to(out)) for path in contents(out)} == {
-        *("results.json", "results.csv", "report.txt", "thresholds.json", "calibrator.json"),
+        *("results.json", "results.csv", "report.txt", *decisions),
         *(f"losses/{name}/{file}" for name in LOSSES for file in of_loss),
     }
-    for file in ("thresholds.json", "calibrator.json"):
+    for file in decisions:
         recommended = out / "losses" / comparison.recommended / file
         assert (out / file).read_bytes() == recommended.read_bytes()
     before = contents(out)
@@ -225,13 +226,20 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
         ({"losses": "hinge_loss(margin=[1, 2])"}, "margin has 2 values for 4 labels"),
         ({"model": "forest"}, "'forest'.*linear, mlp"),
         ({"num_seeds": 0}, "num_seeds"),
+        ({"num_seeds": 2.5}, r"whole number from 1 on \(num_seeds\), got 2.5"),
+        ({"num_seeds": True}, r"\(num_seeds\), got True"),
+        ({"num_seeds": "5"}, r"\(num_seeds\), got '5'"),
+        ({"losses": 5}, r"names or choices \(losses\), got 5"),
+        ({"losses": [None]}, r"names or choices \(losses\), got \[None\]"),
+        ({"out": 5}, r"must be a path \(out\), got 5"),
+        ({"data": None}, "a path or a name, got NoneType"),
         ({"force": True}, "force.*out"),
         ({"labels": 2}, "toy names its labels itself"),
     ],
 )
 def test_mistakes_are_named(options, words):
     with pytest.raises(ComparisonError, match=words):
-        compare(make_dataset(), **options)
+        compare(**{"data": make_dataset()} | options)
 
 
 @pytest.mark.parametrize("losses", ["zlpr", "hinge_loss(margin=[1, 2])"])

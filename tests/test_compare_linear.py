@@ -1,6 +1,8 @@
 """Linear models against solvers that share no code with them, and how their strength is chosen."""
 
 import dataclasses
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -223,6 +225,42 @@ def test_hinges_are_support_vector_machines():
 def test_whether_labels_are_independent_is_seen(name, independent):
     for masked in (False, True):
         assert make_fitter(name, make_dataset(masked)).independent is independent
+
+
+@pytest.mark.parametrize("scale", [1e-10, 3e6, 1e20])
+def test_the_scale_of_sparse_features_does_not_matter(scale):
+    """They are not standardised, for their zeros must stay."""
+    dataset = make_dataset(sparse=True)
+    scaled = dataclasses.replace(
+        dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale
+    )
+    outcomes = [run(bind(BINARY, each), each.standardised()) for each in (dataset, scaled)]
+    assert all(not outcome.varies and outcome.residuals <= 1e-4 for outcome in outcomes)
+    scores = [outcome.test_scores for outcome in outcomes]
+    np.testing.assert_allclose(scores[0], scores[1], atol=2e-3)
+    np.testing.assert_allclose(outcomes[0].held.scores, outcomes[1].held.scores, atol=2e-2)
+
+
+def test_an_interruption_does_not_wait_for_fits_that_go_on():
+    """Threads do not see it: each fit looks itself."""
+    dataset = make_dataset()
+    fitter = make_fitter(BINARY, dataset)
+    begun, seen = threading.Barrier(3), []
+
+    def fit(number):
+        begun.wait()
+        if number == 0:
+            raise KeyboardInterrupt
+        while not fitter.stopped:
+            time.sleep(0.001)
+        try:
+            fitter.fit(EVERY, STRENGTH, tolerance=1e-4)
+        except InterruptedError:
+            seen.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        linear._at_once(fitter, fit, range(3))
+    assert sorted(seen) == [1, 2]
 
 
 def test_unknown_labels_and_the_test_part_leave_no_trace():

@@ -24,6 +24,9 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(judgement, "NUM_RESAMPLES", 40)
 
 
+NOTHING = {"tried": {"strength": np.array([1e-4]), "score": np.array([-np.inf])}}
+
+
 def make_comparison(dataset, outcomes, **settings):
     comparison = Comparison(dataset, Settings(**settings), baseline=next(iter(outcomes)))
     for label, outcome in outcomes.items():
@@ -145,7 +148,10 @@ def test_marks_stand_behind_the_figures_that_say_something():
     outcome = make_outcome(dataset, models=1)
     comparison = make_comparison(dataset, dict.fromkeys((BASELINE, OTHER, "lsep_loss"), outcome))
     up = dict.fromkeys(METRICS, Interval(0.1, 0.05, 0.15, True))
-    comparison.differences = {OTHER: up, "lsep_loss": up}
+    without = ("macro_f1_at_half", "calibration_error")
+    without_origin = {metric: up[metric] for metric in METRICS if metric not in without}
+    assert comparison.differences["lsep_loss"].keys() == without_origin.keys()
+    comparison.differences = {OTHER: up, "lsep_loss": without_origin}
     text = report.text(comparison)
     assert all("+" not in row + "-" for row in rows_of(text, "sigmoid_binary"))
     marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, OTHER)]
@@ -155,7 +161,9 @@ def test_marks_stand_behind_the_figures_that_say_something():
     assert f"{2 * len(METRICS) - 2} of {2 * len(METRICS) - 2} comparisons" in one_line(text)
     rows = report.csv_rows(comparison.results, comparison.differences)
     judged = [row for row in rows if not row["metric"].endswith("seconds")]
-    assert [row["marked"] for row in judged] == [*[""] * len(METRICS), *[1] * (2 * len(METRICS))]
+    marked = {(row["loss"], row["metric"]) for row in judged if row["marked"] == 1}
+    assert marked == {(OTHER, each) for each in up} | {("lsep_loss", e) for e in without_origin}
+    assert all(row["marked"] in ("", 1) for row in judged)
     assert [row["difference_high"] for row in judged[-3:]] == [0.15] * 3
 
 
@@ -191,7 +199,7 @@ def test_a_loss_alone_is_compared_with_nothing():
             {"seed": 4, "skill": 1.2, "validation": 0.6},
             [f"keep {BASELINE}. {OTHER} is", "no safe lead"],
         ),
-        ({"skill": 0, "validation": 0.6}, [f"keep {BASELINE}. {OTHER} is", "behind it by"]),
+        ({"skill": 0, "validation": 0.6}, [f"keep {BASELINE}. {OTHER} is", "but behind it by"]),
         ({"skill": 3, "validation": 0.4}, [f"keep {BASELINE}: it is the best of 2"]),
     ],
 )
@@ -204,7 +212,8 @@ def test_the_verdict_follows_validation_and_the_interval(other, words):
     assert f" {comparison.recommended}" in verdict
     lead = comparison.differences[OTHER]["map"]
     if comparison.best == OTHER:
-        assert f"{abs(lead.mean):.3f} mAP on test rows ({lead.low:+.3f} to" in verdict
+        assert f"{abs(lead.mean):.3f} mAP on test rows (a difference of {lead.low:+.3f}" in verdict
+        assert ("lead" in verdict) == (lead.mean > 0 and "take" not in verdict)
     assert f"Labels under {comparison.recommended}," in report.text(comparison)
     [row] = rows_of(report.text(comparison), OTHER)[:1]
     shown = re.search(r"\d ([+-])", row[: report.NAME_WIDTH + report.CELL_WIDTH])
@@ -220,7 +229,7 @@ def test_models_that_were_drawn_once_decide_nothing():
     text = one_line(report.text(comparison))
     assert f"Verdict: keep {BASELINE}." in text
     assert "drawn once: their differences bear no mark. Ask for more seeds." in text
-    assert "0 of 10 comparisons are marked" in text
+    assert "comparisons are marked" not in text  # none may be
     assert "drawn once" not in one_line(report.text(make_pair()))
 
 
@@ -230,7 +239,7 @@ def test_a_lead_that_cannot_be_measured_is_not_taken():
     assert comparison.recommended == BASELINE
     text = one_line(report.text(comparison))
     assert f"Verdict: keep {BASELINE}: a lead of {OTHER}" in text
-    assert "no label has a positive in the test part, so that mAP is undefined" in text
+    assert "no label has a positive in the test part, so that mAP and ROC AUC are undefined" in text
     assert "diverged" not in text
     assert f"{ROWS} of {ROWS} test rows have no label" in text
 
@@ -243,7 +252,7 @@ def test_seeds_are_told():
     text = one_line(report.text(make_pair(other={"models": 3}, num_seeds=3)))
     assert f"Seeds: 3, which drew the start of the models of {OTHER}: two starts led to" in text
     text = one_line(report.text(make_pair(model="mlp")))
-    assert "Seeds: 5, which drew the start, the order of the rows of each model." in text
+    assert "Seeds: 5, which drew the start of each model and the order of its rows." in text
     assert "Model: MLP" in text
 
 
@@ -253,13 +262,61 @@ def test_small_test_parts_are_told():
         dataset, x_test=dataset.x_test[:20], y_test=np.eye(20, 4, dtype=bool) | [1, 1, 1, 0]
     )
     text = one_line(report.text(make_pair(dataset=few)))
-    assert "20 test rows are few: below 30 intervals are rough." in text
+    assert "The test part has 20 rows: below 30 intervals are rough." in text
     assert "1 of 4 labels have fewer than 5" in text
     assert "have no label" not in text
     text = one_line(report.text(make_pair()))
     assert "rough" not in text
     assert "Not at rest" not in text
     assert "edge" not in text
+
+
+def test_what_is_unknown_is_told():
+    dataset = make_dataset(masked=True)
+    text = one_line(report.text(make_pair(dataset=dataset)))
+    shares = [f"{np.mean(~mask):.0%}" for mask in (dataset.mask_train, dataset.mask_test)]
+    assert f"Unknown are {shares[0]} of the training labels and {shares[1]} of the test" in text
+    assert f"1 of {ROWS} test rows have no known label and are left out." in text
+    assert "nknown" not in report.text(make_pair())
+
+
+def test_fits_without_a_number_are_not_at_rest():
+    text = one_line(report.text(make_pair(other={"residuals": np.array([np.nan])})))
+    assert f"did not fall to 0.0001 of that at the start ({OTHER} nan)" in text
+    text = report.text(make_pair(model="mlp", other={"residuals": np.array([np.nan])}))
+    assert "Not at rest" not in text  # an MLP is not fitted to rest
+
+
+def test_nothing_is_recommended_where_nothing_could_be_chosen():
+    text = one_line(report.text(make_pair(base=NOTHING, other=NOTHING)))
+    assert "Verdict: none, as nothing could be chosen." in text
+    assert "no label of the training part has a known positive" in text
+
+
+def test_the_settings_of_an_mlp_stand_under_their_names():
+    chosen = {"learning_rate": 1e-3, "decay": 9.5, "steps": 75.0}
+    text = report.text(make_pair(model="mlp", other={"chosen": chosen, "at_edge": ("decay",)}))
+    [row] = [line for line in rows_of(text, OTHER) if "1.0e-03" in line]
+    assert row.split()[-4:] == ["1.0e-03", "9.5e+00!", "75", "5.0"]
+    assert "every loss is given the same number of values to try (zlpr_loss)" in one_line(text)
+
+
+def test_what_is_said_of_no_baseline_is_compared_with_nothing():
+    """A loss without an origin has no figure at 0.5 that another could be better than."""
+    dataset = make_dataset()
+    outcomes = {
+        "softmax_cross_entropy": make_outcome(dataset, models=1, skill=0.2),
+        OTHER: make_outcome(dataset, models=1, skill=3),
+    }
+    comparison = make_comparison(dataset, outcomes)
+    assert comparison.differences[OTHER].keys() == {
+        name for name in comparison.results[OTHER] if name in METRICS
+    } - {"macro_f1_at_half", "calibration_error"}
+    text = one_line(report.text(comparison))
+    assert "than softmax_cross_entropy, the loss that was named first:" in text
+    rows = report.csv_rows(comparison.results, comparison.differences)
+    unmarked = [r["metric"] for r in rows if r["loss"] == OTHER and r["marked"] == ""]
+    assert {"macro_f1_at_half", "calibration_error"} <= set(unmarked)
 
 
 def test_rows_without_a_label_are_counted_where_something_is_known():

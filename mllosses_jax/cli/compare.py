@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
 
 DEFAULT_FOLDER = Path("mllosses-out")
-FILES = "results.json, results.csv, report.txt, thresholds.json, calibrator.json, losses/LOSS/*"
+FILES = (
+    "report.txt, results.json, results.csv, thresholds.json, global_threshold.json, "
+    "calibrator.json, losses/LOSS/*"
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -50,7 +53,7 @@ def add_parser(commands: Any) -> None:
         type=Path,
         metavar="DIR",
         help="folder for the report, figures, models, scores, thresholds and calibrators; default: "
-        "a new one in mllosses-out",
+        "a new one in mllosses-out, or the one there that holds this run unfinished",
     )
     parser.add_argument(
         "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"
@@ -81,14 +84,14 @@ def run(options: argparse.Namespace) -> None:
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     """Returns the comparison and its folder.
 
-    Without `--out` it is the first one of `mllosses-out` that is free, or holds this run
-    unfinished.
+    Without `--out` it is the first one of `mllosses-out` that is free, or holds a run of this data
+    and model unfinished; a finished one is another run, which no loss is added to unasked.
     """
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.comparison import load_data
-    from mllosses_jax.compare.folder import Occupied
+    from mllosses_jax.compare.folder import REPORT, Occupied
 
     losses = choose(options.losses)  # a misspelt name is told before a large file is read
     dataset = load_data(options.data, labels=options.labels)
@@ -96,6 +99,8 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     with progress() as on_progress:
         for number in itertools.count(1):
             folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
+            if options.out is None and (folder / REPORT).exists():
+                continue
             try:
                 comparison = compare(
                     dataset,

@@ -25,8 +25,8 @@ def run(options: argparse.Namespace) -> None:
         print(file.read_text(encoding="utf-8"), end="")
     elif results.is_file():
         raise UsageError(
-            f"{options.folder} holds an unfinished comparison; `mllosses compare` with the same "
-            "arguments and --out goes on with it"
+            f"{options.folder} holds no finished comparison; `mllosses compare` with the same "
+            "arguments and --out goes on with one that was interrupted"
         )
     else:
         raise UsageError(f"{options.folder} holds no comparison; give the --out of one")

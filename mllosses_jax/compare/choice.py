@@ -11,7 +11,7 @@ import difflib
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -108,6 +108,8 @@ def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
         given = [entry.name for entry in CATALOGUE]
     else:
         given = [losses] if isinstance(losses, str) else losses
+        if not isinstance(given, Iterable) or not all(isinstance(x, str | Choice) for x in given):
+            raise ComparisonError(f"losses must be names or choices (losses), got {losses!r}")
     choices: dict[str, Choice] = {}
     for item in given:
         for choice in [item] if isinstance(item, Choice) else map(parse, _split(item)):

@@ -25,10 +25,9 @@ from mllosses_jax.compare.judgement import Judgement, judge
 from mllosses_jax.compare.objective import Objective, bind
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import MODELS, Settings
-from mllosses_jax.compare.tuned import threshold_report
+from mllosses_jax.compare.tuned import Thresholds, thresholds
 from mllosses_jax.data import DataError, Dataset, load
-from mllosses_jax.data.scaling import standardisation
-from mllosses_jax.decisions import ThresholdReport
+from mllosses_jax.data.scaling import sparse_scale, standardisation
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
@@ -56,8 +55,9 @@ class Comparison:
         given: what losses got beside logits and labels, where they got anything.
         judgements: the metrics of each model and each resample.
         results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
-        thresholds: those of each loss, with what they were worth.
-        differences: ``{loss: {metric: Interval}}`` to the baseline, which is not in it.
+        thresholds: those of each loss, by label and common, with what they were worth.
+        differences: ``{loss: {metric: Interval}}`` to the baseline, which is not in it; without
+            metrics that say nothing about either of the two.
     """
 
     dataset: Dataset
@@ -68,7 +68,7 @@ class Comparison:
     given: dict[str, str] = field(default_factory=dict)
     judgements: dict[str, Judgement] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    thresholds: dict[str, ThresholdReport] = field(default_factory=dict)
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,10 +89,14 @@ class Comparison:
             self.results[label][clock] = _figure(
                 Interval(value, value, value, True), np.array([value])
             )
-        self.thresholds[label] = threshold_report(outcome, self.dataset, self.resamples, loss=label)
+        self.thresholds[label] = thresholds(outcome, self.dataset, self.resamples, loss=label)
         if label != self.baseline:
             base = self.judgements[self.baseline]
-            self.differences[label] = {m: judged.difference(base, m) for m in judged.values}
+            self.differences[label] = {
+                metric: judged.difference(base, metric)
+                for metric in judged.values
+                if all(self.is_comparable(each, metric) for each in (label, self.baseline))
+            }
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Whether a metric says something about a loss, which may have no origin."""
@@ -143,6 +147,8 @@ def load_data(
         DataError: the data cannot be read, or a part of it has no known label.
         ComparisonError: the labels of a data set are given twice, or there are too few rows.
     """
+    if not isinstance(data, str | PathLike | Dataset):
+        raise ComparisonError(f"data are a Dataset, a path or a name, got {type(data).__name__}")
     if not isinstance(data, Dataset):
         data = load(data, labels=labels)
     elif labels is not None:
@@ -196,12 +202,14 @@ def compare(
         raise ComparisonError("nothing is there to be overwritten (force): give a folder (out)")
     if model not in MODELS:
         raise ComparisonError(f"no model is called {model!r} (model); known: {', '.join(MODELS)}")
-    if num_seeds < 1:
-        raise ComparisonError(f"at least one seed is needed (num_seeds), got {num_seeds}")
+    if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
+        raise ComparisonError(f"seeds are a whole number from 1 on (num_seeds), got {num_seeds!r}")
+    if not isinstance(out, str | PathLike | None):
+        raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
     objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
-    settings = Settings(model=model, num_seeds=num_seeds)
+    settings = Settings(model=model, num_seeds=int(num_seeds))
     if out is None:
         return _compared(dataset, settings, objectives, None, {}, on_progress)
     identity = {
@@ -294,9 +302,12 @@ def _duration(seconds: float) -> str:
 
 def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
     """What a model needs beside its parameters: standardised is (x - shift) * scale."""
-    if dataset.sparse:
-        return {}
-    shift, scale = standardisation(dataset.x_train)
+    width = dataset.x_train.shape[1]
+    shift, scale = (
+        (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
+        if dataset.sparse
+        else standardisation(dataset.x_train)
+    )
     return {"feature_shift": shift, "feature_scale": scale}
 
 

@@ -3,8 +3,10 @@
 results.json, results.csv                  the figures
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
-losses/LOSS/thresholds.json, calibrator.json
-thresholds.json, calibrator.json           of the loss that the verdict recommends
+losses/LOSS/thresholds.json                one of each label, for macro-F1
+losses/LOSS/global_threshold.json          one for all labels, for micro-F1
+losses/LOSS/calibrator.json                Platt's
+thresholds.json and so on                  of the loss that the verdict recommends
 report.txt                                 what the command prints; it is there if the run is whole
 """
 
@@ -14,7 +16,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +29,8 @@ from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
+from mllosses_jax.compare.tuned import Thresholds
 from mllosses_jax.data import Dataset
-from mllosses_jax.decisions import ThresholdReport
 
 if sys.platform != "win32":
     import fcntl
@@ -40,7 +41,10 @@ REPORT = "report.txt"
 LOSSES = "losses"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
-OF_ALL_LOSSES = (REPORT, THRESHOLDS, CALIBRATOR)
+GLOBAL_THRESHOLD = "global_threshold.json"
+DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
+OF_ALL_LOSSES = (REPORT, *DECISIONS)
+OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
 class Occupied(ComparisonError):
@@ -121,22 +125,35 @@ class Folder:
             elif (path / RESULTS).exists():
                 self._go_on(identity)
                 return
-            elif any((path / LOSSES).glob(f"*/{MODEL}")) or (path / TABLE).exists():
-                raise Occupied(
-                    f"{path} holds results but no {RESULTS}; choose another folder (out), or "
-                    "overwrite what is there (force)"
-                )
+            else:
+                self._refuse_what_is_there()
             self.write({**self.named(identity), "results": {}}, [])
         except OSError as error:
             raise _cannot_write(path, error) from None
+
+    def _refuse_what_is_there(self) -> None:
+        """Raises if a folder without results holds something under the name of a file of a run."""
+        names = [self.path / name for name in (*OF_ALL_LOSSES, TABLE)]
+        found = [path for path in (*names, *self._of_losses()) if path.exists()]
+        if found:
+            raise Occupied(
+                f"{found[0]} is there, but no {RESULTS}; choose another folder (out), or overwrite "
+                "what is there (force)"
+            )
+
+    def _of_losses(self) -> list[Path]:
+        """The files of losses that are there; no others are ever removed."""
+        folders = (self.path / LOSSES).glob("*")
+        return [path for folder in folders for name in OF_A_LOSS for path in folder.glob(name)]
 
     def _clear(self) -> None:
         """Removes a run, the results first: what is left of it must not pass for one."""
         for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
             (self.path / name).unlink(missing_ok=True)
-        for file in (MODEL, VALIDATION):  # the latter alone of a loss that was not finished
-            for found in (self.path / LOSSES).glob(f"*/{file}"):
-                shutil.rmtree(found.parent)
+        for path in self._of_losses():
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
     def _go_on(self, identity: dict[str, Any]) -> None:
         """Takes over the losses of the run that is there, or raises if it is another one."""
@@ -195,15 +212,16 @@ class Folder:
         outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
 
     def write_decisions(
-        self, choice: Choice | None, thresholds: ThresholdReport, outcome: Outcome
+        self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome
     ) -> None:
         """Writes the thresholds and the calibrator of a loss, or (None) the recommended ones."""
         folder = self.path if choice is None else self._of(choice)
-        thresholds.save(folder / THRESHOLDS, force=True)
+        thresholds.by_label.save(folder / THRESHOLDS, force=True)
+        thresholds.common.save(folder / GLOBAL_THRESHOLD, force=True)
         calibration.save(
             outcome.decisions.calibrator,
             folder / CALIBRATOR,
-            thresholds.label_names,
+            thresholds.by_label.label_names,
             force=True,
         )
 

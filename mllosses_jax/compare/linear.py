@@ -61,6 +61,7 @@ class Fitter:
     def __init__(self, dataset: Dataset, objective: Objective, settings: Settings) -> None:
         self.dataset, self.objective, self.settings = dataset, objective, settings
         self.features = Features(dataset.x_train)
+        self.stopped = False  # a fit to go on no longer
         self._labels = jnp.asarray(dataset.y_train)
         self._known = None if dataset.mask_train is None else jnp.asarray(dataset.mask_train)
         self._slopes = jax.jit(jax.grad(objective.loss))
@@ -105,6 +106,8 @@ class Fitter:
         decay = np.float32(strength * len(self.dataset.y_train) / len(rows))
 
         def slope(params: Floats) -> Floats:
+            if self.stopped:
+                raise InterruptedError("the fit is not wanted any more")
             return slope_of_loss(params) + decay * self._decays * params
 
         at_start = self._norm_at_start(rows, slope_of_loss)
@@ -205,7 +208,7 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
             found = fitter.fit(train, strength_of(step), tolerance=settings.fold_tolerance)
             held[rest] = fitter.logits(fitter.features, found)[rest]
 
-        _at_once(fit, folds)
+        _at_once(fitter, fit, folds)
         found = Held(np.arange(len(held)), held)
         score = validation.quality(found, dataset)
         if best is None or score > max(scores.values()):
@@ -256,17 +259,21 @@ def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
         return float(average_precision(scores, dataset.y_train, where=dataset.mask_train))
 
     # The second start is drawn even for a single seed: it tells whether the start matters.
-    fits = _at_once(of_seed, range(2))
+    fits = _at_once(fitter, of_seed, range(2))
     if not abs(quality(fits[0]) - quality(fits[1])) > SAME:  # nor where no label has a positive
         return fits[:1], False
-    fits += _at_once(of_seed, range(2, num_seeds))
+    fits += _at_once(fitter, of_seed, range(2, num_seeds))
     return fits[:num_seeds], True
 
 
-def _at_once(fit: Callable[[_T], _R], of: Iterable[_T]) -> list[_R]:
+def _at_once(fitter: Fitter, fit: Callable[[_T], _R], of: Iterable[_T]) -> list[_R]:
     """Maps fits that know nothing of each other: one alone leaves cores idle."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(fit, of))
+        try:
+            return list(pool.map(fit, of))
+        except BaseException:  # an interruption too, which threads do not see
+            fitter.stopped = True
+            raise
 
 
 def _curvature(slopes: Callable[[Floats], Floats], outputs: Floats) -> Floats:

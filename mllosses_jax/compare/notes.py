@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mllosses_jax.compare import intervals, judgement, parts
+from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgement import METRICS
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
+
+
+NDCG = (
+    "nDCG@5: positives among the first five labels, discounted by the logarithm of their place, as "
+    "a share of the most that can be. "
+)
 
 
 def heading(comparison: Comparison) -> list[str]:
@@ -30,16 +37,28 @@ def heading(comparison: Comparison) -> list[str]:
             "precision by label and by row; fitted again to all training rows."
         )
     else:
-        share = f"{folds} folds" if few else "a fifth of the rows, drawn by each seed,"
+        share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth,"
         model = (
             "Model: MLP with one hidden layer; step size, decay and number of steps by "
             f"{share} for the best average precision by label and by row, with the same budget "
             "for each loss; trained again on all training rows."
         )
-    return [
+    masks = {"training": dataset.mask_train, "test": dataset.mask_test}
+    unknown = [
+        f"{np.mean(~mask):.0%} of the {part} labels"
+        for part, mask in masks.items()
+        if mask is not None and not mask.all()
+    ]
+    count = len(comparison.results)
+    first = (
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{dataset.x_train.shape[1]} features, {num_labels} labels; "
-        f"{len(comparison.results)} {'loss' if len(comparison.results) == 1 else 'losses'}",
+        f"{dataset.x_train.shape[1]} features, {num_labels} label{'s' * (num_labels != 1)}; "
+        f"{count} {'loss' if count == 1 else 'losses'}"
+    )
+    if unknown:
+        first += f". Unknown are {' and '.join(unknown)}; they count nowhere"
+    return [
+        first,
         model,
         _seeds(comparison),
         "Thresholds, for the best F1, and a Platt calibrator are tuned on scores of training rows "
@@ -53,9 +72,7 @@ def _seeds(comparison: Comparison) -> str:
     """What seeds drew."""
     num_seeds = comparison.settings.num_seeds
     if comparison.settings.model == "mlp":
-        drawn = "the start, the order of the rows"
-        drawn += "" if len(comparison.dataset.x_train) < parts.FEW_ROWS else ", the validation part"
-        return f"Seeds: {num_seeds}, which drew {drawn} of each model."
+        return f"Seeds: {num_seeds}, which drew the start of each model and the order of its rows."
     several = [label for label, outcome in comparison.outcomes.items() if outcome.varies]
     if not several:
         return (
@@ -75,7 +92,7 @@ def explanation(comparison: Comparison) -> list[str]:
         difference
         for label, by_metric in comparison.differences.items()
         for metric, difference in by_metric.items()
-        if comparison.is_comparable(label, metric) and not math.isnan(difference.mean)
+        if not math.isnan(difference.mean)
     ]
     paragraphs = [
         "Means over the models of a loss; below them the 95% interval of what is expected at this "
@@ -84,15 +101,25 @@ def explanation(comparison: Comparison) -> list[str]:
     ]
     if compared:
         marked = sum(difference.excludes_zero for difference in compared)
-        chance = 0.05 * len(compared)
-        expected = f"{chance:.0f}" if chance >= 1 else f"{chance:.1f}"
-        paragraphs.append(
-            f"+ better and - worse than {comparison.baseline}: the interval of the difference "
-            f"excludes zero. {marked} of {len(compared)} comparisons are marked; by chance alone "
-            f"about {expected} would be, for nothing is corrected for their number. Where neither "
-            "loss's model depends on a seed, a mark is of these fitted models."
+        can_be = sum(difference.decided for difference in compared)
+        named_first = "" if comparison.baseline == BASELINE else ", the loss that was named first"
+        paragraph = (
+            f"+ better and - worse than {comparison.baseline}{named_first}: the interval of the "
+            "difference excludes zero."
         )
-        if not all(difference.decided for difference in compared):
+        if can_be:
+            chance = 0.05 * can_be
+            paragraph += (
+                f" {marked} of {can_be} comparisons are marked; by chance alone about "
+                f"{chance:.{0 if chance >= 1 else 1}f} would be, for nothing is corrected for "
+                "their number."
+            )
+        if not all(outcome.varies for outcome in comparison.outcomes.values()):
+            paragraph += (
+                " Where neither loss's model depends on a seed, a mark is of these fitted models."
+            )
+        paragraphs.append(paragraph)
+        if can_be < len(compared):
             paragraphs.append(
                 "Models that depend on the seed were drawn once: their differences bear no mark. "
                 "Ask for more seeds."
@@ -100,9 +127,11 @@ def explanation(comparison: Comparison) -> list[str]:
     lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
     paragraphs.append(
         f"Lower is better in {', '.join(lower)}; higher in all others. mAP and ROC AUC are means "
-        "over labels. P@k: the share of positives among the k labels of the highest scores. LRAP: "
+        "over the labels with a test positive, for ROC AUC also a negative; in macro-F1 all labels "
+        "count. P@k: the share of positives among the k labels of the highest scores. LRAP: "
         "the mean over a row's positives of the share of positives among the labels down to it. "
         "Ranking loss: the share of a row's pairs of a positive and a negative in the wrong order. "
+        f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgements.values())).values else ''}"
         "ECE: how far probabilities are from frequencies, the mean over labels, of sigmoid(logit) "
         "and after Platt's calibration. At 0.5: sigmoid(logit) > 0.5."
     )
@@ -127,6 +156,15 @@ def warnings(comparison: Comparison) -> list[str]:
     labels = dataset.y_test
     known = np.ones_like(labels) if dataset.mask_test is None else dataset.mask_test
     paragraphs = []
+    if not math.isfinite(comparison.outcomes[comparison.best].quality):
+        paragraphs.append(
+            "Nothing could be chosen or tuned: no label of the training part has a known positive."
+        )
+    left_out = int(np.sum(~known.any(1)))
+    if left_out:
+        paragraphs.append(
+            f"{left_out} of {len(labels)} test rows have no known label and are left out."
+        )
     empty = int(np.sum(known.any(1) & ~(labels & known).any(1)))
     if empty:
         paragraphs.append(
@@ -137,7 +175,8 @@ def warnings(comparison: Comparison) -> list[str]:
     missed = too_small(len(labels), positives)
     if "rows" in missed:
         paragraphs.append(
-            f"{len(labels)} test rows are few: below {intervals.MIN_ROWS} intervals are rough."
+            f"The test part has {len(labels)} row{'s' * (len(labels) != 1)}: below "
+            f"{intervals.MIN_ROWS} intervals are rough."
         )
     if "positives" in missed:
         rare = int(np.sum(positives < intervals.MIN_POSITIVES))
@@ -147,57 +186,78 @@ def warnings(comparison: Comparison) -> list[str]:
         )
     edges = [label for label, outcome in comparison.outcomes.items() if outcome.at_edge]
     if edges:
+        why = (
+            "the edge does not move"
+            if settings.model == "linear"
+            else "every loss is given the same number of values to try"
+        )
         paragraphs.append(
-            f"!: the best value lies at an edge of what is tried, which does not move "
-            f"({', '.join(edges)})."
+            f"!: the best value lies at an edge of what was tried, and {why} ({', '.join(edges)})."
         )
     restless = {
         label: float(np.max(outcome.residuals))
         for label, outcome in comparison.outcomes.items()
-        if np.max(outcome.residuals) > settings.tolerance
+        if settings.model == "linear" and not np.max(outcome.residuals) <= settings.tolerance
     }
     if restless:
-        each = ", ".join(f"{label} {residual:.0e}" for label, residual in restless.items())
+        each = ", ".join(f"{label} {residual:.1e}" for label, residual in restless.items())
         paragraphs.append(
             "Not at rest: the norm of the objective's slope did not fall to "
-            f"{settings.tolerance:g} of that at the start ({each}). Losses with kinks, such as "
-            "hinges, never do: they were trained on by Adam with a step size that shrinks to 0."
+            f"{settings.tolerance:g} of that at the start ({each}). These models were trained "
+            "on by Adam with a step size that shrinks to 0. Losses with kinks, such as hinges, "
+            "never come to rest."
         )
-    undefined = [
-        label for label, j in comparison.judgements.items() if np.isnan(j.values["map"]).any()
-    ]
     diverged = [
         label
-        for label in undefined
-        if np.isnan(comparison.judgements[label].values["micro_f1_tuned"]).any()
+        for label, judged in comparison.judgements.items()
+        if np.isnan(judged.values["micro_f1_tuned"]).any()
     ]
+    judged = comparison.judgements[comparison.baseline].values
     if diverged:
         paragraphs.append(f"n/a: training diverged ({', '.join(diverged)}).")
-    elif undefined:
+    elif np.isnan(judged["map"]).any():
         paragraphs.append(
-            "n/a: no label has a positive in the test part, so that mAP is undefined."
+            "n/a: no label has a positive in the test part, so that mAP and ROC AUC are undefined."
+        )
+    elif np.isnan(judged["roc_auc"]).any():
+        paragraphs.append(
+            "n/a: no label has both a positive and a negative in the test part, so that ROC AUC is "
+            "undefined."
         )
     return paragraphs
 
 
 def verdict(comparison: Comparison) -> str:
     """Returns which loss to take, why, and where its thresholds are."""
+    baseline, taken = comparison.baseline, comparison.recommended
+    if not math.isfinite(comparison.outcomes[taken].quality):
+        return f"Verdict: none, as nothing could be chosen. The files are those of {baseline}."
+    return (
+        f"Verdict: {_reason(comparison)}. thresholds.json (by label), global_threshold.json and "
+        f"calibrator.json are those of {taken}."
+    )
+
+
+def _reason(comparison: Comparison) -> str:
+    """Which loss to take, and why."""
     baseline, best, count = comparison.baseline, comparison.best, len(comparison.results)
-    files = "Its thresholds are in thresholds.json, its calibrator in calibrator.json."
     if count == 1:
-        return f"Verdict: {baseline} was compared with nothing. {files}"
+        return f"{baseline} was compared with nothing"
+    qualities = [outcome.quality for outcome in comparison.outcomes.values()]
     chosen = f"the best of {count} on validation scores"
     if best == baseline:
-        return f"Verdict: keep {baseline}: it is {chosen}. {files}"
+        alone = qualities.count(max(qualities)) == 1
+        it = f"it is {chosen}" if alone else "no loss is better on validation scores"
+        return f"keep {baseline}: {it}"
     lead = comparison.differences[best]["map"]
     if math.isnan(lead.mean):
-        return f"Verdict: keep {baseline}: a lead of {best}, {chosen}, cannot be measured. {files}"
-    size = f"{abs(lead.mean):.3f} mAP on test rows ({lead.low:+.3f} to {lead.high:+.3f})"
+        return f"keep {baseline}: a lead of {best}, {chosen}, cannot be measured"
+    size = f"{abs(lead.mean):.3f} mAP on test rows"
+    if not math.isnan(lead.low):
+        size += f" (a difference of {lead.low:+.3f} to {lead.high:+.3f})"
     if comparison.recommended == best:
-        return f"Verdict: take {best}: {chosen}, it is ahead of {baseline} by {size}. {files}"
-    side = "ahead of" if lead.mean > 0 else "behind"
-    return (
-        f"Verdict: keep {baseline}. {best} is {chosen}, and {side} it by {size}: no safe lead, "
-        f"and the best of {count} always seems to have some. thresholds.json and calibrator.json "
-        f"are those of {baseline}."
-    )
+        return f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
+    if lead.mean > 0:
+        what = f"and ahead of it by {size}: no safe lead, and the best of {count} always seems to"
+        return f"keep {baseline}. {best} is {chosen}, {what} have some"
+    return f"keep {baseline}. {best} is {chosen}, but behind it by {size}"

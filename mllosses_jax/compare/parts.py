@@ -1,4 +1,4 @@
-"""The parts of the training rows that validate: folds, or one part of each seed's own."""
+"""The parts of the training rows that validate: folds, or a part of each seed's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mllosses_jax.data import split
 
 FEW_ROWS = 1000
 FOLDS_OF_FEW, FOLDS = 5, 3
-FRACTION = 0.2  # of the rows, in a seed's own part
+DRAWS = 5  # seeds with a part of their own
 
 Rows = NDArray[np.intp]
 
@@ -23,25 +23,32 @@ class Part(NamedTuple):
     validation: Rows
 
 
-def folds(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, *, seed: int = 0) -> list[Part]:
-    """Returns parts of which each row validates one: five below 1,000 rows, else three.
+def folds(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None) -> list[Part]:
+    """Returns parts of which each row validates one: five below 1,000 rows, else three."""
+    return _cut(y, mask, FOLDS_OF_FEW if len(y) < FEW_ROWS else FOLDS)
 
-    Each fold is cut from the rows that are left by iterative stratification, so that rare labels
-    are in as many folds as they have positives for.
+
+def draws(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, num_seeds: int) -> list[Part]:
+    """Returns a fifth of the rows for each seed up to the fifth; below 1,000 rows folds.
+
+    No row is in two of them: thresholds are tuned on all together, and no row counts twice.
     """
-    count = FOLDS_OF_FEW if len(y) < FEW_ROWS else FOLDS
+    if len(y) < FEW_ROWS:
+        return folds(y, mask)
+    return _cut(y, mask, DRAWS)[:num_seeds]
+
+
+def _cut(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, count: int) -> list[Part]:
+    """Returns parts of equal size, each row in one.
+
+    Each is cut from the rows that are left by iterative stratification, so that rare labels are in
+    as many parts as they have positives for.
+    """
     left, parts = np.arange(len(y)), []
     for number in range(count, 1, -1):
         known = None if mask is None else mask[left]
-        rest, part = split(y[left], 1 / number, seed=seed, mask=known)
+        rest, part = split(y[left], 1 / number, seed=0, mask=known)
         parts.append(left[part])
         left = left[rest]
     parts.append(left)
     return [Part(np.setdiff1d(np.arange(len(y)), part), part) for part in parts]
-
-
-def draws(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, num_seeds: int) -> list[Part]:
-    """Returns a stratified fifth of the rows for each seed; below 1,000 rows folds."""
-    if len(y) < FEW_ROWS:
-        return folds(y, mask)
-    return [Part(*split(y, FRACTION, seed=seed, mask=mask)) for seed in range(num_seeds)]

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
-FIT_HEADINGS = ["strength", "models", "CPU s"]
+FIT_HEADINGS = {  # beside them the processor's time
+    "linear": ["strength", "models"],
+    "mlp": ["learning\nrate", "decay", "steps"],
+}
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -105,7 +108,7 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         ]
         is_fit = title.endswith("fit")
         headings = [METRICS[name].heading for name in judged]
-        headings += FIT_HEADINGS if is_fit else []
+        headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
         lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
             cells = [_cell(comparison, label, name) for name in judged]
@@ -128,13 +131,17 @@ def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
 
 def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
     outcome = comparison.outcomes[label]
-    chosen = f"{next(iter(outcome.chosen.values())):.1e}"
-    chosen += "!" if outcome.at_edge else ""
-    return [
-        (chosen, ""),
-        (str(len(outcome.residuals)), ""),
-        (f"{outcome.cpu_seconds:.1f}", ""),
+    cells = [
+        f"{value:.1e}" if name != "steps" else f"{value:.0f}"
+        for name, value in outcome.chosen.items()
     ]
+    cells = [
+        cell + "!" * (name in outcome.at_edge)
+        for name, cell in zip(outcome.chosen, cells, strict=True)
+    ]
+    if comparison.settings.model == "linear":
+        cells.append(str(len(outcome.residuals)))
+    return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
 
 
 def _over_two_lines(heading: str) -> tuple[str, str]:

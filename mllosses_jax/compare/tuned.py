@@ -1,8 +1,8 @@
-"""The thresholds of a loss as the file that `mllosses evaluate --thresholds` reads."""
+"""The thresholds of a loss as the files that `mllosses evaluate --thresholds` reads."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,44 @@ from mllosses_jax.decisions.threshold_file import Gain
 from mllosses_jax.metrics import f1
 
 
-def threshold_report(
+class Thresholds(NamedTuple):
+    """The thresholds of one loss.
+
+    Attributes:
+        by_label: one of each label, tuned for macro-F1.
+        common: the same for all labels, tuned for micro-F1.
+    """
+
+    by_label: ThresholdReport
+    common: ThresholdReport
+
+
+def thresholds(
     outcome: Outcome, dataset: Dataset, weights: resampling.Floats, *, loss: str
+) -> Thresholds:
+    """Returns both kinds of thresholds, with what they were worth on the test part."""
+    decided = decide(outcome)
+    common = np.full_like(outcome.decisions.label_thresholds, outcome.decisions.global_threshold)
+
+    def report(chosen: NDArray[np.float32], name: str) -> ThresholdReport:
+        sets = {"tuned": decided[name], "baseline": decided["macro_f1_at_half"]}
+        return _report(chosen, sets, outcome, dataset, weights, loss)
+
+    return Thresholds(
+        report(outcome.decisions.label_thresholds, "macro_f1_tuned"),
+        report(common, "micro_f1_tuned"),
+    )
+
+
+def _report(
+    chosen: NDArray[np.float32],
+    sets: dict[str, NDArray[np.bool_]],
+    outcome: Outcome,
+    dataset: Dataset,
+    weights: resampling.Floats,
+    loss: str,
 ) -> ThresholdReport:
-    """Returns what tuning a threshold per label was worth to the models of one loss.
+    """Returns what thresholds were worth that predict the sets "tuned", not "baseline".
 
     The thresholds were tuned once, on held-out scores of all parts together, so that `std` is 0 and
     `low` and `high` are the threshold. F1 is that on the test part, the mean over the models; the
@@ -29,21 +63,19 @@ def threshold_report(
     assert dataset.y_test is not None
     labels, mask = dataset.y_test, dataset.mask_test
     where = np.ones_like(labels) if mask is None else mask
-    decided = decide(outcome)
-    sets = {"tuned": decided["macro_f1_tuned"], "baseline": decided["macro_f1_at_half"]}
 
     def by_label(name: str) -> NDArray[np.float64]:
-        found = [f1(chosen, labels, average=None, where=where) for chosen in sets[name]]
+        found = [f1(decided, labels, average=None, where=where) for decided in sets[name]]
         values = np.mean(np.asarray(found, np.float64), axis=0)
         return np.where(np.isnan(values), 0, values)  # of a label of which nothing is known
 
     def gain(average: Literal["macro", "micro"]) -> Gain:
         values = {
-            name: np.array([float(f1(s, labels, average=average, where=where)) for s in chosen])
-            for name, chosen in sets.items()
+            name: np.array([float(f1(s, labels, average=average, where=where)) for s in decided])
+            for name, decided in sets.items()
         }
         drawn = resampling.f1_figures(
-            {f"{average} {name}": chosen for name, chosen in sets.items()},
+            {f"{average} {name}": decided for name, decided in sets.items()},
             labels=labels,
             where=where,
             weights=weights,
@@ -58,13 +90,12 @@ def threshold_report(
         means = {name: float(value.mean()) for name, value in values.items()}
         return Gain(means["tuned"], means["baseline"], found.low, found.high)
 
-    thresholds = outcome.decisions.label_thresholds
     return ThresholdReport(
         label_names=tuple(dataset.label_names),
-        thresholds=thresholds,
-        std=np.zeros_like(thresholds),
-        low=thresholds,
-        high=thresholds,
+        thresholds=chosen,
+        std=np.zeros_like(chosen),
+        low=chosen,
+        high=chosen,
         f=by_label("tuned"),
         baseline_f=by_label("baseline"),
         positives=(labels & where).sum(0, dtype=np.int32),

@@ -25,7 +25,7 @@ class Held(NamedTuple):
     """Scores of training rows by models that were not trained on them.
 
     Attributes:
-        rows: (V,) places in the training part; a row may stand there more than once.
+        rows: (V,) places in the training part, all different.
         scores: (V, L), logits.
     """
 

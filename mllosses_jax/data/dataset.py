@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mllosses_jax.data.errors import DataError
-from mllosses_jax.data.scaling import standardise
+from mllosses_jax.data.scaling import sparse_scale, standardise
 from mllosses_jax.data.splits import split
 
 
@@ -139,7 +139,10 @@ class Dataset:
         )
 
     def standardised(self) -> Dataset:
-        """Standardise dense features on the training part; leave sparse ones as they are.
+        """Standardise dense features on the training part; give sparse ones a size of about 1.
+
+        Sparse features are all multiplied with one power of two, which leaves their zeros and
+        nearly always all of them as they are.
 
         Cut the test part first: its rows must not enter the means.
 
@@ -152,7 +155,9 @@ class Dataset:
             [[-1.0], [1.0]]
         """
         if self.sparse:
-            return self
+            scale = np.float32(sparse_scale(self.x_train))
+            x_test = None if self.x_test is None else self.x_test * scale
+            return replace(self, x_train=self.x_train * scale, x_test=x_test)
         if self.x_test is None:
             return replace(self, x_train=standardise(self.x_train)[0])
         x_train, x_test = standardise(self.x_train, self.x_test)

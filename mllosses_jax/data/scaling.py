@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,6 +36,23 @@ def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
             raise ValueError(f"features of shape {x.shape} beside a training part {train.shape}")
     mean, scale = standardisation(train)
     return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)
+
+
+def sparse_scale(x_train: ArrayLike) -> float:
+    """Return what sparse features are multiplied with, so that their size is about 1.
+
+    Args:
+        x_train: (N, D) features of the training part.
+
+    Returns:
+        A power of two, so that nothing is rounded, near one over the largest magnitude.
+
+    Examples:
+        >>> sparse_scale([[0.0, 1.0], [0.3, 0.0]]), sparse_scale([[0.0, 1e20]])
+        (1.0, 1.3552527156068805e-20)
+    """
+    largest = float(np.max(np.abs(np.asarray(x_train))))
+    return 2.0 ** -round(math.log2(largest)) if largest > 0 else 1.0
 
 
 def standardisation(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -91,7 +91,7 @@ def test_progress_is_told_from_the_first_pass_to_the_last(done):
     assert passes[names.index("training: zlpr_loss")] == total / 2
 
 
-def test_the_folder_holds_what_is_returned_and_is_not_taken_twice(done):
+def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     comparison, _, out = done
     written = json.loads((out / "results.json").read_text())
     assert written["results"] == comparison.results
@@ -108,9 +108,20 @@ def test_the_folder_holds_what_is_returned_and_is_not_taken_twice(done):
         recommended = out / "losses" / comparison.recommended / file
         assert (out / file).read_bytes() == recommended.read_bytes()
     before = contents(out)
-    with pytest.raises(Occupied, match=r"already; .*\(out\), or .*\(force\)"):
-        compare(make_dataset(), losses=LOSSES, num_seeds=2, out=out)
+    told = []
+    again = compare(
+        make_dataset(),
+        losses=LOSSES,
+        num_seeds=2,
+        out=out,
+        on_progress=lambda *now: told.append(now[-1]),
+    )
+    assert told == [f"finished before: {name}" for name in LOSSES]
+    assert again.results == comparison.results
+    assert again.differences == comparison.differences
     assert contents(out) == before
+    assert len(repr(again)) < 200
+    assert str(again) + "\n" == (out / "report.txt").read_text()
 
 
 def test_a_written_model_is_the_one_that_was_judged(done):
@@ -213,8 +224,10 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     new = {str(path.relative_to(out / "losses").parent) for path in after.keys() - before.keys()}
     assert new == {"asymmetric_loss-gamma_neg=2"}
     assert "4 labels; 3 losses" in " ".join((out / "report.txt").read_text().split())
-    with pytest.raises(Occupied, match="already"):
-        compare(make_dataset(), losses=ADDED, num_seeds=2, out=out)
+    assert list(compare(make_dataset(), losses=ADDED, num_seeds=2, out=out).results) == [
+        *LOSSES,
+        ADDED,
+    ]
 
 
 @pytest.mark.parametrize(

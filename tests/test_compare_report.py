@@ -241,7 +241,7 @@ def test_a_lead_that_cannot_be_measured_is_not_taken():
     assert f"Verdict: keep {BASELINE}: a lead of {OTHER}" in text
     assert "no label has a positive in the test part, so that mAP and ROC AUC are undefined" in text
     assert "diverged" not in text
-    assert f"{ROWS} of {ROWS} test rows have no label" in text
+    assert f"{ROWS} of {ROWS} test rows have no known positive" in text
 
 
 # Notes.
@@ -250,7 +250,7 @@ def test_a_lead_that_cannot_be_measured_is_not_taken():
 def test_seeds_are_told():
     assert "Seeds: none." in one_line(report.text(make_pair()))
     text = one_line(report.text(make_pair(other={"models": 3}, num_seeds=3)))
-    assert f"Seeds: 3, which drew the start of the models of {OTHER}: two starts led to" in text
+    assert f"each of which drew where a fit begins. That matters to the models of {OTHER}," in text
     text = one_line(report.text(make_pair(model="mlp")))
     assert "Seeds: 5, which drew the start of each model and the order of its rows." in text
     assert "Model: MLP" in text
@@ -264,7 +264,7 @@ def test_small_test_parts_are_told():
     text = one_line(report.text(make_pair(dataset=few)))
     assert "The test part has 20 rows: below 30 intervals are rough." in text
     assert "1 of 4 labels have fewer than 5" in text
-    assert "have no label" not in text
+    assert "no known positive" not in text
     text = one_line(report.text(make_pair()))
     assert "rough" not in text
     assert "Not at rest" not in text
@@ -275,9 +275,9 @@ def test_what_is_unknown_is_told():
     dataset = make_dataset(masked=True)
     text = one_line(report.text(make_pair(dataset=dataset)))
     shares = [f"{np.mean(~mask):.0%}" for mask in (dataset.mask_train, dataset.mask_test)]
-    assert f"Unknown are {shares[0]} of the training labels and {shares[1]} of the test" in text
+    assert f"{shares[0]} of the training part's and {shares[1]} of the test part's labels" in text
     assert f"1 of {ROWS} test rows have no known label and are left out." in text
-    assert "nknown" not in report.text(make_pair())
+    assert "unknown" not in report.text(make_pair())
 
 
 def test_fits_without_a_number_are_not_at_rest():
@@ -324,7 +324,7 @@ def test_rows_without_a_label_are_counted_where_something_is_known():
     known = dataset.mask_test
     empty = np.sum(known.any(1) & ~dataset.y_test.any(1))
     assert 0 < empty < np.sum(~dataset.y_test.any(1))
-    assert f"{empty} of {ROWS} test rows have no label" in one_line(
+    assert f"{empty} of {ROWS} test rows have no known positive" in one_line(
         report.text(make_pair(dataset=dataset))
     )
 
@@ -356,7 +356,7 @@ def test_the_report_by_label_is_at_tuned_thresholds():
     dataset = make_dataset(masked=True)
     comparison = make_pair(dataset=dataset, base={"models": 3}, other={"validation": 0.1})
     text = report.text(comparison)
-    assert "thresholds tuned per label, the first of its models:" in one_line(text)
+    assert "thresholds tuned per label, the first of its models (micro-F1 above" in one_line(text)
     outcome = comparison.outcomes[BASELINE]
     sets = outcome.test_scores[0] >= outcome.decisions.label_thresholds
     recalls = np.sum(sets & dataset.y_test, 0) / dataset.y_test.sum(0)

@@ -312,7 +312,7 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
     np.savez(tmp_path / "x2.npz", x[:, ::-1], label_names=np.array(NAMES[::-1]))
     apply = ["calibrate", tmp_path / "x2.npz", "--inputs", "logits", "--apply", "calibrator.json"]
     assert mllosses(*apply)[0] == 0
-    probabilities = np.load(tmp_path / "probabilities.npy")
+    probabilities = np.load(tmp_path / "probabilities.npz")["scores"]
     np.testing.assert_allclose(probabilities[:, ::-1], calibrator(x), rtol=1e-5, atol=1e-30)
     assert mllosses(*apply, "--out", "named.npz")[0] == 0
     with np.load(tmp_path / "named.npz") as named:
@@ -323,7 +323,7 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
     assert "these rows" in out
     np.testing.assert_array_equal(np.load(tmp_path / "again.npy")[:, ::-1], probabilities)
 
-    assert_refused(mllosses(*apply), "probabilities.npy exists", "--force")
+    assert_refused(mllosses(*apply), "probabilities.npz exists", "--force")
     again = ["calibrate", "x.csv", "y.csv", "--inputs", "logits"]
     assert_refused(mllosses(*again), "calibrator.json exists", "--force")
     apply[1] = "x.npy"

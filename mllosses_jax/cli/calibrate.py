@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: calibrator.json; with --apply probabilities.npy (an .npz keeps the names)",
+        help="default: calibrator.json; with --apply probabilities.npz (an .npy keeps no names)",
     )
     add_force(parser)
     parser.set_defaults(run=run)
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     from mllosses_jax.cli.score_files import read_scores, read_scores_and_labels
     from mllosses_jax.cli.score_report import calibration_text, clipping_note
 
-    out = options.out or Path("probabilities.npy" if options.apply else "calibrator.json")
+    out = options.out or Path("probabilities.npz" if options.apply else "calibrator.json")
     if options.apply and out.suffix not in {".npy", ".npz"}:
         raise UsageError(f"probabilities are written as .npy or .npz; --out is {out}")
     check_file(out, force=options.force)

@@ -190,8 +190,8 @@ def _in_order(report: decisions.ThresholdReport, table: ScoreTable) -> NDArray[A
     tuned_on = report.settings.get("inputs")
     if tuned_on != table.inputs:
         raise UsageError(
-            f"the thresholds were tuned on {tuned_on}, these scores are {table.inputs}; tune them "
-            "anew, or give --inputs as it was then"
+            f"the thresholds were tuned on {tuned_on}, these scores are {table.inputs}; "
+            f"evaluate the {tuned_on} that they were made of, or tune on held-out {table.inputs}"
         )
     try:
         return report.thresholds_for(table.label_names)

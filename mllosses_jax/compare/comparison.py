@@ -42,7 +42,7 @@ class OnProgress(Protocol):
         """Takes how far the comparison is, and what is being done, such as "training: NAME"."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
     """The losses finished so far, each by its label: its name with the parameters it was given.
 
@@ -70,6 +70,14 @@ class Comparison:
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        losses = ", ".join(self.results)
+        return f"Comparison({self.dataset!r}, {self.settings.model} model: {losses})"
+
+    def __str__(self) -> str:
+        """The report that the command prints."""
+        return report.text(self)
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None

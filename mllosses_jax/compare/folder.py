@@ -161,7 +161,6 @@ class Folder:
         mend = "choose another folder (out), or overwrite what is there (force)"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
-            finished = set(found["results"])
             there = {key: dict(found[key]) for key in identity}
             before = [parse(label) for label in found["config"]["losses"]]
         except (ValueError, KeyError, TypeError):
@@ -171,12 +170,6 @@ class Folder:
                 if there[key].get(name) != value:
                     differing = _differing(name, there[key].get(name), value)
                     raise Occupied(f"{file} is of another run ({key}: {differing}); {mend}")
-        whole = (self.path / REPORT).exists()
-        if whole and finished >= {choice.label for choice in self.choices}:
-            raise Occupied(
-                f"{file} holds these losses already; `mllosses show {self.path}` prints it again; "
-                f"{mend}"
-            )
         for name in OF_ALL_LOSSES:  # of before
             (self.path / name).unlink(missing_ok=True)
         for place in (self.path, *self.path.glob(f"{LOSSES}/*")):

@@ -45,7 +45,7 @@ def heading(comparison: Comparison) -> list[str]:
         )
     masks = {"training": dataset.mask_train, "test": dataset.mask_test}
     unknown = [
-        f"{np.mean(~mask):.0%} of the {part} labels"
+        f"{np.mean(~mask):.0%} of the {part} part's"
         for part, mask in masks.items()
         if mask is not None and not mask.all()
     ]
@@ -56,7 +56,7 @@ def heading(comparison: Comparison) -> list[str]:
         f"{count} {'loss' if count == 1 else 'losses'}"
     )
     if unknown:
-        first += f". Unknown are {' and '.join(unknown)}; they count nowhere"
+        first += f". {' and '.join(unknown)} labels are unknown and count nowhere"
     return [
         first,
         model,
@@ -76,13 +76,13 @@ def _seeds(comparison: Comparison) -> str:
     several = [label for label, outcome in comparison.outcomes.items() if outcome.varies]
     if not several:
         return (
-            "Seeds: none. No model depends on its start, so that each loss has one, and figures "
-            "are of these fitted models."
+            "Seeds: none. No model depends on where its fit begins, so that each loss has one "
+            "model, and the figures describe these fitted models."
         )
     each = f"of {len(several)} losses" if len(several) > 3 else "of " + ", ".join(several)
     return (
-        f"Seeds: {num_seeds}, which drew the start of the models {each}: two starts led to "
-        "different ones. The other losses have one model each."
+        f"Seeds: {num_seeds}, each of which drew where a fit begins. That matters to the models "
+        f"{each}, which have one for each seed; the other losses have one model each."
     )
 
 
@@ -132,8 +132,10 @@ def explanation(comparison: Comparison) -> list[str]:
         "the mean over a row's positives of the share of positives among the labels down to it. "
         "Ranking loss: the share of a row's pairs of a positive and a negative in the wrong order. "
         f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgements.values())).values else ''}"
-        "ECE: how far probabilities are from frequencies, the mean over labels, of sigmoid(logit) "
-        "and after Platt's calibration. At 0.5: sigmoid(logit) > 0.5."
+        "ECE tells how far probabilities are from frequencies, as a mean over labels, for "
+        "sigmoid(logit) and after Platt's calibration. At 0.5 means sigmoid(logit) > 0.5. The "
+        "held-out score is the mean of average precision by label and by row on training rows that "
+        "models were not trained on; settings were chosen by it, and so is the best loss."
     )
     if not all(choice.entry.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
@@ -143,8 +145,8 @@ def explanation(comparison: Comparison) -> list[str]:
     if comparison.given:
         each = "; ".join(f"{name}: {what}" for name, what in comparison.given.items())
         paragraphs.append(
-            "Beside logits and labels these were given, from the training part where no number is "
-            f"shown: {each}."
+            "Some losses were given more than logits and labels, estimated from the training part "
+            f"where no number is shown: {each}."
         )
     return paragraphs
 
@@ -168,8 +170,8 @@ def warnings(comparison: Comparison) -> list[str]:
     empty = int(np.sum(known.any(1) & ~(labels & known).any(1)))
     if empty:
         paragraphs.append(
-            f"{empty} of {len(labels)} test rows have no label. They count, as 0 in P@k, nDCG and "
-            "ranking loss and as 1 in LRAP."
+            f"{empty} of {len(labels)} test rows have no known positive. They count as 0 in P@k, "
+            "nDCG and ranking loss and as 1 in LRAP."
         )
     positives = (labels & known).sum(0)
     missed = too_small(len(labels), positives)

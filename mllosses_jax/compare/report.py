@@ -58,7 +58,8 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     filled = [p if "\n" in p else textwrap.fill(p, WIDTH) for p in paragraphs]
     label = comparison.recommended
     title = f"Labels under {label}, thresholds tuned per label"
-    title += ", the first of its models:" if len(comparison.outcomes[label].residuals) > 1 else ":"
+    title += ", the first of its models" if len(comparison.outcomes[label].residuals) > 1 else ""
+    title += " (micro-F1 above is at the common threshold):"
     report = _label_report(comparison, label, max_labels)
     return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
 
@@ -108,10 +109,12 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         ]
         is_fit = title.endswith("fit")
         headings = [METRICS[name].heading for name in judged]
+        headings += ["held-out\nscore"] if "map" in judged else []
         headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
         lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
             cells = [_cell(comparison, label, name) for name in judged]
+            cells += [(number(comparison.outcomes[label].quality), "")] if "map" in judged else []
             cells += _fit_cells(comparison, label) if is_fit else []
             star = "" if comparison.choices[label].entry.zero_decides else "*"
             lines += _row(label + star, cells)

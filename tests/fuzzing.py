@@ -1,0 +1,210 @@
+"""Random inputs against independent oracles: losses, metrics and files.
+
+`tests/test_fuzzing.py` runs a few draws of each kind. For a long search:
+
+    python tests/fuzzing.py --minutes 60 [--seed N] [--kind losses]
+
+prints each draw that fails, with the seed that repeats it, and ends with status 1 if there was one.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from cases import CASES, NUM_LABELS
+from compiling import jit
+from sklearn import metrics as sk
+
+from mllosses_jax import calibration, metrics
+from mllosses_jax.data import DataError, load
+from mllosses_jax.decisions import ThresholdReport
+
+SAMPLES, LABELS = (1, 2, 8, 33), (1, 2, 5, 17)
+SHARES = (0.0, 0.03, 0.4, 1.0)  # of positives, and of entries that are known
+
+
+def _inputs(rng, labels):
+    """Scores, labels and a mask of a shape, with ties now and then."""
+    shape = int(rng.choice(SAMPLES)), labels
+    scores = rng.normal(scale=rng.choice([0.1, 1, 4]), size=shape)
+    if rng.random() < 0.3:
+        scores = np.round(scores, 1)
+    truth = rng.random(shape) < rng.choice(SHARES)
+    mask = rng.random(shape) < rng.choice([0.5, 0.9, 1.0])
+    return scores.astype(np.float32), truth, mask
+
+
+def check_loss(rng):
+    """One loss with the parameters of a case: value and slope by its oracle in float64."""
+    case = CASES[rng.integers(len(CASES))]
+    per_label = any(isinstance(value, np.ndarray) for value in case.kwargs.values())
+    logits, labels, mask = _inputs(rng, NUM_LABELS if per_label else int(rng.choice(LABELS)))
+    logits += rng.normal(scale=1e-3, size=logits.shape).astype(np.float32)  # ties are open
+    if case.entry.takes == "probabilities":
+        logits = 1 / (1 + np.exp(-logits))
+    kwargs = dict(case.kwargs)
+    if case.entry.kind != "batch":
+        kwargs["reduction"] = "none"
+    found = jit(lambda x, y, m: case.loss(x, y, where=m, **kwargs))(logits, labels, mask)
+    with np.errstate(all="ignore"):
+        expected = case.reference(logits, labels.astype(np.float32), mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-6, err_msg=str(case))
+
+
+def check_metric(rng):
+    """One metric of labels in columns or rows, where scikit-learn defines it."""
+    scores, labels, _ = _inputs(rng, int(rng.choice(LABELS[1:])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if rng.random() < 0.5:
+            _check_columns(rng, scores, labels)
+        else:
+            _check_rows(rng, scores, labels)
+
+
+def _check_columns(rng, scores, labels):
+    mask = rng.random(scores.shape) < rng.choice([0.5, 1.0])
+    found = metrics.average_precision(scores, labels, average=None, where=mask)
+    curve = metrics.roc_auc(scores, labels, average=None, where=mask)
+    counts = metrics.f1(scores > 0, labels, average=None, where=mask)
+    for label in range(scores.shape[1]):
+        known = mask[:, label]
+        y, s = labels[known, label], scores[known, label]
+        if y.any():
+            expected = sk.average_precision_score(y, s)
+            np.testing.assert_allclose(found[label], expected, rtol=1e-5)
+            np.testing.assert_allclose(counts[label], sk.f1_score(y, s > 0), rtol=1e-5)
+        if y.any() and not y.all():
+            np.testing.assert_allclose(curve[label], sk.roc_auc_score(y, s), rtol=1e-5)
+
+
+def _check_rows(rng, scores, labels):
+    pairs = [
+        (metrics.label_ranking_average_precision, sk.label_ranking_average_precision_score),
+        (metrics.label_ranking_loss, sk.label_ranking_loss),
+        (metrics.coverage_error, sk.coverage_error),
+    ]
+    ours, theirs = pairs[rng.integers(len(pairs))]
+    if ours is metrics.coverage_error:
+        labels = labels | (np.arange(labels.shape[1]) == 0)  # a row without a label has none
+    np.testing.assert_allclose(ours(scores, labels), theirs(labels, scores), rtol=1e-5, atol=1e-6)
+
+
+def _files(folder, rng):
+    """A whole file of each format, and what reads it."""
+    x, y = rng.normal(size=(6, 3)).round(2), rng.random((6, 2)) < 0.5
+    rows = [",".join(map(str, [*a, *b.astype(int)])) for a, b in zip(x, y, strict=True)]
+    csv = "\n".join(["f,g,h,label:a,label:b", *rows])
+    lines = [
+        f"{','.join(map(str, np.flatnonzero(b)))} " + " ".join(f"{i}:{v}" for i, v in enumerate(a))
+        for a, b in zip(x, y, strict=True)
+    ]
+    names = ["@relation 'r: -C 2'", "@attribute a {0,1}", "@attribute b {0,1}"]
+    names += [f"@attribute f{i} numeric" for i in range(3)]
+    data = [",".join(map(str, [*b.astype(int), *a])) for a, b in zip(x, y, strict=True)]
+    arff = "\n".join([*names, "@data", *data])
+    np.savez(folder / "whole.npz", X_train=x, Y_train=y)
+    with (folder / "packed.npz").open("wb") as file:
+        np.savez_compressed(file, X_train=x, Y_train=y, mask_train=y)
+    affine = calibration.AffineCalibrator(jnp.array([0.5, 2.0]), jnp.array([0.0, 1.0]))
+    calibration.save(affine, folder / "calibrator.json", ["a", "b"], force=True)
+    content = {
+        "format": "mllosses_jax thresholds 1",
+        "settings": {"inputs": "logits"},
+        "labels": {"a": {"threshold": 0.5}, "b": {"threshold": -1.0}},
+    }
+    for name, text in (
+        ("whole.csv", csv),
+        ("whole.svm", "\n".join(lines)),
+        ("whole.arff", arff),
+        ("thresholds.json", json.dumps(content)),
+    ):
+        (folder / name).write_text(text)
+    return [
+        *((name, load) for name in ("whole.npz", "packed.npz", "whole.csv", "whole.svm")),
+        ("whole.arff", load),
+        ("calibrator.json", lambda path: calibration.load(path, ["a", "b"])),
+        ("thresholds.json", ThresholdReport.load),
+    ]
+
+
+def check_file(rng):
+    """A file with some bytes changed is read, or refused in a line that names it."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = _files(Path(folder), rng)
+        name, read = files[rng.integers(len(files))]
+        path = Path(folder) / name
+        path.write_bytes(_mutated(path.read_bytes(), rng))
+        complaint = _complaint(read, path)
+        assert complaint is None or name in complaint, complaint
+
+
+def _complaint(read, path):
+    """What a reader says of a file that it refuses, as it may."""
+    refusals = (DataError, ValueError) if path.suffix == ".json" else (DataError,)
+    try:
+        read(path)
+    except refusals as error:
+        return str(error)
+    return None
+
+
+def _mutated(content, rng):
+    """Flips, inserts, deletes, repeats or cuts off some bytes."""
+    result = bytearray(content)
+    for _ in range(rng.integers(1, 5)):
+        at, length = int(rng.integers(len(result) + 1)), int(rng.integers(1, 9))
+        match rng.integers(5):
+            case 0:
+                result[at : at + 1] = bytes([rng.integers(256)])
+            case 1:
+                result[at:at] = rng.bytes(length)
+            case 2:
+                del result[at : at + length]
+            case 3:
+                result[at:at] = result[at : at + length] * length
+            case _:
+                del result[max(at, 1) :]
+    return bytes(result)
+
+
+KINDS = {"losses": check_loss, "metrics": check_metric, "files": check_file}
+
+
+def draw(kind, seed):
+    """Makes one check."""
+    KINDS[kind](np.random.default_rng([list(KINDS).index(kind), seed]))
+
+
+def main():
+    """Searches for some time, and returns how many draws failed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="the first one")
+    parser.add_argument("--kind", choices=KINDS, help="default: all in turn")
+    options = parser.parse_args()
+    kinds = [options.kind] if options.kind else list(KINDS)
+    end, failures, done = time.monotonic() + 60 * options.minutes, 0, 0
+    for seed, kind in ((seed, kind) for seed in itertools.count(options.seed) for kind in kinds):
+        if time.monotonic() > end:
+            break
+        done += 1
+        try:
+            draw(kind, seed)
+        except Exception:
+            failures += 1
+            print(f"--kind {kind} --seed {seed}\n{traceback.format_exc(limit=-2)}", flush=True)
+    print(f"{done} draws, {failures} failed")
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main() > 0)

@@ -30,7 +30,7 @@ def _signed(labels: ArrayLike) -> Array:
     return values
 
 
-@compiled()
+@compiled(any_labels=True)
 def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, 0 = negative, -1 = unknown.
 
@@ -51,7 +51,7 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
     return values > 0, values >= 0
 
 
-@compiled()
+@compiled(any_labels=True)
 def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, -1 = negative, 0 = unknown.
 
@@ -72,7 +72,7 @@ def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
     return values > 0, (values > 0) | (values < 0)
 
 
-@compiled()
+@compiled(any_labels=True)
 def from_nan(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts float labels in which NaN is unknown.
 

@@ -555,7 +555,7 @@ def test_labels_that_are_none_are_refused(name):
     where = np.ones(labels.shape, bool)
     where[1, 1] = False
     for wrong, message in (
-        (2, "labels must lie in .0, 1., got values from 0 to 2"),
+        (2, "labels must lie in .0, 1. where they count, got 2.0"),
         (np.nan, "NaN"),
     ):
         broken = labels.copy()

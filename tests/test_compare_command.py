@@ -162,7 +162,7 @@ def test_interruption_leaves_what_was_finished(interrupted):
     assert "Traceback" not in stderr
     assert stderr.endswith("interrupted; the same command goes on from what is finished\n")
     assert list(interrupted["left"]["results"]) == [BASELINE]
-    assert_refused(interrupted["shown"], "unfinished", "mllosses compare", "--out")
+    assert_refused(interrupted["shown"], "holds no finished comparison", "mllosses compare", "--out")
 
 
 def test_the_same_command_resumes(interrupted):

@@ -100,6 +100,30 @@ def test_unknown_labels_do_not_count() -> None:
         assert len({0, 1} & set(rest.tolist())) == len({0, 1} & set(part.tolist())) == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [(np.nan, "from_nan"), (-1, "from_signed"), (-0.5, "where"), (2, "where"), (255, "where")],
+)
+def test_what_is_no_label_is_refused_or_masked(value: float, remedy: str) -> None:
+    """Unknown labels that counted as positives sent both positives of a label to one part."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((40, 3))
+    truth[:2, 0], truth[:, 1:] = 1, rng.random((40, 2)) < 0.4
+    y, known = truth.copy(), np.ones(truth.shape, bool)
+    known[2:20, 0] = False
+    y[~known] = value
+    for given in (y, y.tolist(), y.astype(np.float32)):
+        with pytest.raises(ValueError, match=rf"split: labels must .*\(2, 0\).*{remedy}"):
+            split(given, 0.5, seed=0)
+    with pytest.raises(ValueError, match=remedy):
+        split(y, 0.5, seed=0, mask=~known)
+    for mask in (known, known.tolist(), known.astype(int)):
+        rest, part = split(y, 0.5, seed=0, mask=mask)
+        assert truth[rest, 0].sum() == truth[part, 0].sum() == 1
+        expected = split(truth, 0.5, seed=0, mask=known)
+        np.testing.assert_array_equal(part, expected[1])
+
+
 def test_large_label_sets_are_quick() -> None:
     rng = np.random.default_rng(0)
     y = rng.random((12920, 983)) < 0.02

@@ -23,19 +23,24 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 import numpy as np
 
+from mllosses_jax._core.values import Bounds, check_amounts, check_bounds, check_labels, on_host
+
 P = ParamSpec("P")
 R = TypeVar("R")
-Bounds = tuple[float, float]
 
 _LARGEST_CONSTANT = 2**24  # beyond it a float32 no longer counts
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 
 
-def compiled(*, host: bool = False, **bounds: Bounds) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def compiled(
+    *, host: bool = False, any_labels: bool = False, **bounds: Bounds
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Returns a decorator that jit-compiles a function of arrays and parameters.
 
     Args:
         host: whether an eager call on a CPU runs the function as it is: it uses numpy there.
+        any_labels: whether its `labels` may be others than 0, 1 and what is between. Without it,
+            an eager call looks into those that count.
         **bounds: closed interval of each numeric parameter, checked if it is a Python number or a
             numpy array. (To look into a JAX array would wait for the device.)
 
@@ -63,11 +68,14 @@ def compiled(*, host: bool = False, **bounds: Bounds) -> Callable[[Callable[P, R
             values: dict[str, Any] = {}
             for name, value in bound.arguments.items():
                 if name in bounds:
-                    _check_bounds(function.__name__, name, value, bounds[name])
+                    check_bounds(function.__name__, name, value, bounds[name])
                 if _is_traced(value):
                     values[name] = value
                 else:
                     constants.append((name, _constant(function.__name__, name, value)))
+            check_amounts(function.__name__, bound.arguments)
+            if "labels" in values and not any_labels and _fits_logits(values):
+                check_labels(function.__name__, values["labels"], values.get("where"))
             if host and all(map(on_host, values.values())):
                 return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
             return cast(R, program(tuple(constants), values))
@@ -91,13 +99,11 @@ def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def on_host(value: object) -> bool:
-    """Returns whether a value is no tracer and JAX would compute with it on one CPU device."""
-    if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
-        return False
-    if isinstance(value, jax.Array):
-        return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
+def _fits_logits(values: dict[str, Any]) -> bool:
+    """Returns whether the labels are none but class ids, or of a shape that will be refused."""
+    labels = values["labels"]
+    logits = values.get("logits", labels)
+    return bool(getattr(logits, "shape", None) == getattr(labels, "shape", None))
 
 
 def _is_traced(value: object) -> bool:
@@ -123,10 +129,3 @@ def _constant(function: str, name: str, value: object) -> Hashable:
             f"convert it with jnp.asarray"
         ) from None
     return value
-
-
-def _check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:
-    low, high = bounds
-    known = isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, jax.core.Tracer)
-    if known and not np.all((np.asarray(value) >= low) & (np.asarray(value) <= high)):
-        raise ValueError(f"{function}: {name} must lie in [{low:g}, {high:g}], got {value}")

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mllosses_jax._core.compile import on_host
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.values import on_host
 
 Array = jax.Array
 Packed = Array | tuple[Array, Array]

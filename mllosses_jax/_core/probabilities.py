@@ -76,6 +76,20 @@ def checks_probabilities(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def takes_probabilities(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function of (probabilities, ..., *, where) refuse concrete ones outside [0, 1]."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: Any = args[0] if args else kwargs.get("probabilities")
+        check_range(
+            f"{function.__name__}: probabilities must lie in [0, 1]", given, kwargs.get("where")
+        )
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 def check_range(demand: str, scores: Any, where: Any) -> None:
     """Raises ValueError, which begins with the demand, if a known score is outside [0, 1]."""
     if not isinstance(scores, jax.Array | np.ndarray):

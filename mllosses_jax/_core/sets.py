@@ -9,13 +9,12 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import on_host
 from mllosses_jax._core.masking import compute_dtype, is_positive
 from mllosses_jax._core.sharding import whole
+from mllosses_jax._core.values import check_labels
 
 Array = jax.Array
 P = ParamSpec("P")
@@ -91,43 +90,16 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
 
 
 def checks_labels(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function of labels and, by keyword, `where` refuse concrete labels that are unknown.
-
-    NaN is not above 0, so it would count as a negative. Under a transformation it does: there are
-    no values to look at.
-    """
+    """Makes a function that is not `compiled` look into its labels as those do."""
     place = list(inspect.signature(function).parameters).index("labels")
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         labels = args[place] if len(args) > place else kwargs.get("labels")
-        refuse_nan(function.__name__, labels, kwargs.get("where"))
+        check_labels(function.__name__, labels, kwargs.get("where"))
         return function(*args, **kwargs)
 
     return wrapper
-
-
-def refuse_nan(function: str, labels: Any, where: Any) -> None:
-    """Raises ValueError if a label that counts is known to be NaN."""
-    if not isinstance(labels, jax.Array | np.ndarray) or labels.dtype.kind in "biu":
-        return
-    tracers = isinstance(labels, jax.core.Tracer) or isinstance(where, jax.core.Tracer)
-    if tracers or labels.size == 0 or not jnp.issubdtype(labels.dtype, jnp.floating):
-        return
-    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
-        # The least of them is NaN if any is; numpy finds it without a copy.
-        least = np.asarray(labels).min() if on_host(labels) else jnp.min(labels)
-        if not np.isnan(least):
-            return
-        mask = checks.mask("where", where, labels.shape)
-        nan = np.isnan(np.asarray(labels))
-        unknown = np.argwhere(nan if mask is None else nan & np.asarray(mask))
-    if unknown.size:
-        raise ValueError(
-            f"{function}: labels must be known where they count, got NaN at "
-            f"{tuple(unknown[0].tolist())}; labels, where = mll.labels.from_nan(labels) leaves "
-            f"out what is unknown"
-        )
 
 
 def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:

@@ -12,8 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.probabilities import check_range
-from mllosses_jax._core.sets import refuse_nan
+from mllosses_jax._core.values import check_labels
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,16 +63,19 @@ def entries(
 
 
 def takes_soft_labels(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function of (logits, labels, *, weights, where) refuse known labels that are none."""
+    """Makes a function of (logits, labels, *, weights, where) look into labels that weigh."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         fitted = function(*args, **kwargs)  # it knows what to say of dtypes and shapes
         given: Any = args[1] if len(args) > 1 else kwargs["labels"]
-        where = kwargs.get("where")
-        check_range(f"{function.__name__}: labels must lie in [0, 1]", given, where)
-        if kwargs.get("weights") is None:  # a sample of weight 0 may be NaN
-            refuse_nan(function.__name__, given, where)
+        where: Any = kwargs.get("where")
+        weights: Any = kwargs.get("weights")
+        if weights is not None:
+            with jax.ensure_compile_time_eval():
+                weighed = jnp.asarray(weights)[:, None] != 0
+                where = weighed if where is None else weighed & where
+        check_labels(function.__name__, given, where)
         return fitted
 
     return wrapper

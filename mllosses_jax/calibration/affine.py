@@ -59,7 +59,7 @@ def _model(*, slope: bool, bias: bool) -> Model:
 
 
 @takes_soft_labels
-@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+@compiled(any_labels=True, shrinkage=(0, _INF), weights=(0, _INF))
 def fit_temperature(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -72,11 +72,12 @@ def fit_temperature(
     """Temperature scaling: logits that are too sure, or not sure enough, are scaled.
 
     Formula:
-        P(y = 1) = σ(x / T), T = 1 / slope of least cross-entropy, 0 < T ≤ 100
+        P(y = 1) = σ(x / T), T = 1 / slope of least cross-entropy, 0 < T ≤ 100 (for scores of
+        median |x| above 10, ten times that median)
 
     Args:
-        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
-            count as ±100.
+        logits: float array (N, L), of data that the model was not trained on, or scores of any
+            size and origin, such as margins: those are fitted in units that make them logits.
         labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
         scope: "label" fits one temperature per label, "global" one for all.
         shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
@@ -110,7 +111,7 @@ def fit_temperature(
 
 
 @takes_soft_labels
-@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+@compiled(any_labels=True, shrinkage=(0, _INF), weights=(0, _INF))
 def fit_bias(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -127,8 +128,8 @@ def fit_bias(
         frequency of the label
 
     Args:
-        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
-            count as ±100.
+        logits: float array (N, L), of data that the model was not trained on, or scores of any
+            size and origin, such as margins: those are fitted in units that make them logits.
         labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
         scope: "label" fits one bias per label, "global" one for all.
         shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
@@ -161,7 +162,7 @@ def fit_bias(
 
 
 @takes_soft_labels
-@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+@compiled(any_labels=True, shrinkage=(0, _INF), weights=(0, _INF))
 def fit_platt(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -182,8 +183,8 @@ def fit_platt(
     separates gets a very steep slope.
 
     Args:
-        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
-            count as ±100.
+        logits: float array (N, L), of data that the model was not trained on, or scores of any
+            size and origin, such as margins: those are fitted in units that make them logits.
         labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
         scope: "label" fits one map per label, "global" one for all.
         shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in

@@ -68,7 +68,7 @@ _MODEL = Model(
 
 
 @takes_soft_labels
-@compiled(shrinkage=(0, _INF), weights=(0, _INF))
+@compiled(any_labels=True, shrinkage=(0, _INF), weights=(0, _INF))
 def fit_beta(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -87,8 +87,8 @@ def fit_beta(
     The paper asks for a, b ≥ 0. A slope of 0 would make ties of all that lies in a tail.
 
     Args:
-        logits: float array (N, L), of data that the model was not trained on. Beyond ±100 they
-            count as ±100.
+        logits: float array (N, L), of data that the model was not trained on, or scores of any
+            size and origin, such as margins: those are fitted in units that make them logits.
         labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
         scope: "label" fits one map per label, "global" one for all.
         shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in

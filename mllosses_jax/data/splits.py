@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mllosses_jax._core.values import check_labels
+
 REST, PART = 0, 1
 
 
@@ -25,7 +27,7 @@ def split(
     contradict each other (three labels on three rows, two rows each), one is left in one part.
 
     Args:
-        y: (N, L) labels, 0 or 1.
+        y: (N, L) labels, 0 or 1, or soft, which are positive where > 0.
         fraction: the share of the second part, between 0 and 1.
         seed: rows that are equally good are told apart by it; the same seed gives the same split.
         mask: (N, L), True where the label is known; unknown labels do not count.
@@ -34,14 +36,16 @@ def split(
         The rows of the first part and those of the second, each in increasing order.
 
     Raises:
-        ValueError: fewer than two rows, a fraction out of range, or shapes that disagree.
+        ValueError: fewer than two rows, a fraction out of range, shapes that disagree, or a label
+            that counts and does not lie in [0, 1], such as -1 or NaN for unknown.
 
     Examples:
         >>> rest, part = split([[1, 0], [1, 0], [0, 1], [0, 1]], 0.5, seed=0)
         >>> len(rest), len(part)
         (2, 2)
     """
-    known = np.asarray(y) != 0
+    labels = np.asarray(y)
+    known = labels > 0
     if known.ndim != 2 or len(known) < 2:
         raise ValueError(f"y must be (N, L) with at least 2 rows, not {known.shape}")
     if not 0 < fraction < 1:
@@ -49,7 +53,9 @@ def split(
     if mask is not None:
         if np.shape(mask) != known.shape:
             raise ValueError(f"mask {np.shape(mask)} must have the shape of y {known.shape}")
-        known &= np.asarray(mask, bool)
+        mask = np.asarray(mask, bool)
+        known &= mask
+    check_labels("split", labels, mask)
     count = len(known)
     size = min(max(round(fraction * count), 1), count - 1)
     # The raw stream of a bit generator, unlike the methods of Generator, is the same in every

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.probabilities import check_range
 from mllosses_jax._core.sharding import whole
 
 Array = jax.Array
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def takes_probabilities(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function of (probabilities, ..., *, where) refuse concrete ones outside [0, 1]."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: Any = args[0] if args else kwargs.get("probabilities")
-        check_range(
-            f"{function.__name__}: probabilities must lie in [0, 1]", given, kwargs.get("where")
-        )
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 def probabilities_or_zero(probabilities: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import two_axes
 from mllosses_jax.decisions._budget import (
     Measure,
@@ -16,7 +17,7 @@ from mllosses_jax.decisions._budget import (
     check_measure,
     value_per_label,
 )
-from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 Array = jax.Array
 

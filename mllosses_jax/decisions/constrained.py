@@ -11,14 +11,13 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import scores_of_keys
-from mllosses_jax._core.sets import checks_labels, scored
+from mllosses_jax._core.sets import scored
 from mllosses_jax.decisions._cuts import cuts_of, f_beta, in_scope, scoped
 
 Array = jax.Array
 _INF = float("inf")
 
 
-@checks_labels
 @compiled(fbr=(0, 1), beta=(0, _INF))
 def tune_thresholds_fbr(
     scores: ArrayLike,
@@ -81,7 +80,6 @@ def tune_thresholds_fbr(
     return jnp.where(best > -jnp.inf, threshold, jnp.inf)
 
 
-@checks_labels
 @compiled(precision=(0, 1))
 def tune_thresholds_for_precision(
     scores: ArrayLike,

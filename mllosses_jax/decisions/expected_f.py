@@ -15,8 +15,9 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
+from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import fbeta_denominator
-from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 Array = jax.Array
 _INF = float("inf")

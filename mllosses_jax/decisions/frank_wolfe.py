@@ -13,15 +13,15 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.probabilities import check_range
-from mllosses_jax._core.sets import checks_labels, scored, two_axes
+from mllosses_jax._core.probabilities import check_range, takes_probabilities
+from mllosses_jax._core.sets import scored, two_axes
 from mllosses_jax.decisions._budget import (
     Measure,
     best_k,
     check_measure,
     value_per_label,
 )
-from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 Array = jax.Array
 _STEPS = 101  # of the line search
@@ -73,7 +73,6 @@ class RandomizedTopK:
         return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
 
 
-@checks_labels
 @takes_probabilities
 @compiled()
 def fit_frank_wolfe(

@@ -10,9 +10,10 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
+from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import Scored, fbeta_denominator, fbeta_shares, two_axes
 from mllosses_jax.decisions._cuts import in_scope, scoped
-from mllosses_jax.decisions._probabilities import probabilities_or_zero, takes_probabilities
+from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 Array = jax.Array
 

@@ -14,7 +14,7 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
 from mllosses_jax._core.probabilities import Inputs, check_inputs
-from mllosses_jax._core.sets import Scored, checks_labels, fbeta_denominator, scored
+from mllosses_jax._core.sets import Scored, fbeta_denominator, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
 Array = jax.Array
@@ -99,7 +99,6 @@ def cost_threshold(
     return 1 / (1 + missed / wrong)  # right for infinite costs too
 
 
-@checks_labels
 @compiled(beta=(0, _INF), min_positives=(1, _INF), shrinkage=(0, _INF))
 def tune_thresholds(
     scores: ArrayLike,

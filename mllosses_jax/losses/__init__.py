@@ -6,7 +6,9 @@ All have one signature::
          reduction="mean", axis_name=None)
 
 - `logits` is a float array (..., L), the label axis last; `labels` has the same shape, and is
-  bool, integer (positive where above 0) or float (soft labels in [0, 1]). Nothing is broadcast.
+  bool, integer (0 and 1) or float (soft labels in [0, 1]). Nothing is broadcast. An eager call
+  raises ValueError where a label that counts is none of these, such as -1 or NaN for unknown.
+  Under a transformation, where there are no values to look at, integers are positive where above 0.
 - `where` says which entries count: bool, of the rank of the logits, each axis equal or 1. Masked
   entries contribute nothing to value and gradient, even if they hold NaN. Unknown labels are
   expressed this way and no other, but in the losses that are made for them, of single-positive
@@ -24,6 +26,9 @@ All have one signature::
 - Computation is in the wider of float32 and the dtype of the logits, which is the dtype of the
   loss; gradients have the dtype of the logits. The mean over a large float16 batch makes
   gradients too small for float16 in any framework: scale the loss, or use bfloat16.
+
+CPUs flush subnormal numbers to 0, in XLA's programs: a probability, logit or sum whose float32 is
+subnormal, below 1.2e-38, counts as 0, so that −log p of such a p is not 87.5 but what 0 gives.
 
 What one unreduced entry is depends on the loss: an entry (..., L), a sample (...), a label (L,)
 or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists them by family.

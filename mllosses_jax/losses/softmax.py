@@ -10,8 +10,9 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import (
+    TINY,
     AxisName,
     finite_product,
     inside,
@@ -24,6 +25,7 @@ from mllosses_jax._core.reduction import Reduction, reduce_samples
 from mllosses_jax._core.smoothing import smoothed
 
 Array = jax.Array
+Exponent = Array | int
 Loss = Array | tuple[Array, Array]
 _INF = float("inf")
 
@@ -41,13 +43,26 @@ def softmax_entropy(x: Array, labels: Array) -> Array:
     return jnp.sum(finite_product(labels, -log_s), axis=-1)
 
 
-def _log_shares(inputs: Inputs) -> tuple[Array, Array]:
-    """Returns (log s, log(1 − s)) of the softmax s over what counts, and finite numbers elsewhere.
+def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
+    s, rest = softmax_pair(x)
+    log_s, log_rest = log_softmax_pair(x)
+    sound = rest > TINY
+    ratio = finite_product(s, -log_s) / jnp.where(sound, rest, 1)  # 1 at s = 1
+    by_on = power(rest, log_rest, on) * (1 + on * jnp.where(sound, ratio, 1))
+    fading = power(s, log_s, off)
+    by_off = fading - finite_product(off * fading, -log_s)
+    change = target * jnp.where(positive, by_on, by_off)  # minus the derivative in log s
+    total = jnp.sum(change, axis=-1, keepdims=True)
+    return s * (total - change) - rest * change
 
-    There log s is −inf, and a derivative in its weight, 0, would be infinite.
-    """
-    log_s, log_rest = log_softmax_pair(inside(inputs.x, inputs.where))
-    return jnp.where(inputs.counted(), log_s, 0), log_rest
+
+@with_slope(_faded_slope, over_labels=True)
+def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
+    """Returns −Σ target·w·log s, s = softmax(x), with w = (1 − s)^on for positives, else s^off."""
+    rest = softmax_pair(x)[1]
+    log_s, log_rest = log_softmax_pair(x)
+    focus = jnp.where(positive, power(rest, log_rest, on), power(jnp.exp(log_s), log_s, off))
+    return jnp.sum(finite_product(target * focus, -log_s), axis=-1)
 
 
 @compiled()
@@ -216,13 +231,12 @@ def softmax_focal_loss(
         1.7026
     """
     inputs = loss_inputs_or_ids(logits, labels, where)
-    log_s, log_rest = _log_shares(inputs)
     exponent = checks.exponent("gamma", gamma, inputs.x)
     y = inputs.soft_y
     if alpha is not None:
         y = y * checks.element_parameter("alpha", alpha, inputs.x)
-    weighted = y * power(jnp.exp(log_rest), log_rest, exponent)
-    losses = jnp.sum(finite_product(weighted, -log_s), axis=-1)
+    x = inside(inputs.x, inputs.where)
+    losses = _faded_entropy(x, y, jnp.ones_like(x, dtype=bool), exponent, 0)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )
@@ -287,16 +301,10 @@ def single_label_asymmetric_loss(
         for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg))
     )
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    log_s, log_rest = _log_shares(inputs)
     positive, counted = inputs.positives(), inputs.counted()
-    focus = jnp.where(
-        positive,
-        power(jnp.exp(log_rest), log_rest, on),
-        power(jnp.exp(log_s), log_s, off),
-    )
-    target = smoothed(positive.astype(log_s.dtype), smoothing, "uniform", counted)
+    target = smoothed(positive.astype(inputs.x.dtype), smoothing, "uniform", counted)
     target = jnp.where(counted & jnp.any(positive, axis=-1, keepdims=True), target, 0)
-    losses = jnp.sum(finite_product(target * focus, -log_s), axis=-1)
+    losses = _faded_entropy(inside(inputs.x, inputs.where), target, positive, on, off)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -2,9 +2,10 @@
 
 What the model says comes first, the truth second; scikit-learn's order is the reverse.
 
-A label is true where it is above 0. A NaN, an unknown label, must be masked by `where`
-(`mll.labels.from_nan`): an eager call raises ValueError where one counts. Under a transformation,
-where there are no values to look at, it would count as false.
+A label lies in [0, 1] and is true where it is above 0. What is unknown, such as NaN or -1, must be
+masked by `where` (`mll.labels` converts every encoding): an eager call raises ValueError where such
+a label counts. Under a transformation, where there are no values to look at, it would count as
+false.
 
 - Of decisions, with `average` over labels, samples or all entries: `precision`, `recall`, `f1`,
   `fbeta`, `jaccard`, `specificity`, `negative_predictive_value`, `balanced_accuracy`, `g_mean`,

@@ -9,6 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.sets import Scored
@@ -27,16 +28,31 @@ def check_average(average: object) -> None:
     checks.one_of("average", average, AVERAGES)
 
 
-def mean_over(values: Array, counted: Array, weights: Array | None = None) -> Array:
+def mean_over(
+    values: Array,
+    counted: Array,
+    weights: Array | None = None,
+    *,
+    weightless: ArrayLike | None = None,
+) -> Array:
     """Returns the mean of the values that count, (R,) to (); NaN where none does.
 
-    Weights that sum to zero are ignored, as in scikit-learn.
+    Args:
+        values: of each row.
+        counted: bool, which rows count.
+        weights: of rows.
+        weightless: the mean where the weights sum to 0; None ignores such weights, as scikit-learn
+            does with those of labels.
     """
     ones = counted.astype(values.dtype)
     if weights is None:
         return _ratio(values, ones)
     w = jnp.where(counted, weights.astype(values.dtype), 0)
-    return _ratio(values, jnp.where(jnp.sum(w) == 0, ones, w))
+    nothing = jnp.sum(w) == 0
+    mean = _ratio(values, jnp.where(nothing, ones, w))
+    if weightless is None:
+        return mean
+    return jnp.where(nothing & jnp.any(counted), jnp.asarray(weightless, mean.dtype), mean)
 
 
 def mean_over_rows(values: Array, inputs: Scored) -> Array:

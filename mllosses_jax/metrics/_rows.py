@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.compile import on_host, step
+from mllosses_jax._core.compile import step
 from mllosses_jax._core.long_rows import Block, Standing, of_long_rows
 from mllosses_jax._core.ordering import (
     Packed,
@@ -21,6 +21,7 @@ from mllosses_jax._core.ordering import (
     sort_rows,
 )
 from mllosses_jax._core.sets import Scored, count_cells, scored
+from mllosses_jax._core.values import on_host
 from mllosses_jax.metrics._averaging import (
     Average,
     Undefined,

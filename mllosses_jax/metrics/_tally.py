@@ -150,7 +150,10 @@ def average_of(
         return values
     if average == "micro":
         return values[0]
-    return mean_over(values, ~jnp.isnan(values), tally.weights)
+    if average != "samples":
+        return mean_over(values, ~jnp.isnan(values), tally.weights)
+    nothing = checks.scalar("zero_division", zero_division, values.dtype)
+    return mean_over(values, ~jnp.isnan(values), tally.weights, weightless=nothing)
 
 
 def filled(values: Array, defined: Array, zero_division: ArrayLike) -> Array:

@@ -11,14 +11,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels, sets
+from mllosses_jax._core.sets import sets
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import Tally, average_of, ratio, tally_of
 
 Array = jax.Array
 
 
-@checks_labels
 @compiled()
 def matthews_corrcoef(
     predictions: ArrayLike,
@@ -69,7 +68,6 @@ def matthews_corrcoef(
     return matthews_corrcoef_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def cohen_kappa(
     predictions: ArrayLike,
@@ -120,7 +118,6 @@ def cohen_kappa(
     return cohen_kappa_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def multilabel_confusion_matrix(
     predictions: ArrayLike,

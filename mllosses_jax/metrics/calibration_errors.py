@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.probabilities import Inputs, checks_probabilities, forecasts
-from mllosses_jax._core.sets import Scored, checks_labels
+from mllosses_jax._core.sets import Scored
 from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
 Array = jax.Array
@@ -30,7 +30,6 @@ class CalibrationCurve(NamedTuple):
     counts: Array
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def calibration_curve(
@@ -95,7 +94,6 @@ def calibration_curve(
     return CalibrationCurve(*(part[0] for part in curve)) if average == "micro" else curve
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def expected_calibration_error(
@@ -167,7 +165,6 @@ def expected_calibration_error(
     return averaged(errors, rows, defined, average)
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def calibration_in_the_large(

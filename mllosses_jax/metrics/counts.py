@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import (
     Sets,
-    checks_labels,
     count_cells,
     fbeta_denominator,
     result_dtype,
@@ -26,7 +25,6 @@ Array = jax.Array
 _INF = float("inf")
 
 
-@checks_labels
 @compiled()
 def precision(
     predictions: ArrayLike,
@@ -75,7 +73,6 @@ def precision(
     return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def recall(
     predictions: ArrayLike,
@@ -121,7 +118,6 @@ def recall(
     return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def f1(
     predictions: ArrayLike,
@@ -167,7 +163,6 @@ def f1(
     return _fbeta(sets(predictions, labels, where), 1, average, zero_division, weights)
 
 
-@checks_labels
 @compiled(beta=(0, _INF))
 def fbeta(
     predictions: ArrayLike,
@@ -214,7 +209,6 @@ def fbeta(
     return _fbeta(sets(predictions, labels, where), beta, average, zero_division, weights)
 
 
-@checks_labels
 @compiled()
 def jaccard(
     predictions: ArrayLike,
@@ -261,7 +255,6 @@ def jaccard(
     return average_ratio(tally.hits, union, tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def hamming_loss(
     predictions: ArrayLike,
@@ -305,7 +298,6 @@ def hamming_loss(
     return _weighted_sum(wrong, w) / _weighted_sum(cells, w)
 
 
-@checks_labels
 @compiled()
 def subset_accuracy(
     predictions: ArrayLike,

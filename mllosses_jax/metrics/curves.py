@@ -13,7 +13,6 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.long_rows import Standing
 from mllosses_jax._core.ordering import Ranking
-from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
 from mllosses_jax.metrics._rows import (
     Facts,
@@ -26,7 +25,6 @@ Array = jax.Array
 
 
 @refuses_undefined
-@checks_labels
 @compiled(host=True)
 def average_precision(
     scores: ArrayLike,
@@ -79,7 +77,6 @@ def average_precision(
 
 
 @refuses_undefined
-@checks_labels
 @compiled(host=True)
 def roc_auc(
     scores: ArrayLike,

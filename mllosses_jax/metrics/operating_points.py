@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, step
 from mllosses_jax._core.ordering import Packed, ranking_of, scores_of_keys
-from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
 from mllosses_jax.metrics._rows import Facts, averaged, prepared, ranked_rows
 
@@ -36,7 +35,6 @@ class OperatingPoint(NamedTuple):
 
 
 @refuses_undefined
-@checks_labels
 @compiled(host=True, precision=(0, 1))
 def recall_at_precision(
     scores: ArrayLike,
@@ -97,7 +95,6 @@ def recall_at_precision(
 
 
 @refuses_undefined
-@checks_labels
 @compiled(host=True, recall=(0, 1))
 def precision_at_recall(
     scores: ArrayLike,

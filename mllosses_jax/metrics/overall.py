@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import Scored, Sets, checks_labels, result_dtype, scored
+from mllosses_jax._core.sets import Scored, Sets, result_dtype, scored
 from mllosses_jax.metrics._averaging import mean_over
 from mllosses_jax.metrics._tally import ratio, tally_of
 from mllosses_jax.metrics._top_k import top_k_of_inputs
@@ -42,7 +42,6 @@ class OverallAndPerClass(NamedTuple):
     CF1: Array
 
 
-@checks_labels
 @compiled(min_predictions=(0, _INF))
 def overall_and_per_class(
     scores: ArrayLike,

@@ -22,7 +22,7 @@ from mllosses_jax._core.probabilities import (
     probabilities_of,
     scores_or_zero,
 )
-from mllosses_jax._core.sets import Scored, checks_labels, sample_weights
+from mllosses_jax._core.sets import Scored, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
 from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
@@ -45,7 +45,6 @@ class BrierDecomposition(NamedTuple):
         return between + self.within_bin_variance - self.within_bin_covariance
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def binary_log_loss(
@@ -102,7 +101,6 @@ def binary_log_loss(
     return _mean(losses, given, average, weights)
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def brier_score(
@@ -157,7 +155,6 @@ def brier_score(
     return _mean(errors * errors, given, average, weights)
 
 
-@checks_labels
 @checks_probabilities
 @compiled()
 def brier_decomposition(
@@ -247,7 +244,9 @@ def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | 
     if average in {"micro", None}:
         return means
     support = seen(jnp.sum(jnp.where(inputs.actual, share, 0), axis), jnp.isnan(means))
-    return mean_over(means, mass != 0, {"weighted": support, "samples": w}.get(average))
+    if average == "samples":
+        return mean_over(means, mass != 0, w, weightless=jnp.nan)
+    return mean_over(means, mass != 0, support if average == "weighted" else None)
 
 
 def _decomposition_of_rows(rows: Scored, bins: int, binning: Binning) -> BrierDecomposition:

@@ -9,14 +9,12 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, top_k_of
 
 Array = jax.Array
 _INF = float("inf")
 
 
-@checks_labels
 @compiled(inverse_propensity=(1, _INF))
 def psp_at_k(
     scores: ArrayLike,
@@ -67,7 +65,6 @@ def psp_at_k(
     return _ratio_of_sums(top, jnp.sum(reached, axis=1), jnp.sum(possible, axis=1))
 
 
-@checks_labels
 @compiled(inverse_propensity=(1, _INF))
 def psr_at_k(
     scores: ArrayLike,
@@ -118,7 +115,6 @@ def psr_at_k(
     return _ratio_of_sums(top, jnp.sum(reached, axis=1) / true, jnp.sum(possible, axis=1) / true)
 
 
-@checks_labels
 @compiled(inverse_propensity=(1, _INF))
 def psndcg_at_k(
     scores: ArrayLike,

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import Ranking, ranking_keys
-from mllosses_jax._core.sets import checks_labels, scored
+from mllosses_jax._core.sets import scored
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
@@ -18,7 +18,6 @@ from mllosses_jax.metrics.curves import average_precisions
 Array = jax.Array
 
 
-@checks_labels
 @compiled(host=True)
 def label_ranking_average_precision(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -64,7 +63,6 @@ def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
     return _mean(jnp.where(trivial, 1, values), facts)
 
 
-@checks_labels
 @compiled(host=True)
 def label_ranking_loss(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -111,7 +109,6 @@ def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
     return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
 
 
-@checks_labels
 @compiled()
 def coverage_error(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
@@ -154,7 +151,6 @@ def coverage_error(
     return mean_over_rows(covered, inputs)
 
 
-@checks_labels
 @compiled()
 def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
     """One-error: the fraction of samples whose top-ranked label is false.
@@ -194,7 +190,6 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
     return mean_over_rows(~hit, inputs)
 
 
-@checks_labels
 @compiled()
 def mean_reciprocal_rank(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None

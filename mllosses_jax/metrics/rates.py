@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels, sets
+from mllosses_jax._core.sets import sets
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
 
@@ -15,7 +15,6 @@ Array = jax.Array
 _NAN = float("nan")
 
 
-@checks_labels
 @compiled()
 def specificity(
     predictions: ArrayLike,
@@ -65,7 +64,6 @@ def specificity(
     return specificity_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def balanced_accuracy(
     predictions: ArrayLike,
@@ -114,7 +112,6 @@ def balanced_accuracy(
     return balanced_accuracy_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def negative_predictive_value(
     predictions: ArrayLike,
@@ -161,7 +158,6 @@ def negative_predictive_value(
     return negative_predictive_value_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def g_mean(
     predictions: ArrayLike,
@@ -209,7 +205,6 @@ def g_mean(
     return g_mean_of(tally, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def h_mean(
     predictions: ArrayLike,

@@ -11,8 +11,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled, on_host
+from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import checks_labels, count_cells, result_dtype, sets
+from mllosses_jax._core.values import on_host
 from mllosses_jax.metrics._tally import count_columns, count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]

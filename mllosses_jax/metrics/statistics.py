@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels, count_cells, label_sets, result_dtype
+from mllosses_jax._core.sets import count_cells, label_sets, result_dtype
 from mllosses_jax._core.sharding import whole
 from mllosses_jax.metrics._averaging import mean_over
 
@@ -41,7 +41,6 @@ class LabelStatistics(NamedTuple):
     scumble: Array
 
 
-@checks_labels
 @compiled()
 def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> LabelStatistics:
     """Counts of labels, and how many a sample has, how imbalanced they are, and how entangled.
@@ -101,7 +100,6 @@ def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> La
     )
 
 
-@checks_labels
 @compiled()
 def label_cooccurrence(
     labels: ArrayLike,

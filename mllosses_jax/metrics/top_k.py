@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels, result_dtype
+from mllosses_jax._core.sets import result_dtype
 from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
@@ -20,7 +20,6 @@ AverageAtK = Literal["samples", "macro", "micro"] | None
 Ties = Literal["average", "first"]
 
 
-@checks_labels
 @compiled()
 def precision_at_k(
     scores: ArrayLike,
@@ -76,7 +75,6 @@ def precision_at_k(
     return _averaged(top, tally, tally.hits, tally.predicted, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def recall_at_k(
     scores: ArrayLike,
@@ -130,7 +128,6 @@ def recall_at_k(
     return _averaged(top, tally, tally.hits, tally.actual, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def f1_at_k(
     scores: ArrayLike,
@@ -185,7 +182,6 @@ def f1_at_k(
     return _averaged(top, tally, tally.hits, (predicted + actual) / 2, average, zero_division)
 
 
-@checks_labels
 @compiled()
 def r_precision_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -230,7 +226,6 @@ def r_precision_at_k(
     return mean_over_rows(top.count_hits().astype(dtype) / possible, top.inputs)
 
 
-@checks_labels
 @compiled()
 def ndcg_at_k(
     scores: ArrayLike,
@@ -285,7 +280,6 @@ def ndcg_at_k(
     return mean_over_rows(discounted(gains) / ideal(top), top.inputs)
 
 
-@checks_labels
 @compiled()
 def hit_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
@@ -327,7 +321,6 @@ def hit_at_k(
     return mean_over_rows(jnp.any(top.hits, axis=1), top.inputs)
 
 
-@checks_labels
 @compiled()
 def label_coverage_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None

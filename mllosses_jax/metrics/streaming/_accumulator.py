@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax._core.sets import refuse_nan
 from mllosses_jax._core.sharding import spec_of, split
+from mllosses_jax._core.values import check_labels
 
 Array = jax.Array
 
@@ -49,16 +49,16 @@ def check_size(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
-def refuse_known_nan(labels: object, where: object) -> None:
-    """Raises ValueError if a label of a numpy array is NaN and counts.
+def check_known_labels(labels: object, where: object) -> None:
+    """Raises ValueError if a label of a numpy array counts and does not lie in [0, 1].
 
     To look into a JAX array would wait for the device.
     """
     if isinstance(labels, np.ndarray):
-        refuse_nan("update", labels, where)
+        check_labels("update", labels, where)
 
 
-def check_labels(name: str, value: Array, num_labels: int) -> None:
+def check_label_axis(name: str, value: Array, num_labels: int) -> None:
     """Raises ValueError unless an array (N, L) has the labels of the accumulator."""
     if value.shape[1] != num_labels:
         raise ValueError(

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, Self
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, Self, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_denominator, result_dtype, sets
+from mllosses_jax._core.sets import count_cells, fbeta_denominator, fbeta_shares, result_dtype, sets
 from mllosses_jax.metrics import agreement, rates
 from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
-    check_labels,
+    check_known_labels,
+    check_label_axis,
     check_size,
-    refuse_known_nan,
 )
 
 Array = jax.Array
 LabelAverage = Literal["micro", "macro", "weighted"] | None
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_one_program(method: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a result, so that `jax_debug_nans` looks at nothing but the result."""
+    program = jax.jit(method, static_argnames=("average",), inline=True)
+
+    @functools.wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        zero_division: Any = kwargs.get("zero_division", 0.0)
+        if isinstance(zero_division, str | None):
+            checks.scalar("zero_division", zero_division, result_dtype())
+        return cast(R, program(*args, **kwargs))
+
+    return wrapper
 
 
 @jax.tree_util.register_dataclass
@@ -85,12 +103,13 @@ class ConfusionCounts(Accumulator):
         Raises:
             TypeError: if predictions are floating point, or where is not bool.
             ValueError: if shapes differ, L is not that of the accumulator, or a label that counts
-                is NaN in a numpy array.
+                does not lie in [0, 1] in a numpy array.
         """
-        refuse_known_nan(labels, where)
+        check_known_labels(labels, where)
         total: Self = _with_batch(self, predictions, labels, where)
         return total
 
+    @_in_one_program
     def precision(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
@@ -98,6 +117,7 @@ class ConfusionCounts(Accumulator):
         tally = self._tally(average)
         return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
 
+    @_in_one_program
     def recall(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.recall` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
@@ -115,48 +135,61 @@ class ConfusionCounts(Accumulator):
         zero_division: ArrayLike = 0.0,
     ) -> Array:
         """Returns `metrics.fbeta` of all batches; `average` may not be "samples"."""
+        fbeta_shares(beta, result_dtype())  # refuses a negative number, which is traced below
+        return self._fbeta(beta=beta, average=average, zero_division=zero_division)
+
+    @_in_one_program
+    def _fbeta(self, *, beta: ArrayLike, average: LabelAverage, zero_division: ArrayLike) -> Array:
         tally = self._tally(average)
         denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
         return average_ratio(tally.hits, denominator, tally, average, zero_division)
 
+    @_in_one_program
     def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.jaccard` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
         union = tally.predicted + tally.misses
         return average_ratio(tally.hits, union, tally, average, zero_division)
 
+    @_in_one_program
     def specificity(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
         """Returns `metrics.specificity` of all batches; `average` may not be "samples"."""
         return rates.specificity_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def balanced_accuracy(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = float("nan")
     ) -> Array:
         """Returns `metrics.balanced_accuracy` of all batches; `average` may not be "samples"."""
         return rates.balanced_accuracy_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def negative_predictive_value(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
         """Returns `metrics.negative_predictive_value` of all batches; not for "samples"."""
         return rates.negative_predictive_value_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def g_mean(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.g_mean` of all batches; `average` may not be "samples"."""
         return rates.g_mean_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def h_mean(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.h_mean` of all batches; `average` may not be "samples"."""
         return rates.h_mean_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def matthews_corrcoef(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
         """Returns `metrics.matthews_corrcoef` of all batches; `average` may not be "samples"."""
         return agreement.matthews_corrcoef_of(self._tally(average), average, zero_division)
 
+    @_in_one_program
     def cohen_kappa(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
@@ -211,7 +244,7 @@ def _with_batch(
     state: ConfusionCounts, predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> ConfusionCounts:
     inputs = sets(predictions, labels, where)
-    check_labels("predictions", inputs.predicted, state.hits.shape[0])
+    check_label_axis("predictions", inputs.predicted, state.hits.shape[0])
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
     hits, predicted, actual = count_together(kinds, axis=0)
     entries = count_cells(inputs.where, inputs.actual.shape, axis=0)

@@ -14,15 +14,16 @@ from jax.sharding import PartitionSpec as Spec
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.compile import step
 from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
 from mllosses_jax._core.sets import Scored, fbeta_denominator, result_dtype, scored
 from mllosses_jax._core.sharding import names_of, on_shards, spec_of
 from mllosses_jax.metrics._averaging import Undefined, check_undefined, refuses_undefined
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
-    check_labels,
+    check_known_labels,
+    check_label_axis,
     check_size,
-    refuse_known_nan,
 )
 from mllosses_jax.metrics.streaming._bounds import (
     Bins,
@@ -137,13 +138,13 @@ class ScoreHistogram(Accumulator):
         Raises:
             TypeError: if scores are not floating point, or where is not bool.
             ValueError: if shapes differ, L is not that of the histogram, or in a numpy array a
-                score that counts should be a probability and is none, or a label that counts is
-                NaN. (Such scores in a JAX array are counted as invalid.)
+                score that counts should be a probability and is none, or a label that counts does
+                not lie in [0, 1]. (Such scores in a JAX array are counted as invalid.)
         """
         # To look into a JAX array would wait for the device.
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray):
             check_range('scores must lie in [0, 1] with inputs="probabilities"', scores, where)
-        refuse_known_nan(labels, where)
+        check_known_labels(labels, where)
         total: Self = _with_batch(self, scores, labels, where)
         return total
 
@@ -252,7 +253,7 @@ def _with_batch(
     state: ScoreHistogram, scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> ScoreHistogram:
     inputs = scored(scores, labels, where)
-    check_labels("scores", inputs.scores, state.cells.shape[0])
+    check_label_axis("scores", inputs.scores, state.cells.shape[0])
     # Entries go to the devices that hold the counts of their labels.
     labels_axes, sample_axes = spec_of(state.cells)[0], names_of(spec_of(inputs.scores)[0])
     sample_axes = tuple(name for name in sample_axes if name not in names_of(labels_axes))
@@ -284,6 +285,7 @@ def _counted(cells: Array, batch: Scored, inputs: Inputs) -> Array:
     return flat.reshape(cells.shape)
 
 
+@step("bounds_of", "average", "undefined")
 def _bounded(
     state: ScoreHistogram,
     bounds_of: Callable[[Bins], Bounds],

@@ -21,7 +21,7 @@ from mllosses_jax._core.sets import (
     sets,
 )
 from mllosses_jax.metrics.streaming import _exact_sum
-from mllosses_jax.metrics.streaming._accumulator import Accumulator, refuse_known_nan
+from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_known_labels
 
 Array = jax.Array
 Metric = Callable[..., Array]
@@ -121,10 +121,10 @@ class SampleMeans(Accumulator):
 
         Raises:
             TypeError: if a metric does not take such outputs, or where is not bool.
-            ValueError: if shapes differ, N is too large, or a label that counts is NaN in a numpy
-                array.
+            ValueError: if shapes differ, N is too large, or a label that counts does not lie in
+                [0, 1] in a numpy array.
         """
-        refuse_known_nan(labels, where)
+        check_known_labels(labels, where)
         total: Self = _with_batch(self, outputs, labels, where)
         return total
 

@@ -1,0 +1,116 @@
+"""Checks of values, for eager calls: under a transformation there are none to look at.
+
+To look into an array waits for its device. That is done for labels, weights and counts, because
+what is none of them makes a number like any other; other parameters are looked into where they are
+Python numbers or numpy arrays.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mllosses_jax._core import checks
+
+Bounds = tuple[float, float]
+
+
+def on_host(value: object) -> bool:
+    """Returns whether a value is no tracer and JAX would compute with it on one CPU device."""
+    if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
+        return False
+    if isinstance(value, jax.Array):
+        return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
+    return jax.default_backend() == "cpu"
+
+
+def check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:
+    """Raises ValueError if a Python number or numpy array is outside a closed interval."""
+    low, high = bounds
+    known = isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, jax.core.Tracer)
+    if known and not np.all((np.asarray(value) >= low) & (np.asarray(value) <= high)):
+        raise ValueError(f"{function}: {name} must lie in [{low:g}, {high:g}], got {value}")
+
+
+def check_amounts(function: str, arguments: dict[str, Any]) -> None:
+    """Raises ValueError if known weights or counts are negative, or counts above the total."""
+    for name in ("weights", "label_counts"):
+        known = _known(arguments.get(name))
+        if known is not None and np.any(known < 0):
+            raise ValueError(f"{function}: {name} must not be negative, got {known.min()}")
+    counts, total = (_known(arguments.get(name)) for name in ("label_counts", "num_samples"))
+    if counts is None or total is None or total.shape not in {(), counts.shape}:
+        return
+    if np.any(counts > total):
+        raise ValueError(
+            f"{function}: label_counts must not be above num_samples, got {counts.max()} of {total}"
+        )
+
+
+def _known(value: Any) -> Any:
+    """Returns a number or an array of numbers for numpy, None if its values are not known."""
+    if isinstance(value, numbers.Real):
+        return np.asarray(value)
+    if isinstance(value, jax.core.Tracer) or not isinstance(value, jax.Array | np.ndarray):
+        return None
+    if not value.size or not any(
+        jnp.issubdtype(value.dtype, kind) for kind in (jnp.integer, jnp.floating)
+    ):
+        return None
+    return np.asarray(value)
+
+
+def check_labels(function: str, labels: Any, where: Any) -> None:
+    """Raises ValueError if a label that counts is known not to lie in [0, 1]."""
+    if not isinstance(labels, jax.Array | np.ndarray) or labels.size == 0:
+        return
+    if isinstance(labels, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
+        return
+    if not any(jnp.issubdtype(labels.dtype, kind) for kind in (jnp.integer, jnp.floating)):
+        return  # bool; the function itself refuses all others
+    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        if not on_host(labels) and _all_in_unit(labels):
+            return
+        values = np.asarray(labels)
+        one = np.ones(1, values.dtype)
+        unsigned = np.dtype(f"{values.dtype.byteorder}u{values.itemsize}")
+        # As bits, what is above 1, below 0 or NaN is above 1: one pass, fast in any dtype.
+        bits, bits_of_one = values.view(unsigned), one.view(unsigned)[0]
+        if bits.max() <= bits_of_one:
+            return
+        suspect = bits > bits_of_one
+        if where is not None:
+            suspect &= np.asarray(checks.mask("where", where, labels.shape))
+        if suspect.any():
+            suspect &= values != 0  # the sign of -0.0 is a high bit
+        if suspect.any():
+            place = np.unravel_index(suspect.argmax(), suspect.shape)
+            index = tuple(int(axis) for axis in place)
+            raise ValueError(f"{function}: {_complaint(values[index], index)}")
+
+
+def _complaint(value: Any, place: tuple[int, ...]) -> str:
+    if np.isnan(value):
+        return (
+            f"labels must be known where they count, got NaN at {place}; "
+            f"labels, where = mll.labels.from_nan(labels) leaves out what is unknown"
+        )
+    wrong = f"labels must lie in [0, 1] where they count, got {value} at {place}; "
+    if value == -1:
+        return (
+            f"{wrong}if -1 is unknown, labels, where = mll.labels.from_signed(labels) leaves it "
+            f"out, and so does from_zero_signed(labels) if 0 is; if -1 is false, pass labels > 0"
+        )
+    return (
+        f"{wrong}if that is unknown, leave it out by the mask where=labels != {value}; if all "
+        f"above 0 is true, pass labels > 0"
+    )
+
+
+@jax.jit
+def _all_in_unit(labels: jax.Array) -> jax.Array:
+    return jnp.all((labels >= 0) & (labels <= 1))

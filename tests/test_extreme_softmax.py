@@ -1,0 +1,112 @@
+"""Focused softmax losses at the ends of what floats hold, against the formula in 50 digits."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from mllosses_jax import single_label_asymmetric_loss, softmax_focal_loss
+
+ROWS = {
+    np.float32: [
+        [1.2e38, -1.2e38, 0.0],
+        [3e38, 0.0, -4e37],
+        [1e30, -1e30, 0.0],
+        [-3e38, 0.0, 3e37],
+        [3e38, 2e38, 3e38],
+        [90.0, 0.0, -90.0],
+        [-9.0, 0.5, 12.0],
+    ],
+    np.float16: [[6e4, -6e4, 0.0], [3e4, 0.0, -6e4], [-6e4, 0.0, 6e4], [9.0, 0.0, -12.0]],
+}
+ROWS[jnp.bfloat16] = ROWS[np.float32]
+
+
+def exact_slope(row, label, weight_of):
+    """The gradient of Σ_c w_c(s)·(−log s_c) in 50 digits, from its derivative in each s_c."""
+    with mpmath.workdps(60):
+        x = [mpmath.mpf(float(value)) for value in row]
+        exponentials = [mpmath.exp(value - max(x)) for value in x]
+        total = mpmath.fsum(exponentials)
+        s = [value / total for value in exponentials]
+        logs = [value - max(x) - mpmath.log(total) for value in x]
+        rest = [mpmath.fsum(exponentials[:c] + exponentials[c + 1 :]) / total for c in range(3)]
+        by_log = [weight_of(s[c], logs[c], rest[c], c == label) for c in range(3)]
+        return [
+            float(by_log[k] * rest[k] - s[k] * mpmath.fsum(by_log[:k] + by_log[k + 1 :]))
+            for k in range(3)
+        ]
+
+
+def falling(gamma, s, log, rest):
+    """The derivative of −(1 − s)^γ·log s in log s."""
+    steep = gamma * rest ** (gamma - 1) * s * log if rest and gamma else 0
+    return steep - (rest**gamma if rest or gamma else mpmath.mpf(1))
+
+
+def rising(gamma, s, log):
+    """The derivative of −s^γ·log s in log s."""
+    return -(s**gamma if gamma else 1) * (gamma * log + 1)
+
+
+@pytest.mark.parametrize("dtype", ROWS)
+@pytest.mark.parametrize("gamma", [0, 0.5, 1.0, 2, 4.5])
+def test_slope_of_the_softmax_focal_loss(gamma, dtype):
+    x = jnp.asarray(ROWS[dtype], dtype)
+    for label in range(3):
+        labels = jax.nn.one_hot(jnp.full(len(x), label), 3)
+
+        def loss(x, labels=labels):
+            losses = softmax_focal_loss(x, labels, gamma=gamma, reduction="none")
+            return jnp.sum(losses)
+
+        def exact(s, log, rest, true):
+            return falling(gamma, s, log, rest) if true else mpmath.mpf(0)
+
+        expected = [exact_slope(np.asarray(row, np.float64), label, exact) for row in x]
+        found = np.asarray(jax.grad(loss)(x), np.float64)
+        rtol = 1e-5 if dtype == np.float32 else 1e-2
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ROWS)
+@pytest.mark.parametrize("gammas", [(0, 4), (0.5, 1.5), (2, 0)])
+def test_slope_of_the_asymmetric_loss_of_single_labels(gammas, dtype):
+    x, (on, off), smoothing = jnp.asarray(ROWS[dtype], dtype), gammas, 0.3
+    for label in range(3):
+        ids = jnp.full(len(x), label)
+
+        def loss(x, ids=ids):
+            losses = single_label_asymmetric_loss(
+                x, ids, gamma_pos=on, gamma_neg=off, label_smoothing=smoothing, reduction="none"
+            )
+            return jnp.sum(losses)
+
+        def exact(s, log, rest, true):
+            share = mpmath.mpf(smoothing) / 3
+            if true:
+                return (1 - mpmath.mpf(smoothing) + share) * falling(on, s, log, rest)
+            return share * rising(off, s, log)
+
+        expected = [exact_slope(np.asarray(row, np.float64), label, exact) for row in x]
+        found = np.asarray(jax.grad(loss)(x), np.float64)
+        rtol = 1e-5 if dtype == np.float32 else 1e-2
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [softmax_focal_loss, single_label_asymmetric_loss])
+def test_curvature_is_finite_at_the_ends(loss):
+    x = jnp.asarray(ROWS[np.float32])
+
+    def slope(x, gamma):
+        named = {"gamma": gamma} if loss is softmax_focal_loss else {"gamma_pos": gamma}
+        return jax.grad(lambda x: loss(x, jnp.ones(len(x), int), reduction="sum", **named))(x)
+
+    for gamma in (0, 0.5, 2, 2.5):
+        product = jax.jvp(lambda x, gamma=gamma: slope(x, gamma), (x,), (jnp.ones_like(x),))[1]
+        np.testing.assert_allclose(product, 0, atol=1e-5)  # a shift of all logits changes nothing
+        one = jax.jvp(
+            lambda x, gamma=gamma: slope(x, gamma), (x,), (jnp.eye(3)[jnp.arange(len(x)) % 3],)
+        )[1]
+        assert np.isfinite(one).all()

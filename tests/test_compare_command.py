@@ -162,7 +162,9 @@ def test_interruption_leaves_what_was_finished(interrupted):
     assert "Traceback" not in stderr
     assert stderr.endswith("interrupted; the same command goes on from what is finished\n")
     assert list(interrupted["left"]["results"]) == [BASELINE]
-    assert_refused(interrupted["shown"], "holds no finished comparison", "mllosses compare", "--out")
+    assert_refused(
+        interrupted["shown"], "holds no finished comparison", "mllosses compare", "--out"
+    )
 
 
 def test_the_same_command_resumes(interrupted):
@@ -229,14 +231,16 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert "\x1b" not in printed
     assert "…" not in printed
     lines = printed.splitlines()
-    assert lines[0] == "tiny: 60 training rows, 30 test rows, 5 features, 4 labels; 2 losses"
+    assert lines[0].startswith(
+        "tiny: 60 training rows, 30 test rows, 5 features, 4 labels; 2 losses."
+    )
     assert all(len(line) <= 80 for line in lines if str(out) not in line)
     assert any(line.startswith("zlpr_loss ") for line in lines)
     text = " ".join(printed.split())
     assert "1000 resamples, the same for all losses" in text
     assert "Verdict: " in text
     assert all(name in printed for name in (*NAMES, "macro avg"))
-    assert lines[-1].startswith(f"Written to {out}: results.json, results.csv, report.txt")
+    assert lines[-1].startswith(f"Written to {out}: report.txt, results.json, results.csv")
     recommended = ThresholdReport.load(out / "thresholds.json")
     assert recommended.label_names == NAMES
     assert recommended.settings["loss"] == results_of(out)["recommended"]

@@ -545,6 +545,37 @@ def test_parameters_are_differentiable(case):
     np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
 
 
+def _exported(case, *dtypes):
+    """Returns the mean of a case and its gradient as a program for batches of any size."""
+    (size,) = jax.export.symbolic_shape("size")
+    function = jax.jit(jax.value_and_grad(written_out(case, "mean")))
+    arguments = [jax.ShapeDtypeStruct((size, NUM_LABELS), dtype) for dtype in dtypes]
+    return jax.export.export(function)(*arguments).call
+
+
+@each_shape
+def test_an_exported_program_takes_any_batch(case):
+    program = _exported(case, jnp.float32, jnp.float32)
+    for samples in (3, 11):
+        logits, labels, mask = make_inputs(case, samples=samples)
+        everything = np.ones_like(mask)
+        value, gradient = program(logits, labels)
+        unreduced = case.reference(logits, labels, everything)
+        np.testing.assert_allclose(value, unreduced.mean(), rtol=3e-5)
+        slope = case.reference_slope(logits, labels, everything) / unreduced.size
+        np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", {c.unreduced: c for c in FIRST_OF_EACH_SHAPE}.values(), ids=str)
+def test_an_exported_program_takes_any_mask(case):
+    program = _exported(case, jnp.float32, jnp.bool_, jnp.bool_)
+    for samples in (NUM_SAMPLES, 11):
+        logits, labels, mask = make_inputs(case, samples=samples)
+        results = program(logits, labels > 0, mask)
+        for got, wanted in zip(results, mean_and_gradient(case)(logits, labels, mask), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
 @each_loss
 def test_bad_input_is_named(case):
     logits, labels, mask = make_inputs(case)

@@ -60,6 +60,22 @@ def test_blocks_do_not_change_the_result(name, kwargs, monkeypatch):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["pairwise_logistic_loss", "pairwise_auc_loss", "smooth_ap_loss"])
+def test_several_blocks_of_an_unknown_number_of_rows(name):
+    kwargs = {"temperature": 0.5} if name == "smooth_ap_loss" else {}
+    function = jax.jit(jax.value_and_grad(lambda x, y: getattr(mll, name)(x, y, **kwargs)))
+    (size,) = jax.export.symbolic_shape("size")
+    arguments = [jax.ShapeDtypeStruct((size, 30), dtype) for dtype in (jnp.float32, jnp.bool_)]
+    exported = jax.export.export(function)(*arguments)
+    for samples in (2, 37):
+        rng = np.random.default_rng(samples)
+        logits = rng.normal(size=(samples, 30)).astype(np.float32)
+        labels = rng.random(logits.shape) < 0.5
+        results = zip(exported.call(logits, labels), function(logits, labels), strict=True)
+        for got, wanted in results:
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
 INF = np.inf
 # Rows of logits with one positive, the first, and the limit of a loss that sums over pairs.
 LIMITS = {

@@ -109,6 +109,11 @@ def softplus(x: Array) -> Array:
     return -log_sigmoid_pair(x)[1]
 
 
+def _large(dtype: jnp.dtype) -> float:
+    """Returns a number far above all logits in use that leaves room for factors."""
+    return float(jnp.finfo(dtype).max) * 1e-8
+
+
 def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
     """Returns base ** exponent for base in [0, 1], with its finite derivatives.
 
@@ -122,9 +127,8 @@ def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
     """
     if isinstance(exponent, int):
         return jnp.ones_like(base) if exponent == 0 else jax.lax.integer_pow(base, exponent)
-    # 0 * -inf is NaN: the lowest finite number gives 0 ** 0 = 1 and 0 ** g = 0.
-    floor = jnp.asarray(jnp.finfo(log_base.dtype).min, log_base.dtype)
-    return jnp.exp(exponent * jnp.maximum(log_base, floor))
+    # 0 * -inf is NaN: a very low number gives 0 ** 0 = 1 and 0 ** g = 0.
+    return jnp.exp(exponent * jnp.maximum(log_base, -_large(log_base.dtype)))
 
 
 def finite_product(weight: Array, value: Array) -> Array:
@@ -132,8 +136,25 @@ def finite_product(weight: Array, value: Array) -> Array:
 
     The derivative in such a weight is large, but leaves room for the factors of a chain rule.
     """
-    largest = float(jnp.finfo(value.dtype).max) * 1e-8
-    return weight * jnp.where(weight == 0, jnp.minimum(value, largest), value)
+    return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
+
+
+@jax.custom_jvp
+def tempered(x: Array, temperature: Array) -> Array:
+    """Returns x / temperature, with a derivative in the temperature that is never infinite.
+
+    What follows is flat where the quotient is huge: 0 * inf would make NaN of its derivative.
+    """
+    return x / temperature
+
+
+@tempered.defjvp
+def _tempered_jvp(primals: Any, tangents: Any) -> Any:
+    (x, temperature), (dx, d_temperature) = primals, tangents
+    result = tempered(x, temperature)
+    large = _large(result.dtype)
+    change = jnp.clip(tempered(result, temperature), -large, large)
+    return result, dx / temperature - change * d_temperature
 
 
 def log_sum_exp(

@@ -20,6 +20,7 @@ from mllosses_jax._core.ordering import ranking_keys
 
 Array = jax.Array
 _BLOCK = 2**21  # entries of a block of pairs
+_FEW = 8  # anchors of a block where the number of logits is not known
 _HALF = 31  # bits of an index
 
 
@@ -179,12 +180,13 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
     n = x.shape[-1]
     if n == 0:
         return carry, x
-    size = min(n, max(1, _BLOCK // max(1, x.size)))
+    size = min(n, max(1, _BLOCK // max(1, x.size))) if isinstance(x.size, int) else _FEW
+    number = -(-n // size)
     order = jnp.argsort(~anchors, axis=-1, stable=True).astype(jnp.int32)
 
     def blocks(entries: Array) -> Array:
-        entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, -n % size)])
-        entries = entries.reshape(*entries.shape[:-1], entries.shape[-1] // size, size)
+        entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, number * size - n)])
+        entries = entries.reshape(*entries.shape[:-1], number, size)
         return jnp.moveaxis(entries, -2, 0)
 
     def taken(entries: Array) -> Array:
@@ -204,7 +206,7 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
         visit, carry, (blocks(taken(x)), blocks(order), blocks(taken(anchors)))
     )
     results = jnp.moveaxis(results, 0, -2)
-    results = results.reshape(*results.shape[:-2], -(-n // size) * size)[..., :n]
+    results = results.reshape(*results.shape[:-2], number * size)[..., :n]
     return carry, _restored(results, order)
 
 

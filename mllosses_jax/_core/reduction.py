@@ -6,6 +6,7 @@ and what weights look like; the six reductions are then the same for all.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import jax
@@ -110,11 +111,23 @@ def _total(losses: Array) -> Array:
     product with ones it is written out once and read once. The derivative is that of the sum.
     The product adds up terms one after the other, so it is kept to short axes.
     """
-    short = [axis for axis in (-1, 0) if losses.ndim > 1 and losses.shape[axis] <= _SHORT]
-    if not short or jax.default_backend() != "cpu":
+    short = [axis for axis in (-1, 0) if losses.ndim > 1 and _is_short(losses.shape[axis])]
+    if not short:
         return jnp.sum(losses)
-    ones = jnp.ones(losses.shape[short[0]], losses.dtype)
-    return jnp.sum(jnp.tensordot(losses, ones, (short[0], 0), precision="highest"))
+
+    def by_product(losses: Array) -> Array:
+        ones = jnp.ones(losses.shape[short[0]], losses.dtype)
+        return jnp.sum(jnp.tensordot(losses, ones, (short[0], 0), precision="highest"))
+
+    # The platform of the program, which need not be that of this host.
+    return jax.lax.platform_dependent(  # type: ignore[no-any-return]
+        losses, cpu=by_product, default=jnp.sum
+    )
+
+
+def _is_short(size: int) -> bool:
+    """Returns whether an axis is known to be short; that of an exported program may be a symbol."""
+    return isinstance(size, int) and size <= _SHORT
 
 
 @_total.defjvp
@@ -127,16 +140,18 @@ def _count(
 ) -> Array:
     """Counts in integers, which stay exact beyond the 2 ** 24 of float32."""
     if counted is None:
-        number = jnp.asarray(float(_size(shape)), losses.dtype)
+        number = _size(shape, losses.dtype)
         devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
         return number * devices
     return all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name).astype(losses.dtype)
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
+def _size(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """Returns the product of axes, of which those that are symbols are known when it runs."""
+    known = math.prod(axis for axis in shape if isinstance(axis, int))
+    size = jnp.asarray(float(known), dtype)
     for axis in shape:
-        size *= axis
+        size = size if isinstance(axis, int) else size * jnp.asarray(axis).astype(dtype)
     return size
 
 

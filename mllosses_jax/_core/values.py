@@ -25,7 +25,8 @@ def on_host(value: object) -> bool:
         return False
     if isinstance(value, jax.Array):
         return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
+    default = cast(Any, jax.config).jax_default_device  # a device, a platform's name, or None
+    return (getattr(default, "platform", default) or jax.default_backend()) == "cpu"
 
 
 def check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:

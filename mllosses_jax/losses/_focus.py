@@ -5,6 +5,8 @@ What the focal and the asymmetric families share.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -21,6 +23,7 @@ from mllosses_jax._core.numerics import (
 
 Array = jax.Array
 Exponent = Array | int
+_LEAST = 1e-30  # the inverse of a probability stays below its inverse
 
 
 def faded_entropy_slope(z: Array, gamma: Exponent) -> Array:
@@ -64,6 +67,39 @@ def shifted(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
     return jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0)
 
 
+def _per_survival_slope(x: Array, clip: Array) -> Array:
+    return shifted(x, clip)[2] * _per_survival(x, clip)
+
+
+@with_slope(_per_survival_slope)
+def _per_survival(x: Array, clip: Array) -> Array:
+    """Returns 1/(1 − p_m), of a p_m above 0; bounded, to leave room for the factors of a chain."""
+    return 1 / jnp.maximum(sigmoid_pair(x)[1] + clip, _LEAST)
+
+
+@jax.custom_jvp
+def _log_survival(x: Array, clip: Array) -> Array:
+    """Returns log(1 − p_m)."""
+    q, log_q, (p_m, _, _) = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1], shifted(x, clip)
+    # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
+    # log(q + clip) = log(higher) + log(1 + lower / higher).
+    small = p_m <= 0.5
+    q_is_higher = q >= clip
+    by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
+    by_clip = q / jnp.where(q_is_higher, 1, clip)
+    ratio = jnp.where(q_is_higher, by_q, by_clip)
+    log_clip = jnp.log(jnp.where(clip > 0, clip, 1))
+    higher = jnp.where(small, 0, jnp.where(q_is_higher, log_q, log_clip))
+    return higher + log1p_unit(jnp.where(small, -p_m, ratio))
+
+
+@_log_survival.defjvp
+def _log_survival_jvp(primals: Any, tangents: Any) -> Any:
+    _, above, slope = shifted(*primals)
+    by_clip = jnp.where(above, _per_survival(*primals), 0)
+    return _log_survival(*primals), by_clip * tangents[1] - slope * tangents[0]
+
+
 def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns the derivative of `asymmetric_entropy` in x."""
     _, q = sigmoid_pair(x)
@@ -77,17 +113,7 @@ def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     positive, negative = -log_p, -log_q
     if not (isinstance(clip, int) and clip == 0):
-        q, (p_m, _, _) = sigmoid_pair(x)[1], shifted(x, clip)
-        # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
-        # log(q + clip) = log(higher) + log(1 + lower / higher).
-        small = p_m <= 0.5
-        q_is_higher = q >= clip
-        by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
-        by_clip = q / jnp.where(q_is_higher, 1, clip)
-        ratio = jnp.where(q_is_higher, by_q, by_clip)
-        log_clip = jnp.log(jnp.where(clip > 0, clip, 1))
-        higher = jnp.where(small, 0, jnp.where(q_is_higher, log_q, log_clip))
-        negative = -higher - log1p_unit(jnp.where(small, -p_m, ratio))
+        negative = -_log_survival(x, jnp.asarray(clip, x.dtype))
     if y.dtype == x.dtype:
         return finite_product(y, positive) + finite_product(1 - y, negative)
     return jnp.where(y, positive, negative)

@@ -39,21 +39,27 @@ class SoftCounts(NamedTuple):
     tn: Array  # sum of (1 − p)·(1 − y)
 
 
-@jax.custom_jvp
 def share(part: Array, rest: Array) -> Array:
     """Returns part / (part + rest) of numbers ≥ 0, and 0 for 0/0.
 
     Its derivative does not cancel: where the rest is 0, the share does not depend on the part.
     """
+    total = jax.lax.stop_gradient(part + rest)
+    scale = jnp.where(total > TINY, total, 1)  # or the square of a large total is infinite
+    return _share(part / scale, rest / scale)
+
+
+@jax.custom_jvp
+def _share(part: Array, rest: Array) -> Array:
     return safe_divide(part, part + rest)
 
 
-@share.defjvp
+@_share.defjvp
 def _share_jvp(primals: Any, tangents: Any) -> Any:
     (part, rest), (d_part, d_rest) = primals, tangents
-    result = share(part, rest)
+    result = _share(part, rest)
     total = jnp.maximum(part + rest, TINY)
-    return result, (share(rest, part) * d_part - result * d_rest) / total
+    return result, (_share(rest, part) * d_part - result * d_rest) / total
 
 
 def overlap_loss(

@@ -35,11 +35,18 @@ def _bounded_exp(x: Array) -> Array:
     return jnp.where(large, jnp.exp(_LARGEST_EXPONENT), jnp.exp(jnp.where(large, 0, x)))
 
 
+def _log_at_least(x: Array, epsilon: Array) -> Array:
+    """Returns log(max(x, ε)), in which an x below ε takes no part: ε⁻² may be infinite."""
+    above = x > epsilon
+    return jnp.where(above, jnp.log(jnp.where(above, x, 1)), jnp.log(epsilon))
+
+
 def _symmetric_divergence(inputs: Inputs, q: Array, log_q: Array, epsilon: Array) -> Array:
     """Returns Σ (P − Q)·log(P/Q) over the labels that count, with P and Q at least epsilon."""
-    p = jnp.maximum(inputs.soft_y, epsilon)
+    y = inputs.soft_y
+    p, log_p = jnp.maximum(y, epsilon), _log_at_least(y, epsilon)
     q, log_q = jnp.maximum(q, epsilon), jnp.maximum(log_q, jnp.log(epsilon))
-    terms = (p - q) * (jnp.log(p) - log_q)
+    terms = (p - q) * (log_p - log_q)
     return jnp.sum(jnp.where(inputs.counted(), terms, 0), axis=-1)
 
 
@@ -108,7 +115,7 @@ def abs_kl_divergence(
     elif activation == "exp":
         q, log_q = _bounded_exp(x), x
     else:
-        q, log_q = x, jnp.log(jnp.maximum(x, floor))
+        q, log_q = x, _log_at_least(x, floor)
     losses = _symmetric_divergence(inputs, q, log_q, floor)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, sigmoid_pair
+from mllosses_jax._core.numerics import AxisName, sigmoid_pair, tempered
 from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum
 from mllosses_jax._core.reduction import Reduction, all_sum, reduce_labels, safe_divide
 from mllosses_jax._core.sharding import whole_rows
@@ -266,7 +266,7 @@ def smooth_ap_loss(
     place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
 
     def step(nothing: None, anchor: Array, index: Array, live: Array) -> tuple[None, Array]:
-        above = sigmoid_pair((x[:, None, :] - anchor[:, :, None]) / t)[0]
+        above = sigmoid_pair(tempered(x[:, None, :] - anchor[:, :, None], t))[0]
         others = positives[:, None, :] & (place[:, None, :] != index[:, :, None])
         wrong = jnp.sum(jnp.where(negatives[:, None, :], above, 0), axis=-1)
         right = jnp.sum(jnp.where(others, above, 0), axis=-1)

@@ -12,7 +12,13 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName, log_sigmoid_pair, sigmoid_pair, with_slope
+from mllosses_jax._core.numerics import (
+    AxisName,
+    log_sigmoid_pair,
+    sigmoid_pair,
+    tempered,
+    with_slope,
+)
 from mllosses_jax._core.reduction import Reduction, reduce_samples
 
 Array = jax.Array
@@ -36,7 +42,9 @@ def _divergence(x: Array, teacher: Array) -> Array:
     """
     (log_p, log_q), (log_p_t, log_q_t) = log_sigmoid_pair(x), log_sigmoid_pair(teacher)
     p_t, q_t = sigmoid_pair(teacher)
-    apart = p_t * (log_p_t - log_p) + q_t * (log_q_t - log_q)
+    # Logits of either sign may be infinite by their temperature.
+    apart = jnp.where(p_t > 0, p_t * (log_p_t - log_p), 0)
+    apart = apart + jnp.where(q_t > 0, q_t * (log_q_t - log_q), 0)
     near = jnp.abs(x - teacher) < 0.5
     w = jnp.where(teacher > 0, q_t, p_t)
     d = jnp.where(near, jnp.where(teacher > 0, teacher - x, x - teacher), 0)
@@ -86,7 +94,8 @@ def multilabel_distillation_loss(
         labels: bool, integer or float array (..., L): not used, so that the loss is called like
             every other one.
         teacher_logits: t, the teacher's, float array (..., L). They get no gradient.
-        temperature: T > 0, a scalar.
+        temperature: T > 0, a scalar. Derivatives in it are finite from 1e-7 on, for logits whose
+            quotients by T² are.
         weights: scale samples: shape (...).
         where: bool, the rank of logits with axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
@@ -120,7 +129,8 @@ def multilabel_distillation_loss(
     if inputs.where is not None:
         teacher = jnp.where(inputs.where, teacher, 0)
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
-    losses = jnp.sum(_divergence(inputs.x / t, teacher / t), axis=-1)  # 0 where masked
+    divergences = _divergence(tempered(inputs.x, t), tempered(teacher, t))  # 0 where masked
+    losses = jnp.sum(divergences, axis=-1)
     return reduce_samples(
         losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
     )

@@ -90,7 +90,7 @@ def distribution_balanced_loss(
         mu: μ, a scalar or (L,): 0.2 for COCO-LT, 0.3 for VOC-LT.
         kappa: κ ≥ 0, a scalar or (L,): 0 leaves the logits where they are.
         neg_scale: λ > 0, a scalar or (L,): 2 for COCO-LT, 5 for VOC-LT, 1 to treat negatives as
-            positives.
+            positives. Derivatives in it are finite for logits whose quotients by λ² are.
         gamma: γ ≥ 0, a scalar or (L,): 0 is cross-entropy.
         balance: η ≥ 0, a scalar or (L,): a constant factor; in the code it is 1 without focus.
         weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.

@@ -262,7 +262,8 @@ def unbiased_binary_cross_entropy(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft: what was noted.
         propensity: ρ in (0, 1], a scalar or (L,): the chance that a positive is noted, such as
-            1 / `weighting.inverse_propensity`. 1 is binary cross-entropy.
+            1 / `weighting.inverse_propensity`. 1 is binary cross-entropy. The
+            derivative in ρ is finite for logits whose quotients by ρ² are.
         weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
         where: bool, the rank of logits with axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".

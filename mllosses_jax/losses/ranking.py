@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, log_sum_exp, softplus
+from mllosses_jax._core.numerics import AxisName, log_sum_exp, softplus, tempered
 from mllosses_jax._core.reduction import (
     Reduction,
     all_sum,
@@ -130,6 +130,25 @@ def zlpr_loss(
     )
 
 
+def _below_top(
+    x: Array,
+    entries: Array,
+    temperature: Array,
+    axis: int | tuple[int, ...],
+    axis_name: AxisName,
+) -> tuple[Array, Array]:
+    """Returns the top of the entries, which is finite, and LSE((x − top)/T) over them."""
+    lowest = jnp.asarray(-jnp.inf, x.dtype)
+    inside = jax.lax.stop_gradient(jnp.where(entries, x, lowest))
+    top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
+    if axis_name is not None:
+        top = jax.lax.pmax(top, axis_name)
+    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
+    below = jnp.where(entries, x - top, 0)
+    total = log_sum_exp(tempered(below, temperature), entries, axis, axis_name)
+    return jnp.squeeze(top, axis), total
+
+
 def _two_way(
     x: Array,
     positives: Array,
@@ -142,12 +161,13 @@ def _two_way(
     """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
     t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
     t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
-    negative = log_sum_exp(x / t_n, negatives, axis, axis_name)
-    positive = log_sum_exp(-x / t_p, positives, axis, axis_name)
+    # T·LSE(z/T) = top + T·LSE((z − top)/T): so its derivative in T does not cancel.
+    low, negative = _below_top(x, negatives, t_n, axis, axis_name)
+    high, positive = _below_top(-x, positives, t_p, axis, axis_name)
     # Without pairs the derivative in a temperature would be 0 * inf.
     pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
     product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)
-    return jnp.where(pairs, softplus(product), 0)
+    return jnp.where(pairs, softplus(low + high + product), 0)
 
 
 def _two_way_by_label(
@@ -188,7 +208,8 @@ def two_way_sample_loss(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+            finite from 1e-7 on.
         weights: scale samples: shape (...).
         where: bool, the rank of logits with axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
@@ -241,7 +262,8 @@ def two_way_label_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+            finite from 1e-7 on.
         weights: scale labels: shape (L,).
         where: bool, the rank of logits with axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
@@ -292,7 +314,8 @@ def two_way_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar.
+        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+            finite from 1e-7 on.
         where: bool, the rank of logits with axes equal or 1: which entries take part.
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 

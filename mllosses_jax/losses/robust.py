@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -33,6 +35,24 @@ _INF = float("inf")
 
 def _power_loss(log_p: Array, order: Number) -> Array:
     """Returns (1 − p^order)/order, and its limit −log p at order 0."""
+    return _by_series(log_p, order) if isinstance(order, int) else _traced(log_p, order)
+
+
+@jax.custom_jvp
+def _traced(log_p: Array, order: Array) -> Array:
+    return _by_series(log_p, order)
+
+
+@_traced.defjvp
+def _traced_jvp(primals: Any, tangents: Any) -> Any:
+    def bounded(log_p: Array, order: Array) -> Array:
+        return _by_series(jnp.maximum(log_p, -1 / TINY), order)
+
+    # In the order it grows as the square of the logarithm, which the bound keeps finite.
+    return _traced(*primals), jax.jvp(bounded, primals, tangents)[1]
+
+
+def _by_series(log_p: Array, order: Number) -> Array:
     t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
     near = t > -1
     terms = 11 if t.dtype == jnp.float32 else 18

@@ -1,0 +1,86 @@
+"""Where the parameters of losses end: what the contract suite sets each of them to.
+
+An end is a bound that the loss checks or, of a parameter without one, a value beyond all use. Next
+to a bound of 0 stand numbers of which the square underflows: there a derivative is most likely to
+be 0 times infinity.
+"""
+
+from cases import CASES, Case
+
+_SHARE = (0.0, 1e-30, 1e-7, 1.0)
+_SCALE = (0.0, 1e-30, 1e4)
+_EXPONENT = (0.0, 1e-30, 100.0)
+_REAL = (-1e4, 0.0, 1e4)
+_TEMPERATURE = (1e-7, 1e-3, 1e30)
+_SMALL = (1e-37, 1e-18, 1.0, 1e30)
+_COST = (0.0, 1e-18, 1e10, 1e15)
+
+_OF_NAME: dict[str, tuple[float, ...]] = {
+    **dict.fromkeys(("alpha", "clip", "label_smoothing", "prior", "prior_threshold", "q"), _SHARE),
+    **dict.fromkeys(("label_frequencies", "relative_rate", "threshold"), _SHARE),
+    **dict.fromkeys(("gamma", "gamma_neg", "gamma_pos", "gamma_unannotated"), _EXPONENT),
+    **dict.fromkeys(("alpha_neg", "alpha_pos", "alpha_unannotated", "balance", "beta"), _SCALE),
+    **dict.fromkeys(("count_weight", "epsilon_neg", "epsilon_pos", "expected_positives"), _SCALE),
+    **dict.fromkeys(("kappa", "lamb", "margin", "max_margin", "mu", "scale", "tau"), _SCALE),
+    **dict.fromkeys(("temperature", "positive_temperature", "negative_temperature"), _TEMPERATURE),
+    "epsilon": _SMALL,
+    "epsilon_pos_pow": (-100.0, 0.0, 100.0),
+    "eta": (-1e8, 0.0, 1e8),
+    "label_counts": (0.0, 1.0, 200.0),
+    "neg_scale": (1e-15, 1e4),
+    "num_samples": (2.0, 1e9),
+    "propensity": (1e-18, 1.0),
+    "smooth": (0.0, 1e-18, 1e30),
+}
+_OF_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
+    ("abs_kl_divergence", "epsilon"): (1e-30, 1e-18, 1.0),
+    ("auc_margin_loss", "margin"): _COST,
+    ("focal_tversky_loss", "alpha"): _COST,
+    ("focal_tversky_loss", "beta"): _COST,
+    ("focal_tversky_loss", "gamma"): (0.0, 1e-18, 1e3),
+    ("pairwise_auc_loss", "margin"): _COST,
+    ("partial_binary_cross_entropy", "alpha"): _REAL,
+    ("partial_binary_cross_entropy", "gamma"): (-10.0, 0.0, 100.0),
+    ("poly1_binary_cross_entropy", "epsilon"): _REAL,
+    ("poly1_focal_loss", "epsilon"): _REAL,
+    ("quality_focal_loss", "beta"): _EXPONENT,
+    ("sigmoid_f1_loss", "beta"): (1e-15, 1.0, 1e8),
+    ("soft_fbeta_loss", "beta"): _COST,
+    ("tversky_loss", "alpha"): _COST,
+    ("tversky_loss", "beta"): _COST,
+}
+
+# The docstrings say so: of extreme logits over such a parameter, or its square, there is no float.
+OVERFLOWING = {
+    ("distribution_balanced_loss", "neg_scale"),
+    ("multilabel_distillation_loss", "temperature"),
+    ("unbiased_binary_cross_entropy", "propensity"),
+}
+
+
+def numbers_of(case: Case) -> dict[str, float]:
+    """Returns the parameters of a case that are real numbers, with their values."""
+    return {
+        name: float(value)
+        for name, value in {**case.entry.own_parameters, **case.kwargs}.items()
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and name != "likelihood_topk"  # a number of entries
+    }
+
+
+def ends_of(case: Case, parameter: str) -> tuple[float, ...]:
+    """Returns the ends of a parameter of a case."""
+    return _OF_LOSS.get((case.name, parameter), _OF_NAME.get(parameter))
+
+
+def _options(case: Case) -> tuple:
+    """Returns the parameters of a case that make another program of it."""
+    chosen = {k: v for k, v in case.kwargs.items() if isinstance(v, str | bool | None)}
+    return case.name, *sorted(chosen.items(), key=str)
+
+
+# One row for each choice of options: the first that has a number among its parameters.
+WITH_ENDS: tuple[Case, ...] = tuple(
+    {_options(case): case for case in reversed(CASES) if numbers_of(case)}.values()
+)[::-1]

@@ -1,0 +1,70 @@
+"""Programs are for the platform that they are lowered for, which need not be that of this host."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import FIRST_OF_EACH
+from test_contract import make_inputs, written_out
+
+import mllosses_jax as mll
+from mllosses_jax._core.compile import on_host
+
+ELSEWHERE = ("cuda", "tpu")
+# A product with ones is how a CPU adds up fastest; this loss is itself a product of matrices.
+OF_PRODUCTS = {"label_graph_penalty"}
+
+
+def lowered(function, *arguments):
+    """Returns the text of a function's program for each platform."""
+    traced = jax.jit(function).trace(*arguments)
+    return {p: traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", *ELSEWHERE)}
+
+
+@pytest.mark.parametrize("case", FIRST_OF_EACH, ids=str)
+def test_losses_add_up_as_the_platform_does(case):
+    logits, labels, mask = make_inputs(case)
+    programs = lowered(jax.value_and_grad(written_out(case, "mean")), logits, labels, mask)
+    if case.entry.kind == "element":
+        assert "dot_general" in programs["cpu"]
+    for platform in ELSEWHERE:
+        assert ("dot_general" in programs[platform]) == (case.name in OF_PRODUCTS)
+
+
+def test_an_exported_loss_runs_on_either_platform():
+    logits, labels, _ = make_inputs(FIRST_OF_EACH[0])
+    program = jax.jit(jax.value_and_grad(mll.sigmoid_focal_loss))
+    exported = jax.export.export(program, platforms=("cpu", *ELSEWHERE))(logits, labels)
+    assert exported.platforms == ("cpu", *ELSEWHERE)
+    for got, wanted in zip(exported.call(logits, labels), program(logits, labels), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+def test_many_rows_are_counted_one_after_the_other_on_a_cpu_only(name):
+    scores = jnp.zeros((70, 80))
+    programs = lowered(getattr(mll.metrics, name), scores, scores > 0)
+    loops = {platform: "stablehlo.while" in program for platform, program in programs.items()}
+    assert loops == {"cpu": True, "cuda": False, "tpu": False}
+
+
+@pytest.mark.parametrize("name", ["precision_at_k", "ndcg_at_k"])
+def test_the_largest_are_selected_among_floats_on_a_cpu_only(name):
+    scores = jnp.zeros((4, 9))
+    metric = getattr(mll.metrics, name)
+    programs = lowered(lambda x, y: metric(x, y, 3), scores, scores > 0)
+    dtypes = {p: re.findall(r"top_k.*: tensor<4x9x(\w+)>", text) for p, text in programs.items()}
+    assert dtypes == {"cpu": ["f32"], "cuda": ["i32"], "tpu": ["i32"]}
+
+
+def test_an_array_is_on_the_host_if_the_default_device_is():
+    values = np.zeros(3)
+    with jax.default_device("cpu"):
+        assert on_host(values)
+    with jax.default_device(jax.devices("cpu")[1]):
+        assert on_host(values)
+    with jax.default_device("gpu"):
+        assert not on_host(values)
+        assert on_host(jax.device_put(values, jax.devices("cpu")[0]))

@@ -53,8 +53,8 @@ def test_an_outcome_survives_its_files(models, masked, tmp_path):
     tests = ["test.npz"] if models == 1 else [f"test-{index}.npz" for index in range(models)]
     files = {file.name for file in (tmp_path / "a").iterdir()}
     assert files == {"model.npz", "validation.npz", *tests}
-    assert_same(Outcome.load(tmp_path / "a"), outcome)
-    assert Outcome.load(tmp_path / "a").quality == 0.5
+    assert_same(Outcome.load(tmp_path / "a", dataset), outcome)
+    assert Outcome.load(tmp_path / "a", dataset).quality == 0.5
     with np.load(tmp_path / "a/model.npz") as model:
         np.testing.assert_array_equal(model["feature_scale"], [1, 1])
         assert model["label_names"].tolist() == list(dataset.label_names)
@@ -98,10 +98,10 @@ def test_a_loss_whose_model_is_missing_is_not_finished(tmp_path):
     dataset = make_dataset()
     folder = make_folder(tmp_path)
     folder.save(SECOND, make_outcome(dataset), dataset, {})
-    assert folder.load(SECOND) is not None
-    assert folder.load(FIRST) is None
+    assert folder.load(SECOND, dataset) is not None
+    assert folder.load(FIRST, dataset) is None
     (tmp_path / "losses/zlpr_loss/model.npz").unlink()
-    assert folder.load(SECOND) is None
+    assert folder.load(SECOND, dataset) is None
 
 
 @pytest.mark.parametrize("name", ["model.npz", "validation.npz", "test-1.npz"])
@@ -111,7 +111,7 @@ def test_damaged_files_are_named(name, tmp_path):
     folder.save(SECOND, make_outcome(dataset), dataset, {})
     (tmp_path / "losses/zlpr_loss" / name).write_bytes(b"PK123")
     with pytest.raises(ComparisonError, match=r"losses.zlpr_loss is damaged; remove it"):
-        folder.load(SECOND)
+        folder.load(SECOND, dataset)
 
 
 def test_decisions_of_a_loss_and_the_recommended_ones(tmp_path):
@@ -143,7 +143,7 @@ def test_losses_with_parameters_have_folders_of_their_own(tmp_path):
     assert names == {
         *("asymmetric_loss", "asymmetric_loss-gamma_neg=2", "asymmetric_loss-gamma_neg=2.0")
     }
-    assert [len(folder.load(choice).residuals) for choice in choices] == [1, 2, 3]
+    assert [len(folder.load(choice, dataset).residuals) for choice in choices] == [1, 2, 3]
     for choice in choices:
         with np.load(tmp_path / "losses" / choice.file_name / "model.npz") as model:
             assert str(model["loss"]) == choice.label
@@ -228,10 +228,10 @@ def test_force_begins_anew(tmp_path):
     folder.write_report("an old report")
     finish(folder, *BOTH)
     folder = make_folder(tmp_path, [FIRST], force=True, model="mlp")
-    assert folder.load(FIRST) is None
+    assert folder.load(FIRST, dataset) is None
     assert results_of(tmp_path)["config"] == {"losses": [FIRST.label], "model": "mlp"}
     assert results_of(tmp_path)["results"] == {}
-    assert make_folder(tmp_path, BOTH, model="mlp").load(SECOND) is None
+    assert make_folder(tmp_path, BOTH, model="mlp").load(SECOND, dataset) is None
     assert not (tmp_path / "report.txt").exists()
 
 

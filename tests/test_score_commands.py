@@ -243,7 +243,9 @@ def test_tuned_thresholds_go_through_a_file(mllosses, arrays, tmp_path):
     wrong = ["--inputs", "probabilities", "--thresholds", "thresholds.json"]
     assert_refused(mllosses("evaluate", "p.npy", "y.npz", *wrong), "tuned on logits")
     wrong[1] = "logits"
-    assert_refused(mllosses("evaluate", "x.npy", "y.npy", *wrong), "'sun'", "tune them anew")
+    assert_refused(
+        mllosses("evaluate", "x.npy", "y.npy", *wrong), "'sun'", "give them some", "label_names"
+    )
 
 
 def test_tune_options(mllosses, arrays, tmp_path):
@@ -327,7 +329,9 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
     again = ["calibrate", "x.csv", "y.csv", "--inputs", "logits"]
     assert_refused(mllosses(*again), "calibrator.json exists", "--force")
     apply[1] = "x.npy"
-    assert_refused(mllosses(*apply, "--out", "new.npy"), "calibrator.json", "label names")
+    assert_refused(
+        mllosses(*apply, "--out", "new.npy"), "calibrator.json", "give them some", "label_names"
+    )
 
 
 @pytest.mark.parametrize("method", ["temperature", "bias", "beta", "isotonic"])
@@ -466,7 +470,7 @@ MISTAKES = [
     (["evaluate", "x.npy", "mask.npz"], ["mask.npz", "where has shape (120,)"]),
     (["evaluate", "bad.csv", "y.npy"], ["bad.csv, line 3", "'sea'", "not a number"]),
     (["evaluate", "ragged.csv", "y.npy"], ["ragged.csv, line 2", "1 cells", "header of 2"]),
-    (["evaluate", "bare.csv", "y.npy"], ["bare.csv, line 1", "label names"]),
+    (["evaluate", "bare.csv", "y.npy"], ["bare.csv, line 1", "line of names"]),
     (["evaluate", "x.npy", "half.csv"], ["half.csv, line 2", "'0.5'", "0 or 1"]),
     (["evaluate", "x.npy", "y.npy", "--thresholds", "y.npy"], ["y.npy", "mllosses tune"]),
     (["evaluate", "x.npy", "y.npy", "--threshold", "high"], ["--threshold", "'high'"]),

@@ -159,7 +159,7 @@ def test_thresholds_go_by_name(tmp_path):
         ("", "must be a JSON file"),
         ("[1]", 'must hold "format": "mllosses_jax thresholds 1", got None'),
         ('{"format": "other"}', "got 'other'"),
-        (named + "}", "must hold thresholds of labels: KeyError"),
+        (named + "}", "must hold thresholds of labels: the file must hold format, dtype"),
         (named + ', "dtype": "float32", "labels": [1]}', "must hold thresholds of labels"),
     ]:
         file = tmp_path / "other.json"

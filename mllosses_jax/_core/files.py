@@ -10,9 +10,12 @@ import json
 import math
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from mllosses_jax._core.text import cut, shown
 
 LEFTOVERS = ".*.partial"  # what only a killed process leaves
 
@@ -79,13 +82,30 @@ def read_json(path: str | Path, *, format_name: str) -> dict[str, Any]:
         ValueError: if the file is something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be a JSON file: {error}") from None
+        content = json.loads(
+            Path(path).read_bytes().decode(),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError, MemoryError) as error:  # also of endless numbers
+        reason = cut(str(error)) or "it does not fit into memory"
+        raise ValueError(f"{path} must be a JSON file: {reason}") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != format_name:
-        raise ValueError(f'{path} must hold "format": "{format_name}", got {found!r}')
+        raise ValueError(f'{path} must hold "format": "{format_name}", got {shown(found)}')
     return dict(content)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise ValueError(f"{shown(twice)} is there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _encoded(value: Any) -> Any:

@@ -10,8 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax._core import checks
+from mllosses_jax._core import checks, schema
 from mllosses_jax._core.files import read_json, write_json
+from mllosses_jax._core.text import shown
 from mllosses_jax.calibration.affine import AffineCalibrator
 from mllosses_jax.calibration.beta import BetaCalibrator
 from mllosses_jax.calibration.isotonic import IsotonicCalibrator
@@ -25,6 +26,10 @@ _KINDS: dict[str, type[Calibrator]] = {
     "isotonic": IsotonicCalibrator,
 }
 _CURVE = ("knots", "values")
+
+
+class OtherLabels(ValueError):
+    """A calibrator is of other labels than it is wanted for."""
 
 
 def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any]:
@@ -109,24 +114,32 @@ def from_dict(data: Mapping[str, Any], label_names: Sequence[str]) -> Calibrator
     """
     kind = data.get("calibrator") if isinstance(data, Mapping) else None
     if not (isinstance(kind, str) and kind in _KINDS):
-        raise ValueError(
-            f'data must hold "calibrator", one of {", ".join(_KINDS)}; got '
-            + (repr(kind) if isinstance(data, Mapping) else type(data).__name__)
-        )
+        got = shown(kind) if isinstance(data, Mapping) else type(data).__name__
+        raise ValueError(f'data must hold "calibrator", one of {", ".join(_KINDS)}; got {got}')
     cls = _KINDS[kind]
     names = [field.name for field in dataclasses.fields(cls) if field.name != "base"]
-    base: dict[str, Any] = {"base": from_dict(data["base"], label_names)} if "base" in data else {}
+    if ("all" in data) == ("labels" in data):
+        raise ValueError('data must hold either "all" or "labels"')
+    of_base = {"base"} if cls is IsotonicCalibrator else set()
+    extra = set(data) - {"format", "calibrator", "all", "labels"} - of_base
+    if extra:
+        raise ValueError(f"data must not hold {shown(min(extra))}")
+    base: dict[str, Any] = {"base": _base(data["base"], label_names)} if "base" in data else {}
     if "all" in data:
-        parameters = _read([data["all"]], names, "all")
+        parameters = _read({"all": data["all"]}, names)
         return cls(**{name: value[0] for name, value in parameters.items()}, **base)
-    known = data.get("labels", {})
+    known = schema.named(data["labels"], "labels")
     missing = [name for name in label_names if name not in known]
     if missing:
-        raise ValueError(
+        raise OtherLabels(
             f"data must hold every label: {len(missing)} of {len(label_names)} are missing, "
-            f"the first is {missing[0]!r}"
+            f"the first is {shown(missing[0])}"
         )
-    return cls(**_read([known[name] for name in label_names], names, "labels"), **base)
+    rows = {f"labels[{shown(name)}]": row for name, row in known.items()}
+    read = _read(rows, names)
+    place = {name: label for label, name in enumerate(known)}
+    chosen = np.array([place[name] for name in label_names])
+    return cls(**{name: value[chosen] for name, value in read.items()}, **base)
 
 
 def save(
@@ -197,7 +210,11 @@ def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.json'
     """
-    return from_dict(read_json(path, format_name=_FORMAT), label_names)
+    content = read_json(path, format_name=_FORMAT)
+    try:
+        return from_dict(content, label_names)
+    except ValueError as error:
+        raise type(error)(f"{path} must hold a calibrator of these labels: {error}") from None
 
 
 def _arrays(calibrator: Calibrator) -> dict[str, np.ndarray]:
@@ -215,18 +232,42 @@ def _written(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return written
 
 
-def _read(rows: Sequence[Any], names: Sequence[str], where: str) -> dict[str, Any]:
-    """Returns one array per parameter, curves filled up to the longest."""
+def _base(data: object, label_names: Sequence[str]) -> Calibrator:
+    """Returns the common map of an isotonic calibrator, which has none of its own."""
+    common = schema.mapping(data, "base")
+    if common.get("calibrator") != "isotonic":
+        raise ValueError(f"base.calibrator must be isotonic, got {shown(common.get('calibrator'))}")
+    if "base" in common:
+        raise ValueError("base must not have a base of its own")
     try:
-        columns = {name: [np.asarray(row[name], np.float64) for row in rows] for name in names}
-        size = max(2, *(value.size for values in columns.values() for value in values))
-        stacked = {
-            name: np.stack([np.pad(v, (0, size - v.size), "edge") if v.ndim else v for v in values])
-            for name, values in columns.items()
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'data["{where}"] must hold the numbers {", ".join(names)}: {error!r}'
-        ) from None
+        return from_dict(common, label_names)
+    except ValueError as error:
+        raise ValueError(f"base.{error}") from None
+
+
+def _read(rows: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Returns one array per parameter, curves filled up to the longest; rows go by their place."""
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for place, row in rows.items():
+        schema.mapping(row, place, names)
+        for name in names:
+            columns[name].append(_parameter(row[name], name, f"{place}.{name}"))
+        if "knots" in row and len(row["knots"]) != len(row["values"]):
+            raise ValueError(
+                f"{place}.values must be one per knot, {len(row['knots'])}, got "
+                f"{len(row['values'])}"
+            )
+    if "knots" in names:
+        size = max(2, *map(len, columns["knots"]))
+        for name in _CURVE:
+            columns[name] = [curve + curve[-1:] * (size - len(curve)) for curve in columns[name]]
     dtype = jnp.result_type(float)
-    return {name: jnp.asarray(value, dtype) for name, value in stacked.items()}
+    return {name: jnp.asarray(np.array(v, np.float64), dtype) for name, v in columns.items()}
+
+
+def _parameter(value: object, name: str, place: str) -> float | list[float]:
+    if name == "knots":
+        return schema.ascending(value, place)
+    if name == "values":
+        return schema.ascending(value, place, 0, 1)
+    return schema.number(value, place, *((0, 1) if name == "weight" else ()))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 
+from mllosses_jax._core.schema import LARGEST
+from mllosses_jax._core.text import shown
+from mllosses_jax.data._text import to_float, to_whole
+
 
 def finite(text: str) -> float:
-    """Returns a finite number."""
+    """Returns a number that float32 can hold."""
     try:
-        number = float(text)
+        number = to_float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+    if not abs(number) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"must be a number, got {shown(text)}")
     return number
 
 
@@ -21,24 +25,32 @@ def from_zero(text: str) -> float:
     """Returns a finite number of at least 0."""
     number = finite(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {shown(text)}")
     return number
 
 
 def positive(text: str) -> int:
-    """Returns a whole number of at least 1."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above zero, got {text!r}")
-    return int(text)
+    """Returns a whole number of at least 1, as large as a count can be."""
+    number = to_whole(text)
+    if not number or number >= 2**31:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number above zero, to 2147483647, got {shown(text)}"
+        )
+    return number
 
 
 def seed(text: str) -> int:
     """Returns a whole number that a seed may be."""
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
-    return int(text)
+    number = to_whole(text)
+    if number is None or number >= 2**31:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to 2147483647, got {shown(text)}"
+        )
+    return number
 
 
 def columns(text: str) -> int | list[str]:
     """Returns which columns are labels: how many at the end, or their names."""
-    return int(text) if text.isdecimal() else [name.strip() for name in text.split(",")]
+    if text.isdecimal():
+        return positive(text)
+    return [name.strip() for name in text.split(",")]

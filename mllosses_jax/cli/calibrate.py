@@ -10,6 +10,7 @@ import numpy as np
 
 from mllosses_jax._core.files import replacing
 from mllosses_jax.cli.argument_types import from_zero
+from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_file
 from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
@@ -101,4 +102,4 @@ def run(options: argparse.Namespace) -> None:
             calibration_text(found.before, found.after, f"held out, {options.folds} folds")
         )
     lines = [clipping_note(table), *lines, f"Written to {out}."]
-    print("\n\n".join(line for line in lines if line))
+    say("\n\n".join(line for line in lines if line))

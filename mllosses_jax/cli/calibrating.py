@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import calibration, metrics
+from mllosses_jax.calibration.files import OtherLabels
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.evaluation import probability_metrics
-from mllosses_jax.cli.score_files import ScoreTable, in_precision_of
+from mllosses_jax.cli.score_files import NAMELESS, ScoreTable, in_precision_of
 from mllosses_jax.cli.tuning import check_folds
 
 METHODS: Mapping[str, Callable[..., calibration.Calibrator]] = {
@@ -102,11 +103,11 @@ def apply(table: ScoreTable, path: Path) -> NDArray[Any]:
     with in_precision_of(table.scores):
         try:
             calibrator = calibration.load(path, table.label_names)
+        except OtherLabels as error:
+            remedy = "it and the scores need the same label names" if table.named else NAMELESS
+            raise UsageError(f"{error}; {remedy}") from None
         except ValueError as error:
-            raise UsageError(
-                f"{path} is no calibrator of these labels ({error}); it and the scores need the "
-                "same label names"
-            ) from None
+            raise UsageError(f"{error}; give a file of `mllosses calibrate`") from None
         return np.asarray(calibrator(logits_of(table)))
 
 

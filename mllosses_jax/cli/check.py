@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mllosses_jax.cli.console import WIDTH
+from mllosses_jax._core.text import printable
+from mllosses_jax.cli.console import WIDTH, say
 from mllosses_jax.cli.shared_arguments import add_data
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    print(checkup(options.data, options.labels))
+    say(checkup(options.data, options.labels))
 
 
 def checkup(data: str, labels: int | Sequence[str] | None) -> str:
@@ -48,7 +49,7 @@ def checkup(data: str, labels: int | Sequence[str] | None) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value is None else str(value)
+    return "none" if value is None else printable(str(value))
 
 
 def _remarks(dataset: Dataset) -> list[str]:
@@ -65,7 +66,9 @@ def _remarks(dataset: Dataset) -> list[str]:
     rare = np.argsort(positives, kind="stable")
     rare = rare[positives[rare] < FEW_POSITIVES]
     if rare.size:
-        named = ", ".join(f"{dataset.label_names[j]} ({positives[j]})" for j in rare[:NUM_RARE])
+        named = ", ".join(
+            f"{printable(dataset.label_names[j])} ({positives[j]})" for j in rare[:NUM_RARE]
+        )
         more = f" and {rare.size - NUM_RARE} more" if rare.size > NUM_RARE else ""
         remarks.append(f"Rarest labels: {named}{more}.")
     return [textwrap.fill(remark, WIDTH) for remark in remarks]

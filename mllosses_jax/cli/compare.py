@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mllosses_jax.cli.argument_types import positive
+from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
 from mllosses_jax.compare.errors import ComparisonError
@@ -77,8 +78,8 @@ def run(options: argparse.Namespace) -> None:
         comparison, folder = _compared(options)
     except ComparisonError as error:
         raise UsageError(_in_options(str(error))) from None
-    print(report.text(comparison))
-    print(f"\nWritten to {folder}: {FILES}.")
+    say(report.text(comparison))
+    say(f"\nWritten to {folder}: {FILES}.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mllosses_jax._core.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -27,9 +29,14 @@ def number(value: float) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
 
 
+def say(text: str) -> None:
+    """Prints text; control characters, which names from files may have, are written as escapes."""
+    print(printable(text, keep="\n"))
+
+
 def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Returns aligned lines: names to the left, numbers to the right."""
-    filled = [[*row, *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
+    filled = [[*map(printable, row), *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
     widths = np.max([[len(cell) for cell in row] for row in filled], axis=0)
     return [
         "  ".join(
@@ -46,11 +53,11 @@ def progress() -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         yield _Lines(console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
     task: TaskID | None = None
 
@@ -77,5 +84,5 @@ class _Lines:
 
     def __call__(self, done_passes: int, total_passes: int, text: str) -> None:
         if text != self.last:
-            self.console.print(text, markup=False)
+            self.console.print(printable(text))
         self.last = text

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mllosses_jax.catalogue import UNREDUCED_SHAPE, find
-from mllosses_jax.cli.console import WIDTH
+from mllosses_jax.cli.console import WIDTH, say
 from mllosses_jax.cli.errors import UsageError
 
 
@@ -27,12 +27,12 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    print(description(options.loss))
+    say(description(options.loss))
     if options.plot is not None:
         from mllosses_jax.cli.profile import draw
 
         draw(options.loss, options.plot)
-        print(f"\nDrawn to {options.plot}.")
+        say(f"\nDrawn to {options.plot}.")
 
 
 def description(name: str) -> str:

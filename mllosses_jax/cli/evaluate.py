@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mllosses_jax._core.files import write_csv, write_text
 from mllosses_jax.cli.argument_types import finite
+from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_free, check_writable
 from mllosses_jax.cli.shared_arguments import add_force, add_score_files
@@ -47,7 +48,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    from mllosses_jax.cli.evaluation import evaluate
+    from mllosses_jax.cli.evaluation import evaluate, in_order
     from mllosses_jax.cli.score_files import BASELINE, read_scores_and_labels
     from mllosses_jax.cli.score_report import evaluation_text
     from mllosses_jax.decisions import ThresholdReport
@@ -61,9 +62,13 @@ def run(options: argparse.Namespace) -> None:
     if options.thresholds is not None:
         at = options.thresholds.name
         try:
-            thresholds: Any = ThresholdReport.load(options.thresholds)
+            report = ThresholdReport.load(options.thresholds)
         except ValueError as error:
             raise UsageError(f"{error}; give a file of `mllosses tune`") from None
+        try:
+            thresholds: Any = in_order(report, table)
+        except UsageError as error:
+            raise UsageError(f"{options.thresholds}: {error}") from None
     else:
         given = options.threshold
         thresholds = BASELINE[table.inputs] if given is None else given
@@ -87,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
         }
         _write_evaluation(options.out, config, found)
         lines.append(f"Written to {options.out}: {_METRICS} and {_PER_LABEL}.")
-    print("\n\n".join(lines))
+    say("\n\n".join(lines))
 
 
 def _write_evaluation(out: Path, config: dict[str, Any], found: Evaluation) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax import decisions, metrics
 from mllosses_jax.cli.errors import UsageError
-from mllosses_jax.cli.score_files import ScoreTable, in_precision_of
+from mllosses_jax.cli.score_files import NAMELESS, ScoreTable, in_precision_of
 
 METRICS = {  # in the order of the table
     "map": "mAP, macro",
@@ -82,7 +82,7 @@ def evaluate(
         UsageError: the report is of other labels, or of another kind of scores.
     """
     if isinstance(thresholds, decisions.ThresholdReport):
-        thresholds = _in_order(thresholds, table)
+        thresholds = in_order(thresholds, table)
     with in_precision_of(table.scores):
         given = (table.scores, table.labels)
         where = table.where
@@ -186,7 +186,12 @@ def probability_metrics(scores: Any, labels: Any, *, inputs: Any, where: Any) ->
     }
 
 
-def _in_order(report: decisions.ThresholdReport, table: ScoreTable) -> NDArray[Any]:
+def in_order(report: decisions.ThresholdReport, table: ScoreTable) -> NDArray[Any]:
+    """Returns the thresholds of a report in the order of a table's labels.
+
+    Raises:
+        UsageError: the report is of other labels, or of another kind of scores.
+    """
     tuned_on = report.settings.get("inputs")
     if tuned_on != table.inputs:
         raise UsageError(
@@ -196,7 +201,8 @@ def _in_order(report: decisions.ThresholdReport, table: ScoreTable) -> NDArray[A
     try:
         return report.thresholds_for(table.label_names)
     except ValueError as error:
-        raise UsageError(f"{error}; tune them anew for these labels") from None
+        remedy = "tune them anew for these labels" if table.named else NAMELESS
+        raise UsageError(f"{error}; {remedy}") from None
 
 
 def _counts(table: ScoreTable, known: NDArray[np.bool_]) -> dict[str, int]:

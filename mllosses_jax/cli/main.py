@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mllosses_jax import __version__
+from mllosses_jax._core.text import printable
 from mllosses_jax.cli import (
     calibrate,
     check,
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
         sys.stdout.flush()
     except (UsageError, DataError, ComparisonError) as error:
-        print(f"mllosses: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"mllosses: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         resumes = getattr(options, "run", None) is compare.run
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # such as a full disk
         place = f"{error.filename}: " if error.filename else ""
-        print(f"mllosses: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"mllosses: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USAGE
     return OK
 

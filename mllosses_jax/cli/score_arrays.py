@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from mllosses_jax.data import DataError
+from mllosses_jax.data._archive import Arrays, open_arrays
 
 Inputs = Literal["logits", "probabilities"]
 Role = Literal["scores", "labels"]
@@ -29,6 +26,7 @@ class Content(NamedTuple):
         mask: bool (N, L), where the values count.
         inputs: what it says that its scores are, if it does.
         with_labels: whether labels stand beside its scores.
+        doubt: what there is to say if its names are not those of the labels: they read like scores.
     """
 
     values: NDArray[Any]
@@ -36,6 +34,7 @@ class Content(NamedTuple):
     mask: NDArray[np.bool_]
     inputs: Inputs | None = None
     with_labels: bool = False
+    doubt: DataError | None = None
 
 
 def read_numpy(path: Path, role: Role) -> Content:
@@ -44,26 +43,11 @@ def read_numpy(path: Path, role: Role) -> Content:
     Raises:
         DataError: it is no such file, or holds nothing of the role.
     """
-    # Opened here, because numpy.load leaves a file that is no archive open.
-    with path.open("rb") as file:
-        try:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, NpzFile):
-                with loaded:  # it reads an array when it is asked for it, and others never
-                    return _from_arrays(loaded, role)
-        except DataError:
-            raise
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            if str(error).startswith("Object arrays"):
-                raise DataError("holds pickled objects; save plain arrays of numbers") from None
-            save = "numpy.save" if path.suffix.lower() == ".npy" else "numpy.savez"
-            raise DataError(
-                f"is no {path.suffix.lower()} file, or is cut short; write it again with {save}"
-            ) from None
-    return _from_arrays({role: loaded}, role)
+    with open_arrays(path, alone=role) as arrays:
+        return _from_arrays(arrays, role)
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]], role: Role) -> Content:
+def _from_arrays(arrays: Arrays, role: Role) -> Content:
     inputs = _declared(arrays)
     beside = {"label_names", *MASKS, *(() if inputs is None else ("inputs",))}
     candidates = [name for name in arrays if name not in beside]
@@ -71,18 +55,19 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], role: Role) -> Content:
     if len(mine) != 1 or (mine[0] != role and mine[0] in get_args(Role)):
         found = ", ".join(candidates[:8]) or "none"
         raise DataError(f"no array {role}; found: {found}; save it under this name")
-    values = arrays[mine[0]]
-    if role == "scores" and values.ndim == 3:
+    shape, dtype = arrays.header(mine[0])  # they may be large, and nothing to be read
+    if role == "scores" and len(shape) == 3:
         raise DataError(
-            f"scores have shape {values.shape}, an axis too many; of several models, save those of "
+            f"scores have shape {shape}, an axis too many; of several models, save those of "
             "one, such as scores[0], or their mean, as (samples, labels)"
         )
-    if values.ndim != 2 or 0 in values.shape:
+    if len(shape) != 2 or 0 in shape:
         raise DataError(
-            f"{role} have shape {values.shape}; they must be (samples, labels), none of them 0"
+            f"{role} have shape {shape}; they must be (samples, labels), none of them 0"
         )
-    if values.dtype.kind not in ("iuf" if role == "scores" else "biuf"):
-        raise DataError(f"{role} are {values.dtype} values; they must be numbers")
+    if dtype.kind not in ("iuf" if role == "scores" else "biuf"):
+        raise DataError(f"{role} are {dtype} values; they must be numbers")
+    values = arrays[mine[0]]
     if role == "scores":
         single = np.result_type(values, np.float32) == np.float32
         values = values.astype(np.float32 if single else np.float64)
@@ -93,9 +78,9 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], role: Role) -> Content:
     return Content(values, names, mask, inputs, with_labels)
 
 
-def _declared(arrays: Mapping[str, NDArray[Any]]) -> Inputs | None:
+def _declared(arrays: Arrays) -> Inputs | None:
     """Returns what an archive says that its scores are; `inputs` of numbers are something else."""
-    if "inputs" not in arrays or arrays["inputs"].dtype.kind != "U":
+    if "inputs" not in arrays or arrays.header("inputs").dtype.kind != "U":
         return None
     said = arrays["inputs"].ravel().tolist()
     for known in get_args(Inputs):
@@ -104,25 +89,27 @@ def _declared(arrays: Mapping[str, NDArray[Any]]) -> Inputs | None:
     raise DataError(f"inputs is {', '.join(said[:3])!r}; it must be logits or probabilities")
 
 
-def _names(arrays: Mapping[str, NDArray[Any]], count: int) -> tuple[str, ...] | None:
+def _names(arrays: Arrays, count: int) -> tuple[str, ...] | None:
     if "label_names" not in arrays:
         return None
-    names = arrays["label_names"]
-    if names.shape != (count,) or names.dtype.kind != "U":
+    shape, dtype = arrays.header("label_names")
+    if shape != (count,) or dtype.kind != "U":
         raise DataError(f"label_names must be a vector of {count} strings, one per label")
-    return tuple(names.tolist())
+    return tuple(arrays["label_names"].tolist())
 
 
-def _mask(arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _mask(arrays: Arrays, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     present = [name for name in MASKS if name in arrays]
     if not present:
         return np.ones(shape, bool)
     if len(present) > 1:
         raise DataError("holds where and mask, which mean the same; keep one of them")
     name = present[0]
-    if arrays[name].shape != shape:
+    found, dtype = arrays.header(name)
+    if found != shape or dtype.kind not in "biuf":
         raise DataError(
-            f"{name} has shape {arrays[name].shape}; it must be {shape}, 1 where a label is known"
+            f"{name} has shape {found} of {dtype} values; it must be {shape}, 1 where a label is "
+            "known"
         )
     mask, known = binary(arrays[name], name)
     return mask & known

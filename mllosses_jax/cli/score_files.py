@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,27 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from mllosses_jax._core.text import shown
 from mllosses_jax.cli.score_arrays import Content, Inputs, Role, binary, read_numpy
 from mllosses_jax.data import DataError
-from mllosses_jax.data._text import check_unique, parse_label, read_text
+from mllosses_jax.data._reading import reading
+from mllosses_jax.data._text import (
+    check_header,
+    check_names,
+    is_label,
+    is_number,
+    is_unknown,
+    parse_label,
+    read_csv_rows,
+    to_float,
+)
 
 SUFFIXES = (".npy", ".npz", ".csv")
+NAMELESS = (
+    "the scores have no names of labels; give them some: an .npz with label_names, or the header "
+    "of a .csv"
+)
 BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of whoever has tuned none
-_UNKNOWN = {"", "?", "nan"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +45,7 @@ class ScoreTable:
         where: bool (N, L), which labels are known; None if all are.
         label_names: L different names; numbers from 0 if the files have none.
         inputs: what the scores are.
+        named: whether the files have names.
     """
 
     scores: NDArray[Any]
@@ -40,6 +53,7 @@ class ScoreTable:
     where: NDArray[np.bool_] | None
     label_names: tuple[str, ...]
     inputs: Inputs
+    named: bool = True
 
     def known(self) -> NDArray[np.bool_]:
         """Returns which labels are known, (N, L)."""
@@ -63,7 +77,7 @@ def read_scores_and_labels(
             and `where` or `mask` if there are any; .csv with a header of label names and a row
             per sample.
         labels: the same of 0 and 1 (in an archive of several arrays: `labels`). Unknown is an
-            empty cell, ? or nan in a .csv, NaN in an array, and where `where` is 0. None takes
+            empty cell, ?, nan or NA in a .csv, NaN in an array, and where `where` is 0. None takes
             those of an archive `scores` that holds both; otherwise they and their mask are ignored.
         inputs: what the scores are; None if `scores` is an archive that says so, in `inputs`.
 
@@ -74,24 +88,23 @@ def read_scores_and_labels(
         DataError: a file is broken or lacks something, or the two do not fit.
     """
     given = _read(scores, "scores")
-    inputs = _inputs(given, inputs, scores)
     if labels is None and not given.with_labels:
         raise DataError(
             "holds no labels; give LABELS, or an .npz that holds scores and labels", path=scores
         )
     labels = labels or scores
     truth = _read(labels, "labels")
+    if given.doubt is not None and set(given.names or ()) != set(truth.names or ()):
+        raise given.doubt
+    inputs = _inputs(given, inputs, scores)
     if given.values.shape != truth.values.shape:
         raise DataError(
             f"holds labels of shape {truth.values.shape}, {scores} scores of shape "
             f"{given.values.shape}; give both as (samples, labels) of the same samples",
             path=labels,
         )
-    try:
+    with reading(labels):
         y, known = binary(truth.values, "labels")
-    except DataError as error:
-        error.path = labels
-        raise
     order = _order(given.names, truth.names, scores, labels)
     mask = known & truth.mask
     y, mask = y[:, order] & mask[:, order], mask[:, order] & given.mask
@@ -102,6 +115,7 @@ def read_scores_and_labels(
         where=None if mask.all() else mask,
         label_names=given.names or truth.names or _numbers(y.shape[1]),
         inputs=inputs,
+        named=bool(given.names or truth.names),
     )
 
 
@@ -113,6 +127,8 @@ def read_scores(path: Path, *, inputs: Inputs | None = None) -> ScoreTable:
     given = _read(path, "scores")
     if given.with_labels:
         return read_scores_and_labels(path, inputs=inputs)
+    if given.doubt is not None:
+        raise given.doubt
     inputs = _inputs(given, inputs, path)
     _check_scores(given.values, np.ones(given.values.shape, bool), inputs, path)
     return ScoreTable(
@@ -121,6 +137,7 @@ def read_scores(path: Path, *, inputs: Inputs | None = None) -> ScoreTable:
         where=np.zeros(given.values.shape, bool),
         label_names=given.names or _numbers(given.values.shape[1]),
         inputs=inputs,
+        named=bool(given.names),
     )
 
 
@@ -130,7 +147,7 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 def _read(path: Path, role: Role) -> Content:
     suffix = path.suffix.lower()
-    try:
+    with reading(path):
         if suffix not in SUFFIXES:
             raise DataError(f"unknown kind of file; give {role} as {', '.join(SUFFIXES)}")
         if not path.is_file():
@@ -138,33 +155,28 @@ def _read(path: Path, role: Role) -> Content:
             raise DataError(f"{problem}; give the path of a file of {role}")
         content = _read_csv(path, role) if suffix == ".csv" else read_numpy(path, role)
         if content.names is not None:
-            check_unique(content.names, "label")
+            check_names(content.names, "label")
+        if content.doubt is not None:
+            content.doubt.path = path
         return content
-    except DataError as error:
-        error.path = error.path or path
-        raise
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
 
 
 def _read_csv(path: Path, role: Role) -> Content:
-    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError(
-            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
-        ) from None
+    rows = read_csv_rows(path)
     # A blank line is an empty cell under a header of one.
     header = next(row for _, row in rows if row)
     rows = [(line, row or [""]) for line, row in rows if row or len(header) == 1]
     (header_line, _), *rows = rows
     names = tuple(name.strip() for name in header)
-    if all(_is_score(name) for name in names):
-        raise DataError(
-            "the header is numbers; begin the file with a line of label names", line=header_line
-        )
+    check_names(names, "label", header_line)
+    doubt = None
+    try:
+        is_row = is_number if role == "scores" else is_label
+        check_header(names, header_line, is_row=is_row, what=role)
+    except DataError as error:
+        if role == "labels":
+            raise
+        doubt = error  # the labels may have numbers as names
     if not rows:
         raise DataError("no rows below the header; add one per sample", line=header_line)
     values = np.empty((len(rows), len(names)))
@@ -184,26 +196,17 @@ def _read_csv(path: Path, role: Role) -> Content:
                 label = parse_label(cell, names[j], line)
                 parsed[cell] = np.nan if label is None else float(label)
             values[i, j] = parsed[cell]
-    return Content(values, names, np.ones(values.shape, bool))
-
-
-def _is_score(name: str) -> bool:
-    """Whether a name of a header is rather a number; labels may be called 0, 1, 2."""
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return "." in name
+    return Content(values, names, np.ones(values.shape, bool), doubt=doubt)
 
 
 def _score_row(cells: list[str], names: tuple[str, ...], line: int) -> list[float]:
     row = []
     for cell, name in zip(cells, names, strict=True):
         try:
-            row.append(np.nan if cell.strip() in _UNKNOWN else float(cell))
+            row.append(np.nan if is_unknown(cell) else to_float(cell.strip()))
         except ValueError:
             raise DataError(
-                f"score {name!r} is {cell!r}, not a number; give one score per label, and no "
+                f"score {name!r} is {shown(cell)}, not a number; give one score per label, and no "
                 "other columns",
                 line=line,
             ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mllosses_jax.cli.argument_types import columns, seed
+from mllosses_jax.cli.argument_types import columns, positive, seed
 
 _SCORES = (
     ".npy or .npz of an array (samples, labels), or .csv with a line of label names above a row "
@@ -57,7 +57,7 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
 
 def add_folds(parser: argparse.ArgumentParser) -> None:
     """Adds `--folds` and `--seed`."""
-    parser.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--folds", type=positive, default=5, metavar="N", help="default: 5")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")
 
 

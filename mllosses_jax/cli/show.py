@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 
 
@@ -19,10 +20,13 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from mllosses_jax.compare.folder import REPORT, RESULTS
+    from mllosses_jax.data._reading import reading
 
     file, results = options.folder / REPORT, options.folder / RESULTS
     if file.is_file():
-        print(file.read_text(encoding="utf-8"), end="")
+        with reading(file):
+            text = file.read_text(encoding="utf-8")
+        say(text.removesuffix("\n"))
     elif results.is_file():
         raise UsageError(
             f"{options.folder} holds no finished comparison; `mllosses compare` with the same "

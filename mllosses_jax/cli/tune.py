@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mllosses_jax.cli.argument_types import from_zero, positive
+from mllosses_jax.cli.console import say
 from mllosses_jax.cli.output_files import check_file
 from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
 
@@ -55,5 +56,5 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     report.save(options.out, force=options.force)
-    print(tuning_text(report))
-    print(f"\nWritten to {options.out}.")
+    say(tuning_text(report))
+    say(f"\nWritten to {options.out}.")

@@ -251,7 +251,7 @@ def _compared(
         objective = objectives.get(choice) or bind(choice, dataset)
         if objective.given:
             comparison.given[choice.label] = objective.given
-        outcome = None if folder is None else folder.load(choice)
+        outcome = None if folder is None else folder.load(choice, dataset)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
             outcome = EXPERIMENTS[model].run(dataset, objective, settings, progress.advance)

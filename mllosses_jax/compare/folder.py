@@ -17,7 +17,6 @@ import json
 import math
 import os
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,7 +162,7 @@ class Folder:
             found = json.loads(file.read_text(encoding="utf-8"))
             there = {key: dict(found[key]) for key in identity}
             before = [parse(label) for label in found["config"]["losses"]]
-        except (ValueError, KeyError, TypeError):
+        except Exception:  # whatever the content of the file makes of it
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
             for name, value in settings.items():
@@ -185,15 +184,15 @@ class Folder:
     def _of(self, choice: Choice) -> Path:
         return self.path / LOSSES / choice.file_name
 
-    def load(self, choice: Choice) -> Outcome | None:
-        """Returns the outcome of a loss that was finished before, if there is one.
+    def load(self, choice: Choice, dataset: Dataset) -> Outcome | None:
+        """Returns the outcome of a loss that was finished before on this data, if there is one.
 
         Raises:
-            ComparisonError: its file is damaged.
+            ComparisonError: a file of it is damaged.
         """
         try:
-            return Outcome.load(self._of(choice))
-        except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+            return Outcome.load(self._of(choice), dataset)
+        except Exception:  # whatever the content of the files makes of it
             raise ComparisonError(
                 f"{self._of(choice)} is damaged; remove it, and the loss is trained again"
             ) from None

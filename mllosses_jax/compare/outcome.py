@@ -15,6 +15,7 @@ from mllosses_jax._core.files import replacing
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
+from mllosses_jax.data._archive import open_arrays
 
 Floats = NDArray[np.float32]
 
@@ -102,28 +103,56 @@ class Outcome:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Outcome | None:
-        """Reads what `save` wrote; None where it did not come to an end."""
+    def load(cls, folder: Path, dataset: Dataset) -> Outcome | None:
+        """Reads what `save` wrote for a data set; None where it did not come to an end.
+
+        Raises:
+            ValueError: an array is not what it should be.
+            DataError: a file is damaged.
+        """
         if not (folder / MODEL).exists():
             return None
+        assert dataset.y_test is not None
+        labels = dataset.y_train.shape[1]
         model, held = _read(folder / MODEL), _read(folder / VALIDATION)
         num_models = len(model["residuals"])
+        tests = [_read(path)["scores"] for path in _tests(folder, num_models)]
+        for scores in tests:
+            _check(scores, dataset.y_test.shape)
+        _check(held["scores"], (len(held["rows"]), labels))
+        _check(held["rows"], (len(held["rows"]),), kinds="i")
+        if held["rows"].size and not 0 <= held["rows"].min() <= held["rows"].max() < len(
+            dataset.y_train
+        ):
+            raise ValueError("rows are not rows of the training part")
+        for name in ("label_thresholds", "calibrator_slope", "calibrator_bias"):
+            _check(model[name], (labels,))
+        _check(model["global_threshold"], ())
+        _check(model["residuals"], (num_models,))
+        tried = _group("tried/", model)
+        for values in tried.values():
+            _check(values, (len(tried["score"]),), kinds="fi")
         calibrator = AffineCalibrator(
             jnp.asarray(model["calibrator_slope"]), jnp.asarray(model["calibrator_bias"])
         )
         return cls(
             params=_group("params/", model),
-            test_scores=np.stack([_read(path)["scores"] for path in _tests(folder, num_models)]),
+            test_scores=np.stack(tests),
             held=Held(held["rows"], held["scores"]),
             decisions=Decisions(model["label_thresholds"], model["global_threshold"], calibrator),
             chosen={name: float(value) for name, value in _group("chosen/", model).items()},
-            tried=_group("tried/", model),
+            tried=tried,
             at_edge=tuple(model["at_edge"].tolist()),
             varies=bool(model["varies"]),
             residuals=model["residuals"],
             seconds=float(model["seconds"]),
             cpu_seconds=float(model["cpu_seconds"]),
         )
+
+
+def _check(array: NDArray[Any], shape: tuple[int, ...], kinds: str = "f") -> None:
+    if array.shape != shape or array.dtype.kind not in kinds:
+        raise ValueError(f"an array {array.shape} of {array.dtype} must be {shape}")
 
 
 def _tests(folder: Path, num_models: int) -> list[Path]:
@@ -150,5 +179,5 @@ def _write(path: Path, **arrays: Any) -> None:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with open_arrays(path) as arrays:
+        return dict(arrays)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mllosses_jax._core.text import printable
 from mllosses_jax.compare import notes
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgement import METRICS, decide
@@ -183,7 +184,7 @@ def _label_report(comparison: Comparison, label: str, max_labels: int | None) ->
     report = classification_report(
         decide(comparison.outcomes[label])["macro_f1_tuned"][0],
         dataset.y_test,
-        label_names=[f"{n} (label)" if n in AVERAGES else n for n in dataset.label_names],
+        label_names=_shown_names(dataset.label_names),
         where=dataset.mask_test,
     )
     lines = str(report).rstrip().splitlines()
@@ -195,3 +196,14 @@ def _label_report(comparison: Comparison, label: str, max_labels: int | None) ->
     kept = [*lines[:first], *(lines[first + label_] for label_ in frequent)]
     kept.append(f"... {num_labels - max_labels} labels with fewer test positives are left out")
     return "\n".join([*kept, *lines[first + num_labels :]])
+
+
+def _shown_names(names: Sequence[str]) -> list[str]:
+    """Names as they are printed, which differ from each other and from those of the averages."""
+    shown = dict.fromkeys(AVERAGES)
+    for name in map(printable, names):
+        apart = name
+        while apart in shown:
+            apart += " (label)"
+        shown[apart] = None
+    return list(shown)[len(AVERAGES) :]

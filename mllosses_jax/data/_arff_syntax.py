@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mllosses_jax.data._text import check_unique, read_text
+from mllosses_jax.data._text import check_names, read_text, to_whole
 from mllosses_jax.data.errors import DataError
 
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _ATTRIBUTE = re.compile(rf"@attribute\s+({_QUOTED}|[^\s{{'\"]+)\s*(.*)", re.IGNORECASE)
 _NOMINAL = re.compile(rf"\{{((?:{_QUOTED}|[^'\"}}])*)\}}\s*(?:%.*)?")
 _FIELD = re.compile(rf"\s*({_QUOTED}|(?!['\"])[^,]*?)\s*(,|$)")
-_SPARSE_FIELD = re.compile(rf"\s*(\d+)\s+({_QUOTED}|(?!['\"])[^,\s]+)\s*(,|$)")
+_SPARSE_FIELD = re.compile(rf"\s*([0-9]+)\s+({_QUOTED}|(?!['\"])[^,\s]+)\s*(,|$)")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def parse_arff(path: Path) -> Arff:
             )
     if not attributes:
         raise DataError("no @attribute before @data; declare every column", line=lines[end][0])
-    check_unique([attribute.name for attribute in attributes], "attribute")
+    check_names([attribute.name for attribute in attributes], "attribute")
     rows = lines[end + 1 :]
     if not rows:
         raise DataError("no rows below @data; add one per sample", line=lines[end][0])
@@ -103,7 +103,7 @@ def _attribute(line: str, number: int) -> Attribute:
         values = [] if nominal is None else split_dense(nominal[1], number)
         if not any(values):
             raise DataError(f"values of {name!r} are not understood; write {{a,b}}", line=number)
-        check_unique(values, f"value of {name!r},", number)
+        check_names(values, f"value of {name!r},", number)
         return Attribute(name, tuple(values))
     word = kind.split("%")[0].split("[")[0].strip().lower()
     if word not in ("numeric", "real", "integer"):
@@ -155,11 +155,11 @@ def split_sparse(text: str, attributes: Sequence[Attribute], line: int) -> dict[
                 "with commas between them",
                 line=line,
             )
-        index = int(match[1])
-        if index >= len(attributes):
+        index = to_whole(match[1])
+        if index is None or index >= len(attributes):
             raise DataError(
-                f"index {index} is out of range; the {len(attributes)} attributes are counted "
-                "from 0",
+                f"index {match[1][:20]} is out of range; the {len(attributes)} attributes are "
+                "counted from 0",
                 line=line,
             )
         if index in cells:

@@ -1,26 +1,33 @@
-"""What the readers of text files share: decoding, cells, label columns and the memory limit."""
+"""What the readers share: decoding, numbers, label cells and names, and the memory limit."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
+from mllosses_jax._core.memory import available_memory
+from mllosses_jax._core.text import is_text, shown
 from mllosses_jax.data.errors import DataError
 
 # Which columns are labels, or how many: what a caller says about a file that does not.
 Labels: TypeAlias = int | Sequence[str] | None
 
 # Models read dense float32 features. A sparse file of a few megabytes can describe a matrix far
-# beyond any memory; past this size it is refused before anything is allocated.
+# beyond any memory; past this size, or half of what is there, it is refused before anything is
+# allocated.
 MAX_DENSE_BYTES = 4 * 2**30
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LABEL_VALUES = {"0": False, "1": True, "false": False, "true": True}
-_UNKNOWN = {"", "?", "nan"}
+_UNKNOWN = {"", "?", "nan", "na"}
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_MOST_DIGITS = 18  # of a whole number that an array can hold
 
 
 def read_text(path: Path) -> str:
@@ -36,35 +43,107 @@ def read_text(path: Path) -> str:
     return text
 
 
+def read_csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows of a CSV file with their lines; those of blank lines are empty."""
+    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise DataError(
+            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
+        ) from None
+    header_and_row = [row for _, row in rows if row][:2]
+    if len(header_and_row[0]) == 1:  # the row may have commas in its numbers
+        for separator, name in _OTHER_SEPARATORS.items():
+            if all(separator in ",".join(row) for row in header_and_row):
+                raise DataError(
+                    f"columns are separated by {name}; separate columns by commas", line=rows[0][0]
+                )
+    return rows
+
+
+def check_header(
+    columns: Sequence[str], line: int, *, is_row: Callable[[str], bool], what: str
+) -> None:
+    """Refuse a header whose every name could be a cell of `what`; 0, 1, 2, ... are names."""
+    if all(map(is_row, columns)) and list(columns) != [str(j) for j in range(len(columns))]:
+        raise DataError(
+            f"the header reads like a row of {what} ({', '.join(columns)[:40]}); begin the file "
+            "with a line of names, which may be 0, 1, 2 and so on",
+            line=line,
+        )
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell can be that of a number, known or not."""
+    try:
+        to_float(text)
+    except ValueError:
+        return is_unknown(text)
+    return True
+
+
 def check_dense_size(rows: int, columns: int, what: str, bytes_per_value: int) -> None:
-    """Refuse a dense matrix larger than `MAX_DENSE_BYTES`."""
+    """Refuse a dense matrix larger than `MAX_DENSE_BYTES`, or than memory has room for."""
     size = rows * columns * bytes_per_value
-    if size > MAX_DENSE_BYTES:
+    room = min(MAX_DENSE_BYTES, available_memory() // 2)
+    if size > room:
         raise DataError(
             f"{what} ({rows} x {columns}) would take {size / 2**30:.1f} GiB as a dense matrix, "
-            f"more than {MAX_DENSE_BYTES / 2**30:.0f}; keep fewer rows or columns"
+            f"more than {room / 2**30:.2g}; keep fewer rows or columns"
         )
+
+
+def is_unknown(text: str) -> bool:
+    """Whether a cell says that its value is not known: empty, ?, nan or NA."""
+    return text.strip().lower() in _UNKNOWN
+
+
+def is_label(text: str) -> bool:
+    """Whether a cell can be that of a label, known or not."""
+    try:
+        parse_label(text, "", 0)
+    except DataError:
+        return False
+    return True
+
+
+def to_float(text: str) -> float:
+    """Return a number; ValueError where `float` is laxer: underscores, digits of other scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{shown(text)} is not a number")
+    return float(text)
+
+
+def to_whole(text: str) -> int | None:
+    """Return a whole number from 0 on, of the digits 0 to 9, or None if it is none or huge."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
 def parse_number(text: str, column: str, line: int) -> float:
     """Return the finite number in a feature cell."""
     text = text.strip()
-    if text.lower() in _UNKNOWN:
+    if is_unknown(text):
         raise DataError(
             f"feature {column!r} is missing ({text or 'empty'}); fill it in, for example with the "
             "column's mean, or drop the row",
             line=line,
         )
     try:
-        number = float(text)
+        number = to_float(text)
     except ValueError:
         raise DataError(
-            f"feature {column!r} is {text!r}, not a number; drop the column or code it as numbers",
+            f"feature {column!r} is {shown(text)}, not a number; drop the column or code it as "
+            "numbers",
             line=line,
         ) from None
     if not abs(number) <= _LARGEST:
         raise DataError(
-            f"feature {column!r} is {text!r}, beyond float32; correct the value or rescale it",
+            f"feature {column!r} is {shown(text)}, beyond float32; correct the value or rescale it",
             line=line,
         )
     return number
@@ -72,8 +151,10 @@ def parse_number(text: str, column: str, line: int) -> float:
 
 def parse_numbers(cells: Sequence[str], columns: Sequence[str], line: int) -> list[float]:
     """Return the finite numbers in the feature cells of a row."""
+    row = "".join(cells)
     try:
-        numbers = [float(cell) for cell in cells]
+        # What `to_float` looks for is looked for in all of them at once.
+        numbers = [float(cell) for cell in cells] if row.isascii() and "_" not in row else []
     except ValueError:
         numbers = []
     if len(numbers) == len(cells) and all(abs(number) <= _LARGEST for number in numbers):
@@ -89,21 +170,29 @@ def parse_label(text: str, column: str, line: int) -> bool | None:
     if text in _UNKNOWN:
         return None
     try:
-        number = float(text)
+        number = to_float(text)
     except ValueError:
         number = -1.0
     if number not in (0.0, 1.0):
         raise DataError(
-            f"label {column!r} is {text!r}; labels are 0 or 1, and ? when unknown", line=line
+            f"label {column!r} is {shown(text)}; labels are 0 or 1, and ? when unknown", line=line
         )
     return number == 1.0
 
 
-def check_unique(names: Sequence[str], what: str, line: int | None = None) -> None:
-    """Refuse a name that is there twice."""
+def check_names(names: Sequence[str], what: str, line: int | None = None) -> None:
+    """Refuse a name that is empty, is there twice, or is no text that a file can hold."""
+    if not all(names):
+        place = next(j for j, name in enumerate(names) if not name)
+        raise DataError(f"{what} number {place + 1} is empty; fill it in", line=line)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise DataError(f"{what} {repeated[0]!r} is there twice; rename one", line=line)
+        raise DataError(f"{what} {shown(repeated[0])} is there twice; rename one", line=line)
+    broken = next((name for name in names if not is_text(name)), None)
+    if broken is not None:
+        raise DataError(
+            f"{what} {shown(broken)} has half a character (a lone surrogate); rename it", line=line
+        )
 
 
 def label_positions(labels: int | Sequence[str], columns: Sequence[str]) -> list[int]:
@@ -119,6 +208,6 @@ def label_positions(labels: int | Sequence[str], columns: Sequence[str]) -> list
     place = {name: position for position, name in enumerate(columns)}
     unknown = [name for name in names if name not in place]
     if unknown:
-        known = ", ".join(map(repr, columns[:4])) + (", ..." if len(columns) > 4 else "")
-        raise DataError(f"label {unknown[0]!r} is not a column; the columns are {known}")
+        known = ", ".join(map(shown, columns[:4])) + (", ..." if len(columns) > 4 else "")
+        raise DataError(f"label {shown(unknown[0])} is not a column; the columns are {known}")
     return [place[name] for name in names]

@@ -11,13 +11,16 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from mllosses_jax._core.text import shown
 from mllosses_jax.data._arff_syntax import Arff, Attribute, parse_arff, split_dense, split_sparse
+from mllosses_jax.data._reading import reading
 from mllosses_jax.data._text import (
     Labels,
     check_dense_size,
     label_positions,
     parse_label,
     parse_number,
+    to_whole,
 )
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
@@ -68,11 +71,8 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
     x_test = y_test = mask_test = None
     base, test_path = _base_and_test(path)
     if test_path is not None:
-        try:
+        with reading(test_path):
             x_test, y_test, mask_test = _read_rows(parse_arff(test_path), features, label_names)
-        except DataError as error:
-            error.path = test_path
-            raise
     return Dataset(
         name=base,
         label_names=tuple(label_names),
@@ -101,25 +101,26 @@ def _label_positions(arff: Arff, labels: Labels) -> list[int]:
     for stem in (arff.path.stem, _base_and_test(arff.path)[0]):
         xml_path = arff.path.with_name(f"{stem}.xml")
         if xml_path.is_file():
-            declared = set(_xml_labels(xml_path))
-            unknown = sorted(declared - set(arff.names))
-            if unknown:
-                raise DataError(
-                    f"label {unknown[0]!r} is no attribute of {arff.path.name}; correct its name",
-                    path=xml_path,
-                )
+            with reading(xml_path):
+                declared = set(_xml_labels(xml_path))
+                unknown = sorted(declared - set(arff.names))
+                if unknown:
+                    raise DataError(
+                        f"label {shown(unknown[0])} is no attribute of {arff.path.name}; correct "
+                        "its name"
+                    )
             return [position for position, name in enumerate(arff.names) if name in declared]
-    meka = re.search(r"-C\s+(-?\d+)", arff.relation)
+    meka = re.search(r"-C\s+(-?)([0-9]+)", arff.relation)
     if meka is None:
         raise DataError(
             "declares no labels; give labels= with their names or number, put "
             f"{arff.path.stem}.xml beside it, or write -C n in the relation"
         )
-    count = int(meka[1])
-    total = len(arff.attributes)
-    if not 0 < abs(count) < total:
-        raise DataError(f"-C {count} in the relation of {total} attributes; correct the number")
-    return list(range(count)) if count > 0 else list(range(total + count, total))
+    count, total = to_whole(meka[2]), len(arff.attributes)
+    if count is None or not 0 < count < total:
+        given = f"{meka[1]}{meka[2][:20]}"
+        raise DataError(f"-C {given} in the relation of {total} attributes; correct the number")
+    return list(range(total - count, total)) if meka[1] else list(range(count))
 
 
 def _xml_labels(path: Path) -> list[str]:
@@ -127,19 +128,21 @@ def _xml_labels(path: Path) -> list[str]:
     raw = path.read_bytes()
     # Label files need no document type; one can define entities that grow without bound.
     if b"<!DOCTYPE" in raw:
-        raise DataError("has a document type; remove the <!DOCTYPE> line", path=path)
+        raise DataError("has a document type; remove the <!DOCTYPE> line")
     try:
         root = ElementTree.fromstring(raw)
     except ElementTree.ParseError as error:
+        raise DataError(f"is not valid XML ({error}); correct it", line=error.position[0]) from None
+    except (LookupError, ValueError) as error:
         raise DataError(
-            f"is not valid XML ({error}); correct it", path=path, line=error.position[0]
+            f"declares an encoding that is not read ({error}); save it as UTF-8"
         ) from None
     names = [tag.get("name", "") for tag in root.iter() if tag.tag.split("}")[-1] == "label"]
     if not all(names) or not names:
-        raise DataError('names no labels; write <label name="..."></label> for each', path=path)
+        raise DataError('names no labels; write <label name="..."></label> for each')
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"label {twice!r} is there twice; keep one", path=path)
+        raise DataError(f"label {twice!r} is there twice; keep one")
     return names
 
 
@@ -197,8 +200,8 @@ def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) ->
                 code = nominal[position]
                 if cell not in code.values:
                     raise DataError(
-                        f"feature {arff.names[position]!r} is {cell!r}, not one of its declared "
-                        "values; fill it in, drop the row or declare the value",
+                        f"feature {arff.names[position]!r} is {shown(cell)}, not one of its "
+                        "declared values; fill it in, drop the row or declare the value",
                         line=line,
                     )
                 code.write(x[i], code.values.index(cell))

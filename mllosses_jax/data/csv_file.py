@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
 from mllosses_jax.data._text import (
     Labels,
-    check_unique,
+    check_header,
+    check_names,
+    is_number,
     label_positions,
     parse_label,
     parse_numbers,
-    read_text,
+    read_csv_rows,
 )
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
@@ -26,8 +26,8 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
     r"""Read a CSV file with a header row.
 
     Labels are the columns whose names start with `label:` or `label_` (which is dropped from the
-    name), or those the caller gives. A label cell is 0 or 1, or empty, `?` or `nan` when unknown;
-    all other columns are features and hold numbers. Blank lines are skipped.
+    name), or those the caller gives. A label cell is 0 or 1, or empty, `?`, `nan` or `NA` when
+    unknown; all other columns are features and hold numbers. Blank lines are skipped.
 
     Args:
         path: the file.
@@ -47,17 +47,18 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
         >>> data.label_names, data.mask_train.tolist()
         (('cat', 'dog'), [[True, True], [True, False]])
     """
-    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise DataError(
-            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
-        ) from None
+    rows = [(line, row) for line, row in read_csv_rows(path) if row]
     header_line, header = rows.pop(0)
     columns = [name.strip() for name in header]
-    check_unique(columns, "column", header_line)
+    if labels is None or isinstance(labels, int):
+        check_header(columns, header_line, is_row=is_number, what="numbers")
+    if not all(columns):
+        raise DataError(
+            f"column {columns.index('') + 1} has no name; give it one, or leave the column out (of "
+            "pandas by index=False)",
+            line=header_line,
+        )
+    check_names(columns, "column", header_line)
     label_at, label_names = _find_labels(columns, labels, header_line)
     feature_at = sorted(set(range(len(columns))) - set(label_at))
     feature_names = [columns[at] for at in feature_at]
@@ -93,9 +94,13 @@ def _find_labels(columns: list[str], labels: Labels, line: int) -> tuple[list[in
     else:
         positions = [at for at, name in enumerate(columns) if name.startswith(PREFIXES)]
     if not positions:
-        cure = "start their names with 'label:', or give labels= with their names or their number"
-        if len(columns) == 1:
-            cure = "separate columns by commas, and " + cure
-        raise DataError(f"no column is a label; {cure}", line=line)
+        raise DataError(
+            "no column is a label; start their names with 'label:', or give labels= with their "
+            "names or their number",
+            line=line,
+        )
     names = [columns[at] for at in positions]
-    return positions, [name[6:] if name.startswith(PREFIXES) else name for name in names]
+    names = [name[6:].strip() if name.startswith(PREFIXES) else name for name in names]
+    if not all(names):
+        raise DataError(f"label {names.index('') + 1} has no name; give it one", line=line)
+    return positions, names

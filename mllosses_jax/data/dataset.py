@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from mllosses_jax.data._dense import dense
+from mllosses_jax.data._text import check_names
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.scaling import sparse_scale, standardise
 from mllosses_jax.data.splits import split
@@ -23,8 +25,9 @@ class Dataset:
         name: the name of the data set.
         label_names: the names of the L labels.
         x_train: (N, D) features, finite.
-        y_train: (N, L) labels, 0 or 1; what stands at unknown labels becomes 0.
-        mask_train: (N, L), True where the label is known; None when all are.
+        y_train: (N, L) labels, 0 or 1, or NaN where unknown; what stands at unknown labels becomes
+            0.
+        mask_train: (N, L), True where the label is known; None when all are that are not NaN.
         x_test: (M, D) features, or None without a test part.
         y_test: (M, L) labels, or None.
         mask_test: (M, L), or None.
@@ -51,6 +54,8 @@ class Dataset:
     sparse: bool = False
 
     def __post_init__(self) -> None:
+        name = self.name.encode("utf-8", "replace").decode()  # of a file, it may be no text
+        object.__setattr__(self, "name", name)
         object.__setattr__(self, "label_names", _label_names(self.label_names))
         width = self._check_part("train")
         if not (self.x_test is None and self.y_test is None):
@@ -68,17 +73,24 @@ class Dataset:
         x, y, mask = (getattr(self, f"{kind}_{part}") for kind in ("x", "y", "mask"))
         if x is None or y is None:
             raise DataError(f"x_{part} and y_{part} go together; give both or neither")
-        x = _features(x, f"x_{part}")
+        x = _features(dense(x, f"x_{part}"), f"x_{part}")
+        y = dense(y, f"y_{part}")
         if mask is not None:
-            mask = _binary(mask, f"mask_{part}", "1 where the label is known and 0 elsewhere")
-            if np.shape(y) != mask.shape:
+            mask = _binary(
+                dense(mask, f"mask_{part}"),
+                f"mask_{part}",
+                "1 where the label is known and 0 elsewhere",
+            )
+            if y.shape != mask.shape:
                 raise DataError(
-                    f"mask_{part} {mask.shape} and y_{part} {np.shape(y)} differ in shape; a mask "
+                    f"mask_{part} {mask.shape} and y_{part} {y.shape} differ in shape; a mask "
                     "has one entry per label"
                 )
-            if np.asarray(y).dtype.kind in "biuf":  # else it is refused below
-                y = np.where(mask, y, 0)
-        y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is 0 in mask_{part}")
+        if y.dtype.kind == "f" and np.isnan(y).any():
+            mask = ~np.isnan(y) if mask is None else mask & ~np.isnan(y)
+        if mask is not None and y.dtype.kind in "biuf":  # else it is refused below
+            y = np.where(mask, y, 0)
+        y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is 0 in mask_{part}, or NaN")
         if len(x) != len(y):
             raise DataError(
                 f"x_{part} has {len(x)} rows but y_{part} has {len(y)}; both need one row per "
@@ -168,14 +180,11 @@ def _label_names(names: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(str(name) for name in names)
     if not names:
         raise DataError("no labels; a data set needs at least one")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise DataError(f"label name {repeated[0]!r} is there twice; give each label its own name")
+    check_names(names, "label name")
     return names
 
 
-def _features(values: ArrayLike, what: str) -> NDArray[np.float32]:
-    x = np.asarray(values)
+def _features(x: NDArray[Any], what: str) -> NDArray[np.float32]:
     if x.ndim != 2 or 0 in x.shape:
         raise DataError(f"{what} has shape {x.shape}; it must be (rows, features), none of them 0")
     if x.dtype.kind not in "biuf":
@@ -192,8 +201,7 @@ def _features(values: ArrayLike, what: str) -> NDArray[np.float32]:
     return x
 
 
-def _binary(values: ArrayLike, what: str, rule: str) -> NDArray[np.bool_]:
-    array = np.asarray(values)
+def _binary(array: NDArray[Any], what: str, rule: str) -> NDArray[np.bool_]:
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (rows, labels), none 0")
     if array.dtype == np.bool_:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
+from mllosses_jax.data._reading import reading
 from mllosses_jax.data.arff import read_arff
 from mllosses_jax.data.csv_file import read_csv
 from mllosses_jax.data.dataset import Dataset
@@ -49,7 +50,7 @@ def load(
     path = Path(path_or_name)
     suffix = path.suffix.lower()
     embedded = fspath(path_or_name) == "mosaics"
-    try:
+    with reading(path):
         if labels is not None and (embedded or suffix == ".npz"):
             raise DataError("names its labels itself; leave labels= out")
         if embedded:
@@ -61,8 +62,3 @@ def load(
             problem = "is a folder" if path.is_dir() else "no such file"
             raise DataError(f"{problem}; give the path of a data file, or 'mosaics'")
         return read_npz(path) if suffix == ".npz" else _TEXT_READERS[suffix](path, labels)
-    except DataError as error:
-        error.path = error.path or path
-        raise
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error

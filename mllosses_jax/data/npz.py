@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from mllosses_jax.data._archive import open_arrays
 from mllosses_jax.data._text import check_dense_size
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
@@ -39,25 +38,15 @@ def read_npz(path: Path) -> Dataset:
         >>> read_npz(path)
         Dataset('toy': 2 training rows, no test part, 1 features, 2 labels)
     """
-    # Opened here, because numpy.load leaves a file that is no archive open.
-    with path.open("rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile):
-            archive = None
-        if not isinstance(archive, NpzFile):
-            raise DataError(
-                "is not an .npz archive, or is cut short; write it again with numpy.savez"
-            )
-        with archive:
-            return _dataset(archive, path.stem)
+    with open_arrays(path) as arrays:
+        return _dataset(arrays, path.stem)
 
 
-def _dataset(archive: NpzFile, name: str) -> Dataset:
+def _dataset(archive: Mapping[str, NDArray[Any]], name: str) -> Dataset:
     x_train, sparse = _matrix(archive, "X_train", np.float32)
     y_train, _ = _matrix(archive, "Y_train", np.uint8)
     x_test = y_test = None
-    if any(key.startswith(("X_test", "Y_test")) for key in archive.files):
+    if any(key.startswith(("X_test", "Y_test")) for key in archive):
         x_test, _ = _matrix(archive, "X_test", np.float32)
         y_test, _ = _matrix(archive, "Y_test", np.uint8)
     return Dataset(
@@ -65,35 +54,27 @@ def _dataset(archive: NpzFile, name: str) -> Dataset:
         label_names=_label_names(archive, y_train),
         x_train=x_train,
         y_train=y_train,
-        mask_train=_array(archive, "mask_train") if "mask_train" in archive.files else None,
+        mask_train=_array(archive, "mask_train") if "mask_train" in archive else None,
         x_test=x_test,
         y_test=y_test,
-        mask_test=_array(archive, "mask_test") if "mask_test" in archive.files else None,
+        mask_test=_array(archive, "mask_test") if "mask_test" in archive else None,
         sparse=sparse,
     )
 
 
-def _array(archive: NpzFile, name: str) -> NDArray[Any]:
+def _array(archive: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     """Return one array of the archive."""
-    if name not in archive.files:
-        found = ", ".join(archive.files[:8]) or "none"
+    if name not in archive:
+        found = ", ".join(list(archive)[:8]) or "none"
         raise DataError(f"no array {name}; found: {found}; save it under this name")
-    try:
-        array = archive[name]
-    except (EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error):
-        raise DataError(f"array {name} is damaged; write the file again") from None
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise DataError(f"array {name} is damaged; write the file again") from None
-        array = None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{name} holds pickled objects; save it as an array of numbers or strings")
-    return array
+    return archive[name]
 
 
-def _matrix(archive: NpzFile, name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], bool]:
+def _matrix(
+    archive: Mapping[str, NDArray[Any]], name: str, dtype: type[np.generic]
+) -> tuple[NDArray[Any], bool]:
     """Return a dense matrix, and whether it was stored sparse."""
-    if f"{name}_indptr" not in archive.files:
+    if f"{name}_indptr" not in archive:
         return _array(archive, name), False
     indptr, indices, shape = (
         _array(archive, f"{name}_{piece}") for piece in ("indptr", "indices", "shape")
@@ -120,7 +101,7 @@ def _matrix(archive: NpzFile, name: str, dtype: type[np.generic]) -> tuple[NDArr
     if np.unique(flat).size != flat.size:
         raise DataError(f"{name}_indices names a column twice in one row; sum such entries first")
     data = np.ones(indices.size, dtype)
-    if f"{name}_data" in archive.files:
+    if f"{name}_data" in archive:
         data = _array(archive, f"{name}_data")
         if data.shape != indices.shape or data.dtype.kind not in "biuf":
             raise DataError(f"{name}_data is not one number per index; store {indices.size}")
@@ -130,9 +111,9 @@ def _matrix(archive: NpzFile, name: str, dtype: type[np.generic]) -> tuple[NDArr
     return dense.reshape(rows, columns), True
 
 
-def _label_names(archive: NpzFile, y: NDArray[Any]) -> tuple[str, ...]:
+def _label_names(archive: Mapping[str, NDArray[Any]], y: NDArray[Any]) -> tuple[str, ...]:
     """Return the names of the labels: those stored, or their numbers."""
-    if "label_names" not in archive.files:
+    if "label_names" not in archive:
         return tuple(f"label {j}" for j in range(y.shape[-1] if y.ndim else 0))
     names = _array(archive, "label_names")
     if names.ndim != 1 or names.dtype.kind != "U":

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mllosses_jax.data._dense import dense
+
 
 def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.float32], ...]:
     """Shift and scale every column by its mean and standard deviation on the training part.
@@ -22,14 +24,15 @@ def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
         The arrays in the order given, as float32.
 
     Raises:
-        ValueError: an array is not a matrix, or its columns are not those of `x_train`.
+        ValueError: an array is not a dense matrix, or its columns are not those of `x_train`.
 
     Examples:
         >>> train, test = standardise([[0.0, 5.0], [2.0, 5.0]], [[3.0, 6.0]])
         >>> train.tolist(), test.tolist()
         ([[-1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0]])
     """
-    arrays = [np.asarray(x, np.float64) for x in (x_train, *others)]
+    parts = (x_train, *others)
+    arrays = [dense(x, "features").astype(np.float64, copy=False) for x in parts]
     train = arrays[0]
     for x in arrays:
         if x.ndim != 2 or x.shape[1] != train.shape[-1]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mllosses_jax._core.values import check_labels
+from mllosses_jax.data._dense import dense
 
 REST, PART = 0, 1
 
@@ -36,26 +37,26 @@ def split(
         The rows of the first part and those of the second, each in increasing order.
 
     Raises:
-        ValueError: fewer than two rows, a fraction out of range, shapes that disagree, or a label
-            that counts and does not lie in [0, 1], such as -1 or NaN for unknown.
+        ValueError: fewer than two rows, a fraction out of range, shapes that disagree, a sparse
+            matrix, or a label that counts and does not lie in [0, 1], such as -1 or NaN for unknown.
 
     Examples:
         >>> rest, part = split([[1, 0], [1, 0], [0, 1], [0, 1]], 0.5, seed=0)
         >>> len(rest), len(part)
         (2, 2)
     """
-    labels = np.asarray(y)
+    labels = dense(y, "y")
     known = labels > 0
     if known.ndim != 2 or len(known) < 2:
         raise ValueError(f"y must be (N, L) with at least 2 rows, not {known.shape}")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be between 0 and 1, not {fraction}")
     if mask is not None:
-        if np.shape(mask) != known.shape:
-            raise ValueError(f"mask {np.shape(mask)} must have the shape of y {known.shape}")
-        mask = np.asarray(mask, bool)
-        known &= mask
-    check_labels("split", labels, mask)
+        counted = dense(mask, "mask").astype(bool)
+        if counted.shape != known.shape:
+            raise ValueError(f"mask {counted.shape} must have the shape of y {known.shape}")
+        known &= counted
+    check_labels("split", labels, None if mask is None else counted)
     count = len(known)
     size = min(max(round(fraction * count), 1), count - 1)
     # The raw stream of a bit generator, unlike the methods of Generator, is the same in every

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mllosses_jax.data._text import Labels, check_dense_size, parse_number, read_text
+from mllosses_jax._core.text import shown
+from mllosses_jax.data._text import Labels, check_dense_size, parse_number, read_text, to_whole
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 
@@ -85,10 +86,12 @@ class _Row:
 def _sizes(first: str) -> tuple[int, int, int] | None:
     """Return the three sizes if the first line is a header; no row looks like one."""
     words = first.split()
-    if len(words) != 3 or not all(word.isdecimal() for word in words):
+    if len(words) != 3 or not all(word.isascii() and word.isdecimal() for word in words):
         return None
-    count, width, labels = (int(word) for word in words)
-    return count, width, labels
+    sizes = [to_whole(word) for word in words]
+    if None in sizes:
+        raise DataError(f"{shown(first)} is no size of a file; correct the header", line=1)
+    return sizes[0], sizes[1], sizes[2]  # type: ignore[return-value]
 
 
 def _rows_of_header(lines: list[str], sizes: tuple[int, int, int]) -> list[_Row]:
@@ -111,26 +114,28 @@ def _row(text: str, line: int) -> _Row:
         index, colon, value = word.partition(":")
         if index == "qid":
             continue
-        if not colon or not index.isdecimal():
+        number = to_whole(index)
+        if not colon or number is None:
             raise DataError(
-                f"{word!r} is not index:value; write labels with commas and no spaces, then "
+                f"{shown(word)} is not index:value; write labels with commas and no spaces, then "
                 "features such as 4:1.5",
                 line=line,
             )
-        if int(index) in features:
-            raise DataError(f"feature {int(index)} is there twice; keep one", line=line)
-        features[int(index)] = parse_number(value, index, line)
+        if number in features:
+            raise DataError(f"feature {number} is there twice; keep one", line=line)
+        features[number] = parse_number(value, index, line)
     return _Row(line, labels, features)
 
 
 def _label(word: str, line: int) -> int:
-    if not word.removeprefix("+").isdecimal():
+    label = to_whole(word.removeprefix("+"))
+    if label is None:
         raise DataError(
-            f"label {word!r} is not a whole number from 0 on; write the labels a row has, such as "
-            "1,3,7",
+            f"label {shown(word)} is not a whole number from 0 on; write the labels a row has, "
+            "such as 1,3,7",
             line=line,
         )
-    return int(word)
+    return label
 
 
 def _label_columns(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mllosses_jax._core import checks
+from mllosses_jax._core import checks, schema
 from mllosses_jax._core.files import read_json, write_json
+from mllosses_jax._core.text import shown
 
+_DTYPES = ("float32", "float64")
+_ONE = 1 + 1e-6  # a mean of numbers up to 1, as it may be rounded
 _FORMAT = "mllosses_jax thresholds 1"
 _COLUMNS = {  # field of a report: key in the file
     "thresholds": "threshold",
@@ -126,26 +129,65 @@ class ThresholdReport:
         """
         content = read_json(path, format_name=_FORMAT)
         try:
-            dtype, labels = np.dtype(content["dtype"]), content["labels"]
-            columns = {
-                field: np.array([float(row[key]) for row in labels.values()], dtype)
-                for field, key in _COLUMNS.items()
-            }
-            return cls(
-                label_names=tuple(labels),
-                **columns,
-                positives=np.array([row["positives"] for row in labels.values()], np.int32),
-                macro=_gain(content["macro"]),
-                micro=_gain(content["micro"]),
-                settings={key: _decoded(value) for key, value in content["settings"].items()},
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} must hold thresholds of labels: {error!r}") from None
+            return _report(content)
+        except ValueError as error:
+            raise ValueError(f"{path} must hold thresholds of labels: {error}") from None
 
 
-def _gain(entries: dict[str, Any]) -> Gain:
-    return Gain(**{key: float(value) for key, value in entries.items()})
+def _report(content: Mapping[str, Any]) -> ThresholdReport:
+    """Returns what a file says; a ValueError names the field that it should not hold."""
+    keys = ("format", "dtype", "settings", "macro", "micro", "labels")
+    schema.mapping(content, "the file", keys)
+    if content["dtype"] not in _DTYPES:
+        raise ValueError(f"dtype must be {' or '.join(_DTYPES)}, got {shown(content['dtype'])}")
+    dtype = np.dtype(content["dtype"])
+    settings = _settings(content["settings"])
+    largest = float(np.finfo(dtype).max)
+    any_score = (0, 1) if settings["inputs"] == "probabilities" else (-largest, largest)
+    rows = schema.named(content["labels"], "labels")
+    for name, row in rows.items():
+        place = f"labels[{shown(name)}]"
+        schema.mapping(row, place, (*_COLUMNS.values(), "positives"))
+        for key in ("threshold", "low", "high"):  # infinite: all or nothing is predicted
+            schema.number(row[key], f"{place}.{key}", *any_score, words=("inf", "-inf"))
+        schema.number(row["std"], f"{place}.std", 0, words=("inf",))
+        for key in ("f", "baseline_f"):
+            schema.number(row[key], f"{place}.{key}", 0, _ONE)
+        schema.whole(row["positives"], f"{place}.positives")
+        if float(row["low"]) > float(row["high"]):
+            raise ValueError(f"{place}.low must be at most its high, got {row['low']}")
+    columns = {
+        field: np.array([float(row[key]) for row in rows.values()], dtype)
+        for field, key in _COLUMNS.items()
+    }
+    return ThresholdReport(
+        label_names=tuple(rows),
+        **columns,
+        positives=np.array([row["positives"] for row in rows.values()], np.int32),
+        macro=_gain(content["macro"], "macro"),
+        micro=_gain(content["micro"], "micro"),
+        settings=settings,
+    )
 
 
-def _decoded(value: Any) -> Any:
-    return float(value) if value in ("inf", "-inf", "nan") else value
+def _settings(value: object) -> dict[str, Any]:
+    given = schema.mapping(value, "settings")
+    if given.get("inputs") not in ("logits", "probabilities"):
+        raise ValueError(
+            f"settings.inputs must be logits or probabilities, got {shown(given.get('inputs'))}"
+        )
+    for key, entry in given.items():
+        if not isinstance(entry, str | int | float | None):
+            raise ValueError(f"settings.{key} must be a number or text, got {shown(entry)}")
+    return {key: float(v) if v in ("inf", "-inf", "nan") else v for key, v in given.items()}
+
+
+def _gain(value: object, field: str) -> Gain:
+    given = schema.mapping(value, field, Gain._fields)
+    ends = ("inf", "-inf", "nan")
+    low, high = (schema.number(given[end], f"{field}.{end}", words=ends) for end in ("low", "high"))
+    tuned, baseline = (
+        schema.number(given[key], f"{field}.{key}", 0, _ONE, words=("nan",))
+        for key in ("tuned", "baseline")
+    )
+    return Gain(tuned, baseline, low, high)

@@ -1,0 +1,160 @@
+"""The arrays of .npy and .npz files, each measured by its header before it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from mllosses_jax._core.memory import available_memory
+from mllosses_jax._core.text import shown
+from mllosses_jax.data.errors import DataError
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how an archive begins, and an empty one
+_SHRINKS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # no file by more than this
+
+
+class Header(NamedTuple):
+    """What an array will be, by the first lines of its file."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class _Member(NamedTuple):
+    """Where an array is: what opens it, how long it is, and what is said of damage."""
+
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    size: int
+    damaged: DataError
+
+
+class Arrays(Mapping[str, NDArray[Any]]):
+    """The arrays of a file by name, read when they are asked for.
+
+    Those that were read and one copy of them may take what memory there was at the beginning.
+    """
+
+    def __init__(self, members: Mapping[str, _Member]) -> None:
+        self._members = members
+        self._room = available_memory() // 2
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members  # without reading it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def header(self, name: str) -> Header:
+        """Returns shape and dtype of an array without reading it."""
+        with self._opened(name) as file:
+            return _header(file, self._members[name].size, name)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._members:
+            raise KeyError(name)
+        shape, dtype = self.header(name)
+        size = math.prod(shape) * dtype.itemsize
+        if size > self._room:
+            raise DataError(
+                f"array {name} takes {size / 2**30:.1f} GiB, more than half of the memory that is "
+                f"left ({2 * self._room / 2**30:.1f} GiB); keep fewer rows or columns"
+            )
+        self._room -= size
+        with self._opened(name) as file:
+            return np.asarray(npy.read_array(file, allow_pickle=False))
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        member = self._members[name]
+        try:
+            with member.open() as file:
+                yield file
+        except (DataError, MemoryError):
+            raise
+        except Exception:  # whatever damage makes of reading
+            raise member.damaged from None
+
+
+@contextlib.contextmanager
+def open_arrays(path: Path, alone: str = "") -> Iterator[Arrays]:
+    """Opens a file, which is an archive or, if `alone` is a name for it, holds a single array.
+
+    Raises:
+        DataError: it is neither.
+    """
+    suffix = path.suffix.lower()
+    kind, save = ("an .npz archive", "savez") if suffix == ".npz" else (f"a {suffix} file", "save")
+    neither = DataError(f"is not {kind}, or is cut short; write it again with numpy.{save}")
+    with path.open("rb") as file:
+        begins = file.read(len(npy.MAGIC_PREFIX))
+        if begins == npy.MAGIC_PREFIX and alone:
+            yield Arrays({alone: _Member(lambda: _again(file), path.stat().st_size, neither)})
+        elif begins.startswith(_ZIP):
+            try:
+                archive = zipfile.ZipFile(file)
+            except Exception:  # whatever damage makes of it
+                raise neither from None
+            with archive:
+                yield Arrays(_members(archive))
+        else:
+            raise neither
+
+
+def _again(file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    file.seek(0)
+    return contextlib.nullcontext(file)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, _Member]:
+    members: dict[str, _Member] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name == info.filename:
+            continue  # no array
+        if name in members:
+            raise DataError(f"array {shown(name)} is there twice; write the file again")
+        damaged = DataError(f"array {name} is damaged; write the file again")
+        members[name] = _Member(
+            functools.partial(_unpacked, archive, info), info.file_size, damaged
+        )
+    return members
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    if info.flag_bits & 1:
+        raise DataError(f"{info.filename} is encrypted; write the file with numpy.savez")
+    shrinks = _SHRINKS.get(info.compress_type)
+    if shrinks is not None and info.file_size > shrinks * info.compress_size:
+        raise DataError(f"{info.filename} is damaged; write the file again")
+    return archive.open(info)
+
+
+def _header(file: IO[bytes], length: int, name: str) -> Header:
+    """Returns the header of an array; a ValueError says that it does not fit its file's length."""
+    readers: dict[tuple[int, int], Callable[..., Any]] = {
+        (1, 0): npy.read_array_header_1_0,
+        (2, 0): npy.read_array_header_2_0,
+    }
+    version = npy.read_magic(file)
+    if version not in readers:
+        raise DataError(f"array {name} has format {version}; save plain numbers or strings")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise DataError(f"{name} holds pickled objects; save it as an array of numbers or strings")
+    size = math.prod(shape) * dtype.itemsize
+    if size != length - file.tell() or not dtype.itemsize or any(n < 0 for n in shape):
+        raise ValueError("the header promises what does not follow")
+    return Header(tuple(shape), dtype)

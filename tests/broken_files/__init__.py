@@ -1,0 +1,10 @@
+"""Broken files of every kind that the commands read, made anew for each run of the tests.
+
+`python -m broken_files FOLDER` sends each through the commands that read it.
+"""
+
+NAMES = ("sea", "sun", "sand")
+ROWS = 40
+DIGITS = "9" * 5000
+DEEP = 200_000
+LOSS = "hinge_loss"

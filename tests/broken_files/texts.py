@@ -1,0 +1,128 @@
+"""CSV, svmlight and ARFF files, and the XML beside these."""
+
+from broken_files import DIGITS, ROWS
+
+
+def _rows(header, row):
+    return header + "\n" + (row + "\n") * ROWS
+
+
+def csv_of_data():
+    yield "underscores", _rows("a,label:b", "2021_05,1")
+    yield "underscored-label", _rows("a,label:b", "1,1_0")
+    yield "other-digits", _rows("a,label:b", "١٢,1")
+    yield "nameless-label", _rows("a,label:,label:b", "1,0,1")
+    yield "nameless-column", _rows(",a,label:b", "1,0,1")
+    yield "semicolons", _rows("a;label:b;label:c", "1;0;1")
+    yield "semicolons-label-first", _rows("label:b;a;label:c", "1;0;1")
+    yield "tabs", _rows("label:b\ta\tlabel:c", "1\t0\t1")
+    yield "bars", _rows("label:b|a|label:c", "1|0|1")
+    yield "excel", "sep=;\n" + _rows("a;label:b", "1;0")
+    yield "commas-of-numbers", _rows("a;label:b", "0,5;0")
+    yield "digits", _rows("a,label:b", f"{DIGITS},1")
+    yield "digits-label", _rows("a,label:b", f"1,{DIGITS}")
+    yield "utf16", _rows("a,label:b", "1,0").encode("utf-16")
+    yield "latin", _rows("a,label:ü", "1,0").encode("latin-1")
+    yield "nul", _rows("a,label:b", "1,\0")
+    yield "long-cell", _rows("a,label:b", "1" * 200_000 + ",1")
+    yield "quote", _rows("a,label:b", '1,"0')
+    yield "ragged", _rows("a,label:b", "1,0,1")
+    yield "escape", _rows("a,label:b", "\x1b[31m,0")
+    yield "newline", _rows('a,"label:b\nc","label:b\nc"', "1,0,0")
+    yield "surrogate", b"a,label:\xed\xa0\x80\n" + b"1,0\n" * ROWS
+
+
+def csv_without_labels():
+    """Without a header; two columns are said to be labels."""
+    yield "numbers", _rows("0.93,1e-05,0,1", "0.5,0.25,1,0")
+    yield "whole", _rows("5,7,0,1", "3,4,1,0")
+    yield "unknown", _rows("5,7,?,1", "3,4,1,0")
+    yield "infinite", _rows("inf,7,0,1", "3,4,1,0")
+
+
+def csv_of_scores():
+    yield "no-header", _rows("0.93,1e-05,0.2", "0.5,0.25,0.1")
+    yield "no-header-whole", _rows("0,1,0.2", "0.5,0.25,0.1")
+    yield "no-header-order", _rows("2,1,0", "1,2,3")
+    yield "no-header-signs", _rows("-1,+2,3e1", "1,2,3")
+    yield "no-header-nan", _rows("nan,2,3", "1,2,3")
+    yield "underscores", _rows("sea,sun,sand", "2021_05,1,2")
+    yield "other-digits", _rows("sea,sun,sand", "٣,1,2")
+    yield "semicolons", _rows("sea;sun;sand", "0.5;1;2")
+    yield "tabs", _rows("sea\tsun\tsand", "0.5\t1\t2")
+    yield "nameless", _rows("sea,,sand", "1,2,3")
+    yield "index", _rows(",sea,sun,sand", "0,1,2,3")
+    yield "twice", _rows("sea,sea,sand", "1,2,3")
+    yield "empty", ""
+    yield "header", "sea,sun,sand\n"
+    yield "words", _rows("sea,sun,sand", "a,b,c")
+    yield "missing", _rows("sea,sun,sand", "1,NA,2")
+    yield "ragged", _rows("sea,sun,sand", "1,2")
+
+
+def csv_of_labels():
+    yield "no-header", _rows("0,1,0", "1,0,1")
+    yield "no-header-unknown", _rows("0,NA,1", "1,0,1")
+    yield "no-header-words", _rows("true,false,?", "1,0,1")
+    yield "underscores", _rows("sea,sun,sand", "1_0,0,1")
+    yield "semicolons", _rows("sea;sun;sand", "1;0;1")
+    yield "minus", _rows("sea,sun,sand", "-1,0,1")
+    yield "half", _rows("sea,sun,sand", "0.5,0,1")
+    yield "others", _rows("sea,sun,fog", "1,0,1")
+    yield "nameless", _rows("sea,sun,", "1,0,1")
+    yield "few", "sea,sun,sand\n1,0,1\n"
+    yield "all-unknown-words", _rows("sea,sun,sand", "null,null,null")
+
+
+def svmlight():
+    yield "digits-label", f"{DIGITS} 1:1\n" * 3
+    yield "digits-index", f"1 {DIGITS}:1\n" * 3
+    yield "digits-header", f"{DIGITS} 2 2\n1 1:1\n"
+    yield "digits-header-labels", f"1 2 {DIGITS}\n1 1:1\n"
+    yield "digits-value", f"1 1:{DIGITS}\n" * 3
+    yield "underscores-value", "1 1:1_0\n" * ROWS
+    yield "underscores-label", "1_0 1:1\n" * ROWS
+    yield "other-digits-label", "١ 1:1\n" * ROWS
+    yield "other-digits-index", "1 ١:1\n" * ROWS
+    yield "superscript", "1 ²:1\n" * ROWS
+    yield "other-digits-value", "1 1:١\n" * ROWS
+    yield "huge", "1 999999999999:1\n" * ROWS
+    yield "huge-header", "3 999999999999999999 2\n" + "1 1:1\n" * 3
+    yield "huge-labels", "3 2 999999999999999999\n" + "1 1:1\n" * 3
+    yield "labels", "a 1:1\n" * ROWS
+    yield "no-colon", "1 1\n" * ROWS
+    yield "infinite", "1 1:inf\n" * ROWS
+    yield "twice", "1 1:1 1:2\n" * ROWS
+
+
+ARFF = "@relation r\n@attribute a {0,1}\n@attribute b real\n@attribute c real\n@data\n"
+
+
+def arff():
+    meka = ARFF.replace("@relation r", "@relation 'r: -C 1'")
+    yield "digits-meka", ARFF.replace("@relation r", f"@relation 'r: -C {DIGITS}'") + "1,2,3\n"
+    yield "other-digits-meka", ARFF.replace("@relation r", "@relation 'r: -C ١'") + "1,2,3\n"
+    yield "digits-index", meka + f"{{{DIGITS} 1}}\n" * ROWS
+    yield "other-digits-index", meka + "{١ 1}\n" * ROWS
+    yield "digits", meka + f"1,{DIGITS},3\n" * ROWS
+    yield "underscores", meka + "1,2_0,3\n" * ROWS
+    yield "underscored-label", meka.replace("{0,1}", "real") + "1_0,2,3\n" * ROWS
+    yield "other-digits", meka + "1,٢,3\n" * ROWS
+    yield "nameless-label", meka.replace(" a {0,1}", " '' {0,1}") + "1,2,3\n" * ROWS
+    yield "sparse", meka + "{0 1, 1}\n" * ROWS
+    yield "no-labels", ARFF + "1,2,3\n" * ROWS
+    yield "semicolons", meka + "1;2;3\n" * ROWS
+    yield "missing", meka + "1,NA,3\n" * ROWS
+
+
+def xml():
+    label = '<labels><label name="a"/></labels>'
+    for name in ("nowhere", "utf-99", "base64", "idna", "utf-7", "hex"):
+        yield f"encoding-{name}", f'<?xml version="1.0" encoding="{name}"?>{label}'
+    yield "binary", bytes(range(256))
+    yield "empty", ""
+    yield "unclosed", '<labels><label name="a">'
+    yield "other", '<labels><label name="z"/></labels>'
+    yield "entity", '<labels><label name="&b;"/></labels>'
+    yield "nameless", '<labels><label name=""/></labels>'
+    yield "doctype", f'<!DOCTYPE l [<!ENTITY a "a">]>{label}'

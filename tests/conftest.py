@@ -13,6 +13,8 @@ import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
+# The command keeps programs in the user's cache folder, which is not the tests'.
+jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

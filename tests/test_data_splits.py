@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -192,13 +193,21 @@ def test_with_test_cuts_rows_labels_and_masks_alike() -> None:
         cut.with_test(0.25, seed=0)
 
 
-def test_standardised_leaves_sparse_features() -> None:
+def test_standardised_leaves_sparse_features_but_for_their_size() -> None:
     dense = toy().with_test(0.5, seed=0).standardised()
     assert abs(dense.x_train.mean()) < 1e-6
     assert dense.x_test is not None
     assert abs(dense.x_test).max() < 5
     sparse = toy(sparse=True)
-    assert sparse.standardised() is sparse
+    largest = np.abs(sparse.x_train).max()
+    for factor in (1e-20, 1.0, 3e30):
+        scaled = dataclasses.replace(sparse, x_train=sparse.x_train * np.float32(factor))
+        found = scaled.standardised()
+        assert 0.7 < np.abs(found.x_train).max() < 1.5
+        ratio = found.x_train[scaled.x_train != 0] / scaled.x_train[scaled.x_train != 0]
+        assert np.all(ratio == ratio[0])
+        assert np.log2(ratio[0]) % 1 == 0  # nothing is rounded
+    assert largest > 0
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def with_value(value, dtype):
 def loss_of(name):
     case = LOSSES[name]
     inputs = case.batch_inputs(TRUTH, None)
-    return functools.partial(case.entry.loss, X, **case.kwargs, **inputs)
+    scores = P if case.entry.takes == "probabilities" else X
+    return functools.partial(case.entry.loss, scores, **case.kwargs, **inputs)
 
 
 def metric_of(name):

@@ -10,7 +10,7 @@ from cases import FIRST_OF_EACH
 from test_contract import make_inputs, written_out
 
 import mllosses_jax as mll
-from mllosses_jax._core.compile import on_host
+from mllosses_jax._core.values import on_host
 
 ELSEWHERE = ("cuda", "tpu")
 # A product with ones is how a CPU adds up fastest; this loss is itself a product of matrices.

@@ -160,7 +160,7 @@ class Folder:
         mend = "choose another folder (out), or overwrite what is there (force)"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
-            there = {key: dict(found[key]) for key in identity}
+            there = {key: dict(found[key]) for key in (*identity, "results")}
             before = [parse(label) for label in found["config"]["losses"]]
         except Exception:  # whatever the content of the file makes of it
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None

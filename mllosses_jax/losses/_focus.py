@@ -113,7 +113,7 @@ def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     positive, negative = -log_p, -log_q
     if not (isinstance(clip, int) and clip == 0):
-        negative = -_log_survival(x, jnp.asarray(clip, x.dtype))
+        negative = 0 - _log_survival(x, jnp.asarray(clip, x.dtype))  # 0 where p_m is, not -0
     if y.dtype == x.dtype:
         return finite_product(y, positive) + finite_product(1 - y, negative)
     return jnp.where(y, positive, negative)

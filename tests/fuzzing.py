@@ -50,13 +50,20 @@ def check_loss(rng):
     logits += rng.normal(scale=1e-3, size=logits.shape).astype(np.float32)  # ties are open
     if case.entry.takes == "probabilities":
         logits = 1 / (1 + np.exp(-logits))
-    kwargs = dict(case.kwargs)
+    drawn = {}
+    if case.traced is not None:
+        name, low, high = case.traced
+        drawn[name] = float(np.float32(rng.uniform(low, high)))
+    kwargs = {**case.kwargs, **drawn}
     if case.entry.kind != "batch":
         kwargs["reduction"] = "none"
-    found = jit(lambda x, y, m: case.loss(x, y, where=m, **kwargs))(logits, labels, mask)
     with np.errstate(all="ignore"):
-        expected = case.reference(logits, labels.astype(np.float32), mask)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-6, err_msg=str(case))
+        expected = case.reference(logits, labels.astype(np.float32), mask, **drawn)
+    if case.entry.kind != "batch" and rng.random() < 0.5:
+        kwargs["weights"] = rng.uniform(0, 3, size=expected.shape).astype(np.float32)
+        expected = expected * kwargs["weights"]
+    found = jit(lambda x, y, m: case.loss(x, y, where=m, **kwargs))(logits, labels, mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=5e-6, err_msg=f"{case} {drawn}")
 
 
 def check_metric(rng):

@@ -400,3 +400,17 @@ def test_arrays_that_are_not_used_are_not_read(tmp_path, monkeypatch):
 
 def test_memory_is_known():
     assert 2**28 < available_memory() < 2**50
+
+
+def test_messages_name_options_on_the_command_line(tmp_path, capsys):
+    """The library speaks of its arguments."""
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
+    for arguments, words in (
+        (["check", str(tmp_path / "data.csv")], "or give --labels with their names"),
+        (["check", "mosaics", "--labels", "3"], "leave --labels out"),
+        (["check", str(tmp_path)], "is a folder; give the path of a data file"),
+        (["evaluate", str(tmp_path)], "is a folder; give the path of a file of scores"),
+        (["compare", "mosaics", "--losses", "zlpr"], "did you mean zlpr_loss"),
+    ):
+        assert main(arguments) == 2
+        assert words in capsys.readouterr().err

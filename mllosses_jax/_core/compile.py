@@ -23,7 +23,14 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 import numpy as np
 
-from mllosses_jax._core.values import Bounds, check_amounts, check_bounds, check_labels, on_host
+from mllosses_jax._core.values import (
+    Bounds,
+    check_amounts,
+    check_bounds,
+    check_labels,
+    fits_labels,
+    on_host,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,7 +81,7 @@ def compiled(
                 else:
                     constants.append((name, _constant(function.__name__, name, value)))
             check_amounts(function.__name__, bound.arguments)
-            if "labels" in values and not any_labels and _fits_logits(values):
+            if "labels" in values and not any_labels and fits_labels(values):
                 check_labels(function.__name__, values["labels"], values.get("where"))
             if host and all(map(on_host, values.values())):
                 return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
@@ -97,13 +104,6 @@ def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return cast(Callable[P, R], program)
 
     return decorate
-
-
-def _fits_logits(values: dict[str, Any]) -> bool:
-    """Returns whether the labels are none but class ids, or of a shape that will be refused."""
-    labels = values["labels"]
-    logits = values.get("logits", labels)
-    return bool(getattr(logits, "shape", None) == getattr(labels, "shape", None))
 
 
 def _is_traced(value: object) -> bool:

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype, is_positive
 from mllosses_jax._core.sharding import whole
-from mllosses_jax._core.values import check_labels
+from mllosses_jax._core.values import check_labels, fits_labels
 
 Array = jax.Array
 P = ParamSpec("P")
@@ -91,12 +91,13 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
 
 def checks_labels(function: Callable[P, R]) -> Callable[P, R]:
     """Makes a function that is not `compiled` look into its labels as those do."""
-    place = list(inspect.signature(function).parameters).index("labels")
+    names = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        labels = args[place] if len(args) > place else kwargs.get("labels")
-        check_labels(function.__name__, labels, kwargs.get("where"))
+        given = dict(zip(names, args, strict=False)) | kwargs
+        if "labels" in given and fits_labels(given):
+            check_labels(function.__name__, given["labels"], kwargs.get("where"))
         return function(*args, **kwargs)
 
     return wrapper

@@ -8,6 +8,7 @@ Python numbers or numpy arrays.
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from typing import Any, cast
 
 import jax
@@ -17,6 +18,8 @@ import numpy as np
 from mllosses_jax._core import checks
 
 Bounds = tuple[float, float]
+
+_SCORES = ("logits", "scores", "probabilities")
 
 
 def on_host(value: object) -> bool:
@@ -63,6 +66,20 @@ def _known(value: Any) -> Any:
     ):
         return None
     return np.asarray(value)
+
+
+def fits_labels(arguments: Mapping[str, Any]) -> bool:
+    """Returns whether scores or predictions, if there are any, can be those of the labels.
+
+    If not, the function itself has more to say: that two arguments are swapped, or class ids not
+    taken.
+    """
+    name = next((name for name in (*_SCORES, "predictions") if name in arguments), None)
+    if name is None:
+        return True
+    given, labels = arguments[name], arguments["labels"]
+    is_label = name in _SCORES and hasattr(given, "dtype") and given.dtype.kind in "biu"
+    return np.shape(given) == np.shape(labels) and not is_label
 
 
 def check_labels(function: str, labels: Any, where: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from mllosses_jax.cli.argument_types import positive
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
-from mllosses_jax.compare.errors import ComparisonError
 
 if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
@@ -74,10 +72,7 @@ def run(options: argparse.Namespace) -> None:
         ) from None
     if options.force and options.out is None:
         raise UsageError("--force needs --out: without it a new folder is taken")
-    try:
-        comparison, folder = _compared(options)
-    except ComparisonError as error:
-        raise UsageError(_in_options(str(error))) from None
+    comparison, folder = _compared(options)
     say(report.text(comparison))
     say(f"\nWritten to {folder}: {FILES}.")
 
@@ -118,8 +113,3 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
             else:
                 return comparison, folder
     raise AssertionError("there is always a next number")
-
-
-def _in_options(message: str) -> str:
-    """Returns a message of the library with its arguments as options."""
-    return re.sub(r"\((out|force|losses|labels|model)\)", r"(--\1)", message)

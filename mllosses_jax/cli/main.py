@@ -22,7 +22,7 @@ from mllosses_jax.cli import (
     show,
     tune,
 )
-from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.errors import UsageError, in_options
 from mllosses_jax.compare.errors import ComparisonError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
         sys.stdout.flush()
     except (UsageError, DataError, ComparisonError) as error:
-        print(f"mllosses: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        message = in_options(" ".join(str(error).split()))
+        print(f"mllosses: {printable(message)}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         resumes = getattr(options, "run", None) is compare.run

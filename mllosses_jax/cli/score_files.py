@@ -148,11 +148,12 @@ def _numbers(count: int) -> tuple[str, ...]:
 def _read(path: Path, role: Role) -> Content:
     suffix = path.suffix.lower()
     with reading(path):
+        if path.is_dir():
+            raise DataError(f"is a folder; give the path of a file of {role}")
         if suffix not in SUFFIXES:
             raise DataError(f"unknown kind of file; give {role} as {', '.join(SUFFIXES)}")
         if not path.is_file():
-            problem = "is a folder" if path.is_dir() else "no such file"
-            raise DataError(f"{problem}; give the path of a file of {role}")
+            raise DataError(f"no such file; give the path of a file of {role}")
         content = _read_csv(path, role) if suffix == ".csv" else read_numpy(path, role)
         if content.names is not None:
             check_names(content.names, "label")

@@ -55,10 +55,11 @@ def load(
             raise DataError("names its labels itself; leave labels= out")
         if embedded:
             return make_mosaics()
+        if path.is_dir():
+            raise DataError("is a folder; give the path of a data file, or 'mosaics'")
         if suffix != ".npz" and suffix not in _TEXT_READERS:
             known = ", ".join([".npz", *_TEXT_READERS])
             raise DataError(f"unknown kind of file; give one that ends in {known}, or 'mosaics'")
         if not path.is_file():
-            problem = "is a folder" if path.is_dir() else "no such file"
-            raise DataError(f"{problem}; give the path of a data file, or 'mosaics'")
+            raise DataError("no such file; give the path of a data file, or 'mosaics'")
         return read_npz(path) if suffix == ".npz" else _TEXT_READERS[suffix](path, labels)

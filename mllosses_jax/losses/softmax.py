@@ -51,7 +51,8 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
     by_on = power(rest, log_rest, on) * (1 + on * jnp.where(sound, ratio, 1))
     fading = power(s, log_s, off)
     by_off = fading - finite_product(off * fading, -log_s)
-    change = target * jnp.where(positive, by_on, by_off)  # minus the derivative in log s
+    # Minus the derivative in log s. What is masked has no target, and may have no finite logarithm.
+    change = jnp.where(target == 0, 0, target * jnp.where(positive, by_on, by_off))
     total = jnp.sum(change, axis=-1, keepdims=True)
     return s * (total - change) - rest * change
 

@@ -1,6 +1,7 @@
 """Binary cross-entropy and its relatives."""
 
 import jax
+import numpy as np
 
 import mllosses_jax as mll
 from golden_calls.registry import golden
@@ -56,7 +57,8 @@ def keras_bce(x, case):
 @golden
 def smp_soft_bce(x, case):
     known = case.labels >= 0
-    y = mll.labels.smooth_labels(case.labels, case.params["smooth_factor"] or 0, "full")
+    labels = np.maximum(case.labels, 0)
+    y = mll.labels.smooth_labels(labels, case.params["smooth_factor"] or 0, "full")
     # The mean of the source is over all entries, the ignored ones among them.
     return mll.sigmoid_binary_cross_entropy(x, y, where=known, reduction="sum") / known.size
 

@@ -21,7 +21,7 @@ def large_loss(x, case):
     loss = {"LL-R": mll.large_loss_rejection, "LL-Ct": mll.large_loss_correction}
     return loss[case.params["mod_scheme"]](
         x,
-        case.labels,
+        case.labels > 0,
         relative_rate=1 - case.params["clean_rate"],
         annotated=jnp.asarray(case.labels != 0),
     )

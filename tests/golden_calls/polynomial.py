@@ -15,9 +15,8 @@ def poly1_focal(x, case):
         losses = mll.poly1_focal_loss(
             x, case.labels, epsilon=epsilon, gamma=gamma, reduction="none"
         )
-        return losses + mll.sigmoid_focal_loss(
-            x, case.labels, gamma=gamma, weights=extra, reduction="none"
-        )
+        focal = mll.sigmoid_focal_loss(x, case.labels, gamma=gamma, reduction="none")
+        return losses + extra * focal
     alpha = None if alpha < 0 else alpha
     if alpha is None and gamma == 0:
         return mll.poly1_binary_cross_entropy(x, case.labels, epsilon=epsilon, reduction="none")

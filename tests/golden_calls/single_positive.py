@@ -36,7 +36,7 @@ def _entropy_maximization(x, case):
     where, labels, beta = pseudo_labels(case)
     return mll.entropy_maximization_loss(
         x,
-        case.labels,
+        np.maximum(case.labels, 0),
         alpha=case.params["alpha"],
         beta=beta,
         pseudo_labels=labels,

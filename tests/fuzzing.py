@@ -52,8 +52,8 @@ def check_loss(rng):
         logits = 1 / (1 + np.exp(-logits))
     drawn = {}
     if case.traced is not None:
-        name, low, high = case.traced
-        drawn[name] = float(np.float32(rng.uniform(low, high)))
+        name, *ends = case.traced
+        drawn[name] = float(np.float32(rng.uniform(min(ends), max(ends))))
     kwargs = {**case.kwargs, **drawn}
     if case.entry.kind != "batch":
         kwargs["reduction"] = "none"

@@ -415,7 +415,7 @@ def test_missing_rich_is_named(data, mllosses, tmp_path):
 def test_compiled_programs_are_kept_for_the_next_run(interrupted, environment, mllosses, data):
     assert interrupted["again"].returncode == 0
     kept = os.listdir(os.path.join(environment["XDG_CACHE_HOME"], "mllosses_jax"))
-    assert len(kept) > 5
+    assert any(name.startswith("jit_") for name in kept)  # those that took a tenth of a second
     done = mllosses("check", data, XDG_CACHE_HOME=str(data))  # no folder: nothing is kept
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -110,7 +110,7 @@ class Fitter:
                 raise InterruptedError("the fit is not wanted any more")
             return slope_of_loss(params) + decay * self._decays * params
 
-        at_start = self._norm_at_start(rows, slope_of_loss)
+        at_start = self._norm_at_start(rows)
         found = lbfgs.solve(
             slope,
             self.start(rows, seed),
@@ -124,12 +124,11 @@ class Fitter:
             found = descent.settle(slope, found)
         return Fit(found.params, found.norm / at_start)
 
-    def _norm_at_start(self, rows: parts.Rows, slope_of_loss: Callable[[Floats], Floats]) -> float:
+    def _norm_at_start(self, rows: parts.Rows) -> float:
         """The norm of the slope at the start; of one that is at rest what rounding may leave."""
-        start = self.start(rows)
-        slopes = self._slope_at(rows)(self.features.outputs(start))
+        slopes = self._slope_at(rows)(self.features.outputs(self.start(rows)))
         rounding = AT_REST * float(np.linalg.norm(np.abs(slopes).sum(axis=0)))
-        return max(float(np.linalg.norm(slope_of_loss(start))), rounding, 1e-30)
+        return max(float(np.linalg.norm(self.features.gradient(slopes))), rounding, 1e-30)
 
     def logits(self, features: Features, fit: Fit) -> Floats:
         """Returns the logits of rows, without the outputs of further heads."""

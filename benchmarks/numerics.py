@@ -73,11 +73,11 @@ def _plain_focal(gamma: float, x: Array, y: Array) -> Array:
 
 
 def _ours_entropy(x: Array, y: Array) -> Array:
-    return mll.sigmoid_binary_cross_entropy(x, y, reduction="none")  # type: ignore[return-value]
+    return mll.sigmoid_binary_cross_entropy(x, y, reduction="none")
 
 
 def _ours_asymmetric(x: Array, y: Array) -> Array:
-    return mll.asymmetric_loss(x, y, detach_focus=False, reduction="none")  # type: ignore[return-value]
+    return mll.asymmetric_loss(x, y, detach_focus=False, reduction="none")
 
 
 def _port_of_asymmetric(x: Array, y: Array) -> Array:
@@ -88,7 +88,7 @@ def _port_of_asymmetric(x: Array, y: Array) -> Array:
 
 
 def _ours_focal(gamma: float, x: Array, y: Array) -> Array:
-    return mll.sigmoid_focal_loss(x, y, gamma=gamma, reduction="none")  # type: ignore[return-value]
+    return mll.sigmoid_focal_loss(x, y, gamma=gamma, reduction="none")
 
 
 IMPLEMENTATIONS: dict[str, dict[str, Loss]] = {

@@ -44,178 +44,42 @@ Where things are:
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mllosses_jax import losses
-from mllosses_jax.losses import (
-    abs_kl_divergence,
-    assume_negative_loss,
-    asymmetric_loss,
-    asymmetric_polynomial_loss,
-    auc_margin_loss,
-    balanced_binary_cross_entropy,
-    binary_cross_entropy,
-    bp_mll_loss,
-    class_aware_selective_loss,
-    dice_loss,
-    distribution_balanced_loss,
-    double_soft_f1_loss,
-    entmax15_loss,
-    entropy_maximization_loss,
-    equalization_loss,
-    expected_positive_regularized_loss,
-    factorized_count_loss,
-    focal_tversky_loss,
-    generalized_binary_cross_entropy,
-    hierarchical_coherence_loss,
-    hierarchy_penalty,
-    hill_loss,
-    hinge_loss,
-    jaccard_loss,
-    label_graph_penalty,
-    large_loss_correction,
-    large_loss_rejection,
-    ldam_loss,
-    logit_adjusted_binary_cross_entropy,
-    lovasz_hinge_loss,
-    lsep_loss,
-    multilabel_distillation_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    ova_n_loss,
-    pairwise_auc_loss,
-    pairwise_hinge_loss,
-    pairwise_logistic_loss,
-    partial_binary_cross_entropy,
-    poly1_binary_cross_entropy,
-    poly1_focal_loss,
-    positive_unlabeled_loss,
-    quality_focal_loss,
-    robust_asymmetric_loss,
-    role_loss,
-    sigmoid_binary_cross_entropy,
-    sigmoid_f1_loss,
-    sigmoid_focal_loss,
-    single_label_asymmetric_loss,
-    smooth_ap_loss,
-    smoothed_softmax_cross_entropy,
-    soft_f1_loss,
-    soft_fbeta_loss,
-    softmax_cross_entropy,
-    softmax_focal_loss,
-    sparsemax_loss,
-    splc_loss,
-    squared_hinge_loss,
-    tversky_loss,
-    two_way_label_loss,
-    two_way_loss,
-    two_way_sample_loss,
-    unbiased_binary_cross_entropy,
-    warp_loss,
-    weak_assume_negative_loss,
-    zlpr_loss,
-)
+from mllosses_jax import losses as losses
+from mllosses_jax.losses import *
 
-if TYPE_CHECKING:
-    from mllosses_jax import (
-        calibration,
-        catalogue,
-        data,
-        decisions,
-        labels,
-        metrics,
-        pseudo_labels,
-        training,
-        weighting,
-    )
-
-__all__ = [
-    "abs_kl_divergence",
-    "assume_negative_loss",
-    "asymmetric_loss",
-    "asymmetric_polynomial_loss",
-    "auc_margin_loss",
-    "balanced_binary_cross_entropy",
-    "binary_cross_entropy",
-    "bp_mll_loss",
-    "calibration",
-    "catalogue",
-    "class_aware_selective_loss",
-    "data",
-    "decisions",
-    "dice_loss",
-    "distribution_balanced_loss",
-    "double_soft_f1_loss",
-    "entmax15_loss",
-    "entropy_maximization_loss",
-    "equalization_loss",
-    "expected_positive_regularized_loss",
-    "factorized_count_loss",
-    "focal_tversky_loss",
-    "generalized_binary_cross_entropy",
-    "hierarchical_coherence_loss",
-    "hierarchy_penalty",
-    "hill_loss",
-    "hinge_loss",
-    "jaccard_loss",
-    "label_graph_penalty",
-    "labels",
-    "large_loss_correction",
-    "large_loss_rejection",
-    "ldam_loss",
-    "logit_adjusted_binary_cross_entropy",
-    "losses",
-    "lovasz_hinge_loss",
-    "lsep_loss",
-    "metrics",
-    "multilabel_distillation_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "ova_n_loss",
-    "pairwise_auc_loss",
-    "pairwise_hinge_loss",
-    "pairwise_logistic_loss",
-    "partial_binary_cross_entropy",
-    "poly1_binary_cross_entropy",
-    "poly1_focal_loss",
-    "positive_unlabeled_loss",
-    "pseudo_labels",
-    "quality_focal_loss",
-    "robust_asymmetric_loss",
-    "role_loss",
-    "sigmoid_binary_cross_entropy",
-    "sigmoid_f1_loss",
-    "sigmoid_focal_loss",
-    "single_label_asymmetric_loss",
-    "smooth_ap_loss",
-    "smoothed_softmax_cross_entropy",
-    "soft_f1_loss",
-    "soft_fbeta_loss",
-    "softmax_cross_entropy",
-    "softmax_focal_loss",
-    "sparsemax_loss",
-    "splc_loss",
-    "squared_hinge_loss",
-    "training",
-    "tversky_loss",
-    "two_way_label_loss",
-    "two_way_loss",
-    "two_way_sample_loss",
-    "unbiased_binary_cross_entropy",
-    "warp_loss",
-    "weak_assume_negative_loss",
-    "weighting",
-    "zlpr_loss",
-]
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from mllosses_jax import calibration as calibration
+    from mllosses_jax import catalogue as catalogue
+    from mllosses_jax import data as data
+    from mllosses_jax import decisions as decisions
+    from mllosses_jax import labels as labels
+    from mllosses_jax import metrics as metrics
+    from mllosses_jax import pseudo_labels as pseudo_labels
+    from mllosses_jax import training as training
+    from mllosses_jax import weighting as weighting
+else:  # submodules are imported when they are first used: all of them would double the import time
+    _SUBMODULES = (
+        "calibration",
+        "catalogue",
+        "data",
+        "decisions",
+        "labels",
+        "losses",
+        "metrics",
+        "pseudo_labels",
+        "training",
+        "weighting",
+    )
+    __all__ = sorted([*_SUBMODULES, *losses.__all__])
 
-def __getattr__(name: str) -> Any:
-    """Imports a submodule when it is first used: all of them would double the import time."""
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__():
+        return __all__

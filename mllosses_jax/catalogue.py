@@ -31,7 +31,6 @@ class Entry:
 
     Attributes:
         loss: the public function.
-        family: the module of `mllosses_jax.losses` it lives in.
         kind: what one unreduced entry is: an element, a sample, a label or the batch.
         soft_labels: whether labels strictly between 0 and 1 have a meaning.
         class_ids: whether labels may also be class ids (...).
@@ -42,7 +41,6 @@ class Entry:
     """
 
     loss: Callable[..., Any]
-    family: str
     kind: Kind
     soft_labels: bool = True
     class_ids: bool = False
@@ -54,6 +52,11 @@ class Entry:
     def name(self) -> str:
         """The public name."""
         return self.loss.__name__
+
+    @property
+    def family(self) -> str:
+        """The module of `mllosses_jax.losses` that it lives in."""
+        return self.loss.__module__.rpartition(".")[2]
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -117,89 +120,83 @@ class Entry:
 
 
 CATALOGUE: tuple[Entry, ...] = (
-    Entry(losses.sigmoid_binary_cross_entropy, "binary", "element"),
-    Entry(losses.binary_cross_entropy, "binary", "element", takes="probabilities"),
-    Entry(losses.balanced_binary_cross_entropy, "binary", "element"),
-    Entry(losses.multilabel_soft_margin_loss, "binary", "sample"),
-    Entry(losses.ova_n_loss, "binary", "sample", zero_decides=False),
-    Entry(losses.hinge_loss, "margin", "element"),
-    Entry(losses.squared_hinge_loss, "margin", "element"),
-    Entry(losses.sigmoid_focal_loss, "focal", "element"),
-    Entry(losses.quality_focal_loss, "focal", "element"),
-    Entry(losses.poly1_binary_cross_entropy, "polynomial", "element"),
-    Entry(losses.poly1_focal_loss, "polynomial", "element"),
-    Entry(losses.asymmetric_loss, "asymmetric", "element"),
-    Entry(losses.asymmetric_polynomial_loss, "asymmetric_polynomial", "element"),
-    Entry(losses.robust_asymmetric_loss, "asymmetric_polynomial", "element"),
-    Entry(losses.generalized_binary_cross_entropy, "robust", "element"),
-    Entry(losses.hill_loss, "robust", "element"),
-    Entry(losses.splc_loss, "robust", "element", soft_labels=False),
-    Entry(losses.softmax_cross_entropy, "softmax", "sample", zero_decides=False),
+    Entry(losses.sigmoid_binary_cross_entropy, "element"),
+    Entry(losses.binary_cross_entropy, "element", takes="probabilities"),
+    Entry(losses.balanced_binary_cross_entropy, "element"),
+    Entry(losses.multilabel_soft_margin_loss, "sample"),
+    Entry(losses.ova_n_loss, "sample", zero_decides=False),
+    Entry(losses.hinge_loss, "element"),
+    Entry(losses.squared_hinge_loss, "element"),
+    Entry(losses.sigmoid_focal_loss, "element"),
+    Entry(losses.quality_focal_loss, "element"),
+    Entry(losses.poly1_binary_cross_entropy, "element"),
+    Entry(losses.poly1_focal_loss, "element"),
+    Entry(losses.asymmetric_loss, "element"),
+    Entry(losses.asymmetric_polynomial_loss, "element"),
+    Entry(losses.robust_asymmetric_loss, "element"),
+    Entry(losses.generalized_binary_cross_entropy, "element"),
+    Entry(losses.hill_loss, "element"),
+    Entry(losses.splc_loss, "element", soft_labels=False),
+    Entry(losses.softmax_cross_entropy, "sample", zero_decides=False),
     Entry(
         losses.smoothed_softmax_cross_entropy,
-        "softmax",
         "sample",
         class_ids=True,
         zero_decides=False,
     ),
-    Entry(losses.softmax_focal_loss, "softmax", "sample", class_ids=True, zero_decides=False),
+    Entry(losses.softmax_focal_loss, "sample", class_ids=True, zero_decides=False),
     Entry(
         losses.single_label_asymmetric_loss,
-        "softmax",
         "sample",
         soft_labels=False,
         class_ids=True,
         zero_decides=False,
     ),
-    Entry(losses.sparsemax_loss, "sparse", "sample", zero_decides=False),
-    Entry(losses.entmax15_loss, "sparse", "sample", zero_decides=False),
-    Entry(losses.factorized_count_loss, "count", "sample", zero_decides=False),
-    Entry(losses.abs_kl_divergence, "count", "sample"),
-    Entry(losses.lsep_loss, "ranking", "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.zlpr_loss, "ranking", "sample"),
-    Entry(losses.two_way_sample_loss, "ranking", "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.two_way_label_loss, "ranking", "label", soft_labels=False, zero_decides=False),
-    Entry(losses.two_way_loss, "ranking", "batch", soft_labels=False, zero_decides=False),
-    Entry(losses.bp_mll_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
-    Entry(
-        losses.multilabel_margin_loss, "pairwise", "sample", soft_labels=False, zero_decides=False
-    ),
-    Entry(losses.pairwise_hinge_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
-    Entry(
-        losses.pairwise_logistic_loss, "pairwise", "sample", soft_labels=False, zero_decides=False
-    ),
-    Entry(losses.warp_loss, "pairwise", "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.smooth_ap_loss, "curves", "label", soft_labels=False, zero_decides=False),
-    Entry(losses.auc_margin_loss, "curves", "label", soft_labels=False, zero_decides=False),
-    Entry(losses.pairwise_auc_loss, "curves", "label", soft_labels=False, zero_decides=False),
-    Entry(losses.soft_f1_loss, "overlap", "label", class_ids=True),
-    Entry(losses.soft_fbeta_loss, "overlap", "label", class_ids=True),
-    Entry(losses.double_soft_f1_loss, "overlap", "label"),
-    Entry(losses.sigmoid_f1_loss, "overlap", "label"),
-    Entry(losses.dice_loss, "region", "label"),
-    Entry(losses.tversky_loss, "region", "label"),
-    Entry(losses.focal_tversky_loss, "region", "label"),
-    Entry(losses.jaccard_loss, "region", "label"),
-    Entry(losses.lovasz_hinge_loss, "lovasz", "sample", soft_labels=False),
-    Entry(losses.assume_negative_loss, "partial", "element"),
-    Entry(losses.weak_assume_negative_loss, "partial", "element"),
-    Entry(losses.partial_binary_cross_entropy, "partial", "sample"),
-    Entry(losses.positive_unlabeled_loss, "partial", "label", soft_labels=False),
-    Entry(losses.class_aware_selective_loss, "selective", "element", soft_labels=False),
-    Entry(losses.large_loss_rejection, "large_loss", "element", soft_labels=False),
-    Entry(losses.large_loss_correction, "large_loss", "element", soft_labels=False),
-    Entry(losses.expected_positive_regularized_loss, "single_positive", "batch", soft_labels=False),
-    Entry(losses.role_loss, "single_positive", "batch", soft_labels=False),
-    Entry(losses.entropy_maximization_loss, "single_positive", "element", soft_labels=False),
-    Entry(losses.ldam_loss, "longtail", "element"),
-    Entry(losses.logit_adjusted_binary_cross_entropy, "longtail", "element"),
-    Entry(losses.equalization_loss, "longtail", "element"),
-    Entry(losses.unbiased_binary_cross_entropy, "longtail", "element"),
-    Entry(losses.distribution_balanced_loss, "distribution_balanced", "element"),
-    Entry(losses.multilabel_distillation_loss, "distillation", "sample"),
-    Entry(losses.hierarchical_coherence_loss, "hierarchy", "element", soft_labels=False),
-    Entry(losses.hierarchy_penalty, "hierarchy", "sample", zero_decides=False, penalty=True),
-    Entry(losses.label_graph_penalty, "hierarchy", "sample", zero_decides=False, penalty=True),
+    Entry(losses.sparsemax_loss, "sample", zero_decides=False),
+    Entry(losses.entmax15_loss, "sample", zero_decides=False),
+    Entry(losses.factorized_count_loss, "sample", zero_decides=False),
+    Entry(losses.abs_kl_divergence, "sample"),
+    Entry(losses.lsep_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.zlpr_loss, "sample"),
+    Entry(losses.two_way_sample_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.two_way_label_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(losses.two_way_loss, "batch", soft_labels=False, zero_decides=False),
+    Entry(losses.bp_mll_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.multilabel_margin_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.pairwise_hinge_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.pairwise_logistic_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.warp_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.smooth_ap_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(losses.auc_margin_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(losses.pairwise_auc_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(losses.soft_f1_loss, "label", class_ids=True),
+    Entry(losses.soft_fbeta_loss, "label", class_ids=True),
+    Entry(losses.double_soft_f1_loss, "label"),
+    Entry(losses.sigmoid_f1_loss, "label"),
+    Entry(losses.dice_loss, "label"),
+    Entry(losses.tversky_loss, "label"),
+    Entry(losses.focal_tversky_loss, "label"),
+    Entry(losses.jaccard_loss, "label"),
+    Entry(losses.lovasz_hinge_loss, "sample", soft_labels=False),
+    Entry(losses.assume_negative_loss, "element"),
+    Entry(losses.weak_assume_negative_loss, "element"),
+    Entry(losses.partial_binary_cross_entropy, "sample"),
+    Entry(losses.positive_unlabeled_loss, "label", soft_labels=False),
+    Entry(losses.class_aware_selective_loss, "element", soft_labels=False),
+    Entry(losses.large_loss_rejection, "element", soft_labels=False),
+    Entry(losses.large_loss_correction, "element", soft_labels=False),
+    Entry(losses.expected_positive_regularized_loss, "batch", soft_labels=False),
+    Entry(losses.role_loss, "batch", soft_labels=False),
+    Entry(losses.entropy_maximization_loss, "element", soft_labels=False),
+    Entry(losses.ldam_loss, "element"),
+    Entry(losses.logit_adjusted_binary_cross_entropy, "element"),
+    Entry(losses.equalization_loss, "element"),
+    Entry(losses.unbiased_binary_cross_entropy, "element"),
+    Entry(losses.distribution_balanced_loss, "element"),
+    Entry(losses.multilabel_distillation_loss, "sample"),
+    Entry(losses.hierarchical_coherence_loss, "element", soft_labels=False),
+    Entry(losses.hierarchy_penalty, "sample", zero_decides=False, penalty=True),
+    Entry(losses.label_graph_penalty, "sample", zero_decides=False, penalty=True),
 )
 
 

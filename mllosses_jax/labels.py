@@ -11,16 +11,21 @@ from collections.abc import Iterable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import is_positive, loss_inputs
-from mllosses_jax._core.numerics import AxisName
-from mllosses_jax._core.selection import large_losses
+from mllosses_jax._core.masking import counted_entries, is_positive
 from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
-Array = jax.Array
+__all__ = [
+    "from_indices",
+    "from_minus_one_unknown",
+    "from_nan",
+    "from_zero_unknown",
+    "smooth_labels",
+]
 
 
 def _signed(labels: ArrayLike) -> Array:
@@ -31,7 +36,7 @@ def _signed(labels: ArrayLike) -> Array:
 
 
 @compiled(any_labels=True)
-def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
+def from_minus_one_unknown(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, 0 = negative, -1 = unknown.
 
     Args:
@@ -43,7 +48,7 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import labels
-        >>> y, where = labels.from_signed(jnp.array([1, 0, -1]))
+        >>> y, where = labels.from_minus_one_unknown(jnp.array([1, 0, -1]))
         >>> print(y, where)
         [ True False False] [ True  True False]
     """
@@ -52,7 +57,7 @@ def from_signed(labels: ArrayLike) -> tuple[Array, Array]:
 
 
 @compiled(any_labels=True)
-def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
+def from_zero_unknown(labels: ArrayLike) -> tuple[Array, Array]:
     """Converts 1 = positive, -1 = negative, 0 = unknown.
 
     Args:
@@ -64,7 +69,7 @@ def from_zero_signed(labels: ArrayLike) -> tuple[Array, Array]:
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import labels
-        >>> y, where = labels.from_zero_signed(jnp.array([1, 0, -1]))
+        >>> y, where = labels.from_zero_unknown(jnp.array([1, 0, -1]))
         >>> print(y, where)
         [ True False False] [ True False  True]
     """
@@ -176,46 +181,5 @@ def smooth_labels(
     floating = jnp.issubdtype(given.dtype, jnp.floating)
     y = given if floating else is_positive(given).astype(jnp.float32)
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
-    mask = checks.mask("where", where, y.shape)
-    counted = jnp.ones_like(y, dtype=bool) if mask is None else mask
+    counted = counted_entries(checks.mask("where", where, y.shape), y.shape)
     return smoothed(y, s, convention, counted)
-
-
-@compiled(relative_rate=(0, 1))
-def correct_large_losses(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    *,
-    relative_rate: ArrayLike,
-    annotated: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-    axis_name: AxisName = None,
-) -> Array:
-    """Makes positives of the unknown labels that contradict a model most: the state of LL-Cp.
-
-    They are those that `large_loss_correction` takes for positives with the same arguments. (The
-    authors' code keeps the last of these in the loss, but not in the labels.) With the labels
-    that are returned, the next epoch starts.
-
-    Args:
-        logits: float array (..., L).
-        labels: bool, integer or float array (..., L); 0 where the label is unknown.
-        relative_rate: how many, as a share in [0, 1] of all entries of the batch, rounded up.
-        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
-            negative; None for none.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        axis_name: mesh axis over which the batch continues inside `shard_map`.
-
-    Returns:
-        Bool labels (..., L), of which no positive has become negative.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from mllosses_jax import labels
-        >>> x, y = jnp.array([[2.0, 1.0, -1.0]]), jnp.array([[1, 0, 0]])
-        >>> print(labels.correct_large_losses(x, y, relative_rate=0.1))
-        [[ True  True False]]
-    """
-    inputs = loss_inputs(logits, labels, where)
-    chosen = large_losses(inputs, annotated, relative_rate, axis_name)
-    return is_positive(checks.label_array("labels", labels)) | chosen

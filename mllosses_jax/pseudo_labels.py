@@ -11,13 +11,21 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import is_positive
+from mllosses_jax.losses.large_loss import correct_large_losses
 
-Array = jax.Array
+__all__ = [
+    "PseudoLabels",
+    "add_pseudo_negatives",
+    "correct_large_losses",
+    "initial_label_logits",
+]
+
 _SURE = math.log(0.995 / 0.005)  # of an observed label
 _UNSURE = math.log(0.6 / 0.4)  # at most, of an unknown one
 

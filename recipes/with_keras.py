@@ -19,7 +19,7 @@ class MeanAveragePrecision(keras.metrics.Metric):
         self.cells = self.add_variable(shape, initializer="zeros", dtype="int32")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        y, known = mll.labels.from_signed(y_true)
+        y, known = mll.labels.from_minus_one_unknown(y_true)
         histogram = ScoreHistogram(self.cells.value, "logits").update(y_pred, y, where=known)
         self.cells.assign(histogram.cells)
 
@@ -33,7 +33,7 @@ def main(seed: int = 0) -> float:
     weights = mll.weighting.effective_number_weights((data.y_train & known).sum(axis=0))
 
     def loss_fn(y_true, y_pred):
-        y, known = mll.labels.from_signed(y_true)
+        y, known = mll.labels.from_minus_one_unknown(y_true)
         return mll.asymmetric_loss(y_pred, y, weights=weights, where=known)
 
     keras.utils.set_random_seed(seed)

@@ -1,4 +1,4 @@
-"""Numbers and their derivatives in the logit to 50 digits, of which `numerics` makes its formulas.
+"""Numbers and their derivatives in the logit to 50 digits: what the formulas in `references` use.
 
 The last lines hold the logits at which losses are compared, and the unit of the comparison.
 """

@@ -1,7 +1,10 @@
-"""Every public loss goes through the whole contract; `cases.CASES` is the table."""
+"""Every public loss goes through the whole contract; `cases.CASES` is the table.
+
+Here are values, derivatives, reductions and masks; `test_contract_programs` has what is asked of
+compiled programs, `test_contract_devices` what is asked on several devices.
+"""
 
 import functools
-import logging
 
 import jax
 import jax.numpy as jnp
@@ -9,97 +12,26 @@ import numpy as np
 import pytest
 from cases import (
     CASES,
-    FIRST_OF_EACH,
-    FIRST_OF_EACH_SHAPE,
     NUM_LABELS,
     NUM_SAMPLES,
     OF_THE_KNOWN_SHARE,
 )
-from compiling import jit, jit_fully
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from compiling import jit
+from contract import (
+    all_cases,
+    compiled,
+    derivatives,
+    each_loss,
+    each_shape,
+    every_reduction,
+    extreme_inputs,
+    make_inputs,
+    mean_and_gradient,
+    written_out,
+)
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
-
-all_cases = pytest.mark.parametrize("case", CASES, ids=str)
-each_loss = pytest.mark.parametrize("case", FIRST_OF_EACH, ids=str)
-each_shape = pytest.mark.parametrize("case", FIRST_OF_EACH_SHAPE, ids=str)
-REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
-
-
-def make_inputs(case, seed=0, soft=False, samples=NUM_SAMPLES):
-    """Returns float32 logits, float32 labels and a bool mask, with an empty and a full row."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(scale=2.0, size=(samples, NUM_LABELS)).astype(np.float32)
-    if case.entry.takes == "probabilities":
-        logits = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    labels = (rng.random(logits.shape) < 0.4).astype(np.float32)
-    labels[0], labels[1] = 0, 1
-    if soft:
-        labels = rng.uniform(0.05, 0.95, size=logits.shape).astype(np.float32)
-    mask = rng.random(logits.shape) < 0.7
-    mask[2], mask[:, 3] = False, mask[:, 3] & (np.arange(samples) < samples // 2)
-    return logits, labels, mask
-
-
-def written_out(case, reduction=None):
-    """Returns the loss of (logits, labels, where, weights) of a case."""
-    kwargs = dict(case.kwargs)
-    if case.entry.kind != "batch":
-        kwargs["reduction"] = reduction or "none"
-
-        def function(logits, labels, where=None, weights=None):
-            return case.loss(logits, labels, where=where, weights=weights, **kwargs)
-    else:
-
-        def function(logits, labels, where=None, weights=None):
-            assert weights is None
-            return case.loss(logits, labels, where=where, **kwargs)
-
-    return function
-
-
-@functools.cache
-def compiled(case, reduction=None):
-    """Returns the same, jitted."""
-    return jit(written_out(case, reduction))
-
-
-@functools.cache
-def every_reduction(case):
-    """Returns the jitted losses of a case by each reduction that it has, one program for all."""
-    names = [n for n in REDUCTIONS if n != "batchmean" or case.unreduced in ("element", "sample")]
-
-    def function(logits, labels, where=None, weights=None):
-        call = functools.partial(case.loss, logits, labels, where=where, **case.kwargs)
-        if case.entry.kind == "batch":
-            return {"mean": call()}
-        return {name: call(weights=weights, reduction=name) for name in names}
-
-    return jit(function)
-
-
-@functools.cache
-def mean_and_gradient(case):
-    """Returns the jitted mean of a case and its gradient, of (logits, labels, where)."""
-    return jit(jax.value_and_grad(written_out(case, "mean")))
-
-
-@functools.cache
-def derivatives(case):
-    """Returns the jitted value, gradient and Hessian-vector product of the sum of a case.
-
-    One program serves many tests: they call it with (logits, labels, where, direction), all of
-    them (NUM_SAMPLES, NUM_LABELS).
-    """
-    function = written_out(case, "sum")
-
-    def everything(x, y, where, direction):
-        slope = jax.value_and_grad(lambda x: function(x, y, where))
-        (value, gradient), (_, product) = jax.jvp(slope, (x,), (direction,))
-        return value, gradient, product
-
-    return jit(everything)
 
 
 def test_every_public_loss_has_a_row_in_catalogue_and_cases():
@@ -363,28 +295,6 @@ def test_float64_labels_promote_nothing(case):
     np.testing.assert_allclose(double, reference, rtol=1e-11, atol=1e-14)
 
 
-EXTREMES = np.array([0, 17, 25, 88, 110, 1e4, 1e30, 3e38])
-# The sum of extreme losses of either sign is not a number.
-UNBOUNDED_BELOW = ("unbiased_binary_cross_entropy",)
-
-
-def extreme_inputs(case, dtype):
-    """Returns eight batches of logits, bool labels and masks."""
-    # Sums over labels and products with gamma need some room below the largest float.
-    alone = case.entry.kind == "element" and case.name not in UNBOUNDED_BELOW
-    largest = min(float(jnp.finfo(dtype).max), np.inf if alone else 1e30)
-    levels = np.unique(np.clip(np.concatenate([EXTREMES, -EXTREMES]), -largest, largest))
-    if case.entry.takes == "probabilities":
-        levels = np.array([0, 1e-30, 0.5, 1])
-    rng = np.random.default_rng(3)
-    logits = rng.choice(levels, size=(8, NUM_SAMPLES, NUM_LABELS)).astype(np.float32)
-    labels = rng.random(logits.shape) < 0.5
-    labels[:, 0], labels[:, 1] = False, True
-    mask = rng.random(logits.shape) < 0.7
-    mask[:4] = True
-    return zip(jnp.asarray(logits).astype(dtype), labels, mask, strict=True)
-
-
 @all_cases
 @pytest.mark.parametrize("labels_dtype", [bool, np.float32])
 def test_extreme_logits_give_no_nan(case, labels_dtype):
@@ -405,92 +315,6 @@ def test_extreme_logits_of_half_precision_give_no_nan(case, dtype):
         assert not any(np.any(np.isnan(np.asarray(r, np.float32))) for r in results)
 
 
-def _mesh(axis_type, shape=(8,), names=("data",)):
-    return jax.make_mesh(shape, names, axis_types=(axis_type,) * len(names))
-
-
-@each_loss
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
-def test_sharded_arrays(case, axis_type):
-    logits, labels, mask = (a[:, :4] for a in make_inputs(case))
-    mesh = _mesh(axis_type, (2, 4), ("data", "labels"))
-    with jax.set_mesh(mesh):
-        sharding = NamedSharding(mesh, PartitionSpec("data", "labels"))
-        arrays = [jax.device_put(a, sharding) for a in (logits, labels, mask)]
-        value, gradient = jit(
-            jax.value_and_grad(lambda x, y, w: jnp.sum(written_out(case, "sum")(x, y, w)))
-        )(*arrays)
-    wanted = case.reference(logits, labels, mask).sum()
-    np.testing.assert_allclose(value, wanted, rtol=3e-5)
-    wanted = case.reference_slope(logits, labels, mask)
-    np.testing.assert_allclose(gradient, wanted, rtol=2e-4, atol=2e-6)
-
-
-@pytest.mark.parametrize(
-    ("case", "masked"),
-    [(case, masked) for case in FIRST_OF_EACH_SHAPE for masked in (False, True)],
-    ids=str,
-)
-def test_shard_map_equals_one_device(case, masked):
-    logits, labels, mask = make_inputs(case)
-    extra = {} if case.entry.kind == "batch" else {"reduction": "mean"}
-
-    def local(x, y, *where):
-        where = where[0] if where else None
-        return jax.value_and_grad(
-            lambda x: case.loss(x, y, where=where, axis_name="data", **case.kwargs, **extra)
-        )(x)
-
-    arrays = (logits, labels) + ((mask,) if masked else ())
-    spec = PartitionSpec("data")
-    sharded = jax.shard_map(
-        local,
-        mesh=_mesh(AxisType.Auto),
-        in_specs=(spec,) * len(arrays),
-        out_specs=(PartitionSpec(), spec),
-        check_vma=True,
-    )
-    value, gradient = jit(sharded)(*arrays)
-    reference = mean_and_gradient(case)(logits, labels, mask if masked else np.ones_like(mask))
-    np.testing.assert_allclose(value, reference[0], rtol=1e-5)
-    np.testing.assert_allclose(gradient, reference[1], rtol=1e-5, atol=1e-7)
-
-
-@each_loss
-@pytest.mark.parametrize("masked", ["labels", "samples"])
-def test_reductions_over_devices(case, masked):
-    if case.entry.kind == "batch":
-        pytest.skip("a batch loss has no reduction")
-    names = ["sum", "weighted_mean", "sum_and_count"]
-    names += ["batchmean"] if case.unreduced in ("element", "sample") else []
-    logits, labels, mask = make_inputs(case)
-    size = {"element": NUM_LABELS, "label": NUM_LABELS, "sample": NUM_SAMPLES}[case.unreduced]
-    weights = np.linspace(1, 2, size).astype(np.float32)
-    batch, everywhere = PartitionSpec(("replica", "data")), PartitionSpec()
-    where, spec = (mask[:1], everywhere) if masked == "labels" else (mask[:, 1:2], batch)
-
-    def local(x, y, where, weights):
-        call = functools.partial(case.loss, x, y, where=where, weights=weights, **case.kwargs)
-        return {n: call(reduction=n, axis_name=("replica", "data")) for n in names}
-
-    sharded = jax.shard_map(
-        local,
-        mesh=_mesh(AxisType.Auto, (2, 4), ("replica", "data")),
-        in_specs=(batch, batch, spec, batch if case.unreduced == "sample" else everywhere),
-        out_specs=everywhere,
-        check_vma=True,
-    )
-    results = jit(sharded)(logits, labels, where, weights)
-    if case.unreduced == "element":
-        weights = np.broadcast_to(weights, mask.shape)
-    where = np.broadcast_to(where, mask.shape)
-    references = every_reduction(case)(logits, labels, where, weights)
-    for name in names:
-        pairs = zip(jax.tree.leaves(results[name]), jax.tree.leaves(references[name]), strict=True)
-        for got, wanted in pairs:
-            np.testing.assert_allclose(got, wanted, rtol=1e-5, err_msg=name)
-
-
 @each_loss
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_empty_arrays(case, shape):
@@ -504,76 +328,6 @@ def test_sums_over_many_labels_keep_their_digits():
     labels = np.zeros(logits.shape, bool)
     mean = mll.sigmoid_binary_cross_entropy(logits, labels)
     np.testing.assert_allclose(mean, np.logaddexp(0, np.float64(logits[0, 0])), rtol=5e-7)
-
-
-@each_loss
-def test_a_changed_parameter_does_not_recompile(case, caplog):
-    if case.traced is None:
-        pytest.skip("the loss has no numeric parameter of its own")
-    name, first, second = case.traced
-    logits, labels, _ = make_inputs(case)
-    jax.block_until_ready(case.loss(logits, labels, **{**case.kwargs, name: first}))
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        one = case.loss(logits, labels, **{**case.kwargs, name: first})
-        other = case.loss(logits, labels, **{**case.kwargs, name: second})
-    assert not [r for r in caplog.records if r.getMessage().startswith("Compiling")]
-    assert float(one) != float(other)
-
-
-@each_loss
-def test_parameters_are_differentiable(case):
-    if case.traced is None:
-        pytest.skip("the loss has no numeric parameter of its own")
-    name, value, _ = case.traced
-    logits, labels, mask = make_inputs(case)
-    kwargs = {k: v for k, v in case.kwargs.items() if k != name}
-    gradient = jit(
-        jax.grad(lambda v: case.loss(logits, labels, where=mask, **{**kwargs, name: v}))
-    )(jnp.float32(value))
-
-    def reference(v):
-        unreduced = case.reference(logits, labels, mask, **{name: np.float64(v)})
-        counts = {
-            "element": mask,
-            "sample": mask.any(-1),
-            "label": mask.any(0),
-            "batch": np.asarray(True),
-        }[case.unreduced]
-        return unreduced[counts].sum() / counts.sum()
-
-    slope = (reference(value + 1e-6) - reference(value - 1e-6)) / 2e-6
-    np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
-
-
-def _exported(case, *dtypes):
-    """Returns the mean of a case and its gradient as a program for batches of any size."""
-    (size,) = jax.export.symbolic_shape("size")
-    function = jax.jit(jax.value_and_grad(written_out(case, "mean")))
-    arguments = [jax.ShapeDtypeStruct((size, NUM_LABELS), dtype) for dtype in dtypes]
-    return jax.export.export(function)(*arguments).call
-
-
-@each_shape
-def test_an_exported_program_takes_any_batch(case):
-    program = _exported(case, jnp.float32, jnp.float32)
-    for samples in (3, 11):
-        logits, labels, mask = make_inputs(case, samples=samples)
-        everything = np.ones_like(mask)
-        value, gradient = program(logits, labels)
-        unreduced = case.reference(logits, labels, everything)
-        np.testing.assert_allclose(value, unreduced.mean(), rtol=3e-5)
-        slope = case.reference_slope(logits, labels, everything) / unreduced.size
-        np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
-
-
-@pytest.mark.parametrize("case", {c.unreduced: c for c in FIRST_OF_EACH_SHAPE}.values(), ids=str)
-def test_an_exported_program_takes_any_mask(case):
-    program = _exported(case, jnp.float32, jnp.bool_, jnp.bool_)
-    for samples in (NUM_SAMPLES, 11):
-        logits, labels, mask = make_inputs(case, samples=samples)
-        results = program(logits, labels > 0, mask)
-        for got, wanted in zip(results, mean_and_gradient(case)(logits, labels, mask), strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
 
 
 @each_loss
@@ -600,36 +354,3 @@ def test_bad_input_is_named(case):
             call(logits, labels, reduction="average")
         with pytest.raises(ValueError, match="weights must be a scalar"):
             call(logits, labels, weights=np.ones((3, 3, 3), np.float32))
-
-
-# Arrays (B, L) beside inputs and gradient: the loss, which is written out before it is summed, and
-# what the kernel of soft asymmetric labels shares between value and slope because it is cheaper,
-# and, at a byte each, which entries may be selected. The coherence loss gathers: by an index, kept
-# in two layouts, logits whose gradient it scatters.
-SELECTING = ("large_loss_rejection", "large_loss_correction", "class_aware_selective_loss")
-TEMPORARIES = {
-    ("asymmetric_loss", np.float32): 3,
-    ("hierarchical_coherence_loss", bool): 6,
-    ("hierarchical_coherence_loss", np.float32): 6,
-}
-TEMPORARIES |= {(name, dtype): 1.25 for name in SELECTING for dtype in (bool, np.float32)}
-
-
-@pytest.mark.parametrize(
-    "case",
-    [c for c in FIRST_OF_EACH if c.entry.kind == "element"],
-    ids=str,
-)
-@pytest.mark.parametrize("dtype", [bool, np.float32])
-def test_gradient_needs_little_memory(case, dtype):
-    shape = (512, 256)
-    one = int(np.prod(shape)) * 4
-    x = jax.ShapeDtypeStruct(shape, jnp.float32)
-    y = jax.ShapeDtypeStruct(shape, dtype)
-    step = jit_fully(jax.value_and_grad(lambda x, y: case.loss(x, y, **_first_label(case))))
-    analysis = step.lower(x, y).compile().memory_analysis()
-    assert analysis.temp_size_in_bytes <= (TEMPORARIES.get((case.name, dtype), 1) + 0.1) * one
-
-
-def _first_label(case):
-    return {k: v[0] if isinstance(v, np.ndarray) else v for k, v in case.kwargs.items()}

@@ -103,7 +103,13 @@ def test_unknown_labels_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("value", "remedy"),
-    [(np.nan, "from_nan"), (-1, "from_signed"), (-0.5, "where"), (2, "where"), (255, "where")],
+    [
+        (np.nan, "from_nan"),
+        (-1, "from_minus_one_unknown"),
+        (-0.5, "where"),
+        (2, "where"),
+        (255, "where"),
+    ],
 )
 def test_what_is_no_label_is_refused_or_masked(value: float, remedy: str) -> None:
     """Unknown labels that counted as positives sent both positives of a label to one part."""

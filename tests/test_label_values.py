@@ -21,10 +21,10 @@ TRUTH = RNG.random((N, L)) < 0.4
 LOSSES = {case.name: case for case in CASES}
 METRICS = calls(L, 2)
 WRONG = [  # a value, the dtype of the labels, and what the message says of it
-    (-1, np.int32, r"got -1 at \(2, 1\).*from_signed"),
+    (-1, np.int32, r"got -1 at \(2, 1\).*from_minus_one_unknown"),
     (2, np.int8, r"got 2 at \(2, 1\)"),
     (255, np.uint8, r"got 255 at \(2, 1\).*where"),
-    (-1.0, np.float32, r"got -1.* at \(2, 1\).*from_signed"),
+    (-1.0, np.float32, r"got -1.* at \(2, 1\).*from_minus_one_unknown"),
     (1.5, np.float32, r"got 1.5 at \(2, 1\)"),
     (-0.25, jnp.bfloat16, r"got -0.25 at \(2, 1\)"),
     (np.inf, np.float16, r"got inf at \(2, 1\)"),
@@ -65,7 +65,7 @@ OTHERS = {
     ),
     "smooth_labels": functools.partial(labels.smooth_labels, label_smoothing=0.1),
     "correct_large_losses": functools.partial(
-        labels.correct_large_losses, logits=X, relative_rate=0.1
+        pseudo_labels.correct_large_losses, logits=X, relative_rate=0.1
     ),
     "adaptive_asymmetry": functools.partial(
         training.adaptive_asymmetry, 2.0, X, target=0.1, rate=0.1
@@ -113,9 +113,9 @@ def test_what_is_masked_may_be_anything(name):
 
 def test_the_remedy_gives_the_value_without_the_unknown():
     x, y = jnp.array([[0.5, -1.0, 2.0]]), jnp.array([[1, -1, 0]])
-    with pytest.raises(ValueError, match="from_signed"):
+    with pytest.raises(ValueError, match="from_minus_one_unknown"):
         mll.sigmoid_binary_cross_entropy(x, y)
-    known, where = labels.from_signed(y)
+    known, where = labels.from_minus_one_unknown(y)
     expected = (np.log1p(np.exp(-0.5)) + np.log1p(np.exp(2.0))) / 2
     found = mll.sigmoid_binary_cross_entropy(x, known, where=where)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -138,9 +138,9 @@ def test_derivatives_look_at_the_labels_too():
     def loss(x, y, where=None):
         return mll.asymmetric_loss(x, y, where=where)
 
-    with pytest.raises(ValueError, match="from_signed"):
+    with pytest.raises(ValueError, match="from_minus_one_unknown"):
         jax.value_and_grad(loss)(jnp.asarray(X), wrong)
-    with pytest.raises(ValueError, match="from_signed"):
+    with pytest.raises(ValueError, match="from_minus_one_unknown"):
         jax.grad(lambda x: loss(x, wrong))(jnp.asarray(X))
     assert np.isfinite(jax.grad(loss)(jnp.asarray(X), wrong, known)).all()
 
@@ -157,7 +157,7 @@ def test_labels_without_values_are_taken_as_they_are():
     jax.grad(loss, argnums=1)(x, y)
     jax.jit(lambda where: loss(x, y, where))(known)
     jax.eval_shape(loss, x, y)
-    with pytest.raises(ValueError, match="from_signed"):
+    with pytest.raises(ValueError, match="from_minus_one_unknown"):
         jax.jit(lambda x: loss(x, y))(x)  # what a traced function closes over has values
 
 

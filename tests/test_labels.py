@@ -13,7 +13,7 @@ CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.float32, jnp.bfloat16], ids=str)
 def test_signed_labels(dtype):
     values = np.array([[1, 0, -1], [-1, -1, -1], [0, 1, 1]])
-    y, where = labels.from_signed(jnp.asarray(values).astype(dtype))
+    y, where = labels.from_minus_one_unknown(jnp.asarray(values).astype(dtype))
     assert y.dtype == where.dtype == bool
     np.testing.assert_array_equal(y, values == 1)
     np.testing.assert_array_equal(where, values != -1)
@@ -22,7 +22,7 @@ def test_signed_labels(dtype):
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.float32], ids=str)
 def test_zero_signed_labels(dtype):
     values = np.array([[1, 0, -1], [0, 0, 0]], dtype)
-    y, where = labels.from_zero_signed(values)
+    y, where = labels.from_zero_unknown(values)
     assert y.dtype == where.dtype == bool
     np.testing.assert_array_equal(y, values == 1)
     np.testing.assert_array_equal(where, values != 0)
@@ -139,8 +139,10 @@ def test_bad_arguments_are_named():
         labels.smooth_labels(y, np.full(2, 0.1, np.float32))
     with pytest.raises(ValueError, match=r"where must have as many axes"):
         labels.smooth_labels(y, 0.1, where=np.ones(2, bool))
-    with pytest.raises(TypeError, match=r"from_signed: labels must be an array.* got a list"):
-        labels.from_signed([1, 0, -1])
+    with pytest.raises(
+        TypeError, match=r"from_minus_one_unknown: labels must be an array.* a list"
+    ):
+        labels.from_minus_one_unknown([1, 0, -1])
     with pytest.raises(TypeError, match="labels must be a floating-point array, got int32"):
         labels.from_nan(np.zeros((2, 3), np.int32))
     with pytest.raises(ValueError, match=r"indices\[1\] must lie in \[0, 3\), got 3"):
@@ -152,7 +154,7 @@ def test_bad_arguments_are_named():
 
 
 def test_what_is_not_signed_is_refused():
-    for convert in (labels.from_signed, labels.from_zero_signed):
+    for convert in (labels.from_minus_one_unknown, labels.from_zero_unknown):
         with pytest.raises(TypeError, match="labels must be signed integers or floats, got uint8"):
             convert(np.array([1, 0, 255], np.uint8))
         y, where = convert(np.array([1.0, np.nan], np.float32))

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from compiling import jit_fully
 from exact import Numbers, Terms, excess, mp, ulps
-from numerics import ROWS
-from numerics.binary import PROBABILITIES
-from numerics.row import BOUNDARY, HARD, Row
+from references import ROWS
+from references.binary import PROBABILITIES
+from references.row import BOUNDARY, HARD, Row
 
 import mllosses_jax as mll
 

@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 from compiling import jit
+from contract import extreme_inputs, make_inputs
 from parameter_ends import OVERFLOWING, WITH_ENDS, ends_of, numbers_of
-from test_contract import extreme_inputs, make_inputs
 
 import mllosses_jax as mll
 

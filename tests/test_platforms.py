@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import FIRST_OF_EACH
-from test_contract import make_inputs, written_out
+from contract import make_inputs, written_out
 
 import mllosses_jax as mll
 from mllosses_jax._core.values import on_host

@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import mllosses_jax as mll
-from mllosses_jax._core.selection import largest
+from mllosses_jax.losses._largest import largest
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -65,9 +65,9 @@ def test_largest_entries_over_devices(axis_name):
 def test_a_rate_is_rounded_up_but_not_by_its_own_rounding(rate):
     x = np.random.default_rng(0).normal(size=(100, 10)).astype(np.float32)
     nothing = np.zeros(x.shape, bool)
-    corrected = mll.labels.correct_large_losses(x, nothing, relative_rate=jnp.float32(rate))
+    corrected = mll.pseudo_labels.correct_large_losses(x, nothing, relative_rate=jnp.float32(rate))
     assert np.sum(corrected) == round(1000 * rate)
-    one_more = mll.labels.correct_large_losses(x[:3], nothing[:3], relative_rate=rate)
+    one_more = mll.pseudo_labels.correct_large_losses(x[:3], nothing[:3], relative_rate=rate)
     assert np.sum(one_more) == int(np.ceil(round(30 * rate, 6)))
 
 
@@ -75,7 +75,7 @@ def test_corrected_labels_are_those_of_the_correcting_loss():
     case = json.loads((GOLDEN / "large_loss_cp.json").read_text())[1]
     x, y = (np.array(case["inputs"][name], np.float32) for name in ("logits", "labels"))
     rate = case["params"]["delta_rel"]
-    corrected = mll.labels.correct_large_losses(x, y, relative_rate=rate)
+    corrected = mll.pseudo_labels.correct_large_losses(x, y, relative_rate=rate)
     assert corrected.dtype == bool
     loss = mll.large_loss_correction(x, y, relative_rate=rate)
     np.testing.assert_allclose(loss, mll.sigmoid_binary_cross_entropy(x, corrected), rtol=1e-6)
@@ -92,11 +92,11 @@ def test_what_is_not_to_be_corrected_keeps_its_label():
     y = np.array([[0, 1, 0, 1, 0]], np.int8)
     annotated = np.array([[True, False, False, False, False]])
     where = np.array([[True, True, True, False, True]])
-    corrected = mll.labels.correct_large_losses(
+    corrected = mll.pseudo_labels.correct_large_losses(
         x, y, relative_rate=0.25, annotated=annotated, where=where
     )
     np.testing.assert_array_equal(corrected, [[False, True, True, True, False]])
-    everything = mll.labels.correct_large_losses(
+    everything = mll.pseudo_labels.correct_large_losses(
         x, y, relative_rate=1, annotated=annotated, where=where
     )
     np.testing.assert_array_equal(everything, [[False, True, True, True, True]])

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
-
-Array = jax.Array
 
 
 def array(name: str, value: ArrayLike) -> Array:

@@ -23,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 import numpy as np
 
+from mllosses_jax._core.types import Loss, LossValue
 from mllosses_jax._core.values import (
     Bounds,
     check_amounts,
@@ -90,6 +91,11 @@ def compiled(
         return wrapper
 
     return decorate
+
+
+def compiled_loss(**bounds: Bounds) -> Callable[[Callable[P, LossValue]], Loss[P]]:
+    """Returns `compiled` for a loss, to whose callers it says when the result is a pair."""
+    return cast(Callable[[Callable[P, LossValue]], Loss[P]], compiled(**bounds))  # type: ignore[arg-type]
 
 
 def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mllosses_jax._core.numerics import sigmoid_pair
 
-Array = jax.Array
 _LOWEST_PRIOR = 1e-6
 _LOWEST_RATE = 1e-15  # of a sample with positives; its square does not underflow
 _UNBOUNDED = 1e30

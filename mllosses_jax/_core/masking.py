@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 
-Array = jax.Array
 
-
-class Inputs(NamedTuple):
+class LossInputs(NamedTuple):
     """Checked and masked arguments of a loss.
 
     Attributes:
@@ -56,7 +55,7 @@ class Inputs(NamedTuple):
 
     def counted(self) -> Array:
         """Which entries count."""
-        return jnp.ones_like(self.x, dtype=bool) if self.where is None else self.where
+        return counted_entries(self.where, self.x.shape)
 
     def _and_where(self, entries: Array) -> Array:
         return entries if self.where is None else entries & self.where
@@ -64,7 +63,7 @@ class Inputs(NamedTuple):
 
 def loss_inputs(
     logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "logits"
-) -> Inputs:
+) -> LossInputs:
     """Checks the three arrays of a loss, converts their dtypes and replaces what is masked.
 
     Args:
@@ -83,10 +82,10 @@ def loss_inputs(
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))
         y = jnp.where(where, y, jnp.zeros_like(y))
-    return Inputs(x, y, where)
+    return LossInputs(x, y, where)
 
 
-def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Inputs:
+def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> LossInputs:
     """Checks the arrays of a loss that takes class ids (...) as well as labels (..., L).
 
     Ids outside [0, L) are an empty label set.
@@ -105,6 +104,11 @@ def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | 
             )
         y = jax.nn.one_hot(y, x.shape[-1], dtype=bool)
     return loss_inputs(x, y, where)
+
+
+def counted_entries(where: Array | None, shape: tuple[int, ...]) -> Array:
+    """Returns which entries of an array of this shape count: all of them without a mask."""
+    return jnp.ones(shape, bool) if where is None else where
 
 
 def compute_dtype(logits: Array) -> jnp.dtype:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-Array = jax.Array
-AxisName = str | tuple[str, ...] | None
+from mllosses_jax._core.types import AxisName
+
 TINY = 1e-18  # the square of what is smaller underflows in float32
 _LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
 

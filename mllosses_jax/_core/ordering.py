@@ -11,12 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.values import on_host
 
-Array = jax.Array
 Packed = Array | tuple[Array, Array]
 
 _FEW_ROWS = 64

@@ -1,35 +1,33 @@
 """The only place where losses are weighted, summed and averaged.
 
 Each kind of loss has its function, which says what one unreduced entry is, which entries count,
-and what weights look like; the six reductions are then the same for all.
+and what weights look like; the six reductions are then the same for all. Losses that need sums,
+counts and means over their batch take them from here too.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.numerics import AxisName
+from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
-Array = jax.Array
-Reduction = Literal["none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count"]
 _SHORT = 1024  # the product with ones of a longer axis would lose digits
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 
 def reduce_elements(
     losses: Array,
-    *,
-    weights: ArrayLike | None,
     where: Array | None,
-    reduction: Reduction,
+    weights: ArrayLike | None,
+    reduction: AnyReduction,
     axis_name: AxisName,
-) -> Array | tuple[Array, Array]:
+) -> LossValue:
     """Reduces element losses (..., L); weights are (L,), or of their rank with axes equal or 1."""
     scale = None if weights is None else _element_weights(weights, losses)
     samples = None if where is None else jnp.any(where, axis=-1)
@@ -38,12 +36,11 @@ def reduce_elements(
 
 def reduce_samples(
     losses: Array,
-    *,
-    weights: ArrayLike | None,
     where: Array | None,
-    reduction: Reduction,
+    weights: ArrayLike | None,
+    reduction: AnyReduction,
     axis_name: AxisName,
-) -> Array | tuple[Array, Array]:
+) -> LossValue:
     """Reduces sample losses (...); a sample counts if `where` (..., L) holds for a label of it."""
     scale = None if weights is None else _weights_of_shape(weights, losses, "sample")
     samples = None if where is None else jnp.any(where, axis=-1)
@@ -51,18 +48,55 @@ def reduce_samples(
 
 
 def reduce_labels(
-    losses: Array, *, weights: ArrayLike | None, counted: Array | None, reduction: Reduction
-) -> Array | tuple[Array, Array]:
-    """Reduces label losses (L,) of which those `counted` do; they are equal on all devices."""
+    losses: Array,
+    where: Array | None,
+    weights: ArrayLike | None,
+    reduction: AnyReduction,
+    axis_name: AxisName,
+) -> LossValue:
+    """Reduces label losses (L,), which are equal on all devices of `axis_name`.
+
+    A label counts if `where` (..., L) holds for one of its entries on any device. Losses of shape
+    () see all entries as one label.
+    """
     if reduction == "batchmean":
         raise ValueError('reduction="batchmean" averages over samples; label losses (L,) have none')
     scale = None if weights is None else _weights_of_shape(weights, losses, "label")
+    counted = None
+    if where is not None:
+        batch = tuple(range(where.ndim - losses.ndim))
+        counted = masked_count(where, axis_name, axis=batch) > 0
     return _reduce(losses, scale, counted, None, (), reduction, None)
 
 
 def all_sum(value: Array, axis_name: AxisName) -> Array:
     """Returns the sum of `value` over the devices of `axis_name`, or `value` without one."""
     return value if axis_name is None else jax.lax.psum(value, axis_name)
+
+
+def masked_sum(
+    values: Array, where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
+) -> Array:
+    """Returns the sum of the values that count along `axis`, over all devices."""
+    return all_sum(jnp.sum(jnp.where(where, values, 0), axis=axis), axis_name)
+
+
+def masked_count(
+    where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
+) -> Array:
+    """Returns how many entries count along `axis`, over all devices, as an int32.
+
+    Integers stay exact beyond the 2 ** 24 of float32.
+    """
+    return all_sum(jnp.sum(where, axis=axis, dtype=jnp.int32), axis_name)
+
+
+def masked_mean(
+    values: Array, where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
+) -> Array:
+    """Returns the mean of the values that count along `axis`, over all devices; 0 if none does."""
+    number = masked_count(where, axis_name, axis=axis).astype(values.dtype)
+    return safe_divide(masked_sum(values, where, axis_name, axis=axis), number)
 
 
 def safe_divide(numerator: Array, denominator: Array) -> Array:
@@ -78,9 +112,9 @@ def _reduce(
     counted: Array | None,
     samples: Array | None,
     sample_shape: tuple[int, ...],
-    reduction: Reduction,
+    reduction: AnyReduction,
     axis_name: AxisName,
-) -> Array | tuple[Array, Array]:
+) -> LossValue:
     checks.one_of("reduction", reduction, REDUCTIONS)
     if weights is not None:
         weights = weights if counted is None else jnp.where(counted, weights, 0)
@@ -138,12 +172,12 @@ def _total_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
 def _count(
     counted: Array | None, shape: tuple[int, ...], losses: Array, axis_name: AxisName
 ) -> Array:
-    """Counts in integers, which stay exact beyond the 2 ** 24 of float32."""
+    """Returns how many entries count, or the size of `shape` where all do."""
     if counted is None:
         number = _size(shape, losses.dtype)
         devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
         return number * devices
-    return all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name).astype(losses.dtype)
+    return masked_count(counted, axis_name).astype(losses.dtype)
 
 
 def _size(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as Spec
-
-Array = jax.Array
 
 
 def spec_of(x: Array) -> tuple[Any, ...]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
-Array = jax.Array
 Convention = Literal["half", "full", "uniform", "others", "classy_vision"]
 CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
 

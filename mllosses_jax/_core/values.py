@@ -120,8 +120,9 @@ def _complaint(value: Any, place: tuple[int, ...]) -> str:
     wrong = f"labels must lie in [0, 1] where they count, got {value} at {place}; "
     if value == -1:
         return (
-            f"{wrong}if -1 is unknown, labels, where = mll.labels.from_signed(labels) leaves it "
-            f"out, and so does from_zero_signed(labels) if 0 is; if -1 is false, pass labels > 0"
+            f"{wrong}if -1 is unknown, labels, where = mll.labels.from_minus_one_unknown(labels) "
+            f"leaves it out, and so does from_zero_unknown(labels) if 0 is; if -1 is false, pass "
+            f"labels > 0"
         )
     return (
         f"{wrong}if that is unknown, leave it out by the mask where=labels != {value}; if all "

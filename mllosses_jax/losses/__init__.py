@@ -36,186 +36,33 @@ or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists the
 
 from __future__ import annotations
 
-from mllosses_jax.losses.asymmetric import (
-    asymmetric_loss,
-)
-from mllosses_jax.losses.asymmetric_polynomial import (
-    asymmetric_polynomial_loss,
-    robust_asymmetric_loss,
-)
-from mllosses_jax.losses.binary import (
-    balanced_binary_cross_entropy,
-    binary_cross_entropy,
-    multilabel_soft_margin_loss,
-    ova_n_loss,
-    sigmoid_binary_cross_entropy,
-)
-from mllosses_jax.losses.count import (
-    abs_kl_divergence,
-    factorized_count_loss,
-)
-from mllosses_jax.losses.curves import (
-    auc_margin_loss,
-    pairwise_auc_loss,
-    smooth_ap_loss,
-)
-from mllosses_jax.losses.distillation import (
-    multilabel_distillation_loss,
-)
-from mllosses_jax.losses.distribution_balanced import (
-    distribution_balanced_loss,
-)
-from mllosses_jax.losses.focal import (
-    quality_focal_loss,
-    sigmoid_focal_loss,
-)
-from mllosses_jax.losses.hierarchy import (
-    hierarchical_coherence_loss,
-    hierarchy_penalty,
-    label_graph_penalty,
-)
-from mllosses_jax.losses.large_loss import (
-    large_loss_correction,
-    large_loss_rejection,
-)
-from mllosses_jax.losses.longtail import (
-    equalization_loss,
-    ldam_loss,
-    logit_adjusted_binary_cross_entropy,
-    unbiased_binary_cross_entropy,
-)
-from mllosses_jax.losses.lovasz import (
-    lovasz_hinge_loss,
-)
-from mllosses_jax.losses.margin import (
-    hinge_loss,
-    squared_hinge_loss,
-)
-from mllosses_jax.losses.overlap import (
-    double_soft_f1_loss,
-    sigmoid_f1_loss,
-    soft_f1_loss,
-    soft_fbeta_loss,
-)
-from mllosses_jax.losses.pairwise import (
-    bp_mll_loss,
-    multilabel_margin_loss,
-    pairwise_hinge_loss,
-    pairwise_logistic_loss,
-    warp_loss,
-)
-from mllosses_jax.losses.partial import (
-    assume_negative_loss,
-    partial_binary_cross_entropy,
-    positive_unlabeled_loss,
-    weak_assume_negative_loss,
-)
-from mllosses_jax.losses.polynomial import (
-    poly1_binary_cross_entropy,
-    poly1_focal_loss,
-)
-from mllosses_jax.losses.ranking import (
-    lsep_loss,
-    two_way_label_loss,
-    two_way_loss,
-    two_way_sample_loss,
-    zlpr_loss,
-)
-from mllosses_jax.losses.region import (
-    dice_loss,
-    focal_tversky_loss,
-    jaccard_loss,
-    tversky_loss,
-)
-from mllosses_jax.losses.robust import (
-    generalized_binary_cross_entropy,
-    hill_loss,
-    splc_loss,
-)
-from mllosses_jax.losses.selective import (
-    class_aware_selective_loss,
-)
-from mllosses_jax.losses.single_positive import (
-    entropy_maximization_loss,
-    expected_positive_regularized_loss,
-    role_loss,
-)
-from mllosses_jax.losses.softmax import (
-    single_label_asymmetric_loss,
-    smoothed_softmax_cross_entropy,
-    softmax_cross_entropy,
-    softmax_focal_loss,
-)
-from mllosses_jax.losses.sparse import (
-    entmax15_loss,
-    sparsemax_loss,
-)
+from types import FunctionType
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "abs_kl_divergence",
-    "assume_negative_loss",
-    "asymmetric_loss",
-    "asymmetric_polynomial_loss",
-    "auc_margin_loss",
-    "balanced_binary_cross_entropy",
-    "binary_cross_entropy",
-    "bp_mll_loss",
-    "class_aware_selective_loss",
-    "dice_loss",
-    "distribution_balanced_loss",
-    "double_soft_f1_loss",
-    "entmax15_loss",
-    "entropy_maximization_loss",
-    "equalization_loss",
-    "expected_positive_regularized_loss",
-    "factorized_count_loss",
-    "focal_tversky_loss",
-    "generalized_binary_cross_entropy",
-    "hierarchical_coherence_loss",
-    "hierarchy_penalty",
-    "hill_loss",
-    "hinge_loss",
-    "jaccard_loss",
-    "label_graph_penalty",
-    "large_loss_correction",
-    "large_loss_rejection",
-    "ldam_loss",
-    "logit_adjusted_binary_cross_entropy",
-    "lovasz_hinge_loss",
-    "lsep_loss",
-    "multilabel_distillation_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "ova_n_loss",
-    "pairwise_auc_loss",
-    "pairwise_hinge_loss",
-    "pairwise_logistic_loss",
-    "partial_binary_cross_entropy",
-    "poly1_binary_cross_entropy",
-    "poly1_focal_loss",
-    "positive_unlabeled_loss",
-    "quality_focal_loss",
-    "robust_asymmetric_loss",
-    "role_loss",
-    "sigmoid_binary_cross_entropy",
-    "sigmoid_f1_loss",
-    "sigmoid_focal_loss",
-    "single_label_asymmetric_loss",
-    "smooth_ap_loss",
-    "smoothed_softmax_cross_entropy",
-    "soft_f1_loss",
-    "soft_fbeta_loss",
-    "softmax_cross_entropy",
-    "softmax_focal_loss",
-    "sparsemax_loss",
-    "splc_loss",
-    "squared_hinge_loss",
-    "tversky_loss",
-    "two_way_label_loss",
-    "two_way_loss",
-    "two_way_sample_loss",
-    "unbiased_binary_cross_entropy",
-    "warp_loss",
-    "weak_assume_negative_loss",
-    "zlpr_loss",
-]
+from mllosses_jax.losses.asymmetric import *
+from mllosses_jax.losses.asymmetric_polynomial import *
+from mllosses_jax.losses.binary import *
+from mllosses_jax.losses.count import *
+from mllosses_jax.losses.curves import *
+from mllosses_jax.losses.dice import *
+from mllosses_jax.losses.distillation import *
+from mllosses_jax.losses.distribution_balanced import *
+from mllosses_jax.losses.focal import *
+from mllosses_jax.losses.hierarchy import *
+from mllosses_jax.losses.large_loss import *
+from mllosses_jax.losses.longtail import *
+from mllosses_jax.losses.lovasz import *
+from mllosses_jax.losses.margin import *
+from mllosses_jax.losses.pairwise import *
+from mllosses_jax.losses.partial import *
+from mllosses_jax.losses.polynomial import *
+from mllosses_jax.losses.ranking import *
+from mllosses_jax.losses.robust import *
+from mllosses_jax.losses.selective import *
+from mllosses_jax.losses.single_positive import *
+from mllosses_jax.losses.soft_f1 import *
+from mllosses_jax.losses.softmax import *
+from mllosses_jax.losses.sparse import *
+
+if not TYPE_CHECKING:  # checkers follow the imports, each of which brings what its family exports
+    __all__ = [name for name, value in globals().items() if type(value) is FunctionType]

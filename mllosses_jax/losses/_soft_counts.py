@@ -11,21 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.masking import Inputs
-from mllosses_jax._core.numerics import TINY, AxisName
-from mllosses_jax._core.reduction import (
-    Reduction,
-    all_sum,
-    reduce_labels,
-    reduce_samples,
-    safe_divide,
-)
+from mllosses_jax._core.masking import LossInputs
+from mllosses_jax._core.numerics import TINY
+from mllosses_jax._core.reduction import masked_sum, reduce_labels, reduce_samples, safe_divide
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
 Average = Literal["macro", "samples", "micro"]
 AVERAGES = ("macro", "samples", "micro")
 
@@ -65,13 +59,13 @@ def _share_jvp(primals: Any, tangents: Any) -> Any:
 def overlap_loss(
     formula: Callable[[SoftCounts], Array],
     probabilities: tuple[Array, Array],
-    inputs: Inputs,
+    inputs: LossInputs,
     *,
     average: Average,
     weights: ArrayLike | None,
     reduction: Reduction,
     axis_name: AxisName,
-) -> Loss:
+) -> LossValue:
     """Returns the reduced loss of soft counts over what `average` says.
 
     Args:
@@ -92,12 +86,9 @@ def overlap_loss(
     devices = None if average == "samples" else axis_name
 
     def total(terms: Array) -> Array:
-        return all_sum(jnp.sum(jnp.where(counted, terms, 0), axis=axis), devices)
+        return masked_sum(terms, counted, devices, axis=axis)
 
     losses = formula(SoftCounts(total(p * y), total(p * (1 - y)), total(q * y), total(q * (1 - y))))
     if average == "samples":
-        return reduce_samples(
-            losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-        )
-    counts = all_sum(jnp.sum(counted, axis=axis, dtype=jnp.int32), devices) > 0
-    return reduce_labels(losses, weights=weights, counted=counts, reduction=reduction)
+        return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
+    return reduce_labels(losses, counted, weights, reduction, axis_name)

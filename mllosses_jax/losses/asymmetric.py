@@ -6,100 +6,21 @@ easiest negatives count nothing.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import (
-    TINY,
-    AxisName,
-    finite_product,
-    sigmoid_pair,
-    with_slope,
-)
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import (
-    Exponent,
-    asymmetric_entropy,
-    asymmetric_entropy_slope,
-    hard_focus,
-    shifted,
-    soft_focus,
-)
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._asymmetric import asymmetric_kernel
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["asymmetric_loss"]
+
 _INF = float("inf")
 
 
-def _hard_slope(
-    x: Array,
-    y: Array,
-    gamma_neg: Exponent,
-    gamma_pos: Exponent,
-    clip: Exponent,
-    *,
-    detach_focus: bool,
-) -> Array:
-    focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
-    entropy_slope = asymmetric_entropy_slope(x, y, clip)
-    if detach_focus:
-        return focus * entropy_slope
-    p, q = sigmoid_pair(x)
-    p_m, above, _ = shifted(x, clip)
-    entropy = asymmetric_entropy(x, y, clip)
-    # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
-    sound = p_m > TINY
-    per_p_m = jnp.where(sound, entropy / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-    by_weight = jnp.where(y, -gamma_pos * finite_product(p, entropy), gamma_neg * p * q * per_p_m)
-    return focus * (entropy_slope + by_weight)
-
-
-def _hard_asymmetric(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    return hard_focus(x, y, gamma_neg, gamma_pos, clip) * asymmetric_entropy(x, y, clip)
-
-
-def _soft_slope(
-    x: Array,
-    y: Array,
-    gamma_neg: Exponent,
-    gamma_pos: Exponent,
-    clip: Exponent,
-    *,
-    detach_focus: bool,
-) -> Array:
-    focus, gamma, growth = soft_focus(x, y, gamma_neg, gamma_pos, clip)
-    entropy_slope = asymmetric_entropy_slope(x, y, clip)
-    if detach_focus:
-        return focus * entropy_slope
-    entropy = asymmetric_entropy(x, y, clip)
-    return focus * (entropy_slope + gamma * finite_product(growth, entropy))
-
-
-def _soft_asymmetric(
-    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    focus, _, _ = soft_focus(x, y, gamma_neg, gamma_pos, clip)
-    return focus * asymmetric_entropy(x, y, clip)
-
-
-def asymmetric_kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
-    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
-    slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)
-    # The power of a soft label costs more than the memory in which value and slope share it.
-    share = detach_focus and not hard
-    return with_slope(functools.partial(slope, detach_focus=detach_focus), share=share)(value)
-
-
-@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
+@compiled_loss(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
 def asymmetric_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -112,7 +33,7 @@ def asymmetric_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Asymmetric loss (ASL): a stronger focus on negatives, the easiest of which count nothing.
 
     Formula:
@@ -138,10 +59,6 @@ def asymmetric_loss(
         The loss in nats: (..., L) with "none", else (). The authors' code is "sum", timm's
         "batchmean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter and L. Zelnik-Manor,
         "Asymmetric Loss For Multi-Label Classification", 2021, arXiv:2009.14119.
@@ -162,6 +79,4 @@ def asymmetric_loss(
         checks.exponent("gamma_pos", gamma_pos, x),
         checks.exponent("clip", clip, x),
     )
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

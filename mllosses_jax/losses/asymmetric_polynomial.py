@@ -9,48 +9,49 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     TINY,
-    AxisName,
     finite_product,
     log_sigmoid_tail,
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import asymmetric_entropy, hard_focus, shifted, soft_focus
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._asymmetric import asymmetric_entropy, hard_focus, shifted, soft_focus
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
-Number = Array | int
+__all__ = ["asymmetric_polynomial_loss", "robust_asymmetric_loss"]
+
 _INF = float("inf")
 
 
-def _positive(x: Array, e1: Number, e2: Number) -> Array:
+def _positive(x: Array, e1: Exponent, e2: Exponent) -> Array:
     """Returns −log p − ε₁·q − ε₂·q²/2."""
     _, q = sigmoid_pair(x)
     return log_sigmoid_tail(x) + (1 - e1) * q + (1 - e2) * (q * q / 2)
 
 
-def _positive_curvature(x: Array, e1: Number, e2: Number) -> Array:
+def _positive_curvature(x: Array, e1: Exponent, e2: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return p * q * ((1 + e1 + e2) * (q * q) + (1 - e1) * (p * p) + 2 * (1 - e2) * (p * q))
 
 
 @with_slope(_positive_curvature)
-def _positive_slope(x: Array, e1: Number, e2: Number) -> Array:
+def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return -q * (q * q + (1 - e1) * p + (1 - e2) * (p * q))
 
 
-def _negative(x: Array, clip: Number, e_neg: Number, lamb: Number | None) -> tuple[Array, Array]:
+def _negative(
+    x: Array, clip: Exponent, e_neg: Exponent, lamb: Exponent | None
+) -> tuple[Array, Array]:
     """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if there is one; and its slope.
 
     The factor is (λ − p)·p²·(λ − (1 − p_m)).
@@ -71,7 +72,13 @@ def _negative(x: Array, clip: Number, e_neg: Number, lamb: Number | None) -> tup
 
 
 def _polynomial_entropy(
-    x: Array, y: Array, clip: Number, e1: Number, e2: Number, e_neg: Number, lamb: Number | None
+    x: Array,
+    y: Array,
+    clip: Exponent,
+    e1: Exponent,
+    e2: Exponent,
+    e_neg: Exponent,
+    lamb: Exponent | None,
 ) -> tuple[Array, Array]:
     """Returns the loss without its focus, and the slope of it."""
     positive, positive_slope = _positive(x, e1, e2), _positive_slope(x, e1, e2)
@@ -85,9 +92,9 @@ def _polynomial_entropy(
 def _asymmetric_polynomial_slope(
     x: Array,
     y: Array,
-    gamma_neg: Number,
-    gamma_pos: Number,
-    clip: Number,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
+    clip: Exponent,
     *coefficients: Any,
     detach_focus: bool,
 ) -> Array:
@@ -109,14 +116,14 @@ def _asymmetric_polynomial_slope(
 def _asymmetric_polynomial(
     x: Array,
     y: Array,
-    gamma_neg: Number,
-    gamma_pos: Number,
-    clip: Number,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
+    clip: Exponent,
     *coefficients: Any,
 ) -> Array:
     loss, _ = _polynomial_entropy(x, y, clip, *coefficients)
     if y.dtype == x.dtype:
-        return soft_focus(x, y, gamma_neg, gamma_pos, clip)[0] * loss
+        return soft_focus(x, y, gamma_neg, gamma_pos, clip).weight * loss
     return hard_focus(x, y, gamma_neg, gamma_pos, clip) * loss
 
 
@@ -126,7 +133,7 @@ def _kernel(detach_focus: bool) -> Callable[..., Array]:
     return with_slope(slope)(_asymmetric_polynomial)
 
 
-@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
+@compiled_loss(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
 def asymmetric_polynomial_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -142,7 +149,7 @@ def asymmetric_polynomial_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Asymmetric polynomial loss (APL): asymmetric loss with other first Taylor coefficients.
 
     Formula:
@@ -172,10 +179,6 @@ def asymmetric_polynomial_loss(
     Returns:
         The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Y. Huang, J. Qi, X. Wang and Z. Lin, "Asymmetric Polynomial Loss For Multi-Label
         Classification", 2023, arXiv:2304.05361.
@@ -200,12 +203,10 @@ def asymmetric_polynomial_loss(
         checks.exponent("epsilon_neg", epsilon_neg, x),
         None,
     )
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1), lamb=(0, _INF))
+@compiled_loss(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1), lamb=(0, _INF))
 def robust_asymmetric_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -222,7 +223,7 @@ def robust_asymmetric_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Robust asymmetric loss (RAL): a polynomial asymmetric loss with a Hill term on negatives.
 
     Formula:
@@ -254,10 +255,6 @@ def robust_asymmetric_loss(
     Returns:
         The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         W. Park, I. Park, S. Kim and J. Ryu, "Robust Asymmetric Loss for Multi-Label Long-Tailed
         Learning", 2023, arXiv:2308.05542.
@@ -282,6 +279,4 @@ def robust_asymmetric_loss(
         checks.exponent("epsilon_neg", epsilon_neg, x),
         checks.exponent("lamb", lamb, x),
     )
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import (
-    AxisName,
-    finite_product,
-    log_sigmoid_pair,
-    sigmoid_pair,
-    with_slope,
-)
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import with_slope
 from mllosses_jax._core.probabilities import probabilities_of, takes_probabilities
-from mllosses_jax._core.reduction import Reduction, reduce_elements, reduce_samples, safe_divide
+from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import cross_entropy, hard_cross_entropy, soft_cross_entropy
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = [
+    "balanced_binary_cross_entropy",
+    "binary_cross_entropy",
+    "multilabel_soft_margin_loss",
+    "ova_n_loss",
+    "sigmoid_binary_cross_entropy",
+]
+
 _INF = float("inf")
 
 
-def _hard_slope(x: Array, y: Array) -> Array:
-    p, q = sigmoid_pair(x)
-    return jnp.where(y, -q, p)
-
-
-@with_slope(_hard_slope)
-def _hard_cross_entropy(x: Array, y: Array) -> Array:
-    log_p, log_q = log_sigmoid_pair(x)
-    return -jnp.where(y, log_p, log_q)
-
-
-def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
-    p, q = sigmoid_pair(x)
-    return negative * p - positive * q
-
-
-@with_slope(_soft_slope)
-def soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
-    """Returns −positive·log p − negative·log(1 − p)."""
-    log_p, log_q = log_sigmoid_pair(x)
-    return finite_product(positive, -log_p) + finite_product(negative, -log_q)
-
-
-def cross_entropy(inputs: Inputs) -> Array:
-    """Returns the unreduced binary cross-entropy of hard or soft labels."""
-    if inputs.hard:
-        return _hard_cross_entropy(inputs.x, inputs.y)
-    return soft_cross_entropy(inputs.x, inputs.y, 1 - inputs.y)
-
-
-@compiled(pos_weight=(0, _INF), label_smoothing=(0, 1))
+@compiled_loss(pos_weight=(0, _INF), label_smoothing=(0, 1))
 def sigmoid_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -65,7 +37,7 @@ def sigmoid_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Binary cross-entropy of logits (BCE): the negative log-likelihood of independent labels.
 
     Formula:
@@ -85,10 +57,6 @@ def sigmoid_binary_cross_entropy(
         The loss in nats: (..., L) with "none", else (); `torch.nn.BCEWithLogitsLoss` is "mean",
         `optax.sigmoid_binary_cross_entropy` is "none".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         G. Tsoumakas and I. Katakis, "Multi-Label Classification: An Overview", 2007 (binary
         relevance).
@@ -103,18 +71,16 @@ def sigmoid_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     w = checks.element_parameter("pos_weight", 1 if pos_weight is None else pos_weight, inputs.x)
     if inputs.hard and isinstance(label_smoothing, int) and label_smoothing == 0:
-        losses = _hard_cross_entropy(inputs.x, inputs.y)
+        losses = hard_cross_entropy(inputs.x, inputs.y)
         losses = losses if pos_weight is None else jnp.where(inputs.y, w, 1) * losses
     else:
         s = checks.element_parameter("label_smoothing", label_smoothing, inputs.x)
         y = inputs.soft_y * (1 - s) + s / 2
         losses = soft_cross_entropy(inputs.x, w * y, 1 - y)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(alpha=(0, 1))
+@compiled_loss(alpha=(0, 1))
 def balanced_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -124,7 +90,7 @@ def balanced_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Alpha-balanced binary cross-entropy: positives weigh alpha, negatives 1 - alpha.
 
     Formula:
@@ -144,10 +110,6 @@ def balanced_binary_cross_entropy(
     Returns:
         The loss in nats: (..., L) with "none", else ().
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or alpha is not in [0, 1].
-
     Reference:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
         Detection", 2017, arXiv:1708.02002, equation 3.
@@ -162,15 +124,13 @@ def balanced_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     a = checks.element_parameter("alpha", alpha, inputs.x)
     if inputs.hard:
-        losses = jnp.where(inputs.y, a, 1 - a) * _hard_cross_entropy(inputs.x, inputs.y)
+        losses = jnp.where(inputs.y, a, 1 - a) * hard_cross_entropy(inputs.x, inputs.y)
     else:
         losses = soft_cross_entropy(inputs.x, a * inputs.y, (1 - a) * (1 - inputs.y))
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def multilabel_soft_margin_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -180,7 +140,7 @@ def multilabel_soft_margin_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Binary cross-entropy averaged over the labels of each sample.
 
     Formula:
@@ -200,10 +160,6 @@ def multilabel_soft_margin_loss(
         The loss in nats per label: (...) with "none", else (). Without masks the mean is that of
         `sigmoid_binary_cross_entropy`; `torch.nn.MultiLabelSoftMarginLoss` is "mean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         PyTorch, `torch.nn.MultiLabelSoftMarginLoss`.
 
@@ -221,12 +177,10 @@ def multilabel_soft_margin_loss(
     counted = inputs.counted()
     total = jnp.sum(jnp.where(counted, losses, jnp.zeros_like(losses)), axis=-1)
     means = safe_divide(total, jnp.sum(counted, axis=-1).astype(total.dtype))
-    return reduce_samples(
-        means, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(means, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def ova_n_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -235,7 +189,7 @@ def ova_n_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Normalised one-versus-all loss (OVA-N): binary cross-entropy with the label distribution.
 
     Formula:
@@ -255,10 +209,6 @@ def ova_n_loss(
         The loss in nats per sample, summed over labels: (...) with "none", else (). An empty set
         has loss and gradient 0; the paper excludes it.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         A. K. Menon, A. S. Rawat, S. Reddi and S. Kumar, "Multilabel reductions: what is my loss
         optimising?", 2019 (NeurIPS).
@@ -274,9 +224,7 @@ def ova_n_loss(
     q = inputs.distribution()
     takes_part = inputs.counted() & jnp.any(q != 0, axis=-1, keepdims=True)
     losses = jnp.sum(jnp.where(takes_part, cross_entropy(inputs._replace(y=q)), 0), axis=-1)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
 _LOWEST_LOG = -100.0  # PyTorch's floor for log(0)
@@ -298,7 +246,7 @@ def _probability_cross_entropy(p: Array, positive: Array, negative: Array, least
 
 
 @takes_probabilities
-@compiled()
+@compiled_loss()
 def binary_cross_entropy(
     probabilities: ArrayLike,
     labels: ArrayLike,
@@ -307,7 +255,7 @@ def binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Binary cross-entropy of probabilities, for models that do not expose their logits.
 
     Probabilities have lost what logits still know: next to 0 and 1 the loss is coarse. Prefer
@@ -349,6 +297,4 @@ def binary_cross_entropy(
     p = probabilities_of(inputs.x, "probabilities")
     least = max(_SMALLEST, float(jnp.finfo(jnp.result_type(probabilities)).tiny))
     losses = _probability_cross_entropy(p, y, 1 - y, least)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import (
-    AxisName,
     inside,
     log_sigmoid_pair,
     log_softmax_pair,
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_samples
-from mllosses_jax.losses.softmax import softmax_entropy
+from mllosses_jax._core.reduction import reduce_samples
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import softmax_entropy
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["abs_kl_divergence", "factorized_count_loss"]
+
 _INF = float("inf")
 _LARGEST_EXPONENT = 80.0  # beyond it exponentials stay what they are, so that gradients are finite
 _EPSILON = 1e-7
@@ -41,7 +41,7 @@ def _log_at_least(x: Array, epsilon: Array) -> Array:
     return jnp.where(above, jnp.log(jnp.where(above, x, 1)), jnp.log(epsilon))
 
 
-def _symmetric_divergence(inputs: Inputs, q: Array, log_q: Array, epsilon: Array) -> Array:
+def _symmetric_divergence(inputs: LossInputs, q: Array, log_q: Array, epsilon: Array) -> Array:
     """Returns Σ (P − Q)·log(P/Q) over the labels that count, with P and Q at least epsilon."""
     y = inputs.soft_y
     p, log_p = jnp.maximum(y, epsilon), _log_at_least(y, epsilon)
@@ -50,7 +50,7 @@ def _symmetric_divergence(inputs: Inputs, q: Array, log_q: Array, epsilon: Array
     return jnp.sum(jnp.where(inputs.counted(), terms, 0), axis=-1)
 
 
-@compiled(epsilon=(1e-30, 1))
+@compiled_loss(epsilon=(1e-30, 1))
 def abs_kl_divergence(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -61,7 +61,7 @@ def abs_kl_divergence(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Absolute Kullback-Leibler divergence, symmetric, of labels and predictions as measures.
 
     Formula:
@@ -88,10 +88,6 @@ def abs_kl_divergence(
         The loss in nats per sample, summed over labels: (...) with "none", else (). Empty and
         full sets are ordinary measures.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, epsilon is out of its range, or activation is unknown.
-
     Reference:
         H. Jeffreys, "An Invariant Form for the Prior Probability in Estimation Problems", 1946;
         with floors as a loss for Keras on stats.stackexchange.com.
@@ -117,9 +113,7 @@ def abs_kl_divergence(
     else:
         q, log_q = x, _log_at_least(x, floor)
     losses = _symmetric_divergence(inputs, q, log_q, floor)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
 def _poisson_slope(log_rate: Array, count: Array) -> Array:
@@ -131,7 +125,7 @@ def _poisson(log_rate: Array, count: Array) -> Array:
     return jnp.exp(log_rate) - count * log_rate
 
 
-@compiled(count_weight=(0, _INF))
+@compiled_loss(count_weight=(0, _INF))
 def factorized_count_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -144,7 +138,7 @@ def factorized_count_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Factorized count loss: which labels, as a distribution, and how many, as a count.
 
     Formula:
@@ -178,10 +172,6 @@ def factorized_count_loss(
         The loss per sample: (...) with "none", else (). An empty set has D = 0 on factors, and
         always its loss of the count. "poisson" leaves out log k!, so it may be negative.
 
-    Raises:
-        TypeError: if logits or count_logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, count_weight is negative, or an option is unknown.
-
     Reference:
         Proposed for Keras on stats.stackexchange.com. For the Poisson case see S. G. Baker, "The
         Multinomial-Poisson Transformation", 1994.
@@ -211,6 +201,4 @@ def factorized_count_loss(
         epsilon = jnp.asarray(_EPSILON, x.dtype)
         divergence = _symmetric_divergence(inputs, n * jnp.exp(log_s), jnp.log(n) + log_s, epsilon)
     losses = divergence + checks.scalar("count_weight", count_weight, x.dtype) * of_count
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, sigmoid_pair, tempered
-from mllosses_jax._core.pairs import logistic_sum, over_blocks, squared_hinge_sum
-from mllosses_jax._core.reduction import Reduction, all_sum, reduce_labels, safe_divide
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import sigmoid_pair, tempered
+from mllosses_jax._core.reduction import (
+    all_sum,
+    masked_count,
+    masked_sum,
+    reduce_labels,
+    safe_divide,
+)
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._pairs import logistic_sum, over_blocks, squared_hinge_sum
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["auc_margin_loss", "pairwise_auc_loss", "smooth_ap_loss"]
+
 SURROGATES = ("logistic", "squared_hinge", "squared")
 
 
@@ -28,20 +34,18 @@ class _Columns(NamedTuple):
     x: Array
     positives: Array
     negatives: Array
-    counted: Array | None  # bool (L,), which labels have an entry that counts
     num_positives: Array  # (L,), over all devices
     num_negatives: Array
 
 
-def _columns(inputs: Inputs, axis_name: AxisName) -> _Columns:
+def _columns(inputs: LossInputs, axis_name: AxisName) -> _Columns:
     positives, negatives = _row(inputs.positives()), _row(inputs.negatives())
 
-    def count(entries: Array) -> Array:
-        return all_sum(jnp.sum(entries, axis=-1, dtype=jnp.int32), axis_name)
-
-    counts = [count(entries).astype(inputs.x.dtype) for entries in (positives, negatives)]
-    counted = None if inputs.where is None else count(_row(inputs.where)) > 0
-    return _Columns(_row(inputs.x), positives, negatives, counted, *counts)
+    counts = [
+        masked_count(entries, axis_name, axis=-1).astype(inputs.x.dtype)
+        for entries in (positives, negatives)
+    ]
+    return _Columns(_row(inputs.x), positives, negatives, *counts)
 
 
 def _row(entries: Array) -> Array:
@@ -71,8 +75,7 @@ def _moments(values: Array, columns: _Columns, axis_name: AxisName) -> tuple[Arr
         (columns.positives, columns.num_positives),
         (columns.negatives, columns.num_negatives),
     ):
-        total = all_sum(jnp.sum(jnp.where(entries, values, 0), axis=-1), axis_name)
-        mean = safe_divide(total, count)
+        mean = safe_divide(masked_sum(values, entries, axis_name, axis=-1), count)
         squares = jnp.where(entries, values - mean[:, None], 0) ** 2
         variances += safe_divide(all_sum(jnp.sum(squares, axis=-1), axis_name), count)
         means.append(mean)
@@ -83,7 +86,7 @@ def _where_pairs(losses: Array, columns: _Columns) -> Array:
     return jnp.where((columns.num_positives > 0) & (columns.num_negatives > 0), losses, 0)
 
 
-@compiled(margin=(0, 1e15))
+@compiled_loss(margin=(0, 1e15))
 def auc_margin_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -93,7 +96,7 @@ def auc_margin_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """AUC margin loss (AUC-M): two variances and the squared hinge of a distance of means.
 
     Formula:
@@ -116,10 +119,6 @@ def auc_margin_loss(
         same gradient; with weights π·(1 − π), π the share of positives, it is version 1 of their
         code.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, margin is negative, or reduction is "batchmean".
-
     Reference:
         Z. Yuan, Y. Yan, M. Sonka and T. Yang, "Large-scale Robust Deep AUC Maximization: A New
         Surrogate Loss and Empirical Studies on Medical Image Classification", 2021 (ICCV),
@@ -137,10 +136,10 @@ def auc_margin_loss(
     m = checks.scalar("margin", margin, inputs.x.dtype)
     variances, distance = _moments(sigmoid_pair(columns.x)[0], columns, axis_name)
     losses = _where_pairs(variances + jnp.maximum(m + distance, 0) ** 2, columns)
-    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)
+    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(margin=(0, 1e15))
+@compiled_loss(margin=(0, 1e15))
 def pairwise_auc_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -151,7 +150,7 @@ def pairwise_auc_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Pairwise AUC loss: the mean surrogate of all pairs of a positive and a negative sample.
 
     Formula:
@@ -175,11 +174,6 @@ def pairwise_auc_loss(
         The loss per label: (L,) with "none", else (). A label without a positive or without a
         negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it out, give
         weights that are 0 for it and 1 for others, and "weighted_mean".
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, surrogate is unknown, margin is negative, or reduction is
-            "batchmean".
 
     Reference:
         W. Gao and Z.-H. Zhou, "On the Consistency of AUC Pairwise Optimization", 2012,
@@ -207,10 +201,10 @@ def pairwise_auc_loss(
             totals = squared_hinge_sum(x - jnp.where(own, m, 0), own, negatives)
         pairs = columns.num_positives * columns.num_negatives
         losses = safe_divide(all_sum(totals, axis_name), pairs)
-    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)
+    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(temperature=(1e-7, 1e30))
+@compiled_loss(temperature=(1e-7, 1e30))
 def smooth_ap_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -220,7 +214,7 @@ def smooth_ap_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Smooth AP loss: one minus average precision with sigmoids in place of comparisons.
 
     Formula:
@@ -243,10 +237,6 @@ def smooth_ap_loss(
         positive or without a negative in the batch has 0 with zero gradient. In "mean" it counts:
         to leave it out, give weights that are 0 for it and 1 for others, and "weighted_mean". The
         time is O(|P|·n) for n samples; pairs are held for a block of positives at a time.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, temperature is not positive, or reduction is "batchmean".
 
     Reference:
         A. Brown, W. Xie, V. Kalogeiton and A. Zisserman, "Smooth-AP: Smoothing the Path Towards
@@ -274,4 +264,4 @@ def smooth_ap_loss(
 
     totals = jnp.sum(over_blocks(step, None, x, own)[1], axis=-1)
     losses = _where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives), columns)
-    return reduce_labels(losses, weights=weights, counted=columns.counted, reduction=reduction)
+    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

@@ -7,22 +7,18 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import (
-    AxisName,
-    log_sigmoid_pair,
-    sigmoid_pair,
-    tempered,
-    with_slope,
-)
-from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, tempered, with_slope
+from mllosses_jax._core.reduction import reduce_samples
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["multilabel_distillation_loss"]
+
 _SMALLEST = 1e-30  # a temperature is above it
 
 
@@ -68,7 +64,7 @@ def _polynomial(x: Array, denominators: Sequence[float]) -> Array:
     return total
 
 
-@compiled(temperature=(_SMALLEST, 1e30))
+@compiled_loss(temperature=(_SMALLEST, 1e30))
 def multilabel_distillation_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -79,7 +75,7 @@ def multilabel_distillation_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Multi-label logits distillation (MLD): the student's probabilities follow the teacher's.
 
     Formula:
@@ -106,10 +102,6 @@ def multilabel_distillation_loss(
         "mean" (its "batchmean"), apart from its clamp of probabilities at 1e-8, whose gradient
         is 0 or NaN where the student is sure and wrong.
 
-    Raises:
-        TypeError: if logits or teacher_logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or temperature is not positive.
-
     Reference:
         P. Yang, M.-K. Xie, C.-C. Zong, L. Feng, G. Niu, M. Sugiyama and S.-J. Huang, "Multi-Label
         Knowledge Distillation", 2023, arXiv:2308.06453.
@@ -131,6 +123,4 @@ def multilabel_distillation_loss(
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
     divergences = _divergence(tempered(inputs.x, t), tempered(teacher, t))  # 0 where masked
     losses = jnp.sum(divergences, axis=-1)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

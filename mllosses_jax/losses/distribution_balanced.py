@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.frequencies import proper_counts, rebalanced
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import (
-    AxisName,
-    finite_product,
-    with_slope,
-)
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import faded_entropy, faded_entropy_slope
+from mllosses_jax._core.numerics import finite_product, with_slope
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._focal import faded_entropy, faded_entropy_slope
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
-Exponent = Array | int
+__all__ = ["distribution_balanced_loss"]
+
 _INF = float("inf")
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -40,7 +36,7 @@ def _soft_faded_entropy(z: Array, y: Array, scale: Array, gamma: Exponent) -> Ar
     return finite_product(y, positive) + finite_product((1 - y) / scale, negative)
 
 
-@compiled(
+@compiled_loss(
     label_counts=(0, _INF),
     num_samples=(2, _INF),
     alpha=(0, _INF),
@@ -67,7 +63,7 @@ def distribution_balanced_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Distribution-balanced loss (DB): rebalanced, negative-tolerant, focal cross-entropy.
 
     Rare labels weigh more, but less so in a sample that rare labels already made likely to be
@@ -109,10 +105,6 @@ def distribution_balanced_loss(
         balance=0.5. The defaults of the authors' class, α = 10 and β = 0.2, are in no
         experiment of theirs.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         T. Wu, Q. Huang, Z. Liu, Y. Wang and D. Lin, "Distribution-Balanced Loss for Multi-Label
         Classification in Long-Tailed Datasets", 2020, arXiv:2007.09654.
@@ -151,10 +143,5 @@ def distribution_balanced_loss(
         parameter("beta", beta),
         parameter("mu", mu),
     )
-    return reduce_elements(
-        parameter("balance", balance) * rebalancing * losses,
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = parameter("balance", balance) * rebalancing * losses
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     TINY,
-    AxisName,
     finite_product,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import (
-    Exponent,
-    faded_entropy,
-    faded_entropy_slope,
-    wrong_probability,
-)
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._focal import hard_focal, wrong_probability
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["quality_focal_loss", "sigmoid_focal_loss"]
+
 _INF = float("inf")
 _SATURATED = 40.0  # exp(-40) is about TINY
-
-
-def hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
-    """Returns the derivative of `hard_focal` in x."""
-    slope = faded_entropy_slope(jnp.where(y, x, -x), gamma)
-    return jnp.where(y, slope, -slope)
-
-
-@with_slope(hard_focal_slope)
-def hard_focal(x: Array, y: Array, gamma: Exponent) -> Array:
-    """Returns the unreduced focal loss of hard labels."""
-    return faded_entropy(jnp.where(y, x, -x), gamma)
 
 
 def _soft_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
@@ -61,7 +44,7 @@ def _soft_focal(x: Array, y: Array, gamma: Exponent) -> Array:
     return power(u, log_u, gamma) * entropy
 
 
-@compiled(gamma=(0, _INF), alpha=(0, 1))
+@compiled_loss(gamma=(0, _INF), alpha=(0, 1))
 def sigmoid_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -72,7 +55,7 @@ def sigmoid_focal_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Focal loss: binary cross-entropy, faded where the label is already predicted well.
 
     Formula:
@@ -96,10 +79,6 @@ def sigmoid_focal_loss(
         The loss in nats: (..., L) with "none", else (). The paper divides "sum" by the number of
         assigned anchors; torchvision and optax are "none".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
         Detection", 2017, arXiv:1708.02002.
@@ -118,9 +97,7 @@ def sigmoid_focal_loss(
     if alpha is not None:
         a = checks.element_parameter("alpha", alpha, x)
         losses = (jnp.where(y, a, 1 - a) if inputs.hard else a * y + (1 - a) * (1 - y)) * losses
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
 def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -148,7 +125,7 @@ def _soft_quality_focal(x: Array, y: Array, beta: Exponent) -> Array:
     return power(jnp.abs(d), log_d, beta) * _soft_focal(x, y, 0)
 
 
-@compiled(beta=(0, _INF))
+@compiled_loss(beta=(0, _INF))
 def quality_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -158,7 +135,7 @@ def quality_focal_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Quality focal loss (QFL): a focal loss for soft labels, with its minimum at p = y.
 
     Formula:
@@ -180,10 +157,6 @@ def quality_focal_loss(
         The loss in nats: (..., L) with "none", else (). The paper divides "sum" by the number of
         positive anchors.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or beta is negative.
-
     Reference:
         X. Li, W. Wang, L. Wu, S. Chen, X. Hu, J. Li, J. Tang and J. Yang, "Generalized Focal
         Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object Detection", 2020,
@@ -199,6 +172,4 @@ def quality_focal_loss(
     inputs = loss_inputs(logits, labels, where)
     kernel = hard_focal if inputs.hard else _soft_quality_focal
     losses = kernel(inputs.x, inputs.y, checks.exponent("beta", beta, inputs.x))
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, sigmoid_pair
-from mllosses_jax._core.reduction import (
-    Reduction,
-    reduce_elements,
-    reduce_samples,
-    safe_divide,
-)
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import whole_rows
-from mllosses_jax.losses.binary import cross_entropy
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import cross_entropy
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["hierarchical_coherence_loss", "hierarchy_penalty", "label_graph_penalty"]
 
 
 def _largest_below(x: Array, ancestors: Array, positive: Array, counted: Array) -> Array:
@@ -43,7 +39,7 @@ def _largest_below(x: Array, ancestors: Array, positive: Array, counted: Array) 
     return jnp.moveaxis(jax.lax.map(of_label, (below, jnp.moveaxis(positive, -1, 0))), 0, -1)
 
 
-@compiled()
+@compiled_loss()
 def hierarchical_coherence_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -53,7 +49,7 @@ def hierarchical_coherence_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Max constraint loss (MCLoss, C-HMCNN): cross-entropy of predictions that obey a hierarchy.
 
     Formula:
@@ -84,10 +80,6 @@ def hierarchical_coherence_loss(
         of 0 in "weighted_mean" for labels that are not evaluated. Time is O(L) per entry, memory
         that of the logits.
 
-    Raises:
-        TypeError: if logits are not floating point, or where or ancestors are not bool.
-        ValueError: if shapes differ.
-
     Reference:
         E. Giunchiglia and T. Lukasiewicz, "Coherent Hierarchical Multi-Label Classification
         Networks", 2020, arXiv:2010.10151.
@@ -113,16 +105,11 @@ def hierarchical_coherence_loss(
     if x.size > 0:
         index = _largest_below(jax.lax.stop_gradient(x), below, positive, inputs.counted())
         x = jnp.take_along_axis(x, index, axis=-1)
-    return reduce_elements(
-        cross_entropy(Inputs(x, positive, None)),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = cross_entropy(LossInputs(x, positive, None))
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def hierarchy_penalty(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -132,7 +119,7 @@ def hierarchy_penalty(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Hierarchy penalty: the squares by which children are predicted likelier than their parents.
 
     Formula:
@@ -178,16 +165,11 @@ def hierarchy_penalty(
     p, counted = sigmoid_pair(whole_rows(inputs.x))[0], whole_rows(inputs.counted())
     excess = jax.nn.relu(p[..., pairs[:, 1]] - p[..., pairs[:, 0]])
     counts = counted[..., pairs[:, 0]] & counted[..., pairs[:, 1]]
-    return reduce_samples(
-        jnp.sum(jnp.where(counts, excess * excess, 0), axis=-1),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = jnp.sum(jnp.where(counts, excess * excess, 0), axis=-1)
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def label_graph_penalty(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -197,7 +179,7 @@ def label_graph_penalty(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Graph Laplacian penalty: labels that go together should be predicted alike.
 
     Formula:
@@ -218,10 +200,6 @@ def label_graph_penalty(
     Returns:
         The penalty per sample, in the unit of A: (...) with "none", else (). It is 0 where all p
         are equal, up to rounding.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
 
     Reference:
         M. Belkin and P. Niyogi, "Laplacian Eigenmaps for Dimensionality Reduction and Data
@@ -248,13 +226,7 @@ def label_graph_penalty(
     p = counted * (p - jax.lax.stop_gradient(common))
     degrees = jnp.matmul(counted, pairs, precision="highest")
     terms = p * (degrees * p - jnp.matmul(p, pairs, precision="highest"))
-    return reduce_samples(
-        jnp.sum(terms, axis=-1),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    return reduce_samples(jnp.sum(terms, axis=-1), inputs.where, weights, reduction, axis_name)
 
 
 def _square(name: str, value: Array, logits: Array) -> None:

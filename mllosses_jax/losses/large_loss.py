@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax._core.selection import large_losses
-from mllosses_jax.losses.binary import cross_entropy
+from mllosses_jax._core import checks
+from mllosses_jax._core.compile import compiled, compiled_loss
+from mllosses_jax._core.masking import LossInputs, is_positive, loss_inputs
+from mllosses_jax._core.reduction import masked_count, reduce_elements
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import cross_entropy
+from mllosses_jax.losses._largest import largest
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["large_loss_correction", "large_loss_rejection"]
 
 
-@compiled(relative_rate=(0, 1))
+def _large_losses(
+    inputs: LossInputs, annotated: ArrayLike | None, relative_rate: ArrayLike, axis_name: AxisName
+) -> Array:
+    """Returns which unknown labels have the largest losses as negatives, bool (..., L).
+
+    Args:
+        inputs: of the loss; labels that are not positive are unknown, unless annotated.
+        annotated: bool, of the rank of the logits, or None.
+        relative_rate: how many, as a share of all entries that count, rounded up.
+        axis_name: mesh axes over which the batch continues.
+    """
+    unknown, known = inputs.negatives(), checks.mask("annotated", annotated, inputs.x.shape)
+    unknown = unknown if known is None else unknown & ~known
+    rate = checks.scalar("relative_rate", relative_rate, inputs.x.dtype)
+    size = masked_count(inputs.counted(), axis_name).astype(rate.dtype)
+    # A rate that was rounded up to a float must not reach beyond the next integer.
+    k = jnp.ceil(size * rate * (1 - 2 * jnp.finfo(rate.dtype).eps)).astype(jnp.int32)
+    # As negatives, their losses are in the order of their logits.
+    return largest(inputs.x, unknown, k, axis_name)
+
+
+@compiled_loss(relative_rate=(0, 1))
 def large_loss_rejection(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -28,7 +49,7 @@ def large_loss_rejection(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Large loss rejection (LL-R): assumed negatives with the largest losses count nothing.
 
     Formula:
@@ -58,10 +79,6 @@ def large_loss_rejection(
         unknown than are to be rejected, all of them are, and no other; the authors' code then
         rejects positives too.
 
-    Raises:
-        TypeError: if logits are not floating point, or a mask is not bool.
-        ValueError: if shapes differ, or relative_rate is not in [0, 1].
-
     Reference:
         Y. Kim, J. M. Kim, Z. Akata and J. Lee, "Large Loss Matters in Weakly Supervised
         Multi-Label Classification", 2022, arXiv:2206.03740.
@@ -74,18 +91,13 @@ def large_loss_rejection(
         0.1467
     """
     inputs = loss_inputs(logits, labels, where)
-    rejected = large_losses(inputs, annotated, relative_rate, axis_name)
+    rejected = _large_losses(inputs, annotated, relative_rate, axis_name)
     hard = inputs._replace(y=inputs.positives())
-    return reduce_elements(
-        jnp.where(rejected, 0, cross_entropy(hard)),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = jnp.where(rejected, 0, cross_entropy(hard))
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(relative_rate=(0, 1))
+@compiled_loss(relative_rate=(0, 1))
 def large_loss_correction(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -96,7 +108,7 @@ def large_loss_correction(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Large loss correction (LL-Ct): assumed negatives with the largest losses are positives.
 
     Formula:
@@ -110,7 +122,8 @@ def large_loss_correction(
         labels: bool, integer or float array (..., L); positive, or 0 where the label is unknown.
         relative_rate: r in [0, 1], a scalar, which may be a schedule: see `large_loss_rejection`.
             The permanent correction LL-Cp is this loss with a constant r from the second epoch
-            on, after which `labels.correct_large_losses` gives the labels for the next epoch.
+            on, after which `pseudo_labels.correct_large_losses` gives the labels for the next
+            epoch.
             The authors' code in its last version compares the name of the scheme by identity,
             which fails, and lets r grow there too.
         annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
@@ -126,10 +139,6 @@ def large_loss_correction(
         that equal the last of the corrected ones are corrected with it. The selection is held
         constant in derivatives.
 
-    Raises:
-        TypeError: if logits are not floating point, or a mask is not bool.
-        ValueError: if shapes differ, or relative_rate is not in [0, 1].
-
     Reference:
         Y. Kim, J. M. Kim, Z. Akata and J. Lee, "Large Loss Matters in Weakly Supervised
         Multi-Label Classification", 2022, arXiv:2206.03740.
@@ -142,12 +151,46 @@ def large_loss_correction(
         0.2512
     """
     inputs = loss_inputs(logits, labels, where)
-    corrected = large_losses(inputs, annotated, relative_rate, axis_name)
+    corrected = _large_losses(inputs, annotated, relative_rate, axis_name)
     hard = inputs._replace(y=inputs.positives() | corrected)
-    return reduce_elements(
-        cross_entropy(hard),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    return reduce_elements(cross_entropy(hard), inputs.where, weights, reduction, axis_name)
+
+
+@compiled(relative_rate=(0, 1))
+def correct_large_losses(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    relative_rate: ArrayLike,
+    annotated: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    axis_name: AxisName = None,
+) -> Array:
+    """Makes positives of the unknown labels that contradict a model most (LL-Cp).
+
+    They are those that `large_loss_correction` takes for positives with the same arguments. (The
+    authors' code keeps the last of these in the loss, but not in the labels.) With the labels
+    that are returned, the next epoch starts.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); 0 where the label is unknown.
+        relative_rate: how many, as a share in [0, 1] of all entries of the batch, rounded up.
+        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
+            negative; None for none.
+        where: bool, the rank of logits with axes equal or 1: which entries count.
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        Bool labels (..., L), of which no positive has become negative.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax.pseudo_labels import correct_large_losses
+        >>> x, y = jnp.array([[2.0, 1.0, -1.0]]), jnp.array([[1, 0, 0]])
+        >>> print(correct_large_losses(x, y, relative_rate=0.1))
+        [[ True  True False]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    chosen = _large_losses(inputs, annotated, relative_rate, axis_name)
+    return is_positive(checks.label_array("labels", labels)) | chosen

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.frequencies import log_odds
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
-    AxisName,
     exp_unit,
     finite_product,
     log1p_unit,
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses.binary import cross_entropy
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import cross_entropy
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = [
+    "equalization_loss",
+    "ldam_loss",
+    "logit_adjusted_binary_cross_entropy",
+    "unbiased_binary_cross_entropy",
+]
+
 _INF = float("inf")
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-@compiled(label_counts=(0, _INF), max_margin=(0, _INF), scale=(0, _INF))
+@compiled_loss(label_counts=(0, _INF), max_margin=(0, _INF), scale=(0, _INF))
 def ldam_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -40,7 +45,7 @@ def ldam_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Label-distribution-aware margin loss (LDAM): the rarer a label, the larger its margin.
 
     This is the form for many labels: a binary cross-entropy per label. That of the paper, for
@@ -67,10 +72,6 @@ def ldam_loss(
     Returns:
         The loss in nats: (..., L) with "none", else (). The gradient in x is up to s.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         K. Cao, C. Wei, A. Gaidon, N. Arechiga and T. Ma, "Learning Imbalanced Datasets with
         Label-Distribution-Aware Margin Loss", 2019, arXiv:1906.07413.
@@ -91,12 +92,10 @@ def ldam_loss(
     margin = checks.element_parameter("max_margin", max_margin, x) * jnp.sqrt(jnp.sqrt(rarity))
     s = checks.element_parameter("scale", scale, x)
     losses = cross_entropy(inputs._replace(x=s * (x - margin * inputs.soft_y)))
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(prior=(0, 1))
+@compiled_loss(prior=(0, 1))
 def logit_adjusted_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -107,7 +106,7 @@ def logit_adjusted_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Binary cross-entropy of logits to which the log-odds of the priors are added in training.
 
     What is left for the model to learn are log-odds as if positives and negatives were equally
@@ -131,10 +130,6 @@ def logit_adjusted_binary_cross_entropy(
         The loss in nats: (..., L) with "none", else (). The paper has the softmax form, with
         log π; this is the same argument for one label at a time.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or prior is not in [0, 1].
-
     Reference:
         A. K. Menon, S. Jayasumana, A. S. Rawat, H. Jain, A. Veit and S. Kumar, "Long-Tail
         Learning via Logit Adjustment", 2021, arXiv:2007.07314.
@@ -153,12 +148,10 @@ def logit_adjusted_binary_cross_entropy(
     shift = log_odds(checks.element_parameter("prior", prior, inputs.x))
     shift = checks.element_parameter("tau", tau, inputs.x) * shift
     losses = cross_entropy(inputs._replace(x=inputs.x + shift))
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(label_frequencies=(0, 1), threshold=(0, 1))
+@compiled_loss(label_frequencies=(0, 1), threshold=(0, 1))
 def equalization_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -169,7 +162,7 @@ def equalization_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Equalization loss (EQL): binary cross-entropy in which rare labels have no negatives.
 
     Formula:
@@ -191,10 +184,6 @@ def equalization_loss(
         The loss in nats: (..., L) with "none", else (); the authors' code is "batchmean". Every
         sample is treated as foreground: in detection the paper keeps the negatives of background
         proposals. A rare label of which no positive counts has loss and gradient 0.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is not in [0, 1].
 
     Reference:
         J. Tan, C. Wang, B. Li, Q. Li, W. Ouyang, C. Yin and J. Yan, "Equalization Loss for
@@ -219,9 +208,7 @@ def equalization_loss(
         losses = jnp.where(rare & ~inputs.y, 0, losses)
     else:
         losses = finite_product(jnp.where(rare, inputs.y, 1), losses)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
 def _unbiased_slope(x: Array, positive: Array, negative: Array) -> Array:
@@ -240,7 +227,7 @@ def _unbiased_cross_entropy(x: Array, positive: Array, negative: Array) -> Array
     return log1p_unit(exp_unit(-size)) + linear
 
 
-@compiled(propensity=(_TINY, 1))
+@compiled_loss(propensity=(_TINY, 1))
 def unbiased_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -250,7 +237,7 @@ def unbiased_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Unbiased binary cross-entropy where each positive was noted with a known propensity only.
 
     Its expectation over which positives went missing is the cross-entropy of the complete labels.
@@ -276,10 +263,6 @@ def unbiased_binary_cross_entropy(
         and low propensities have a high variance: regularise, or use its convex upper bound,
         `sigmoid_binary_cross_entropy` with pos_weight = 2/ρ − 1 (`weighting.propensity_weights`).
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or propensity is not in (0, 1].
-
     Reference:
         E. Schultheis, M. Qaraei, P. Gupta and R. Babbar, "Unbiased Loss Functions for Extreme
         Classification With Missing Labels", 2020, arXiv:2007.00237; after N. Natarajan,
@@ -299,6 +282,4 @@ def unbiased_binary_cross_entropy(
     rho = checks.element_parameter("propensity", propensity, inputs.x)
     y = inputs.soft_y
     losses = _unbiased_cross_entropy(inputs.x, y / rho, (rho - y) / rho)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName
-from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["lovasz_hinge_loss"]
 
 
 def _jaccard_increments(positive: Array, dtype: jnp.dtype) -> Array:
@@ -39,7 +39,7 @@ def _lovasz_hinge(x: Array, positive: Array, negative: Array) -> Array:
     return jnp.sum(jax.nn.relu(errors) * in_place, axis=-1)
 
 
-@compiled()
+@compiled_loss()
 def lovasz_hinge_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -48,7 +48,7 @@ def lovasz_hinge_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Lovász hinge loss: a convex, piecewise linear surrogate of one minus the Jaccard index.
 
     Formula:
@@ -71,10 +71,6 @@ def lovasz_hinge_loss(
         positive it is the largest hinge alone. The authors' per_image=True is "mean" (it counts
         samples in which all is ignored); per_image=False is one row, `logits.reshape(1, -1)`.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         M. Berman, A. Rannen Triki and M. B. Blaschko, "The Lovász-Softmax Loss: A Tractable
         Surrogate for the Optimization of the Intersection-over-Union Measure in Neural Networks",
@@ -89,10 +85,5 @@ def lovasz_hinge_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     rows = (inputs.x, inputs.positives(), inputs.negatives())
-    return reduce_samples(
-        _lovasz_hinge(*map(whole_rows, rows)),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = _lovasz_hinge(*map(whole_rows, rows))
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

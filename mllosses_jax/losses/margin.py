@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName, finite_product, with_slope
-from mllosses_jax._core.reduction import Reduction, reduce_elements
+from mllosses_jax._core.numerics import finite_product, with_slope
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["hinge_loss", "squared_hinge_loss"]
+
 _INF = float("inf")
 
 
@@ -46,7 +47,7 @@ def _squared_hinge(x: Array, y: Array, margin: Array) -> Array:
     return _mixed(y, positive * positive, negative * negative)
 
 
-@compiled(margin=(0, _INF))
+@compiled_loss(margin=(0, _INF))
 def hinge_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -56,7 +57,7 @@ def hinge_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Hinge loss per label: one linear support vector machine for each.
 
     Formula:
@@ -76,10 +77,6 @@ def hinge_loss(
         The loss: (..., L) with "none", else (). At the kink the slope is that of the flat side,
         0. `keras.losses.Hinge` is "mean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         C. Cortes and V. Vapnik, "Support-Vector Networks", 1995.
 
@@ -93,12 +90,10 @@ def hinge_loss(
     inputs = loss_inputs(logits, labels, where)
     m = checks.element_parameter("margin", margin, inputs.x)
     losses = _hinge(inputs.x, inputs.y, m)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(margin=(0, _INF))
+@compiled_loss(margin=(0, _INF))
 def squared_hinge_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -108,7 +103,7 @@ def squared_hinge_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Squared hinge loss per label: smooth where the margin begins, harsh on far errors.
 
     Formula:
@@ -128,10 +123,6 @@ def squared_hinge_loss(
         The loss: (..., L) with "none", else (). `keras.losses.SquaredHinge` is "mean". For
         logits beyond 1e19 it overflows float32 to infinity; the gradient stays finite.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Y. Tang, "Deep Learning using Linear Support Vector Machines", 2013, arXiv:1306.0239.
 
@@ -145,6 +136,4 @@ def squared_hinge_loss(
     inputs = loss_inputs(logits, labels, where)
     m = checks.element_parameter("margin", margin, inputs.x)
     losses = _squared_hinge(inputs.x, inputs.y, m)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

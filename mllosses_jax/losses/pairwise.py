@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, log_sum_exp, sigmoid_pair, with_slope
-from mllosses_jax._core.pairs import hinge_sum, logistic_sum
-from mllosses_jax._core.reduction import Reduction, reduce_samples, safe_divide
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import log_sum_exp, sigmoid_pair, with_slope
+from mllosses_jax._core.reduction import reduce_samples, safe_divide
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._pairs import hinge_sum, logistic_sum
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = [
+    "bp_mll_loss",
+    "multilabel_margin_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
+    "warp_loss",
+]
+
 _INF = float("inf")
 _LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
 
 
-def _hinges(inputs: Inputs, margin: ArrayLike, by_rank: bool = False) -> Array:
+def _hinges(inputs: LossInputs, margin: ArrayLike, by_rank: bool = False) -> Array:
     """Returns the sum of (m − x_i + x_j)₊ over pairs, weighted by rank if asked for."""
     positives = whole_rows(inputs.positives())
     m = checks.scalar("margin", margin, inputs.x.dtype)
@@ -32,7 +39,7 @@ def _size(entries: Array) -> Array:
     return jnp.sum(entries, axis=-1, dtype=jnp.int32)
 
 
-def _mean_over_pairs(totals: Array, inputs: Inputs) -> Array:
+def _mean_over_pairs(totals: Array, inputs: LossInputs) -> Array:
     positives, negatives = _size(inputs.positives()), _size(inputs.negatives())
     return safe_divide(totals, positives.astype(totals.dtype) * negatives.astype(totals.dtype))
 
@@ -43,7 +50,7 @@ def _exponential(s: Array) -> Array:
     return jnp.exp(s)
 
 
-@compiled()
+@compiled_loss()
 def bp_mll_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -53,7 +60,7 @@ def bp_mll_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """BP-MLL loss: the mean over pairs of the exponential of negative minus positive output.
 
     Formula:
@@ -74,10 +81,6 @@ def bp_mll_loss(
         without a negative it is 0 with zero gradient; the authors leave such samples out and ports
         divide by zero there. Bounded it is below e² = 7.4; unbounded it overflows to inf where
         outputs are wrong by more than 88, while its gradient stops growing at e⁸⁰.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
 
     Reference:
         M.-L. Zhang and Z.-H. Zhou, "Multilabel Neural Networks with Applications to Functional
@@ -101,12 +104,10 @@ def bp_mll_loss(
     pairs = _size(positives).astype(t.dtype) * _size(negatives).astype(t.dtype)
     exponents = sums - jnp.log(jnp.maximum(pairs, 1))
     losses = _exponential(jnp.where(pairs > 0, exponents, -jnp.inf))
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(margin=(0, _INF))
+@compiled_loss(margin=(0, _INF))
 def multilabel_margin_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -116,7 +117,7 @@ def multilabel_margin_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Multi-label margin loss: hinges of all pairs of a positive and a negative, over the labels.
 
     Formula:
@@ -139,10 +140,6 @@ def multilabel_margin_loss(
         `torch.nn.MultiLabelMarginLoss` is "mean"; its targets are lists of indices, which
         `mllosses_jax.labels` converts.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or margin is negative.
-
     Reference:
         PyTorch, `torch.nn.MultiLabelMarginLoss`; K. Crammer and Y. Singer, "A Family of Additive
         Online Algorithms for Category Ranking", 2003 (Journal of Machine Learning Research 3).
@@ -157,12 +154,10 @@ def multilabel_margin_loss(
     inputs = loss_inputs(logits, labels, where)
     totals = _hinges(inputs, margin)
     losses = safe_divide(totals, _size(inputs.counted()).astype(totals.dtype))
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(margin=(0, _INF))
+@compiled_loss(margin=(0, _INF))
 def pairwise_hinge_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -172,7 +167,7 @@ def pairwise_hinge_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Pairwise hinge loss: the mean hinge of all pairs of a positive and a negative.
 
     Formula:
@@ -195,10 +190,6 @@ def pairwise_hinge_loss(
         pairs, and reduction "weighted_mean" then the mean over all pairs of the batch, as
         `rax.pairwise_hinge_loss` takes it.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or margin is negative.
-
     Reference:
         R. Herbrich, T. Graepel and K. Obermayer, "Large Margin Rank Boundaries for Ordinal
         Regression", 2000 (Advances in Large Margin Classifiers).
@@ -212,12 +203,10 @@ def pairwise_hinge_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _mean_over_pairs(_hinges(inputs, margin), inputs)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def pairwise_logistic_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -226,7 +215,7 @@ def pairwise_logistic_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Pairwise logistic loss (RankNet): the mean over pairs of softplus(negative − positive).
 
     Formula:
@@ -249,10 +238,6 @@ def pairwise_logistic_loss(
         reduction "weighted_mean" then the mean over all pairs of the batch, as
         `rax.pairwise_logistic_loss` takes it.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         C. Burges, T. Shaked, E. Renshaw, A. Lazier, M. Deeds, N. Hamilton and G. Hullender,
         "Learning to Rank using Gradient Descent", 2005 (ICML).
@@ -268,12 +253,10 @@ def pairwise_logistic_loss(
     rows = inputs.x, inputs.positives(), inputs.negatives()
     totals = logistic_sum(*map(whole_rows, rows))
     losses = _mean_over_pairs(totals, inputs)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(margin=(0, _INF))
+@compiled_loss(margin=(0, _INF))
 def warp_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -283,7 +266,7 @@ def warp_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """WARP loss: hinges of pairs, of which violations near the top of the ranking weigh more.
 
     Formula:
@@ -309,10 +292,6 @@ def warp_loss(
         grows. Gong et al. leave the division by r_i out. Code that
         copies `1.0/i + 1` for 1/(i + 1) has other weights.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or margin is negative.
-
     Reference:
         J. Weston, S. Bengio and N. Usunier, "WSABIE: Scaling Up To Large Vocabulary Image
         Annotation", 2011 (IJCAI); for label sets Y. Gong, Y. Jia, T. Leung, A. Toshev and S. Ioffe,
@@ -327,6 +306,4 @@ def warp_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _hinges(inputs, margin, by_rank=True)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

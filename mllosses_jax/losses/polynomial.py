@@ -6,15 +6,14 @@ of that series, so that nothing cancels where p is next to 1.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import (
-    AxisName,
     finite_product,
     log_sigmoid_pair,
     log_sigmoid_tail,
@@ -22,33 +21,35 @@ from mllosses_jax._core.numerics import (
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import wrong_probability
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._focal import wrong_probability
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
-Number = Array | int
+__all__ = ["poly1_binary_cross_entropy", "poly1_focal_loss"]
+
 _INF = float("inf")
 
 
-def _poly1(x: Array, scale: Number, epsilon: Array) -> Array:
+def _poly1(x: Array, scale: Exponent, epsilon: Array) -> Array:
     """Returns −scale·log p + ε·q, the loss of a positive label without its focus."""
     _, q = sigmoid_pair(x)
     return scale * (log_sigmoid_tail(x) + q * q / 2) + (scale + epsilon) * q
 
 
-def _poly1_curvature(x: Array, scale: Number, epsilon: Array) -> Array:
+def _poly1_curvature(x: Array, scale: Exponent, epsilon: Array) -> Array:
     p, q = sigmoid_pair(x)
     return p * q * ((scale - epsilon) * q + (scale + epsilon) * p)
 
 
 @with_slope(_poly1_curvature)
-def _poly1_slope(x: Array, scale: Number, epsilon: Array) -> Array:
+def _poly1_slope(x: Array, scale: Exponent, epsilon: Array) -> Array:
     p, q = sigmoid_pair(x)
     return -q * (scale * q + (scale + epsilon) * p)
 
 
-def _hard_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
+def _hard_poly1_slope(
+    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array
+) -> Array:
     z = jnp.where(y, x, -x)
     p, q = sigmoid_pair(z)
     by_weight = gamma * finite_product(p, _poly1(z, scale, epsilon))
@@ -57,18 +58,20 @@ def _hard_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon:
 
 
 @with_slope(_hard_poly1_slope)
-def _hard_poly1(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
+def _hard_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array) -> Array:
     z = jnp.where(y, x, -x)
     weight = power(sigmoid_pair(z)[1], log_sigmoid_pair(z)[1], gamma)
     return weight * _poly1(z, scale, epsilon)
 
 
-def _mixed_poly1(x: Array, y: Array, scale: Number, epsilon: Array) -> Array:
+def _mixed_poly1(x: Array, y: Array, scale: Exponent, epsilon: Array) -> Array:
     positive, negative = _poly1(x, scale, epsilon), _poly1(-x, scale, epsilon)
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 
-def _soft_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
+def _soft_poly1_slope(
+    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array
+) -> Array:
     u, log_u, ratio = wrong_probability(x, y)
     slope = y * _poly1_slope(x, scale, epsilon) - (1 - y) * _poly1_slope(-x, scale, epsilon)
     by_weight = finite_product(ratio, _mixed_poly1(x, y, scale, epsilon))
@@ -76,15 +79,15 @@ def _soft_poly1_slope(x: Array, y: Array, gamma: Number, scale: Number, epsilon:
 
 
 @with_slope(_soft_poly1_slope)
-def _soft_poly1(x: Array, y: Array, gamma: Number, scale: Number, epsilon: Array) -> Array:
+def _soft_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array) -> Array:
     u, log_u, _ = wrong_probability(x, y)
     return power(u, log_u, gamma) * _mixed_poly1(x, y, scale, epsilon)
 
 
 def _poly1_losses(
-    inputs: Inputs, gamma: Number, alpha: ArrayLike | None, epsilon: ArrayLike
+    inputs: LossInputs, gamma: Exponent, alpha: ArrayLike | None, epsilon: ArrayLike
 ) -> Array:
-    scale: Number = 1
+    scale: Exponent = 1
     if alpha is not None:
         a = checks.element_parameter("alpha", alpha, inputs.x)
         scale = a * inputs.soft_y + (1 - a) * (1 - inputs.soft_y)
@@ -93,7 +96,7 @@ def _poly1_losses(
     return kernel(inputs.x, inputs.y, gamma, scale, e)
 
 
-@compiled()
+@compiled_loss()
 def poly1_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -103,7 +106,7 @@ def poly1_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Poly-1 binary cross-entropy: the first term of its Taylor series has another coefficient.
 
     Formula:
@@ -124,10 +127,6 @@ def poly1_binary_cross_entropy(
         The loss in nats: (..., L) with "none", else (). The paper's is a softmax loss; as here,
         timm's `PolyBinaryCrossEntropy` with gamma 0 is "mean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         Z. Leng, M. Tan, C. Liu, E. D. Cubuk, X. Shi, S. Cheng and D. Anguelov, "PolyLoss: A
         Polynomial Expansion Perspective of Classification Loss Functions", 2022,
@@ -142,12 +141,10 @@ def poly1_binary_cross_entropy(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _poly1_losses(inputs, 0, None, epsilon)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(gamma=(0, _INF), alpha=(0, 1))
+@compiled_loss(gamma=(0, _INF), alpha=(0, 1))
 def poly1_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -159,7 +156,7 @@ def poly1_focal_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Poly-1 focal loss: the first term of the focal loss's series has another coefficient.
 
     Formula:
@@ -182,10 +179,6 @@ def poly1_focal_loss(
     Returns:
         The loss in nats: (..., L) with "none", else ().
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Z. Leng, M. Tan, C. Liu, E. D. Cubuk, X. Shi, S. Cheng and D. Anguelov, "PolyLoss: A
         Polynomial Expansion Perspective of Classification Loss Functions", 2022,
@@ -200,6 +193,4 @@ def poly1_focal_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _poly1_losses(inputs, checks.exponent("gamma", gamma, inputs.x), alpha, epsilon)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, log_sum_exp, softplus, tempered
-from mllosses_jax._core.reduction import (
-    Reduction,
-    all_sum,
-    reduce_labels,
-    reduce_samples,
-    safe_divide,
-)
+from mllosses_jax._core.compile import compiled, compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import log_sum_exp, softplus, tempered
+from mllosses_jax._core.reduction import masked_count, masked_mean, reduce_labels, reduce_samples
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["lsep_loss", "two_way_label_loss", "two_way_loss", "two_way_sample_loss", "zlpr_loss"]
+
 _SMALLEST = 1e-30  # a temperature is above it
 
 
-@compiled()
+@compiled_loss()
 def lsep_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -32,7 +28,7 @@ def lsep_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Log-sum-exp pairwise loss (LSEP): every positive should be above every negative.
 
     Formula:
@@ -53,10 +49,6 @@ def lsep_loss(
         The loss in nats per sample: (...) with "none", else (). Without a positive or without a
         negative it is 0 with zero gradient.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         Y. Li, Y. Song and J. Luo, "Improving Pairwise Ranking for Multi-label Image
         Classification", 2017, arXiv:1704.03135.
@@ -70,12 +62,10 @@ def lsep_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), 1, 1, -1)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def zlpr_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -84,7 +74,7 @@ def zlpr_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Zero-bounded log-sum-exp pairwise rank loss (ZLPR): positives above 0, negatives below.
 
     Formula:
@@ -102,10 +92,6 @@ def zlpr_loss(
     Returns:
         The loss in nats per sample: (...) with "none", else (). Empty and full label sets have a
         true gradient: they push all logits to one side of 0.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
 
     Reference:
         J. Su, M. Zhu, A. Murtadha, S. Pan, B. Wen and Y. Liu, "ZLPR: A Novel Loss for
@@ -125,9 +111,7 @@ def zlpr_loss(
         positive, negative = inputs.y, jnp.where(inputs.counted(), 1 - inputs.y, 0)
     losses = softplus(log_sum_exp(-inputs.x, positive, -1))
     losses = losses + softplus(log_sum_exp(inputs.x, negative, -1))
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
 def _below_top(
@@ -171,7 +155,7 @@ def _two_way(
 
 
 def _two_way_by_label(
-    inputs: Inputs,
+    inputs: LossInputs,
     positive_temperature: ArrayLike,
     negative_temperature: ArrayLike,
     axis_name: AxisName,
@@ -187,7 +171,7 @@ def _two_way_by_label(
     return columns(inputs.x, inputs.positives(), inputs.negatives())
 
 
-@compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
+@compiled_loss(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
 def two_way_sample_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -198,7 +182,7 @@ def two_way_sample_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Sample-wise part of the two-way loss: LSEP with temperatures.
 
     Formula:
@@ -219,10 +203,6 @@ def two_way_sample_loss(
         The loss in nats per sample: (...) with "none", else (). Without a positive or without a
         negative it is 0 with zero gradient.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a temperature is not positive.
-
     Reference:
         T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
 
@@ -236,12 +216,10 @@ def two_way_sample_loss(
     inputs = loss_inputs(logits, labels, where)
     temperatures = (positive_temperature, negative_temperature)
     losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), *temperatures, -1)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
+@compiled_loss(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
 def two_way_label_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -252,7 +230,7 @@ def two_way_label_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Label-wise part of the two-way loss: each label ranks the samples of the batch.
 
     Formula:
@@ -274,10 +252,6 @@ def two_way_label_loss(
         without a negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it
         out, give weights that are 0 for it and 1 for others, and "weighted_mean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, a temperature is not positive, or reduction is "batchmean".
-
     Reference:
         T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
 
@@ -290,8 +264,7 @@ def two_way_label_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _two_way_by_label(inputs, positive_temperature, negative_temperature, axis_name)
-    counted = None if inputs.where is None else _any_over_batch(inputs.where, axis_name)
-    return reduce_labels(losses, weights=weights, counted=counted, reduction=reduction)
+    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
 @compiled(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
@@ -322,10 +295,6 @@ def two_way_loss(
     Returns:
         The loss in nats, (). Without any positive it is 0 (the authors' code gives NaN).
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a temperature is not positive.
-
     Reference:
         T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
 
@@ -342,15 +311,5 @@ def two_way_loss(
     by_sample = _two_way(inputs.x, positives, inputs.negatives(), *temperatures, -1)
     by_label = _two_way_by_label(inputs, *temperatures, axis_name)
     in_sample = jnp.any(positives, axis=-1)
-    total = all_sum(jnp.sum(jnp.where(in_sample, by_sample, 0)), axis_name)
-    count = all_sum(jnp.sum(in_sample), axis_name).astype(total.dtype)
-    in_label = _any_over_batch(positives, axis_name)
-    label_total = jnp.sum(jnp.where(in_label, by_label, 0))
-    label_count = jnp.sum(in_label).astype(total.dtype)
-    return safe_divide(total, count) + safe_divide(label_total, label_count)
-
-
-def _any_over_batch(entries: Array, axis_name: AxisName) -> Array:
-    """Returns for each label whether any of its entries (..., L) is true, on any device."""
-    batch = tuple(range(entries.ndim - 1))
-    return all_sum(jnp.sum(entries, axis=batch, dtype=jnp.int32), axis_name) > 0
+    in_label = masked_count(positives, axis_name, axis=tuple(range(positives.ndim - 1))) > 0
+    return masked_mean(by_sample, in_sample, axis_name) + masked_mean(by_label, in_label, None)

@@ -6,34 +6,38 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     TINY,
-    AxisName,
     finite_product,
     log_sigmoid_pair,
     power,
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_elements
-from mllosses_jax.losses._focus import faded_entropy, faded_entropy_slope
-from mllosses_jax.losses.focal import hard_focal, hard_focal_slope
+from mllosses_jax._core.reduction import reduce_elements
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._focal import (
+    faded_entropy,
+    faded_entropy_slope,
+    hard_focal,
+    hard_focal_slope,
+)
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
-Number = Array | int
+__all__ = ["generalized_binary_cross_entropy", "hill_loss", "splc_loss"]
+
 _INF = float("inf")
 
 
 # Generalized cross-entropy
 
 
-def _power_loss(log_p: Array, order: Number) -> Array:
+def _power_loss(log_p: Array, order: Exponent) -> Array:
     """Returns (1 − p^order)/order, and its limit −log p at order 0."""
     return _by_series(log_p, order) if isinstance(order, int) else _traced(log_p, order)
 
@@ -52,7 +56,7 @@ def _traced_jvp(primals: Any, tangents: Any) -> Any:
     return _traced(*primals), jax.jvp(bounded, primals, tangents)[1]
 
 
-def _by_series(log_p: Array, order: Number) -> Array:
+def _by_series(log_p: Array, order: Exponent) -> Array:
     t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
     near = t > -1
     terms = 11 if t.dtype == jnp.float32 else 18
@@ -63,32 +67,32 @@ def _by_series(log_p: Array, order: Number) -> Array:
     return jnp.where(near, -log_p * series, far)
 
 
-def _positive_slope(x: Array, order: Number) -> Array:
+def _positive_slope(x: Array, order: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return -power(p, log_sigmoid_pair(x)[0], order) * q
 
 
-def _hard_generalized_slope(x: Array, y: Array, order: Number) -> Array:
+def _hard_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
     slope = _positive_slope(jnp.where(y, x, -x), order)
     return jnp.where(y, slope, -slope)
 
 
 @with_slope(_hard_generalized_slope)
-def _hard_generalized(x: Array, y: Array, order: Number) -> Array:
+def _hard_generalized(x: Array, y: Array, order: Exponent) -> Array:
     return _power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
 
 
-def _soft_generalized_slope(x: Array, y: Array, order: Number) -> Array:
+def _soft_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
     return y * _positive_slope(x, order) - (1 - y) * _positive_slope(-x, order)
 
 
 @with_slope(_soft_generalized_slope)
-def _soft_generalized(x: Array, y: Array, order: Number) -> Array:
+def _soft_generalized(x: Array, y: Array, order: Exponent) -> Array:
     positive, negative = (_power_loss(log, order) for log in log_sigmoid_pair(x))
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 
-@compiled(q=(0, 1))
+@compiled_loss(q=(0, 1))
 def generalized_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -98,7 +102,7 @@ def generalized_binary_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Generalized cross-entropy (GCE) per label: from cross-entropy to the absolute error.
 
     Formula:
@@ -117,10 +121,6 @@ def generalized_binary_cross_entropy(
     Returns:
         The loss: (..., L) with "none", else (); at most 1/q. The paper's is a softmax loss.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Z. Zhang and M. R. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
         Networks with Noisy Labels", 2018, arXiv:1805.07836.
@@ -135,31 +135,29 @@ def generalized_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     kernel = _hard_generalized if inputs.hard else _soft_generalized
     losses = kernel(inputs.x, inputs.y, checks.exponent("q", q, inputs.x))
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
 # Hill
 
 
-def _hill(p: Array, q: Array, lamb: Number) -> Array:
+def _hill(p: Array, q: Array, lamb: Exponent) -> Array:
     """Returns (λ − p)·p²."""
     return p * p * ((lamb - 1) + q)
 
 
-def _hill_slope(p: Array, q: Array, lamb: Number) -> Array:
+def _hill_slope(p: Array, q: Array, lamb: Exponent) -> Array:
     """Returns p²·q·(2λ − 3p)."""
     return p * p * q * ((2 * lamb - 3) + 3 * q)
 
 
-def _hard_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+def _hard_hill_slope(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponent) -> Array:
     z = jnp.where(y, x - margin, x)
     return jnp.where(y, faded_entropy_slope(z, gamma), _hill_slope(*sigmoid_pair(z), lamb))
 
 
 @with_slope(_hard_hill_slope)
-def _hard_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+def _hard_hill(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponent) -> Array:
     z = jnp.where(y, x - margin, x)
     return jnp.where(y, faded_entropy(z, gamma), _hill(*sigmoid_pair(z), lamb))
 
@@ -174,7 +172,7 @@ def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
     return u, jnp.where(sound, jnp.log(safe), -z), jnp.where(sound, y * p * q / safe, 1)
 
 
-def _soft_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+def _soft_hill_slope(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponent) -> Array:
     z = x - margin
     q = sigmoid_pair(z)[1]
     negative = _hill(*sigmoid_pair(x), lamb)
@@ -185,7 +183,7 @@ def _soft_hill_slope(x: Array, y: Array, margin: Array, gamma: Number, lamb: Num
 
 
 @with_slope(_soft_hill_slope)
-def _soft_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -> Array:
+def _soft_hill(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponent) -> Array:
     z = x - margin
     negative = _hill(*sigmoid_pair(x), lamb)
     entropy = finite_product(y, -log_sigmoid_pair(z)[0]) + (1 - y) * negative
@@ -193,7 +191,7 @@ def _soft_hill(x: Array, y: Array, margin: Array, gamma: Number, lamb: Number) -
     return power(u, log_u, gamma) * entropy
 
 
-@compiled(margin=(0, _INF), gamma=(0, _INF), lamb=(0, _INF))
+@compiled_loss(margin=(0, _INF), gamma=(0, _INF), lamb=(0, _INF))
 def hill_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -205,7 +203,7 @@ def hill_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Hill loss: negatives that the model believes to be positive pull less, as if unlabelled.
 
     Formula:
@@ -227,10 +225,6 @@ def hill_loss(
     Returns:
         The loss: (..., L) with "none", else (). The authors' code is "sum".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Y. Zhang, Y. Cheng, X. Huang, F. Wen, R. Feng, Y. Li and Y. Guo, "Simple and Robust Loss
         Design for Multi-Label Learning with Missing Labels", 2021, arXiv:2112.07368.
@@ -251,9 +245,7 @@ def hill_loss(
         checks.exponent("gamma", gamma, x),
         checks.exponent("lamb", lamb, x),
     )
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
 # Self-paced loss correction
@@ -268,19 +260,19 @@ def _corrected(
 
 
 def _splc_slope(
-    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+    x: Array, y: Array, margin: Array, gamma: Exponent, threshold: Array, correct: Array
 ) -> Array:
     return hard_focal_slope(*_corrected(x, y, margin, threshold, correct), gamma)
 
 
 @with_slope(_splc_slope)
 def _splc(
-    x: Array, y: Array, margin: Array, gamma: Number, threshold: Array, correct: Array
+    x: Array, y: Array, margin: Array, gamma: Exponent, threshold: Array, correct: Array
 ) -> Array:
     return hard_focal(*_corrected(x, y, margin, threshold, correct), gamma)
 
 
-@compiled(threshold=(0, 1), margin=(0, _INF), gamma=(0, _INF))
+@compiled_loss(threshold=(0, 1), margin=(0, _INF), gamma=(0, _INF))
 def splc_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -293,7 +285,7 @@ def splc_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Self-paced loss correction (SPLC): negatives predicted confidently count as positives.
 
     Formula:
@@ -319,10 +311,6 @@ def splc_loss(
     Returns:
         The loss in nats: (..., L) with "none", else (). The authors' code is "sum".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         Y. Zhang, Y. Cheng, X. Huang, F. Wen, R. Feng, Y. Li and Y. Guo, "Simple and Robust Loss
         Design for Multi-Label Learning with Missing Labels", 2021, arXiv:2112.07368.
@@ -344,6 +332,4 @@ def splc_loss(
         checks.element_parameter("threshold", threshold, x),
         checks.scalar("correct", correct, jnp.dtype(bool)),
     )
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName
-from mllosses_jax._core.reduction import Reduction, all_sum, reduce_elements
-from mllosses_jax._core.selection import largest
-from mllosses_jax.losses.asymmetric import asymmetric_kernel
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, counted_entries, loss_inputs
+from mllosses_jax._core.reduction import masked_count, reduce_elements
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._asymmetric import asymmetric_kernel
+from mllosses_jax.losses._largest import largest
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["class_aware_selective_loss"]
+
 MODES = ("negative", "ignore", "ignore_normalize_classes", "selective")
 _INF = float("inf")
 
 
-def _highest(inputs: Inputs, unannotated: Array, per_sample: int, axis_name: AxisName) -> Array:
+def _highest(inputs: LossInputs, unannotated: Array, per_sample: int, axis_name: AxisName) -> Array:
     """Returns which unannotated entries of the batch have its highest logits."""
     samples = jnp.any(inputs.counted(), axis=-1)
-    k = per_sample * all_sum(jnp.sum(samples, dtype=jnp.int32), axis_name)
+    k = per_sample * masked_count(samples, axis_name)
     return largest(inputs.x, unannotated & inputs.counted(), k, axis_name)
 
 
-@compiled(
+@compiled_loss(
     gamma_neg=(0, _INF),
     gamma_pos=(0, _INF),
     gamma_unannotated=(0, _INF),
@@ -54,7 +54,7 @@ def class_aware_selective_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Class-aware selective loss (CSL, P-ASL): unlikely unannotated labels are weak negatives.
 
     Formula:
@@ -66,7 +66,7 @@ def class_aware_selective_loss(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); not looked at where unannotated.
         annotated: bool, the rank of logits with axes equal or 1: which labels somebody has
-            annotated, for instance the `where` of `labels.from_signed`; None for all.
+            annotated, for instance the `where` of `labels.from_minus_one_unknown`; None for all.
         mode: ω, which is 1 for annotated labels unless said otherwise. "negative": 1.
             "ignore": 0 for unannotated ones. "ignore_normalize_classes": that, and
             1 + 1/(1 + n) for those n of a row that are annotated. "selective": 0 for unannotated
@@ -96,10 +96,6 @@ def class_aware_selective_loss(
         respect to the logits, and so is ω; see `asymmetric_loss`. Entries that equal the last of
         the highest logits are selected with it.
 
-    Raises:
-        TypeError: if logits are not floating point, or a mask is not bool.
-        ValueError: if shapes differ, the mode is unknown, or a parameter is out of its range.
-
     Reference:
         E. Ben-Baruch, T. Ridnik, I. Friedman, A. Ben-Cohen, N. Zamir, A. Noy and L. Zelnik-Manor,
         "Multi-label Classification with Partial Annotations using Class-aware Selective Loss",
@@ -120,8 +116,8 @@ def class_aware_selective_loss(
     if not isinstance(likelihood_topk, int):
         raise TypeError("likelihood_topk must be a Python integer, got an array or a fraction")
     inputs = loss_inputs(logits, labels, where)
-    x, known = inputs.x, checks.mask("annotated", annotated, inputs.x.shape)
-    known = jnp.ones_like(x, dtype=bool) if known is None else known
+    x = inputs.x
+    known = counted_entries(checks.mask("annotated", annotated, x.shape), x.shape)
     y = inputs.positives() & known
 
     def focal(gamma: Array | int) -> Array:
@@ -150,6 +146,4 @@ def class_aware_selective_loss(
         losses = jnp.where(~known & likely, 0, losses)
     elif mode != "negative":
         losses = jnp.where(known, losses, 0)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -9,40 +9,142 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import (
-    AxisName,
-    finite_product,
-    log_sigmoid_pair,
-    sigmoid_pair,
-    with_slope,
-)
-from mllosses_jax._core.reduction import Reduction, all_sum, reduce_elements, safe_divide
-from mllosses_jax.losses.binary import cross_entropy
+from mllosses_jax._core.compile import compiled, compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import finite_product, log_sigmoid_pair, sigmoid_pair, with_slope
+from mllosses_jax._core.reduction import masked_count, masked_mean, reduce_elements, safe_divide
+from mllosses_jax._core.smoothing import smoothed
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import cross_entropy, soft_cross_entropy
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = [
+    "assume_negative_loss",
+    "entropy_maximization_loss",
+    "expected_positive_regularized_loss",
+    "role_loss",
+    "weak_assume_negative_loss",
+]
+
 _INF = float("inf")
 
 
-def _mean_of_entries(values: Array, inputs: Inputs, axis_name: AxisName) -> Array:
-    """Returns the mean of values (..., L) over the entries that count, of all devices."""
-    counted = inputs.counted()
-    total = all_sum(jnp.sum(jnp.where(counted, values, 0)), axis_name)
-    number = all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name)
-    return safe_divide(total, number.astype(total.dtype))
+@compiled_loss(label_smoothing=(0, 1))
+def assume_negative_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    label_smoothing: ArrayLike = 0.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> LossValue:
+    """Assume-negative loss (AN, AN-LS): binary cross-entropy in which unknown means negative.
+
+    Formula:
+        ℓ = −y·log σ(x) − (1 − y)·log σ(−x),  with y ← y·(1 − s) + (1 − y)·s
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); 0 where the label is unknown or negative.
+        label_smoothing: s, a scalar in [0, 1] or (L,), in the convention "full" of
+            `labels.smooth_labels`. AN-LS has 0.1 in the authors' code; their paper writes s/2.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count. It is not
+            needed for unknown labels here.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", but for the
+        1e-5 that it adds to probabilities within the logarithm.
+
+    Reference:
+        E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label Learning
+        from Single Positive Labels", 2021, arXiv:2106.09708.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import assume_negative_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0]]), jnp.array([[1, 0]])
+        >>> print(f"{assume_negative_loss(logits, labels, label_smoothing=0.1):.4f}")
+        0.3701
+    """
+    inputs = loss_inputs(logits, labels, where)
+    if not (isinstance(label_smoothing, int) and label_smoothing == 0):
+        s = checks.element_parameter("label_smoothing", label_smoothing, inputs.x)
+        inputs = inputs._replace(y=smoothed(inputs.soft_y, s, "full", inputs.counted()))
+    return reduce_elements(cross_entropy(inputs), inputs.where, weights, reduction, axis_name)
 
 
-def _deviation(p: Array, inputs: Inputs, expected_positives: Array, axis_name: AxisName) -> Array:
+@compiled_loss(gamma=(0, _INF))
+def weak_assume_negative_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> LossValue:
+    """Weak assume-negative loss (WAN): unknown labels are negatives of a small weight.
+
+    Formula:
+        ℓ = −y·log σ(x) − γ·(1 − y)·log σ(−x)
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); 0 where the label is unknown or negative.
+        gamma: γ ≥ 0, a scalar or (L,). None is 1/(L − 1) with the L that count in the row, at
+            which a single positive weighs as much as all other labels together.
+        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool, the rank of logits with axes equal or 1: which entries count. It is not
+            needed for unknown labels here.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", but for the
+        1e-5 that it adds to probabilities within the logarithm. A row of one label has γ = 1.
+
+    Reference:
+        E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label Learning
+        from Single Positive Labels", 2021, arXiv:2106.09708.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import weak_assume_negative_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, -1.0]]), jnp.array([[1, 0, 0]])
+        >>> print(weak_assume_negative_loss(logits, labels, reduction="none").round(4))
+        [[0.1269 0.1566 0.1566]]
+    """
+    inputs = loss_inputs(logits, labels, where)
+    if gamma is None:
+        others = jnp.sum(inputs.counted(), axis=-1, keepdims=True) - 1
+        g = 1 / jnp.maximum(others, 1).astype(inputs.x.dtype)
+    else:
+        g = checks.element_parameter("gamma", gamma, inputs.x)
+    if inputs.hard:
+        losses = jnp.where(inputs.y, 1, g) * cross_entropy(inputs)
+    else:
+        losses = soft_cross_entropy(inputs.x, inputs.y, g * (1 - inputs.y))
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
+
+
+def _deviation(
+    p: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
+) -> Array:
     """Returns ((Σp per sample) − k)² / L², with L the labels per sample that count."""
-    rows = all_sum(jnp.sum(jnp.any(inputs.counted(), axis=-1), dtype=jnp.int32), axis_name)
-    entries = all_sum(jnp.sum(inputs.counted(), dtype=jnp.int32), axis_name)
+    counted = inputs.counted()
+    rows = masked_count(jnp.any(counted, axis=-1), axis_name)
+    entries = masked_count(counted, axis_name)
     inverse = safe_divide(rows.astype(p.dtype), entries.astype(p.dtype))  # 1 / L
-    return (_mean_of_entries(p, inputs, axis_name) - expected_positives * inverse) ** 2
+    return (masked_mean(p, counted, axis_name) - expected_positives * inverse) ** 2
 
 
 @compiled(expected_positives=(0, _INF))
@@ -74,10 +176,6 @@ def expected_positive_regularized_loss(
     Returns:
         The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or expected_positives is negative.
-
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
         Learning from Single Positive Labels", 2021, arXiv:2106.09708.
@@ -94,18 +192,18 @@ def expected_positive_regularized_loss(
     k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
     log_p, _ = log_sigmoid_pair(inputs.x)
     p, _ = sigmoid_pair(inputs.x)
-    observed = _mean_of_entries(jnp.where(inputs.positives(), -log_p, 0), inputs, axis_name)
+    observed = masked_mean(jnp.where(inputs.positives(), -log_p, 0), inputs.counted(), axis_name)
     return observed + _deviation(p, inputs, k, axis_name)
 
 
 def _of_party(
-    x: Array, other: Array, inputs: Inputs, expected_positives: Array, axis_name: AxisName
+    x: Array, other: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
 ) -> Array:
     """Returns the loss of one party of ROLE, for which the other's labels are constants."""
     (log_p, log_q), (p, _) = log_sigmoid_pair(x), sigmoid_pair(x)
     y, rest = sigmoid_pair(jax.lax.stop_gradient(other))
     losses = -(y * log_p + rest * log_q) - jnp.where(inputs.positives(), log_p, 0)
-    mean = _mean_of_entries(losses, inputs, axis_name)
+    mean = masked_mean(losses, inputs.counted(), axis_name)
     return mean + _deviation(p, inputs, expected_positives, axis_name)
 
 
@@ -140,10 +238,6 @@ def role_loss(
 
     Returns:
         The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
-
-    Raises:
-        TypeError: if logits or estimated_logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or expected_positives is negative.
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
@@ -184,7 +278,7 @@ def _entropy_maximization(x: Array, y: Array, alpha: Array) -> Array:
     return jnp.where(y, -log_p, -alpha * entropy)
 
 
-@compiled(alpha=(0, _INF), beta=(0, _INF))
+@compiled_loss(alpha=(0, _INF), beta=(0, _INF))
 def entropy_maximization_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -197,7 +291,7 @@ def entropy_maximization_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Entropy maximisation (EM): unknown labels are kept uncertain until they are pseudo-labelled.
 
     Formula:
@@ -257,7 +351,5 @@ def entropy_maximization_loss(
         checks.same_shape("pseudo_labels", given, "logits", inputs.x)
         chosen = chosen & inputs.counted() & ~observed
         pseudo = jnp.where(chosen, given.astype(inputs.x.dtype), 0)
-        losses = jnp.where(chosen, b * cross_entropy(Inputs(inputs.x, pseudo, None)), losses)
-    return reduce_elements(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+        losses = jnp.where(chosen, b * cross_entropy(LossInputs(inputs.x, pseudo, None)), losses)
+    return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import (
     TINY,
-    AxisName,
     finite_product,
     inside,
     log_softmax_pair,
@@ -21,26 +20,19 @@ from mllosses_jax._core.numerics import (
     softmax_pair,
     with_slope,
 )
-from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.smoothing import smoothed
+from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
+from mllosses_jax.losses._cross_entropy import softmax_entropy
 
-Array = jax.Array
-Exponent = Array | int
-Loss = Array | tuple[Array, Array]
+__all__ = [
+    "single_label_asymmetric_loss",
+    "smoothed_softmax_cross_entropy",
+    "softmax_cross_entropy",
+    "softmax_focal_loss",
+]
+
 _INF = float("inf")
-
-
-def _entropy_slope(x: Array, labels: Array) -> Array:
-    s, rest = softmax_pair(x)
-    total = jnp.sum(labels, axis=-1, keepdims=True)
-    return s * (total - labels) - rest * labels  # s * total - labels, without cancellation
-
-
-@with_slope(_entropy_slope, over_labels=True)
-def softmax_entropy(x: Array, labels: Array) -> Array:
-    """Returns −Σ labels·log softmax(x)."""
-    log_s, _ = log_softmax_pair(x)
-    return jnp.sum(finite_product(labels, -log_s), axis=-1)
 
 
 def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
@@ -66,7 +58,7 @@ def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: 
     return jnp.sum(finite_product(target * focus, -log_s), axis=-1)
 
 
-@compiled()
+@compiled_loss()
 def softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -76,7 +68,7 @@ def softmax_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Softmax cross-entropy with label sets (PAL-N, and PAL without the normalisation).
 
     Formula:
@@ -98,10 +90,6 @@ def softmax_cross_entropy(
         The loss in nats per sample: (...) with "none", else (). With `normalize=False` it is
         `optax.softmax_cross_entropy` at "none", `torch.nn.CrossEntropyLoss` at "mean".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         A. K. Menon, A. S. Rawat, S. Reddi and S. Kumar, "Multilabel reductions: what is my loss
         optimising?", 2019 (NeurIPS).
@@ -116,12 +104,10 @@ def softmax_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     y = inputs.distribution() if normalize else inputs.soft_y
     losses = softmax_entropy(inside(inputs.x, inputs.where), y)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(label_smoothing=(0, 1))
+@compiled_loss(label_smoothing=(0, 1))
 def smoothed_softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -132,7 +118,7 @@ def smoothed_softmax_cross_entropy(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Softmax cross-entropy with smoothed labels.
 
     Formula:
@@ -180,12 +166,10 @@ def smoothed_softmax_cross_entropy(
         target = jnp.where(inputs.where, target, 0)
     empty = jnp.sum(y, axis=-1) == 0
     losses = jnp.where(empty, 0, softmax_entropy(inside(inputs.x, inputs.where), target))
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(gamma=(0, _INF), alpha=(0, _INF))
+@compiled_loss(gamma=(0, _INF), alpha=(0, _INF))
 def softmax_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -196,7 +180,7 @@ def softmax_focal_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Focal loss on softmax probabilities, for class ids or label distributions.
 
     Formula:
@@ -238,12 +222,10 @@ def softmax_focal_loss(
         y = y * checks.element_parameter("alpha", alpha, inputs.x)
     x = inside(inputs.x, inputs.where)
     losses = _faded_entropy(x, y, jnp.ones_like(x, dtype=bool), exponent, 0)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled(gamma_neg=(0, _INF), gamma_pos=(0, _INF), label_smoothing=(0, 1))
+@compiled_loss(gamma_neg=(0, _INF), gamma_pos=(0, _INF), label_smoothing=(0, 1))
 def single_label_asymmetric_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -255,7 +237,7 @@ def single_label_asymmetric_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Asymmetric loss on softmax probabilities, for one class per sample.
 
     Formula:
@@ -306,6 +288,4 @@ def single_label_asymmetric_loss(
     target = smoothed(positive.astype(inputs.x.dtype), smoothing, "uniform", counted)
     target = jnp.where(counted & jnp.any(positive, axis=-1, keepdims=True), target, 0)
     losses = _faded_entropy(inside(inputs.x, inputs.where), target, positive, on, off)
-    return reduce_samples(
-        losses, weights=weights, where=inputs.where, reduction=reduction, axis_name=axis_name
-    )
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

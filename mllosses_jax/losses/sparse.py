@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs
-from mllosses_jax._core.numerics import AxisName, finite_product, inside, with_slope
-from mllosses_jax._core.reduction import Reduction, reduce_samples
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import finite_product, inside, with_slope
+from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
-Array = jax.Array
-Loss = Array | tuple[Array, Array]
+__all__ = ["entmax15_loss", "sparsemax_loss"]
 
 
 def _below_top(x: Array) -> Array:
@@ -120,12 +121,12 @@ def _entmax15_loss(x: Array, q: Array) -> Array:
     return jnp.sum((a - b) ** 2 * (2 * a + b) * (2 / 3) + 2 * outside, axis=-1)
 
 
-def _of_label_sets(inputs: Inputs, losses: Array) -> Array:
+def _of_label_sets(inputs: LossInputs, losses: Array) -> Array:
     """Returns the losses, 0 for empty sets."""
     return jnp.where(jnp.any(inputs.soft_y != 0, axis=-1), losses, 0)
 
 
-@compiled()
+@compiled_loss()
 def sparsemax_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -134,7 +135,7 @@ def sparsemax_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Sparsemax loss: the label distribution against the nearest distribution to the logits.
 
     Formula:
@@ -156,10 +157,6 @@ def sparsemax_loss(
         The loss per sample: (...) with "none", else (); with one-hot labels `sparsemax_loss` of the
         package entmax. An empty set has loss and gradient 0.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         A. F. T. Martins and R. F. Astudillo, "From Softmax to Sparsemax: A Sparse Model of
         Attention and Multi-Label Classification", 2016, arXiv:1602.02068.
@@ -173,16 +170,11 @@ def sparsemax_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _sparsemax_loss(inside(inputs.x, inputs.where), inputs.distribution())
-    return reduce_samples(
-        _of_label_sets(inputs, losses),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = _of_label_sets(inputs, losses)
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled()
+@compiled_loss()
 def entmax15_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -191,7 +183,7 @@ def entmax15_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """1.5-entmax loss: halfway between softmax cross-entropy and the sparsemax loss.
 
     Formula:
@@ -214,10 +206,6 @@ def entmax15_loss(
         The loss per sample: (...) with "none", else (); with one-hot labels `entmax15_loss` of the
         package entmax. An empty set has loss and gradient 0.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ.
-
     Reference:
         B. Peters, V. Niculae and A. F. T. Martins, "Sparse Sequence-to-Sequence Models", 2019,
         arXiv:1905.05702.
@@ -231,10 +219,5 @@ def entmax15_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     losses = _entmax15_loss(inside(inputs.x, inputs.where), inputs.distribution())
-    return reduce_samples(
-        _of_label_sets(inputs, losses),
-        weights=weights,
-        where=inputs.where,
-        reduction=reduction,
-        axis_name=axis_name,
-    )
+    losses = _of_label_sets(inputs, losses)
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import AxisName, sigmoid_pair
-from mllosses_jax._core.reduction import all_sum, safe_divide
+from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax._core.reduction import masked_count, masked_mean
+from mllosses_jax._core.types import AxisName
 
 Array = jax.Array
 _INF = float("inf")
@@ -76,18 +77,11 @@ def adaptive_asymmetry(
     dtype = inputs.x.dtype
     gamma = checks.scalar("gamma_neg", gamma_neg, dtype)
     p, q = sigmoid_pair(inputs.x)
-    right_positive, positives = _sum_and_count(p, inputs.positives(), axis_name)
-    right_negative, negatives = _sum_and_count(q, inputs.negatives(), axis_name)
-    gap = safe_divide(right_positive, positives) - safe_divide(right_negative, negatives)
+    positives, negatives = inputs.positives(), inputs.negatives()
+    gap = masked_mean(p, positives, axis_name) - masked_mean(q, negatives, axis_name)
     change = checks.scalar("rate", rate, dtype) * (checks.scalar("target", target, dtype) - gap)
-    known = (positives > 0) & (negatives > 0)
+    known = masked_count(positives, axis_name) > 0
+    known &= masked_count(negatives, axis_name) > 0
     result = jnp.where(known, jnp.maximum(gamma + change, 0), gamma)
     given = jnp.result_type(gamma_neg)
     return result.astype(given) if jnp.issubdtype(given, jnp.floating) else result
-
-
-def _sum_and_count(values: Array, counted: Array, axis_name: AxisName) -> tuple[Array, Array]:
-    total = all_sum(jnp.sum(jnp.where(counted, values, 0)), axis_name)
-    # An integer sum stays exact beyond the 2 ** 24 of float32.
-    number = all_sum(jnp.sum(counted, dtype=jnp.int32), axis_name)
-    return total, number.astype(values.dtype)

@@ -65,7 +65,7 @@ def smp_soft_bce(x, case):
 
 @golden
 def distribution_balanced_partial_ce(x, case):
-    y, where = mll.labels.from_signed(case.labels)
+    y, where = mll.labels.from_minus_one_unknown(case.labels)
     return mll.sigmoid_binary_cross_entropy(x, y, where=where)
 
 
@@ -82,5 +82,5 @@ def spml_bce_ls(x, case):
 
 @golden
 def spml_iu(x, case):
-    y, where = mll.labels.from_zero_signed(case.labels)
+    y, where = mll.labels.from_zero_unknown(case.labels)
     return mll.sigmoid_binary_cross_entropy(x, y, where=where, reduction="sum") / y.size

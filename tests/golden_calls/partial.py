@@ -37,7 +37,7 @@ def large_loss_cp(x, case):
 
 @golden
 def csl(x, case):
-    y, annotated = mll.labels.from_signed(case.labels)
+    y, annotated = mll.labels.from_minus_one_unknown(case.labels)
     params = case.params
     names = ("gamma_pos", "gamma_neg", "alpha_pos", "alpha_neg", "clip", "prior_threshold")
     return mll.class_aware_selective_loss(
@@ -56,7 +56,7 @@ def csl(x, case):
 
 @golden
 def mlcpl_partial(x, case):
-    y, known = mll.labels.from_signed(case.labels)
+    y, known = mll.labels.from_minus_one_unknown(case.labels)
     params = case.params
     if params["function"] == "PartialNegativeBCEWithLogitLoss":
         return mll.assume_negative_loss(x, y)

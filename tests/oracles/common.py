@@ -34,3 +34,10 @@ def pairs(x, y, mask):
 
 def one_hot(ids, num_labels):
     return (np.asarray(ids)[..., None] == np.arange(num_labels)).astype(float)
+
+
+def counts(s, y, mask, average):
+    """Which labels, samples or wholes count, and their soft tp, fp, fn and tn."""
+    axis = {"macro": 0, "samples": 1, "micro": None}[average]
+    terms = (s * y, s * (1 - y), (1 - s) * y, (1 - s) * (1 - y))
+    return mask.any(axis), *(masked(term, mask).sum(axis) for term in terms)

@@ -1,20 +1,8 @@
 """Oracles of the losses for missing labels."""
 
-import math
-
 import numpy as np
 
-from oracles.common import bce, masked, sigmoid
-
-
-def assume_negative_loss(x, y, mask, label_smoothing=0.0):
-    return masked(bce(x, (1 - label_smoothing) * y + label_smoothing * (1 - y)), mask)
-
-
-def weak_assume_negative_loss(x, y, mask, gamma=None):
-    if gamma is None:
-        gamma = 1 / np.maximum(mask.sum(-1, keepdims=True) - 1, 1)
-    return masked(y * np.logaddexp(0, -x) + gamma * (1 - y) * np.logaddexp(0, x), mask)
+from oracles.common import bce, sigmoid
 
 
 def partial_binary_cross_entropy(x, y, mask, alpha=-4.45, beta=5.45, gamma=1.0):
@@ -55,21 +43,3 @@ def positive_unlabeled_loss_slope(x, y, mask, prior):
             sides.append(-rest if overfitted else risk + rest)
         slope[row, column] = (sides[0] - sides[1]) / (2 * h)
     return slope
-
-
-def _large_losses(x, y, mask, relative_rate):
-    """The unknown entries of the largest loss; a rate has the accuracy of float32."""
-    k = math.ceil(round(mask.sum() * float(relative_rate), 5))
-    unknown = [(x[i], i) for i in zip(*np.nonzero(mask & (y == 0)), strict=True)]
-    chosen = np.zeros(x.shape, bool)
-    for _, index in sorted(unknown, reverse=True)[:k]:
-        chosen[index] = True
-    return chosen
-
-
-def large_loss_rejection(x, y, mask, relative_rate):
-    return masked(bce(x, y), mask & ~_large_losses(x, y, mask, relative_rate))
-
-
-def large_loss_correction(x, y, mask, relative_rate):
-    return masked(bce(x, np.where(_large_losses(x, y, mask, relative_rate), 1, y)), mask)

@@ -5,6 +5,16 @@ import numpy as np
 from oracles.common import bce, masked, sigmoid
 
 
+def assume_negative_loss(x, y, mask, label_smoothing=0.0):
+    return masked(bce(x, (1 - label_smoothing) * y + label_smoothing * (1 - y)), mask)
+
+
+def weak_assume_negative_loss(x, y, mask, gamma=None):
+    if gamma is None:
+        gamma = 1 / np.maximum(mask.sum(-1, keepdims=True) - 1, 1)
+    return masked(y * np.logaddexp(0, -x) + gamma * (1 - y) * np.logaddexp(0, x), mask)
+
+
 def _mean(values, mask):
     return values[mask].sum() / max(mask.sum(), 1)
 

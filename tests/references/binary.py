@@ -7,7 +7,7 @@ import numpy as np
 from exact import Jet, Terms, entropy, mp
 
 import mllosses_jax as mll
-from numerics.row import Row, plain
+from references.row import Row, plain
 
 PROBABILITIES = np.concatenate(
     [

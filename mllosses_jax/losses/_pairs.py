@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from mllosses_jax._core.numerics import sigmoid_pair, softplus, with_slope
 from mllosses_jax._core.ordering import ranking_keys
 
-Array = jax.Array
 _BLOCK = 2**21  # entries of a block of pairs
 _FEW = 8  # anchors of a block where the number of logits is not known
 _HALF = 31  # bits of an index

@@ -7,7 +7,7 @@ import numpy as np
 from exact import Jet, Terms, entropy, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import Row, plain
+from references.row import Row, plain
 
 ALPHA, KAPPA, MU, PRIOR, MARGIN, RHO = (
     float(np.float32(value)) for value in (0.1, 0.05, 0.2, 0.01, 0.3, 0.05)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from exact import Terms, entropy, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import GAMMAS, Row
+from references.row import GAMMAS, Row
 
 
 def focal(x: float, y: Any, gamma: float) -> Terms:

@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from numerics.row import HARD, SOFT, Row
+from references.row import HARD, SOFT, Row
 
-_MODULES = [importlib.import_module(f"numerics.{m.name}") for m in pkgutil.iter_modules(__path__)]
+_MODULES = [importlib.import_module(f"references.{m.name}") for m in pkgutil.iter_modules(__path__)]
 ROWS: list[Row] = [
     row
     for labels in (HARD, SOFT)

@@ -1,14 +1,14 @@
-"""Focusing weights, which fade a loss where its label gets easy, and shifted probabilities.
-
-What the focal and the asymmetric families share.
-"""
+"""Asymmetric kernels: cross-entropy of a shifted probability, times a focusing weight."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mllosses_jax._core.numerics import (
     TINY,
@@ -20,43 +20,30 @@ from mllosses_jax._core.numerics import (
     sigmoid_pair,
     with_slope,
 )
+from mllosses_jax._core.types import Exponent
 
-Array = jax.Array
-Exponent = Array | int
 _LEAST = 1e-30  # the inverse of a probability stays below its inverse
 
 
-def faded_entropy_slope(z: Array, gamma: Exponent) -> Array:
-    """Returns the derivative of `faded_entropy` in z."""
-    p, q = sigmoid_pair(z)
-    log_p, log_q = log_sigmoid_pair(z)
-    return -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
+class Shifted(NamedTuple):
+    """The shifted probability of a negative.
+
+    Attributes:
+        p_m: max(p − clip, 0).
+        above: whether it is above 0.
+        slope: of −log(1 − p_m), with respect to the logit.
+    """
+
+    p_m: Array
+    above: Array
+    slope: Array
 
 
-def faded_entropy(z: Array, gamma: Exponent) -> Array:
-    """Returns f(z) = −(1 − p)^γ·log p with p = σ(z), the focal loss of a positive label."""
-    log_p, log_q = log_sigmoid_pair(z)
-    return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
-
-
-def wrong_probability(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns u = y·q + (1 − y)·p, its logarithm, and p·q/u."""
-    p, q = sigmoid_pair(x)
-    u = y * q + (1 - y) * p
-    # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
-    sound = u > TINY
-    safe = jnp.where(sound, u, jnp.ones_like(u))
-    log_u = log_share(safe, jnp.where(sound, y * p + (1 - y) * q, 0))
-    log_u = jnp.where(sound, log_u, jnp.where(y > 0.5, -x, x))
-    ratio = jnp.where(sound, p * q / safe, 1)
-    return u, log_u, ratio
-
-
-def shifted(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
-    """Returns p_m, whether it is above 0, and the slope of −log(1 − p_m)."""
+def shifted(x: Array, clip: Exponent) -> Shifted:
+    """Returns p_m = max(σ(x) − clip, 0) with what is needed of it beside."""
     p, q = sigmoid_pair(x)
     if isinstance(clip, int) and clip == 0:
-        return p, p > 0, p
+        return Shifted(p, p > 0, p)
     above = p > clip
     # q / (q + clip), scaled so that no square of a denominator underflows; 1 where both are 0
     scale = jax.lax.stop_gradient(jnp.maximum(q, clip))
@@ -64,11 +51,11 @@ def shifted(x: Array, clip: Exponent) -> tuple[Array, Array, Array]:
     scale = jnp.where(some, scale, 1)
     share = jnp.where(some, q / scale, 1) / jnp.where(some, (q + clip) / scale, 1)
     odds = p * share
-    return jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0)
+    return Shifted(jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0))
 
 
 def _per_survival_slope(x: Array, clip: Array) -> Array:
-    return shifted(x, clip)[2] * _per_survival(x, clip)
+    return shifted(x, clip).slope * _per_survival(x, clip)
 
 
 @with_slope(_per_survival_slope)
@@ -80,7 +67,7 @@ def _per_survival(x: Array, clip: Array) -> Array:
 @jax.custom_jvp
 def _log_survival(x: Array, clip: Array) -> Array:
     """Returns log(1 − p_m)."""
-    q, log_q, (p_m, _, _) = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1], shifted(x, clip)
+    q, log_q, p_m = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1], shifted(x, clip).p_m
     # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
     # log(q + clip) = log(higher) + log(1 + lower / higher).
     small = p_m <= 0.5
@@ -103,7 +90,7 @@ def _log_survival_jvp(primals: Any, tangents: Any) -> Any:
 def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns the derivative of `asymmetric_entropy` in x."""
     _, q = sigmoid_pair(x)
-    _, _, slope = shifted(x, clip)
+    slope = shifted(x, clip).slope
     return (1 - y) * slope - y * q if y.dtype == x.dtype else jnp.where(y, -q, slope)
 
 
@@ -130,10 +117,24 @@ def hard_focus(
     return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
 
 
+class SoftFocus(NamedTuple):
+    """The focusing weight u^γ of soft labels, with u = y·q + (1 − y)·p_m.
+
+    Attributes:
+        weight: u^γ.
+        gamma: γ = y·γ₊ + (1 − y)·γ₋.
+        growth: u'/u, with respect to the logit.
+    """
+
+    weight: Array
+    gamma: Array
+    growth: Array
+
+
 def soft_focus(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> tuple[Array, Array, Array]:
-    """Returns u^γ with u = y·q + (1 − y)·p_m and γ = y·γ₊ + (1 − y)·γ₋, then γ, then u'/u."""
+) -> SoftFocus:
+    """Returns the focusing weight of soft labels with what its derivative needs."""
     p, q = sigmoid_pair(x)
     p_m, above, _ = shifted(x, clip)
     u = y * q + (1 - y) * p_m
@@ -147,4 +148,65 @@ def soft_focus(
     change = (1 - y) * above.astype(x.dtype) - y
     growth = change * jnp.where(sound, p * q / safe, 1)
     gamma = gamma_pos * y + gamma_neg * (1 - y)
-    return power(u, log_u, gamma), gamma, growth
+    return SoftFocus(power(u, log_u, gamma), gamma, growth)
+
+
+def _hard_slope(
+    x: Array,
+    y: Array,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
+    clip: Exponent,
+    *,
+    detach_focus: bool,
+) -> Array:
+    focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
+    entropy_slope = asymmetric_entropy_slope(x, y, clip)
+    if detach_focus:
+        return focus * entropy_slope
+    p, q = sigmoid_pair(x)
+    p_m, above, _ = shifted(x, clip)
+    entropy = asymmetric_entropy(x, y, clip)
+    # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
+    sound = p_m > TINY
+    per_p_m = jnp.where(sound, entropy / jnp.where(sound, p_m, 1), above.astype(x.dtype))
+    by_weight = jnp.where(y, -gamma_pos * finite_product(p, entropy), gamma_neg * p * q * per_p_m)
+    return focus * (entropy_slope + by_weight)
+
+
+def _hard_asymmetric(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> Array:
+    return hard_focus(x, y, gamma_neg, gamma_pos, clip) * asymmetric_entropy(x, y, clip)
+
+
+def _soft_slope(
+    x: Array,
+    y: Array,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
+    clip: Exponent,
+    *,
+    detach_focus: bool,
+) -> Array:
+    focus, gamma, growth = soft_focus(x, y, gamma_neg, gamma_pos, clip)
+    entropy_slope = asymmetric_entropy_slope(x, y, clip)
+    if detach_focus:
+        return focus * entropy_slope
+    entropy = asymmetric_entropy(x, y, clip)
+    return focus * (entropy_slope + gamma * finite_product(growth, entropy))
+
+
+def _soft_asymmetric(
+    x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
+) -> Array:
+    focus = soft_focus(x, y, gamma_neg, gamma_pos, clip).weight
+    return focus * asymmetric_entropy(x, y, clip)
+
+
+def asymmetric_kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
+    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
+    slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)
+    # The power of a soft label costs more than the memory in which value and slope share it.
+    share = detach_focus and not hard
+    return with_slope(functools.partial(slope, detach_focus=detach_focus), share=share)(value)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import TINY, AxisName, power, sigmoid_pair
-from mllosses_jax._core.reduction import Reduction
-from mllosses_jax.losses._soft_counts import (
-    Average,
-    Loss,
-    SoftCounts,
-    overlap_loss,
-    share,
-)
+from mllosses_jax._core.numerics import TINY, power, sigmoid_pair
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
 
-Array = jax.Array
+__all__ = ["dice_loss", "focal_tversky_loss", "jaccard_loss", "tversky_loss"]
 
 
 def _dice(counts: SoftCounts, smooth: Array) -> Array:
@@ -44,7 +38,7 @@ def _jaccard(counts: SoftCounts, smooth: Array) -> Array:
     return share(counts.fp + counts.fn, counts.tp + smooth)
 
 
-@compiled(smooth=(0, 1e30))
+@compiled_loss(smooth=(0, 1e30))
 def dice_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -55,7 +49,7 @@ def dice_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Dice loss: one minus the smoothed overlap of prediction and labels, relative to their sizes.
 
     Formula:
@@ -83,10 +77,6 @@ def dice_loss(
         that is 1 with zero gradient. MONAI's batch=True is "macro"; segmentation_models_pytorch
         too, with weights of 0 for labels without a positive.
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         F. Milletari, N. Navab and S.-A. Ahmadi, "V-Net: Fully Convolutional Neural Networks for
         Volumetric Medical Image Segmentation", 2016, arXiv:1606.04797.
@@ -111,7 +101,7 @@ def dice_loss(
     )
 
 
-@compiled(alpha=(0, 1e15), beta=(0, 1e15), smooth=(0, 1e30))
+@compiled_loss(alpha=(0, 1e15), beta=(0, 1e15), smooth=(0, 1e30))
 def tversky_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -124,7 +114,7 @@ def tversky_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Tversky loss: Dice with separate weights for false positives and false negatives.
 
     Formula:
@@ -153,10 +143,6 @@ def tversky_loss(
         label or a sample without a positive has α·FP / (α·FP + s), which falls with p; with s = 0
         that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         S. S. M. Salehi, D. Erdogmus and A. Gholipour, "Tversky Loss Function for Image
         Segmentation Using 3D Fully Convolutional Deep Networks", 2017, arXiv:1706.05721.
@@ -182,7 +168,7 @@ def tversky_loss(
     )
 
 
-@compiled(alpha=(0, 1e15), beta=(0, 1e15), gamma=(0, 1e3), smooth=(0, 1e30))
+@compiled_loss(alpha=(0, 1e15), beta=(0, 1e15), gamma=(0, 1e3), smooth=(0, 1e30))
 def focal_tversky_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -196,7 +182,7 @@ def focal_tversky_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Focal Tversky loss: a power of the Tversky loss, which shifts weight between easy and hard.
 
     Formula:
@@ -227,10 +213,6 @@ def focal_tversky_loss(
         label or a sample without a positive has (α·FP / (α·FP + s))^γ, which falls with p; where
         1 − TI is below 1e-18 the loss is 0 with zero gradient. The authors' code is "micro".
 
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
-
     Reference:
         N. Abraham and N. M. Khan, "A Novel Focal Tversky Loss Function with Improved Attention
         U-Net for Lesion Segmentation", 2019, arXiv:1810.07842.
@@ -258,7 +240,7 @@ def focal_tversky_loss(
     )
 
 
-@compiled(smooth=(0, 1e30))
+@compiled_loss(smooth=(0, 1e30))
 def jaccard_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -269,7 +251,7 @@ def jaccard_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Soft Jaccard (IoU) loss: one minus the smoothed ratio of intersection and union.
 
     Formula:
@@ -293,10 +275,6 @@ def jaccard_loss(
         label or a sample without a positive has FP / (FP + s), which falls with p; with s = 0
         that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weights of 0 for
         labels without a positive.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
 
     Reference:
         M. A. Rahman and Y. Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.typing import ArrayLike
+from jax import Array, lax
 
-from mllosses_jax._core import checks
-from mllosses_jax._core.masking import Inputs
-from mllosses_jax._core.numerics import AxisName
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
-from mllosses_jax._core.reduction import all_sum
-
-Array = jax.Array
+from mllosses_jax._core.reduction import masked_count
+from mllosses_jax._core.types import AxisName
 
 
 def largest(values: Array, among: Array, k: Array | int, axis_name: AxisName) -> Array:
@@ -40,30 +34,9 @@ def largest(values: Array, among: Array, k: Array | int, axis_name: AxisName) ->
     def halve(_: int, keys: tuple[Array, Array]) -> tuple[Array, Array]:
         first, last = keys  # they ascend as values descend
         middle = (first & last) + ((first ^ last) >> 1)  # their mean, without overflow
-        enough = all_sum(jnp.sum(from_key(middle), dtype=jnp.int32), axis_name) >= k
+        enough = masked_count(from_key(middle), axis_name) >= k
         return jnp.where(enough, first, middle + 1), jnp.where(enough, middle, last)
 
     keys = ranking_keys(top), ranking_keys(bottom)
     _, last = lax.fori_loop(0, jnp.iinfo(keys[0].dtype).bits, halve, keys)
     return from_key(last) & (k > 0)
-
-
-def large_losses(
-    inputs: Inputs, annotated: ArrayLike | None, relative_rate: ArrayLike, axis_name: AxisName
-) -> Array:
-    """Returns which unknown labels have the largest losses as negatives, bool (..., L).
-
-    Args:
-        inputs: of the loss; labels that are not positive are unknown, unless annotated.
-        annotated: bool, of the rank of the logits, or None.
-        relative_rate: how many, as a share of all entries that count, rounded up.
-        axis_name: mesh axes over which the batch continues.
-    """
-    unknown, known = inputs.negatives(), checks.mask("annotated", annotated, inputs.x.shape)
-    unknown = unknown if known is None else unknown & ~known
-    rate = checks.scalar("relative_rate", relative_rate, inputs.x.dtype)
-    size = all_sum(jnp.sum(inputs.counted(), dtype=jnp.int32), axis_name).astype(rate.dtype)
-    # A rate that was rounded up to a float must not reach beyond the next integer.
-    k = jnp.ceil(size * rate * (1 - 2 * jnp.finfo(rate.dtype).eps)).astype(jnp.int32)
-    # As negatives, their losses are in the order of their logits.
-    return largest(inputs.x, unknown, k, axis_name)

@@ -9,7 +9,7 @@ import numpy as np
 from exact import LOGITS, NOTHING, Jet, Terms, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import BOUNDARY, CLIPS, GAMMAS, Row
+from references.row import BOUNDARY, CLIPS, GAMMAS, Row
 
 
 def asymmetric(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float) -> Terms:

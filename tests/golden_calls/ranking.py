@@ -1,4 +1,4 @@
-"""Ranking and overlap losses."""
+"""Ranking losses."""
 
 import mllosses_jax as mll
 from golden_calls.registry import golden
@@ -16,7 +16,7 @@ def timm_zlpr(x, case):
 
 @golden
 def two_way(x, case):
-    y, where = mll.labels.from_signed(case.labels)
+    y, where = mll.labels.from_minus_one_unknown(case.labels)
     return mll.two_way_loss(
         x,
         y,
@@ -34,18 +34,3 @@ def timm_two_way(x, case):
         positive_temperature=case.params["tp"],
         negative_temperature=case.params["tn"],
     )
-
-
-@golden
-def macro_soft_f1(x, case):
-    return mll.soft_f1_loss(x, case.labels, epsilon=1e-16)
-
-
-@golden
-def macro_soft_f1_sigmoidf1repo(x, case):
-    return mll.soft_f1_loss(x, case.labels, epsilon=1e-16)
-
-
-@golden
-def macro_soft_f1_seed003(x, case):
-    return mll.soft_f1_loss(x, case.ids, activation="softmax", epsilon=case.params["epsilon"])

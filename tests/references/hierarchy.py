@@ -5,8 +5,8 @@ import functools
 import numpy as np
 
 import mllosses_jax as mll
-from numerics.binary import cross_entropy
-from numerics.row import HARD, Row, plain
+from references.binary import cross_entropy
+from references.row import HARD, Row, plain
 
 
 def rows(labels: tuple) -> list[Row]:

@@ -8,7 +8,7 @@ import numpy as np
 from exact import LOGITS, NOTHING, Jet, Terms, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import BOUNDARY, CLIPS, Row
+from references.row import BOUNDARY, CLIPS, Row
 
 NAMES = ("gamma_neg", "gamma_pos", "clip", "epsilon_pos", "epsilon_pos_pow", "epsilon_neg", "lamb")
 

@@ -1,8 +1,8 @@
-"""Oracles of the overlap family."""
+"""Oracles of the soft F1 family."""
 
 import numpy as np
 
-from oracles.common import log_softmax, masked, sigmoid
+from oracles.common import counts, log_softmax, masked, sigmoid
 
 
 def soft_fbeta_loss(x, y, mask, beta=1.0, average="macro", activation="sigmoid", epsilon=1e-7):
@@ -18,12 +18,6 @@ def soft_f1_loss(x, y, mask, **parameters):
     return soft_fbeta_loss(x, y, mask, beta=1.0, **parameters)
 
 
-def counts(s, y, mask, average):
-    axis = {"macro": 0, "samples": 1, "micro": None}[average]
-    terms = (s * y, s * (1 - y), (1 - s) * y, (1 - s) * (1 - y))
-    return mask.any(axis), *(masked(term, mask).sum(axis) for term in terms)
-
-
 def double_soft_f1_loss(x, y, mask, average="macro", epsilon=1e-7):
     counted, tp, fp, fn, tn = counts(sigmoid(x), y, mask, average)
     of_positives = 1 - 2 * tp / (2 * tp + fn + fp + epsilon)
@@ -37,28 +31,3 @@ def sigmoid_f1_loss(
     u = x if applied_to == "logits" else sigmoid(x)
     counted, tp, fp, fn, _ = counts(sigmoid(beta * (u + eta)), y, mask, average)
     return np.where(counted, 1 - 2 * tp / (2 * tp + fn + fp + epsilon), 0)
-
-
-def dice_loss(x, y, mask, smooth=1.0, average="macro"):
-    counted, tp, fp, fn, _ = counts(sigmoid(x), y, mask, average)
-    predicted, actual = tp + fp, tp + fn
-    return one_minus(2 * tp + smooth, predicted + actual + smooth, counted)
-
-
-def tversky_loss(x, y, mask, alpha=0.3, beta=0.7, smooth=1.0, average="macro"):
-    counted, tp, fp, fn, _ = counts(sigmoid(x), y, mask, average)
-    return one_minus(tp + smooth, tp + alpha * fp + beta * fn + smooth, counted)
-
-
-def focal_tversky_loss(x, y, mask, gamma=0.75, **parameters):
-    return tversky_loss(x, y, mask, **parameters) ** gamma
-
-
-def jaccard_loss(x, y, mask, smooth=1.0, average="macro"):
-    counted, tp, fp, fn, _ = counts(sigmoid(x), y, mask, average)
-    predicted, actual = tp + fp, tp + fn
-    return one_minus(tp + smooth, predicted + actual - tp + smooth, counted)
-
-
-def one_minus(numerator, denominator, counted):
-    return np.where(counted, 1 - numerator / np.where(counted, denominator, 1), 0)

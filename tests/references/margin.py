@@ -8,7 +8,7 @@ import numpy as np
 from exact import LOGITS, NOTHING, Jet, Terms, mp
 
 import mllosses_jax as mll
-from numerics.row import Row, plain
+from references.row import Row, plain
 
 SQUARABLE = LOGITS[np.abs(LOGITS) < 1e18]
 

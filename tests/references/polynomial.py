@@ -8,7 +8,7 @@ import numpy as np
 from exact import Terms, entropy, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import Row, plain
+from references.row import Row, plain
 
 
 def poly1(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from exact import Jet, Terms, entropy, mp, sigmoids
 
 import mllosses_jax as mll
-from numerics.row import HARD, Row
+from references.row import HARD, Row
 
 ONE = Jet(mp.one)
 

@@ -1,26 +1,9 @@
-"""Region, Lovász and hierarchy losses, and the soft F1 losses beside the plain one."""
+"""Dice, Tversky and Jaccard losses."""
 
 import jax.numpy as jnp
 
 import mllosses_jax as mll
 from golden_calls.registry import golden
-
-
-@golden
-def macro_double_soft_f1(x, case):
-    return mll.double_soft_f1_loss(x, case.labels, epsilon=1e-16)
-
-
-@golden
-def sigmoid_f1(x, case):
-    return mll.sigmoid_f1_loss(
-        x,
-        case.labels,
-        beta=-case.params["S"],
-        eta=case.params["E"],
-        applied_to="probabilities",
-        epsilon=1e-16,
-    )
 
 
 @golden
@@ -44,7 +27,7 @@ def smp_overlap(x, case):
     params, y, where = case.params, case.labels, None
     present = (y > 0).any(0).astype(case.dtype)
     if "ignore_index" in params:
-        y, where = mll.labels.from_signed(y)
+        y, where = mll.labels.from_minus_one_unknown(y)
     options = {"smooth": params.get("smooth", 0.0), "where": where, "weights": present}
     if params["cls"] == "JaccardLoss":
         return mll.jaccard_loss(x, y, **options)
@@ -81,24 +64,3 @@ def focal_tversky(x, case):
     if name == "tversky_loss":
         return mll.tversky_loss(x, case.labels, **weights, **options)
     return mll.focal_tversky_loss(x, case.labels, gamma=params["gamma"], **weights, **options)
-
-
-@golden
-def lovasz_hinge(x, case):
-    """Rows in which all is ignored count in the source's mean."""
-    y, where = case.labels, case.labels != -1
-    if not case.params["per_image"]:
-        x, y, where = (a.reshape(1, -1) for a in (x, y, where))
-    return mll.lovasz_hinge_loss(x, y, where=where, reduction="sum") / len(x)
-
-
-@golden
-def mcloss_chmcnn(x, case):
-    evaluated = jnp.array(case.params["to_eval"], x.dtype)
-    return mll.hierarchical_coherence_loss(
-        x,
-        case.labels,
-        ancestors=case.array("R") > 0,
-        weights=evaluated,
-        reduction="weighted_mean",
-    )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import Inputs, loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import AxisName, inside, sigmoid_pair, softmax_pair
-from mllosses_jax._core.reduction import Reduction
-from mllosses_jax.losses._soft_counts import Average, Loss, SoftCounts, overlap_loss, share
+from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.masking import LossInputs, loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.numerics import inside, sigmoid_pair, softmax_pair
+from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
 
-Array = jax.Array
+__all__ = ["double_soft_f1_loss", "sigmoid_f1_loss", "soft_f1_loss", "soft_fbeta_loss"]
+
 ACTIVATIONS = ("sigmoid", "softmax")
 
 
-def _probabilities(inputs: Inputs, activation: str) -> tuple[Array, Array]:
+def _probabilities(inputs: LossInputs, activation: str) -> tuple[Array, Array]:
     """Returns p and 1 − p, each accurate; (..., L)."""
     if activation == "sigmoid":
         return sigmoid_pair(inputs.x)
@@ -30,7 +31,7 @@ def _soft_fbeta(counts: SoftCounts, beta: Array | int, epsilon: Array) -> Array:
     return share(square * counts.fn + counts.fp + epsilon, (1 + square) * counts.tp)
 
 
-@compiled(beta=(0, 1e15), epsilon=(1e-37, 1e30))
+@compiled_loss(beta=(0, 1e15), epsilon=(1e-37, 1e30))
 def soft_fbeta_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -43,7 +44,7 @@ def soft_fbeta_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Soft F-beta loss: one minus F-beta of counts in which probabilities stand for decisions.
 
     Formula:
@@ -68,10 +69,6 @@ def soft_fbeta_loss(
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
         label or a sample without a positive has loss 1 with zero gradient, whatever is predicted.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019;
@@ -100,7 +97,7 @@ def soft_fbeta_loss(
     )
 
 
-@compiled(epsilon=(1e-37, 1e30))
+@compiled_loss(epsilon=(1e-37, 1e30))
 def soft_f1_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -112,7 +109,7 @@ def soft_f1_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Soft F1 loss: `soft_fbeta_loss` with beta = 1, the harmonic mean of precision and recall.
 
     Formula:
@@ -136,10 +133,6 @@ def soft_f1_loss(
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
         label or a sample without a positive has loss 1 with zero gradient, whatever is predicted.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -170,7 +163,7 @@ def _double_soft_f1(counts: SoftCounts, epsilon: Array) -> Array:
     return (share(wrong, 2 * counts.tp) + share(wrong, 2 * counts.tn)) / 2
 
 
-@compiled(epsilon=(1e-37, 1e30))
+@compiled_loss(epsilon=(1e-37, 1e30))
 def double_soft_f1_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -181,7 +174,7 @@ def double_soft_f1_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """Double soft F1 loss: the mean of the soft F1 losses of positives and of negatives.
 
     Formula:
@@ -204,10 +197,6 @@ def double_soft_f1_loss(
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
         author's code is "mean". Unlike soft F1 it has a gradient for a label or a sample without
         a positive: the first half is 1 there, the second falls with p.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -232,7 +221,7 @@ def double_soft_f1_loss(
     )
 
 
-@compiled(beta=(1e-15, 1e8), eta=(-1e8, 1e8), epsilon=(1e-37, 1e30))
+@compiled_loss(beta=(1e-15, 1e8), eta=(-1e8, 1e8), epsilon=(1e-37, 1e30))
 def sigmoid_f1_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -246,7 +235,7 @@ def sigmoid_f1_loss(
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
-) -> Loss:
+) -> LossValue:
     """SigmoidF1 loss: soft F1 whose decisions are a sigmoid of tunable slope and offset.
 
     Formula:
@@ -276,10 +265,6 @@ def sigmoid_f1_loss(
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
         authors' code is "mean". A label or a sample without a positive has loss 1 with zero
         gradient, whatever is predicted.
-
-    Raises:
-        TypeError: if logits are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a parameter is out of its range.
 
     Reference:
         G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1: A Smooth F1 Score Surrogate

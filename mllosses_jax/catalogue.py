@@ -216,14 +216,3 @@ def find(name: str) -> Entry:
     near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"; did you mean {', '.join(near)}?" if near else f"; known are {', '.join(names)}"
     raise KeyError(f"no loss is called {name!r}{hint}")
-
-
-def markdown_table() -> str:
-    """Returns the catalogue as the Markdown table of docs/losses.md."""
-    rows = ["| loss | family | unreduced | what it is | reference |", "|---|---|---|---|---|"]
-    for entry in CATALOGUE:
-        rows.append(
-            f"| `{entry.name}` | {entry.family} | `{UNREDUCED_SHAPE[entry.kind]}` "
-            f"| {entry.summary} | {entry.reference} |"
-        )
-    return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""The training helpers together, on all devices, with checkpoints from which a run goes on."""
+"""Trains on all devices with the training helpers, and with checkpoints to go on from."""
 
 import functools
 import tempfile

@@ -1,4 +1,4 @@
-"""Equinox: batch norm with its state, dropout with a key per sample, `inference_mode`."""
+"""Trains in Equinox: batch norm with its state, dropout with a key per sample, `inference_mode`."""
 
 import equinox as eqx
 import jax

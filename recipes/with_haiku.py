@@ -1,4 +1,4 @@
-"""Haiku: `transform_with_state` for batch norm, dropout while training."""
+"""Trains in Haiku: `transform_with_state` holds batch norm, and dropout acts only in training."""
 
 import haiku as hk
 import jax

@@ -1,4 +1,4 @@
-"""Keras 3 on JAX: a loss and a metric in `compile`, unknown labels as -1."""
+"""Trains in Keras 3 on JAX: `compile` takes the loss and a metric, and -1 is an unknown label."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Flax Linen: a `TrainState` with batch statistics, and a dropout key for each step."""
+"""Trains in Flax Linen: `TrainState` has batch statistics, and each step has a dropout key."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""Flax NNX: batch norm and dropout by `nnx.view`, the streaming mAP as an `nnx.Metric`."""
+"""Trains in Flax NNX: `nnx.view` switches batch norm and dropout, and mAP is an `nnx.Metric`."""
 
 import numpy as np
 import optax

@@ -1,4 +1,4 @@
-"""Plain JAX and optax: the model is a function of its parameters, with dropout by hand."""
+"""Trains in plain JAX and optax: the model is a function, and dropout is written by hand."""
 
 import jax
 import jax.numpy as jnp

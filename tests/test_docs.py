@@ -1,6 +1,7 @@
-"""Docstrings hold what the project promises, examples run, the tables of losses are current."""
+"""Docstrings hold what the project promises; the examples of docstrings and pages run."""
 
 import doctest
+import importlib.util
 import inspect
 import operator
 import re
@@ -14,6 +15,9 @@ import mllosses_jax as mll
 from mllosses_jax import catalogue
 
 ROOT = Path(__file__).parent.parent
+_spec = importlib.util.spec_from_file_location("write_tables", ROOT / "docs" / "write_tables.py")
+write_tables = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(write_tables)
 SUBMODULES = (
     "calibration",
     "data",
@@ -85,25 +89,35 @@ def test_docstring_of_a_loss_is_complete(entry):
     assert entry.loss.__module__.endswith(f".{entry.family}")
 
 
-def test_page_of_losses_shows_the_catalogue():
-    assert catalogue.markdown_table() in (ROOT / "docs" / "losses.md").read_text()
+@pytest.mark.parametrize("page", write_tables.PAGES, ids=lambda path: path.name)
+def test_page_is_current(page):
+    text = page.read_text(encoding="utf-8")
+    assert write_tables.current(text) == text, "run `python docs/write_tables.py`"
 
 
-def test_readme_names_the_families_and_counts_the_losses():
-    text = (ROOT / "README.md").read_text()
-    assert f"{len(catalogue.CATALOGUE)} losses" in text
+def test_readme_names_the_families_and_the_pages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for family in {entry.family for entry in catalogue.CATALOGUE}:
         assert f"`{family}`" in text
     for page in sorted((ROOT / "docs").glob("*.md")):
         assert f"(docs/{page.name})" in text
 
 
-def test_readme_code_runs():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
+@pytest.mark.parametrize(
+    "page",
+    [page for page in write_tables.PAGES if "```python" in page.read_text(encoding="utf-8")],
+    ids=lambda path: path.name,
+)
+def test_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some of it writes files
     scope: dict = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), scope)
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(block, page.name, "exec"), scope)
+
+
+def test_citation_names_the_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {mll.__version__}\n" in citation
 
 
 def test_unknown_loss_suggests_a_name():

@@ -1,0 +1,53 @@
+"""Writes what the pages take from the code: the table of losses, and the counts.
+
+    python docs/write_tables.py
+
+replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` in README.md and in `docs/*.md`;
+`tests/test_docs.py` fails where a page is not current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from mllosses_jax import catalogue, metrics
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def table_of_losses() -> str:
+    """Returns the catalogue as a Markdown table."""
+    rows = ["| loss | family | unreduced | what it is | reference |", "|---|---|---|---|---|"]
+    for entry in catalogue.CATALOGUE:
+        rows.append(
+            f"| `{entry.name}` | {entry.family} | `{catalogue.UNREDUCED_SHAPE[entry.kind]}` "
+            f"| {entry.summary} | {entry.reference} |"
+        )
+    return "\n\n" + "\n".join(rows) + "\n\n"
+
+
+def current(page: str) -> str:
+    """Returns the text of a page with everything between markers as the code has it now."""
+    functions = (inspect.unwrap(getattr(metrics, name)) for name in metrics.__all__)
+    values = {
+        "number of losses": str(len(catalogue.CATALOGUE)),
+        "number of families": str(len({entry.family for entry in catalogue.CATALOGUE})),
+        "number of metrics": str(sum(map(inspect.isfunction, functions))),
+        "table of losses": table_of_losses(),
+    }
+    for name, value in values.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        pattern = re.compile(f"(?<={re.escape(start)}).*?(?={re.escape(end)})", re.DOTALL)
+        page = pattern.sub(lambda _, value=value: value, page)
+    return page
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        if (new := current(text)) != text:
+            path.write_text(new, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")

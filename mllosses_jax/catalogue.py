@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from mllosses_jax import losses
 
+__all__ = ["CATALOGUE", "CONTRACT_PARAMETERS", "UNREDUCED_SHAPE", "Entry", "find"]
+
 Kind = Literal["element", "sample", "label", "batch"]
 
 UNREDUCED_SHAPE: dict[str, str] = {
@@ -201,7 +203,16 @@ CATALOGUE: tuple[Entry, ...] = (
 
 
 def find(name: str) -> Entry:
-    """Returns the row of a loss; a KeyError lists the nearest names.
+    """Finds the row of a loss.
+
+    Args:
+        name: the public name.
+
+    Returns:
+        The row.
+
+    Raises:
+        KeyError: if no loss has this name; the message lists the nearest names.
 
     Example:
         >>> from mllosses_jax import catalogue

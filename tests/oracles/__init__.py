@@ -14,7 +14,7 @@ import numpy as np
 _MODULES = [importlib.import_module(f"oracles.{m.name}") for m in pkgutil.iter_modules(__path__)]
 
 
-def find(name: str) -> Callable[..., np.ndarray]:
-    """Returns the oracle of a loss, or what else a module of this folder calls by that name."""
-    (found,) = {getattr(module, name) for module in _MODULES if hasattr(module, name)}
+def find(name: str, *default: Callable[..., np.ndarray] | None) -> Callable[..., np.ndarray]:
+    """Returns what a module of this folder calls by this name, such as the oracle of a loss."""
+    (found,) = {getattr(module, name) for module in _MODULES if hasattr(module, name)} or default
     return found

@@ -1,1 +1,9 @@
-"""Benchmarks: `python -m benchmarks` with `losses`, `metrics`, `scaling` or `streaming`."""
+"""Benchmarks: `python -m benchmarks NAME`; each prints a table of ratios to its peers.
+
+- `losses`: value and gradient; `numerics`: their errors; `scaling`: losses over many labels.
+- `metrics`: metrics and threshold tuning; `streaming`: accumulators.
+- `linear`, `mlp`: the models of `mllosses compare`.
+- `intervals`: how often the marks of a comparison are right; its `run` is called from Python.
+- `linear_float64`, `linear_peers`, `peers_torch`: the peers.
+- `timing`: the clock of all of them.
+"""

@@ -35,9 +35,9 @@ from benchmarks import linear_peers
 from benchmarks.linear_float64 import LOSSES, log_odds, solve_float64
 from mllosses_jax import data, metrics
 from mllosses_jax.compare import linear, resampling, validation
+from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.choice import BASELINE, parse
-from mllosses_jax.compare.judgement import Judgement, judge
-from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.judgment import Judgment, judge
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import Settings
 
@@ -60,7 +60,7 @@ RESAMPLES = 1000
 
 
 class Figure(NamedTuple):
-    """A figure: its name in judgements and in `linear_peers.json`, and the slack of its bar."""
+    """A figure: its name in judgments and in `linear_peers.json`, and the slack of its bar."""
 
     judged: str
     peer: str
@@ -121,7 +121,7 @@ def _path(name: str) -> Path:
 def _dataset(name: str) -> data.Dataset:
     """Returns a set as `compare` takes it."""
     if name != TINY:
-        return data.load(_path(name)).standardised()
+        return data.load(_path(name)).standardized()
     generator = np.random.default_rng(0)
     x = generator.normal(size=(180, 8)).astype(np.float32)
     y = x @ generator.normal(size=(8, 6)) + generator.normal(scale=2, size=(180, 6)) > 1
@@ -161,7 +161,7 @@ def _is_small(dataset: data.Dataset) -> bool:
     return len(dataset.y_test) < FEW_ROWS
 
 
-def _figures(judged: Judgement, outcome: Outcome, dataset: data.Dataset) -> Row:
+def _figures(judged: Judgment, outcome: Outcome, dataset: data.Dataset) -> Row:
     """Returns the figures by heading, means over the models; P@3 and P@5 of few labels too."""
     assert dataset.y_test is not None
     values = {name: float(np.mean(each)) for name, each in judged.values.items()}
@@ -175,7 +175,7 @@ def _figures(judged: Judgement, outcome: Outcome, dataset: data.Dataset) -> Row:
 
 
 def _peer(
-    dataset: data.Dataset, ours: Outcome, judged: Judgement, weights: resampling.Floats
+    dataset: data.Dataset, ours: Outcome, judged: Judgment, weights: resampling.Floats
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Returns the peer's entry, and by heading the standard errors of the difference to ours.
 

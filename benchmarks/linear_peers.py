@@ -66,7 +66,7 @@ def main() -> None:
     for name in arguments.names or SETS:
         if name in read() and not arguments.refit:
             continue
-        dataset = data.load(DATA / f"{name}.npz").standardised()
+        dataset = data.load(DATA / f"{name}.npz").standardized()
         folder = arguments.save_scores
         entry = fit(dataset, None if folder is None else folder / f"{name}.npz")
         _write(read() | {name: entry})

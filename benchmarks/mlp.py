@@ -23,7 +23,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from mllosses_jax import data
 from mllosses_jax.compare import mlp
-from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.settings import Settings
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +49,7 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
         if not quick and not (DATA / f"{name}.npz").is_file():
             print(f"{name} is left out: there is no {DATA / name}.npz", flush=True)
             continue
-        dataset = _tiny() if quick else data.load(DATA / f"{name}.npz").standardised()
+        dataset = _tiny() if quick else data.load(DATA / f"{name}.npz").standardized()
         begin = time.process_time()
         ours = mlp.run(
             dataset,
@@ -113,7 +113,7 @@ def _loop(
     assert dataset.x_test is not None
     orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(num_seeds)]
     cut = len(x) // 5
-    every = max(mlp.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))  # steps between judgements
+    every = max(mlp.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))  # steps between judgments
     best, chosen = -1.0, {"learning_rate": 0.0, "decay": 0.0, "steps": 0}
     step = _step(_optimizer(0.0, 0.0))
     for learning_rate, decay in zip(tried["learning_rate"], tried["decay"], strict=True):

@@ -38,7 +38,7 @@ def outer_step(free, opt_state, model, train, clean):
 
 
 def main(steps: int = 400) -> dict:
-    data = mll.data.load("mosaics").standardised()
+    data = mll.data.load("mosaics").standardized()
     x = data.x_train.reshape(-1, 8, 2, 8, 2).mean((2, 4)).reshape(-1, 64)  # a quarter of the pixels
     x = jnp.pad(x, ((0, 0), (0, 1)), constant_values=1)  # the input of the bias
     y = data.y_train & jax.random.bernoulli(jax.random.key(0), 0.5, data.y_train.shape)

@@ -15,7 +15,7 @@ from mllosses_jax.metrics.streaming import ScoreHistogram
 from mllosses_jax.training import TrainState, make_eval_step, make_train_step
 
 STEPS, ROWS, HIDDEN = 120, 256, 64
-DATA = mll.data.load("mosaics").standardised()
+DATA = mll.data.load("mosaics").standardized()
 NUM_FEATURES, NUM_LABELS = DATA.x_train.shape[1], DATA.y_train.shape[1]
 MESH = jax.make_mesh((jax.device_count(),), ("data",))
 BY_ROW, EVERYWHERE = (NamedSharding(MESH, PartitionSpec(*axes)) for axes in (("data",), ()))

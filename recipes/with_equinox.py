@@ -28,7 +28,7 @@ def train_step(model, state, opt_state, key, x, y, known, weights):
 
 
 def main(seed: int = 0) -> float:
-    data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
+    data, rng = mll.data.load("mosaics").standardized(), np.random.default_rng(seed)
     known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
     x, y = data.x_train, data.y_train & known
     weights = mll.weighting.effective_number_weights(y.sum(axis=0))

@@ -28,7 +28,7 @@ class MeanAveragePrecision(keras.metrics.Metric):
 
 
 def main(seed: int = 0) -> float:
-    data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
+    data, rng = mll.data.load("mosaics").standardized(), np.random.default_rng(seed)
     known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
     weights = mll.weighting.effective_number_weights((data.y_train & known).sum(axis=0))
 

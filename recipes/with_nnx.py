@@ -23,7 +23,7 @@ def eval_step(model, metric, x, y):
 
 
 def main(seed: int = 0) -> float:
-    data, rng = mll.data.load("mosaics").standardised(), np.random.default_rng(seed)
+    data, rng = mll.data.load("mosaics").standardized(), np.random.default_rng(seed)
     known = rng.random(data.y_train.shape) < 0.5  # half of the labels are unknown
     x, y = data.x_train, data.y_train & known
     weights = mll.weighting.effective_number_weights(y.sum(axis=0))

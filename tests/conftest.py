@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 # Most of the suite's time is compilation. Tests of accuracy and memory ask for `jit_fully`; with
 # XLA_FLAGS set, if only to nothing, everything is compiled as users have it. CI does both.
@@ -23,14 +24,15 @@ _FINISHED = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sends the tests of one case or notebook, or else of one file, to one process.
+    """Sends the tests of one case or notebook, or else of one file or folder, to one process.
 
-    They share compiled programs.
+    They share compiled programs and fixtures.
     """
+    tests = Path(__file__).parent
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         shared = parameters.get("case") or parameters.get("notebook")
-        group = getattr(shared, "name", item.path.name)
+        group = getattr(shared, "name", item.path.relative_to(tests).parts[0])
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -15,7 +15,7 @@ from mllosses_jax.compare.choice import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Folder, Occupied
 from mllosses_jax.compare.outcome import Outcome
-from mllosses_jax.compare.tuned import thresholds
+from mllosses_jax.compare.thresholds import thresholds
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport
 
@@ -283,7 +283,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_json_has_no_nan(tmp_path):
     folder = make_folder(tmp_path)
     folder.write({"results": {"a": [float("nan"), (1.0, float("inf"))]}}, [])
-    assert results_of(tmp_path) == {"results": {"a": [None, [1.0, None]]}}
+    assert results_of(tmp_path) == {"results": {"a": [None, [1.0, "inf"]]}}
 
 
 # The card of the data.

@@ -6,7 +6,7 @@ import pytest
 
 from mllosses_jax.catalogue import CATALOGUE
 from mllosses_jax.compare import parts
-from mllosses_jax.compare.objective import bind
+from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.data import Dataset
 
 
@@ -59,14 +59,14 @@ MASKED = ("hinge_loss", "zlpr_loss", "soft_f1_loss", "two_way_loss", "large_loss
 def test_rows_are_left_out_as_if_they_were_deleted(name, masked):
     """Fits to folds rest on it, for they leave rows out by `where`."""
     dataset = make_dataset(masked)
-    objective = bind(name, dataset)
+    bound = bind(name, dataset)
     generator = np.random.default_rng(3)
     kept = generator.permutation(12) < 8
-    outputs = generator.normal(size=(12, objective.num_outputs)).astype(np.float32)
+    outputs = generator.normal(size=(12, bound.num_outputs)).astype(np.float32)
     y, known = dataset.y_train, dataset.mask_train
     where = kept[:, None] if known is None else kept[:, None] & known
     some = [outputs[kept], y[kept], None if known is None else known[kept]]
-    slopes = jax.value_and_grad(lambda z, labels, counts: objective.loss(z, labels, where=counts))
+    slopes = jax.value_and_grad(lambda z, labels, counts: bound.loss(z, labels, where=counts))
 
     @jax.jit  # one program for both: most of the time is spent on making it
     def both(among_all, alone):

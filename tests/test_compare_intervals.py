@@ -16,10 +16,10 @@ def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None):
     return interval(values, np.asarray(replicates), bounds=bounds, num_rows=num_rows, varies=varies)
 
 
-def spread(centre, deviation, count=401):
+def spread(center, deviation, count=401):
     """Replicates of a given standard deviation."""
     normal = np.random.default_rng(0).standard_normal(count)
-    return centre + deviation * (normal - normal.mean()) / normal.std(ddof=1)
+    return center + deviation * (normal - normal.mean()) / normal.std(ddof=1)
 
 
 def row_replicates(per_row, num_resamples=2000):

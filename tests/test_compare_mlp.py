@@ -9,9 +9,9 @@ import pytest
 from scipy.special import expit
 
 from mllosses_jax.compare import mlp, mlp_training, parts, validation
+from mllosses_jax.compare.bound_loss import BoundLoss, bind
 from mllosses_jax.compare.mlp import Experiment
 from mllosses_jax.compare.mlp_training import Trainer, batches
-from mllosses_jax.compare.objective import Objective, bind
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.data import Dataset
 
@@ -65,12 +65,12 @@ def with_train(dataset, **arrays):
 
 
 def make_experiment(dataset, loss=BINARY):
-    objective = loss if isinstance(loss, Objective) else bind(loss, dataset)
-    return Experiment(dataset, objective, SETTINGS.num_seeds)
+    bound = loss if isinstance(loss, BoundLoss) else bind(loss, dataset)
+    return Experiment(dataset, bound, SETTINGS.num_seeds)
 
 
-def run(dataset, objective=None, settings=SETTINGS, on_pass=lambda: None):
-    return mlp.run(dataset, objective or bind(BINARY, dataset), settings, on_pass)
+def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
+    return mlp.run(dataset, bound or bind(BINARY, dataset), settings, on_pass)
 
 
 def numpy_trained(params, dataset, rows, learning_rate, decay):
@@ -132,9 +132,9 @@ def test_training_is_a_plain_loop(masked, monkeypatch):
 
 def test_models_begin_apart_at_the_log_odds_of_their_own_rows():
     dataset = make_dataset(masked=True)
-    objective = dataclasses.replace(bind(BINARY, dataset), num_outputs=LABELS + 1)
+    bound = dataclasses.replace(bind(BINARY, dataset), num_outputs=LABELS + 1)
     rows = [np.arange(0, 40), np.arange(20, ROWS)]
-    start = Trainer(dataset, objective).start(rows, 0)
+    start = Trainer(dataset, bound).start(rows, 0)
     assert np.std(start.params["hidden_kernel"]) == pytest.approx((2 / FEATURES) ** 0.5, rel=0.2)
     assert not np.any(start.params["hidden_kernel"][0] == start.params["hidden_kernel"][1])
     for model, of_model in enumerate(rows):
@@ -271,13 +271,13 @@ def test_the_outcome_fits_together(outcome):
 
 def test_the_same_seeds_give_the_same_and_the_scale_of_a_loss_is_nothing(outcome):
     dataset = make_dataset()
-    objective = bind(BINARY, dataset)
+    bound = bind(BINARY, dataset)
 
     def larger(outputs, labels, where=None):
-        return 1024 * objective.loss(outputs, labels, where=where)
+        return 1024 * bound.loss(outputs, labels, where=where)
 
     again = run(dataset)
-    scaled = run(dataset, dataclasses.replace(objective, loss=larger))
+    scaled = run(dataset, dataclasses.replace(bound, loss=larger))
     np.testing.assert_array_equal(again.test_scores, outcome.test_scores)
     for name, value in outcome.tried.items():
         np.testing.assert_array_equal(again.tried[name], value)
@@ -346,7 +346,7 @@ def test_a_loss_that_always_diverges_has_an_outcome():
     def broken(outputs, labels, where=None):
         return jnp.sum(outputs) * jnp.nan
 
-    outcome = run(make_dataset(), Objective(broken, LABELS))
+    outcome = run(make_dataset(), BoundLoss(broken, LABELS))
     assert np.all(outcome.tried["score"] == -np.inf)
     assert np.isnan(outcome.test_scores).all()
     assert np.isfinite(outcome.decisions.label_thresholds).all()

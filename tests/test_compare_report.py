@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from comparison_inputs import ROWS, make_dataset, make_outcome
 
-from mllosses_jax.compare import choice, judgement, notes, report
+from mllosses_jax.compare import choice, judgment, notes, report
 from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgement import METRICS
+from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.data import Dataset
 
@@ -21,7 +21,7 @@ BASELINE, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(judgement, "NUM_RESAMPLES", 40)
+    monkeypatch.setattr(judgment, "NUM_RESAMPLES", 40)
 
 
 NOTHING = {"tried": {"strength": np.array([1e-4]), "score": np.array([-np.inf])}}
@@ -58,7 +58,7 @@ def of_all():
     """All losses on many labels, with all that may stand in the report."""
     dataset = make_dataset(masked=True, labels=21)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judgement, "NUM_RESAMPLES", 20)
+        patch.setattr(judgment, "NUM_RESAMPLES", 20)
         one = make_outcome(dataset, models=1, at_edge=("strength",), chosen={"strength": 1.2e-11})
         several = make_outcome(dataset, models=3, residuals=np.array([1e-5, 0.02, 1e-5]))
         labels = [made.label for made in choice.choose("all")]

@@ -26,9 +26,10 @@ def repeated(weights, index):
 
 def replicates(scores, labels, where, weights, **options):
     empty = {"predictions": {}, "row_values": {}}
-    return resampling.replicates(
+    of_models = resampling.figures(
         scores, labels=labels, where=where, weights=weights, **(empty | options)
     )
+    return {name: values.mean(0) for name, values in of_models.items()}
 
 
 def mean_over_labels(function, labels, scores, known, defined):
@@ -197,7 +198,7 @@ def test_resamples_on_which_two_losses_agree_have_the_same_figures():
         assert (difference[~without] > 1e-6).mean() > 0.95, name
 
 
-def test_replicates_are_means_over_the_models():
+def test_figures_of_a_model_do_not_depend_on_the_others():
     scores, labels, where = make(masked=True)
     weights = resampling.draw(30, ROWS)
     sets = {"macro": scores > 0}

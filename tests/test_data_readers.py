@@ -182,14 +182,14 @@ ARFF = """% comment
 
 ?,0,blue,f,5,0
 """
-COLOUR_SEX = [[1.5, 1, 0, 0, 0], [-20, 0, 1, 0, 1], [0, 0, 0, 1, 1]]
+COLOR_SEX = [[1.5, 1, 0, 0, 0], [-20, 0, 1, 0, 1], [0, 0, 0, 1, 1]]
 
 
 def test_arff_dense_with_labels_first_as_in_meka(tmp_path: Path) -> None:
     data = load(write(tmp_path, "toy.arff", ARFF.format(count=1).replace("{1,0}", "numeric")))
     assert data.label_names == ("first label",)
     tail = [[3, 0], [4, 1], [5, 0]]
-    assert data.x_train.tolist() == [a + b for a, b in zip(COLOUR_SEX, tail, strict=True)]
+    assert data.x_train.tolist() == [a + b for a, b in zip(COLOR_SEX, tail, strict=True)]
     assert data.y_train.tolist() == [[1], [0], [0]]
     assert known(data) == [[1], [1], [0]]
     assert not data.sparse
@@ -212,7 +212,7 @@ def test_arff_labels_of_the_xml_of_mulan_go_before_meka(tmp_path: Path) -> None:
         assert data.label_names == ("first label", "second")
         assert data.y_train.tolist() == [[1, 0], [0, 1], [0, 0]]
         assert known(data) == [[1, 1], [1, 1], [0, 1]]
-        np.testing.assert_array_equal(data.x_train[:, :5], COLOUR_SEX)
+        np.testing.assert_array_equal(data.x_train[:, :5], COLOR_SEX)
         assert data.x_train[:, 5].tolist() == [3, 4, 5]
     write(tmp_path, "toy.arff", ARFF.format(count=3).replace("?", "1"))
     assert load(path, labels=["second"]).label_names == ("second",)

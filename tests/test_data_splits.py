@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mllosses_jax.data import DataError, Dataset, split, standardise
+from mllosses_jax.data import DataError, Dataset, split, standardize
 
 
 def long_tail(rows: int, labels: int, seed: int) -> np.ndarray:
@@ -159,13 +159,13 @@ def test_bad_arguments_of_split(y: Any, fraction: float, mask: Any, words: str) 
     assert words in str(error.value)
 
 
-def test_standardise_by_the_training_part() -> None:
+def test_standardize_by_the_training_part() -> None:
     rng = np.random.default_rng(0)
     train = rng.normal(1e4, 3, (50, 4))
     train[:, 2] = 0.1
     assert train[:, 2].std() > 0  # rounding: a constant must not be told by its deviation
     test = rng.normal(1e4, 3, (20, 4)).astype(np.float32)
-    out, out_test = standardise(train, test)
+    out, out_test = standardize(train, test)
     assert out.dtype == out_test.dtype == np.float32
     vary = [0, 1, 3]
     mean, std = train[:, vary].mean(0), train[:, vary].std(0)
@@ -175,7 +175,7 @@ def test_standardise_by_the_training_part() -> None:
     assert not out[:, 2].any()
     assert not out_test[:, 2].any()
     with pytest.raises(ValueError, match=r"\(20, 3\)"):
-        standardise(train, test[:, :3])
+        standardize(train, test[:, :3])
 
 
 def toy(**changes: Any) -> Dataset:
@@ -199,8 +199,8 @@ def test_with_test_cuts_rows_labels_and_masks_alike() -> None:
         cut.with_test(0.25, seed=0)
 
 
-def test_standardised_leaves_sparse_features_but_for_their_size() -> None:
-    dense = toy().with_test(0.5, seed=0).standardised()
+def test_standardized_leaves_sparse_features_but_for_their_size() -> None:
+    dense = toy().with_test(0.5, seed=0).standardized()
     assert abs(dense.x_train.mean()) < 1e-6
     assert dense.x_test is not None
     assert abs(dense.x_test).max() < 5
@@ -208,7 +208,7 @@ def test_standardised_leaves_sparse_features_but_for_their_size() -> None:
     largest = np.abs(sparse.x_train).max()
     for factor in (1e-20, 1.0, 3e30):
         scaled = dataclasses.replace(sparse, x_train=sparse.x_train * np.float32(factor))
-        found = scaled.standardised()
+        found = scaled.standardized()
         assert 0.7 < np.abs(found.x_train).max() < 1.5
         ratio = found.x_train[scaled.x_train != 0] / scaled.x_train[scaled.x_train != 0]
         assert np.all(ratio == ratio[0])

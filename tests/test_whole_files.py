@@ -1,6 +1,7 @@
 """Files are whole or not there: full disks, failures in the middle, and two that write at once."""
 
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -10,7 +11,16 @@ import sys
 import numpy as np
 import pytest
 
-from mllosses_jax._core.files import LEFTOVERS, replacing, write_csv, write_json, write_text
+from mllosses_jax._core.files import (
+    LEFTOVERS,
+    read_format,
+    replacing,
+    write_csv,
+    write_format,
+    write_json,
+    write_npz,
+    write_text,
+)
 from mllosses_jax.cli.main import main
 
 GOOD, LARGE = b"what was there", b"x" * 10_000
@@ -38,9 +48,9 @@ def contents(folder):
     [
         lambda path: write_text(path, LARGE.decode()),
         lambda path: write_csv(path, [{"a": LARGE.decode()}]),
-        lambda path: write_json(path, {"a": LARGE.decode()}, format_name="f", force=True),
+        lambda path: write_json(path, {"a": LARGE.decode()}),
         lambda path: save(np.save, path),
-        lambda path: save(np.savez, path),
+        lambda path: write_npz(path, {"a": np.ones(10_000)}),
     ],
     ids=["text", "csv", "json", "npy", "npz"],
 )
@@ -57,6 +67,20 @@ def test_a_full_disk_leaves_what_was_there(write, existing, tmp_path):
     write(path)
     assert len(path.read_bytes()) > len(GOOD)
     assert list(contents(tmp_path)) == ["file"]
+
+
+def test_json_has_neither_nan_nor_infinity(tmp_path):
+    path = tmp_path / "file.json"
+    nan, inf = float("nan"), float("inf")
+    write_format(path, {"a": [nan, (1.0, inf)], "b": {"c": -inf}}, format_name="f", force=False)
+    expected = {"format": "f", "a": [None, [1.0, "inf"]], "b": {"c": "-inf"}}
+    assert read_format(path, format_name="f") == expected
+
+
+def test_json_of_a_path_that_is_no_text(tmp_path):
+    path = tmp_path / "file.json"
+    write_json(path, {"path": "a\udcff.npy"})
+    assert json.loads(path.read_bytes()) == {"path": "a\udcff.npy"}
 
 
 def save(function, path):

@@ -9,4 +9,9 @@
 - `selection`: the largest entries of a batch, over all devices.
 - `smoothing`: the conventions of label smoothing.
 - `sets`, `ordering`: what metrics and decisions share: checked sets and scores, exact ranking.
+- `long_rows`, `pairs`: rankings of many labels, and sums over pairs of labels.
+- `probabilities`: scores that are said to be logits or probabilities.
+- `values`: checks of values, in eager calls; `sharding`: arrays on explicit meshes.
+- `files`, `schema`: how files of results are written, and what they must hold; `text`: text as a
+  terminal can show it; `memory`: how much memory is left.
 """

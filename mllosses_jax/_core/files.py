@@ -1,4 +1,8 @@
-"""Files of results: whole or not there, never written over by accident, of a named format."""
+"""Files of results: whole or not there, never written over by accident, of a named format.
+
+JSON has neither NaN nor infinity. In every JSON file of this package NaN, which is undefined, is
+null, and infinity is "inf" or "-inf", which `float` reads.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from mllosses_jax._core.text import cut, shown
 
@@ -61,22 +67,35 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, table.getvalue())
 
 
-def write_json(
+def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Writes an archive of arrays by name, in the place of what is there."""
+    with replacing(path) as file:
+        np.savez(file, **arrays)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes an object, in the place of what is there; floats are kept to the bit."""
+    text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as file:
+        # A path may have half a character, which UTF-8 has not; JSON knows the escape.
+        file.write(f"{text}\n".encode(errors="backslashreplace"))
+
+
+def write_format(
     path: str | Path, content: Mapping[str, Any], *, format_name: str, force: bool
 ) -> None:
-    """Writes an object that begins with the name of its format; floats are kept to the bit.
+    """Writes an object that begins with the name of its format, as JSON.
 
     Raises:
         FileExistsError: if the file exists, unless `force`.
     """
     if Path(path).exists() and not force:
         raise FileExistsError(f"{path} exists; choose another file, or force=True")
-    whole = _encoded({"format": format_name, **content})
-    write_text(path, json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_json(path, {"format": format_name, **content})
 
 
-def read_json(path: str | Path, *, format_name: str) -> dict[str, Any]:
-    """Reads what `write_json` wrote in this format.
+def read_format(path: str | Path, *, format_name: str) -> dict[str, Any]:
+    """Reads what `write_format` wrote under this name.
 
     Raises:
         ValueError: if the file is something else.
@@ -109,7 +128,11 @@ def _refuse_constant(name: str) -> None:
 
 
 def _encoded(value: Any) -> Any:
-    """Returns the value with infinities and NaN as strings, which `float` reads: JSON has none."""
-    if isinstance(value, dict):
+    """Returns the value with NaN as None and infinities as text."""
+    if isinstance(value, Mapping):
         return {name: _encoded(entry) for name, entry in value.items()}
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, list | tuple):
+        return [_encoded(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

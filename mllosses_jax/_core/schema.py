@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -46,15 +47,15 @@ def number(
     low: float = -LARGEST,
     high: float = LARGEST,
     *,
-    words: Collection[str] = (),
+    others: Collection[str | None] = (),
 ) -> float:
-    """Returns a number within bounds, or what one of the words stands for ("inf", "nan").
+    """Returns a number within bounds, or one of the others: "inf", "-inf", or None for NaN.
 
     Raises:
         ValueError: it is something else.
     """
-    if isinstance(value, str) and value in words:
-        return float(value)
+    if isinstance(value, str | None) and value in others:
+        return math.nan if value is None else float(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and low <= value <= high):  # type: ignore[operator]
         bounds = "a finite number" if low <= -LARGEST else f"a number of at least {low:g}"

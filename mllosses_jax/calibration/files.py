@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax._core import checks, schema
-from mllosses_jax._core.files import read_json, write_json
+from mllosses_jax._core.files import read_format, write_format
 from mllosses_jax._core.text import shown
 from mllosses_jax.calibration.affine import AffineCalibrator
 from mllosses_jax.calibration.beta import BetaCalibrator
@@ -179,7 +179,7 @@ def save(
         [1.]
     """
     content = to_dict(calibrator, label_names)
-    write_json(path, content, format_name=_FORMAT, force=force)
+    write_format(path, content, format_name=_FORMAT, force=force)
 
 
 def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
@@ -210,7 +210,7 @@ def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.json'
     """
-    content = read_json(path, format_name=_FORMAT)
+    content = read_format(path, format_name=_FORMAT)
     try:
         return from_dict(content, label_names)
     except ValueError as error:

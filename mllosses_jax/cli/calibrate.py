@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mllosses_jax._core.files import replacing
+from mllosses_jax._core.files import replacing, write_npz
 from mllosses_jax.cli.argument_types import from_zero
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
@@ -55,9 +55,9 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from mllosses_jax import calibration
-    from mllosses_jax.cli import calibrating as work
-    from mllosses_jax.cli.score_files import read_scores, read_scores_and_labels
+    from mllosses_jax.cli import score_calibration as work
     from mllosses_jax.cli.score_report import calibration_text, clipping_note
+    from mllosses_jax.data.scores import read_scores, read_scores_and_labels
 
     out = options.out or Path("probabilities.npz" if options.apply else "calibrator.json")
     if options.apply and out.suffix not in {".npy", ".npz"}:
@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> None:
         table = read_scores(options.scores, inputs=options.inputs)
     else:
         table = read_scores_and_labels(options.scores, options.labels, inputs=options.inputs)
-    labelled = bool(table.known().any())
-    if not labelled and options.apply is None:
+    labeled = bool(table.known().any())
+    if not labeled and options.apply is None:
         raise UsageError(
             "calibrate needs labels to fit to: give LABELS, or an .npz that holds scores and "
             "labels; or --apply FILE.json"
@@ -77,14 +77,14 @@ def run(options: argparse.Namespace) -> None:
     if options.apply:
         probabilities = work.apply(table, options.apply)
         if out.suffix == ".npz":
-            names, inputs = np.array(table.label_names), np.array("probabilities")
-            with replacing(out) as file:
-                np.savez(file, scores=probabilities, label_names=names, inputs=inputs)
+            names = np.array(table.label_names)
+            arrays = {"scores": probabilities, "label_names": names, "inputs": "probabilities"}
+            write_npz(out, arrays)
         else:
             with replacing(out) as file:
                 np.save(file, probabilities)
             lines.append("Columns are in the order of SCORES; --out FILE.npz keeps their names.")
-        if labelled:
+        if labeled:
             before = work.judged(table, table.scores, table.inputs)
             after = work.judged(table, probabilities, "probabilities")
             lines.append(calibration_text(before, after, "these rows"))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 # Arguments as the library's messages name them, which are options here.
-_ARGUMENT = re.compile(r"\((out|force|losses|labels|model)\)|\blabels=(?= )")
+_ARGUMENT = re.compile(
+    r"\((?P<named>out|force|losses|labels|model)\)"
+    r"|\b(?P<left_out>labels|inputs)=(?= )"
+    r"|\binputs=(?P<given>logits|probabilities)\b"
+)
 
 
 class UsageError(Exception):
@@ -14,4 +18,10 @@ class UsageError(Exception):
 
 def in_options(message: str) -> str:
     """Returns a message of the library with its arguments as options."""
-    return _ARGUMENT.sub(lambda found: f"(--{found[1]})" if found[1] else "--labels", message)
+    return _ARGUMENT.sub(_option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    if found["named"]:
+        return f"(--{found['named']})"
+    return f"--{found['left_out']}" if found["left_out"] else f"--inputs {found['given']}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mllosses_jax._core.files import write_csv, write_text
+from mllosses_jax._core.files import write_csv, write_json
 from mllosses_jax.cli.argument_types import finite
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
@@ -16,7 +14,7 @@ from mllosses_jax.cli.output_files import check_free, check_writable
 from mllosses_jax.cli.shared_arguments import add_force, add_score_files
 
 if TYPE_CHECKING:
-    from mllosses_jax.cli.evaluation import Evaluation
+    from mllosses_jax.cli.score_metrics import Evaluation
 
 _METRICS, _PER_LABEL = "metrics.json", "per_label.csv"
 
@@ -48,9 +46,10 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    from mllosses_jax.cli.evaluation import evaluate, in_order
-    from mllosses_jax.cli.score_files import BASELINE, read_scores_and_labels
+    from mllosses_jax.cli.score_metrics import evaluate, in_order
     from mllosses_jax.cli.score_report import evaluation_text
+    from mllosses_jax.cli.score_thresholds import BASELINE
+    from mllosses_jax.data.scores import read_scores_and_labels
     from mllosses_jax.decisions import ThresholdReport
 
     if options.out is not None:
@@ -103,16 +102,6 @@ def _write_evaluation(out: Path, config: dict[str, Any], found: Evaluation) -> N
         "decisions": found.decisions,
         "per_label": found.per_label,
     }
-    text = json.dumps(_encoded(content), indent=1, allow_nan=False)
-    write_text(out / _METRICS, text + "\n")
+    write_json(out / _METRICS, content)
     rows = [{"label": name, **row} for name, row in found.per_label.items()]
     write_csv(out / _PER_LABEL, rows)
-
-
-def _encoded(value: Any) -> Any:
-    """Returns the value with NaN, that is undefined, as None, and infinity as a string."""
-    if isinstance(value, dict):
-        return {name: _encoded(entry) for name, entry in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

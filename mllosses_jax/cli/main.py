@@ -35,11 +35,12 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (`{self.prog} --help` shows what there is)")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -> int:
     """Runs a sub-command and returns its exit status.
 
     Args:
         arguments: what stands after `mllosses`; None takes it from the command line.
+        program: how the command was called, for its help.
 
     Returns:
         0; 2 where the user has something to mend, which one line on stderr says; 130 where the
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser(program).parse_args(arguments)
         compilation.keep()
         options.run(options)
         sys.stdout.flush()
@@ -74,14 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="mllosses", description="Losses for multi-label learning in JAX.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=program, description="Losses for multi-label learning in JAX.")
     parser.add_argument("--version", action="version", version=f"mllosses {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

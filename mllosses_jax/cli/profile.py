@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mllosses_jax._core.files import replacing
 from mllosses_jax.catalogue import Entry, find
 from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.compare.bound_loss import from_labels
 from mllosses_jax.compare.heads import HEADS
-from mllosses_jax.compare.objective import from_labels
 from mllosses_jax.data import Dataset
 
 PROBABILITIES = np.linspace(0.005, 0.995, 199, dtype=np.float32)
@@ -39,8 +40,8 @@ def curves(name: str, positive: bool) -> tuple[np.ndarray, np.ndarray]:
     unreduced = {} if entry.kind == "batch" else {"reduction": "none"}
     loss = functools.partial(entry.loss, **_parameters(entry), **unreduced)
 
-    def at(x: jax.Array) -> jax.Array:
-        value: jax.Array = loss(_filled(entry, labels.shape).at[0, 0].set(x), jnp.asarray(labels))
+    def at(x: Array) -> Array:
+        value: Array = loss(_filled(entry, labels.shape).at[0, 0].set(x), jnp.asarray(labels))
         return value[(0,) * value.ndim]
 
     p = jnp.asarray(PROBABILITIES)
@@ -71,10 +72,10 @@ def draw(name: str, path: Path) -> None:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
     # Where both coincide, the first is seen through the dashes of the second.
-    for positive, colour, dashes in ((True, "tab:blue", "-"), (False, "tab:red", "--")):
+    for positive, color, dashes in ((True, "tab:blue", "-"), (False, "tab:red", "--")):
         for axis, values in zip(axes, curves(name, positive), strict=True):
             label = "positive" if positive else "negative"
-            line = {"color": colour, "ls": dashes, "lw": 2, "label": f"the label is {label}"}
+            line = {"color": color, "ls": dashes, "lw": 2, "label": f"the label is {label}"}
             axis.plot(PROBABILITIES, values, **line)
     variable = "p" if entry.takes == "probabilities" else "the logit"
     axes[0].set_ylabel(f"loss of the {SHOWN[entry.kind]}")
@@ -94,7 +95,7 @@ def draw(name: str, path: Path) -> None:
         figure.savefig(file, dpi=150, format=path.suffix[1:])
 
 
-def _filled(entry: Entry, shape: tuple[int, ...]) -> jax.Array:
+def _filled(entry: Entry, shape: tuple[int, ...]) -> Array:
     return jnp.full(shape, 0.5 if entry.takes == "probabilities" else 0.0)
 
 

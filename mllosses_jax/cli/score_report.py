@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mllosses_jax.cli.calibrating import LARGEST_LOGIT
 from mllosses_jax.cli.console import WIDTH, grid, number
-from mllosses_jax.cli.evaluation import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
-from mllosses_jax.cli.score_files import ScoreTable
+from mllosses_jax.cli.score_calibration import LARGEST_LOGIT
+from mllosses_jax.cli.score_metrics import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
+from mllosses_jax.data.scores import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
 MAX_LABELS = 30  # of a table that nobody asked for

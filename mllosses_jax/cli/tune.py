@@ -40,9 +40,9 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    from mllosses_jax.cli.score_files import read_scores_and_labels
     from mllosses_jax.cli.score_report import tuning_text
-    from mllosses_jax.cli.tuning import tune
+    from mllosses_jax.cli.score_thresholds import tune
+    from mllosses_jax.data.scores import read_scores_and_labels
 
     check_file(options.out, force=options.force)
     report = tune(

@@ -2,6 +2,17 @@
 
 `compare` trains a model under each loss and returns a `Comparison`. It prints nothing; the command
 `mllosses compare` shows what it returns.
+
+- `comparison`: the experiment from end to end; `settings`: what it is told.
+- `choice`: which losses, with which parameters; `bound_loss`: a loss with what it takes from the
+  data; `heads`: its parameters that are outputs of the model.
+- `linear`: the linear model, on `lbfgs`, `descent` and `products`; `mlp`: the MLP, on
+  `mlp_training`; `parts`: the rows that validate; `validation`: what these decide.
+- `outcome`: what training gave; `judgment`: its figures on the test part, on `resampling` and
+  `intervals`; `thresholds`: its thresholds as files.
+- `folder`: the output folder; `card`: the data card in it.
+- `report`: the comparison in words; `notes`: its sentences.
+- `errors`: what is the caller's to mend.
 """
 
 from __future__ import annotations

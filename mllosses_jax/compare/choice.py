@@ -128,7 +128,7 @@ def parse(text: str) -> Choice:
 
     Raises:
         ComparisonError: it is no such text, or the loss does not take these values. What only the
-            data can tell, such as the length of a list, `objective.bind` checks.
+            data can tell, such as the length of a list, `bound_loss.bind` checks.
     """
     name, bracket, _ = (part.strip() for part in text.partition("("))
     try:

@@ -15,19 +15,19 @@ import jax
 import numpy as np
 
 import mllosses_jax
-from mllosses_jax.compare import intervals, judgement, linear, mlp, report, resampling
+from mllosses_jax.compare import intervals, judgment, linear, mlp, report, resampling
+from mllosses_jax.compare.bound_loss import BoundLoss, bind
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgement import Judgement, judge
-from mllosses_jax.compare.objective import Objective, bind
+from mllosses_jax.compare.judgment import Judgment, judge
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import MODELS, Settings
-from mllosses_jax.compare.tuned import Thresholds, thresholds
+from mllosses_jax.compare.thresholds import Thresholds, thresholds
 from mllosses_jax.data import DataError, Dataset, load
-from mllosses_jax.data.scaling import sparse_scale, standardisation
+from mllosses_jax.data.scaling import sparse_scale, standardization
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
@@ -53,7 +53,7 @@ class Comparison:
         choices: the losses.
         outcomes: what training gave.
         given: what losses got beside logits and labels, where they got anything.
-        judgements: the metrics of each model and each resample.
+        judgments: the metrics of each model and each resample.
         results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
         thresholds: those of each loss, by label and common, with what they were worth.
         differences: ``{loss: {metric: Interval}}`` to the baseline, which is not in it; without
@@ -66,7 +66,7 @@ class Comparison:
     choices: dict[str, Choice] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
-    judgements: dict[str, Judgement] = field(default_factory=dict)
+    judgments: dict[str, Judgment] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class Comparison:
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None
-        self.resamples = resampling.draw(judgement.NUM_RESAMPLES, len(self.dataset.y_test))
+        self.resamples = resampling.draw(judgment.NUM_RESAMPLES, len(self.dataset.y_test))
 
     def add(self, choice: Choice, outcome: Outcome) -> None:
         """Judges one more loss."""
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
-        judged = self.judgements[label] = judge(outcome, self.dataset, self.resamples)
+        judged = self.judgments[label] = judge(outcome, self.dataset, self.resamples)
         self.results[label] = {
             metric: _figure(judged.figure(metric), judged.values[metric])
             for metric in judged.values
@@ -99,7 +99,7 @@ class Comparison:
             )
         self.thresholds[label] = thresholds(outcome, self.dataset, self.resamples, loss=label)
         if label != self.baseline:
-            base = self.judgements[self.baseline]
+            base = self.judgments[self.baseline]
             self.differences[label] = {
                 metric: judged.difference(base, metric)
                 for metric in judged.values
@@ -108,7 +108,7 @@ class Comparison:
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Whether a metric says something about a loss, which may have no origin."""
-        return self.choices[label].entry.zero_decides or not judgement.METRICS[metric].needs_origin
+        return self.choices[label].entry.zero_decides or not judgment.METRICS[metric].needs_origin
 
     @property
     def best(self) -> str:
@@ -216,45 +216,45 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
-    objectives = {choice: bind(choice, dataset) for choice in choices}  # refused before training
+    bound_losses = {choice: bind(choice, dataset) for choice in choices}  # refused before training
     settings = Settings(model=model, num_seeds=int(num_seeds))
     if out is None:
-        return _compared(dataset, settings, objectives, None, {}, on_progress)
+        return _compared(dataset, settings, bound_losses, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
-        return _compared(dataset, settings, objectives, folder, identity, on_progress)
+        return _compared(dataset, settings, bound_losses, folder, identity, on_progress)
 
 
 def _compared(
     dataset: Dataset,
     settings: Settings,
-    objectives: dict[Choice, Objective],
+    bound_losses: dict[Choice, BoundLoss],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> Comparison:
     """Trains and judges the losses: those of the folder, which is the run of this identity."""
-    choices = tuple(objectives) if folder is None else folder.choices
+    choices = tuple(bound_losses) if folder is None else folder.choices
     model = settings.model
     about = _scaling(dataset) | {"model": np.array(model)}
-    dataset = dataset.standardised()
+    dataset = dataset.standardized()
 
     # The usual baseline comes first; where it was not asked for, the first loss stands in.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
     comparison = Comparison(dataset, settings, baseline=choices[0].label)
     progress = _Passes(len(choices), EXPERIMENTS[model].PASSES, on_progress)
     for choice in choices:
-        objective = objectives.get(choice) or bind(choice, dataset)
-        if objective.given:
-            comparison.given[choice.label] = objective.given
+        bound = bound_losses.get(choice) or bind(choice, dataset)
+        if bound.given:
+            comparison.given[choice.label] = bound.given
         outcome = None if folder is None else folder.load(choice, dataset)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = EXPERIMENTS[model].run(dataset, objective, settings, progress.advance)
+            outcome = EXPERIMENTS[model].run(dataset, bound, settings, progress.advance)
             if folder is not None:
                 folder.save(choice, outcome, dataset, about)
         comparison.add(choice, outcome)
@@ -314,7 +314,7 @@ def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
     shift, scale = (
         (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
         if dataset.sparse
-        else standardisation(dataset.x_train)
+        else standardization(dataset.x_train)
     )
     return {"feature_shift": shift, "feature_scale": scale}
 
@@ -330,7 +330,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in packages},
             "device": jax.devices()[0].device_kind,
         },
-        "interval": {"level": intervals.LEVEL, "resamples": judgement.NUM_RESAMPLES},
+        "interval": {"level": intervals.LEVEL, "resamples": judgment.NUM_RESAMPLES},
         "baseline": comparison.baseline,
         "best_on_validation": comparison.best,
         "recommended": comparison.recommended,

@@ -15,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
 
 from mllosses_jax.compare.lbfgs import Floats, Solution
-
-Array = jax.Array
 
 ADAM = optax.scale_by_adam(eps=1e-15)
 STEPS = 400

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
-from mllosses_jax.compare.tuned import Thresholds
+from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
 
 if sys.platform != "win32":
@@ -219,8 +218,7 @@ class Folder:
 
     def write(self, results: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Writes results.json and results.csv whole, so that neither is ever half-written."""
-        text = json.dumps(_finite(results), indent=1, allow_nan=False)
-        files.write_text(self.path / RESULTS, text + "\n")
+        files.write_json(self.path / RESULTS, results)
         if rows:
             files.write_csv(self.path / TABLE, rows)
 
@@ -237,12 +235,3 @@ def _differing(name: str, there: Any, here: Any) -> str:
         )
         name, there, here = f"{name}[{place}]", there[place], here[place]
     return f"{name} is {there} there and {here} here"
-
-
-def _finite(value: Any) -> Any:
-    """Returns the value with NaN and infinity as None: JSON has neither."""
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

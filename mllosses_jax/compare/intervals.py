@@ -144,8 +144,8 @@ def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float,
         return max(lowest, mean - half), min(highest, mean + half)
     below, above = mean - lowest, highest - mean
     place, step = math.log(below / above), half * (highest - lowest) / (below * above)
-    centre, reach = (lowest + highest) / 2, (highest - lowest) / 2
-    low, high = (centre + reach * math.tanh(x / 2) for x in (place - step, place + step))
+    center, reach = (lowest + highest) / 2, (highest - lowest) / 2
+    low, high = (center + reach * math.tanh(x / 2) for x in (place - step, place + step))
     return min(low, mean), max(high, mean)
 
 

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
-Array = jax.Array
 Floats = NDArray[np.float32]
 
 MEMORY = 12  # pairs of steps and changes of the slope
@@ -66,6 +66,14 @@ class _State(NamedTuple):
     newest: Array  # the place of the newest pair
 
 
+class _Advanced(NamedTuple):
+    """A state, the parameters to try next, and the norm of the slope at the point."""
+
+    state: _State
+    trial: Array
+    norm: Array
+
+
 def solve(
     slope: Callable[[Floats], Floats],
     start: Floats,
@@ -105,10 +113,9 @@ def solve(
     lowest, before = norm, np.inf  # in this window of evaluations, and in the one before it
     while norm > goal and np.isfinite(norm) and evaluations < max_evaluations:
         at_trial = slope(np.asarray(trial))
-        state, trial, now = _advance(
-            state, trial, at_trial, metric, farthest, rest, independent=independent
-        )
-        norm, evaluations = float(now), evaluations + 1
+        advanced = _advance(state, trial, at_trial, metric, farthest, rest, independent=independent)
+        state, trial = advanced.state, advanced.trial
+        norm, evaluations = float(advanced.norm), evaluations + 1
         lowest = min(lowest, norm)
         if evaluations % WINDOW == 0:
             if STALLED[0] * before < lowest < STALLED[1] * before:
@@ -163,8 +170,8 @@ def _advance(
     rest: Array,
     *,
     independent: bool,
-) -> tuple[_State, Array, Array]:
-    """Takes the trial where it is good, and returns the next one, with the norm at the point."""
+) -> _Advanced:
+    """Takes the trial where it is good, and proposes the next one."""
     dot = functools.partial(_dot, independent=independent)
     at_rest = jnp.sqrt(dot(state.slope, state.slope)) <= rest
     along = dot(slope, state.direction)
@@ -215,7 +222,8 @@ def _advance(
         trials=jnp.where(taken, 0, state.trials + 1),
     )
     trial = state.params + state.length[None, :] * state.direction
-    return state, trial, jnp.sqrt(jnp.sum(norms**2) / (1 if independent else norms.size))
+    norm = jnp.sqrt(jnp.sum(norms**2) / (1 if independent else norms.size))
+    return _Advanced(state, trial, norm)
 
 
 def _farthest(direction: Array, metric: Array, reach: Array, independent: bool) -> Array:

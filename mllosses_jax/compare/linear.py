@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax.compare import descent, lbfgs, parts, validation
-from mllosses_jax.compare.objective import Objective
+from mllosses_jax.compare.bound_loss import BoundLoss
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.products import Features, Floats
 from mllosses_jax.compare.settings import Settings
@@ -30,7 +30,6 @@ from mllosses_jax.compare.validation import Held
 from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import average_precision
 
-Array = jax.Array
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -58,13 +57,13 @@ class Fit(NamedTuple):
 class Fitter:
     """Fits a linear model with one loss, to any rows of a training part and at any strength."""
 
-    def __init__(self, dataset: Dataset, objective: Objective, settings: Settings) -> None:
-        self.dataset, self.objective, self.settings = dataset, objective, settings
+    def __init__(self, dataset: Dataset, bound_loss: BoundLoss, settings: Settings) -> None:
+        self.dataset, self.bound_loss, self.settings = dataset, bound_loss, settings
         self.features = Features(dataset.x_train)
         self.stopped = False  # a fit to go on no longer
         self._labels = jnp.asarray(dataset.y_train)
         self._known = None if dataset.mask_train is None else jnp.asarray(dataset.mask_train)
-        self._slopes = jax.jit(jax.grad(objective.loss))
+        self._slopes = jax.jit(jax.grad(bound_loss.loss))
         self._decays = np.ones((self.features.shape[1] + 1, 1), np.float32)
         self._decays[-1] = 0  # the bias is free
         every = np.arange(len(dataset.y_train))
@@ -89,7 +88,7 @@ class Fitter:
         known = np.ones_like(labels) if mask is None else mask[rows]
         total = np.maximum(known.sum(0), 2)
         share = np.clip((labels & known).sum(0), 1, total - 1) / total
-        shape = (self.features.shape[1] + 1, self.objective.num_outputs)
+        shape = (self.features.shape[1] + 1, self.bound_loss.num_outputs)
         params = np.zeros(shape, np.float32)
         params[-1, : len(share)] = np.log(share / (1 - share))
         if seed:
@@ -147,18 +146,18 @@ class Fitter:
 
 
 def run(
-    dataset: Dataset, objective: Objective, settings: Settings, on_pass: Callable[[], None]
+    dataset: Dataset, bound_loss: BoundLoss, settings: Settings, on_pass: Callable[[], None]
 ) -> Outcome:
     """Chooses the strength of one loss, fits its final models, and scores the test part.
 
     Args:
         dataset: standardised, with a test part.
-        objective: a loss with all that it needs.
+        bound_loss: a loss with all that it needs.
         settings: of the experiment.
         on_pass: called after each strength that was tried, and after the final fits.
     """
     begin, cpu = time.perf_counter(), time.process_time()
-    fitter = Fitter(dataset, objective, settings)
+    fitter = Fitter(dataset, bound_loss, settings)
     search = _search(fitter, on_pass)
     fits, varies = _final(fitter, search.strength)
     on_pass()

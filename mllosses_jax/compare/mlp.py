@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax.compare import parts, validation
+from mllosses_jax.compare.bound_loss import BoundLoss
 from mllosses_jax.compare.mlp_training import State, Trainer, batches, outputs
-from mllosses_jax.compare.objective import Objective
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.validation import Floats, Held
@@ -60,9 +60,9 @@ class Attempt(NamedTuple):
 class Experiment:
     """The parts of a data set, and the training of their models with one loss."""
 
-    def __init__(self, dataset: Dataset, objective: Objective, num_seeds: int) -> None:
+    def __init__(self, dataset: Dataset, bound_loss: BoundLoss, num_seeds: int) -> None:
         self.dataset = dataset
-        self.trainer = Trainer(dataset, objective)
+        self.trainer = Trainer(dataset, bound_loss)
         self.parts = parts.draws(dataset.y_train, dataset.mask_train, num_seeds)
         self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
         self.steps = max(STEPS, len(dataset.x_train) // (2 * self.batch_size))  # in a round
@@ -107,19 +107,19 @@ class Experiment:
 
 
 def run(
-    dataset: Dataset, objective: Objective, settings: Settings, on_pass: Callable[[], None]
+    dataset: Dataset, bound_loss: BoundLoss, settings: Settings, on_pass: Callable[[], None]
 ) -> Outcome:
     """Chooses learning rate, decay and steps of one loss, trains its models, scores the test part.
 
     Args:
         dataset: standardised, with a test part.
-        objective: a loss with all that it needs.
+        bound_loss: a loss with all that it needs.
         settings: of the experiment.
         on_pass: called `PASSES` times: after each pair, and after the final training.
     """
     begin, cpu = time.perf_counter(), time.process_time()
     num_seeds = settings.num_seeds
-    experiment = Experiment(dataset, objective, num_seeds)
+    experiment = Experiment(dataset, bound_loss, num_seeds)
     tried: dict[Pair, Attempt] = {}
     while len(tried) < ATTEMPTS:
         pair = _next({pair: attempt.score for pair, attempt in tried.items()})

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
-from mllosses_jax.compare.objective import Objective
+from mllosses_jax.compare.bound_loss import BoundLoss
 from mllosses_jax.compare.parts import Rows
 from mllosses_jax.data import Dataset
 
-Array = jax.Array
 Params = dict[str, Array]
 Floats = NDArray[np.float32]
 
@@ -88,10 +88,10 @@ def batches(
 class Trainer:
     """Trains models with one loss, on any rows of a training part."""
 
-    def __init__(self, dataset: Dataset, objective: Objective) -> None:
+    def __init__(self, dataset: Dataset, bound_loss: BoundLoss) -> None:
         import optax
 
-        self.dataset, self.objective = dataset, objective
+        self.dataset, self.bound_loss = dataset, bound_loss
         self._data = {"features": dataset.x_train, "labels": dataset.y_train}
         if dataset.mask_train is not None:
             self._data["where"] = dataset.mask_train
@@ -118,7 +118,7 @@ class Trainer:
         params = {
             "hidden_kernel": jnp.stack(kernels),
             "hidden_bias": jnp.zeros((len(rows), HIDDEN)),
-            "kernel": jnp.zeros((len(rows), HIDDEN, self.objective.num_outputs)),
+            "kernel": jnp.zeros((len(rows), HIDDEN, self.bound_loss.num_outputs)),
             "bias": jnp.asarray(np.stack([self._log_odds(of_model) for of_model in rows])),
         }
         return State(params, params, jax.vmap(self._adam.init)(params))
@@ -144,7 +144,7 @@ class Trainer:
         def loss(params: Params, batch: dict[str, Array]) -> Array:
             of_model = apply(params, batch["features"])
             where = {"where": batch["where"]} if "where" in batch else {}
-            return self.objective.loss(of_model, batch["labels"], **where)
+            return self.bound_loss.loss(of_model, batch["labels"], **where)
 
         def step(state: State, rows: Array) -> State:
             batch = {name: value[rows] for name, value in data.items()}
@@ -175,6 +175,6 @@ class Trainer:
         known = np.ones_like(labels) if mask is None else mask[rows]
         total = np.maximum(known.sum(0), 2)
         share = np.clip((labels & known).sum(0), 1, total - 1) / total
-        bias = np.zeros(self.objective.num_outputs, np.float32)
+        bias = np.zeros(self.bound_loss.num_outputs, np.float32)
         bias[: len(share)] = np.log(share / (1 - share))
         return bias

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgement, parts
+from mllosses_jax.compare import intervals, judgment, parts
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
-from mllosses_jax.compare.judgement import METRICS
+from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def explanation(comparison: Comparison) -> list[str]:
     ]
     paragraphs = [
         "Means over the models of a loss; below them the 95% interval of what is expected at this "
-        f"test size, over test rows ({judgement.NUM_RESAMPLES} resamples, the same for all losses) "
+        f"test size, over test rows ({judgment.NUM_RESAMPLES} resamples, the same for all losses) "
         "and, of several models, over seeds."
     ]
     if compared:
@@ -131,7 +131,7 @@ def explanation(comparison: Comparison) -> list[str]:
         "count. P@k: the share of positives among the k labels of the highest scores. LRAP: "
         "the mean over a row's positives of the share of positives among the labels down to it. "
         "Ranking loss: the share of a row's pairs of a positive and a negative in the wrong order. "
-        f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgements.values())).values else ''}"
+        f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgments.values())).values else ''}"
         "ECE tells how far probabilities are from frequencies, as a mean over labels, for "
         "sigmoid(logit) and after Platt's calibration. At 0.5 means sigmoid(logit) > 0.5. The "
         "held-out score is the mean of average precision by label and by row on training rows that "
@@ -211,10 +211,10 @@ def warnings(comparison: Comparison) -> list[str]:
         )
     diverged = [
         label
-        for label, judged in comparison.judgements.items()
+        for label, judged in comparison.judgments.items()
         if np.isnan(judged.values["micro_f1_tuned"]).any()
     ]
-    judged = comparison.judgements[comparison.baseline].values
+    judged = comparison.judgments[comparison.baseline].values
     if diverged:
         paragraphs.append(f"n/a: training diverged ({', '.join(diverged)}).")
     elif np.isnan(judged["map"]).any():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax._core.files import replacing
+from mllosses_jax._core.files import write_npz
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
@@ -75,31 +75,33 @@ class Outcome:
         folder.mkdir(parents=True, exist_ok=True)
         names = {"label_names": np.array(dataset.label_names), "inputs": np.array("logits")}
         labels, known = self.held.labels(dataset)
-        rows = {"rows": self.held.rows}
         mask = {} if dataset.mask_train is None else {"where": known}
-        _write(folder / VALIDATION, scores=self.held.scores, labels=labels, **mask, **names, **rows)
+        held = {"scores": self.held.scores, "labels": labels, **mask, "rows": self.held.rows}
+        write_npz(folder / VALIDATION, held | names)
         assert dataset.y_test is not None
         mask = {} if dataset.mask_test is None else {"where": dataset.mask_test}
         paths = _tests(folder, len(self.test_scores))
         for path, scores in zip(paths, self.test_scores, strict=True):
-            _write(path, scores=scores, labels=dataset.y_test, **mask, **names)
+            write_npz(path, {"scores": scores, "labels": dataset.y_test, **mask, **names})
         calibrator = self.decisions.calibrator
-        _write(
+        write_npz(
             folder / MODEL,
-            label_thresholds=self.decisions.label_thresholds,
-            global_threshold=self.decisions.global_threshold,
-            calibrator_slope=np.asarray(calibrator.slope),
-            calibrator_bias=np.asarray(calibrator.bias),
-            at_edge=np.array(self.at_edge, str),
-            varies=self.varies,
-            residuals=self.residuals,
-            seconds=self.seconds,
-            cpu_seconds=self.cpu_seconds,
-            **_prefixed("params/", self.params),
-            **_prefixed("chosen/", self.chosen),
-            **_prefixed("tried/", self.tried),
-            **names,
-            **about,
+            {
+                "label_thresholds": self.decisions.label_thresholds,
+                "global_threshold": self.decisions.global_threshold,
+                "calibrator_slope": np.asarray(calibrator.slope),
+                "calibrator_bias": np.asarray(calibrator.bias),
+                "at_edge": np.array(self.at_edge, str),
+                "varies": self.varies,
+                "residuals": self.residuals,
+                "seconds": self.seconds,
+                "cpu_seconds": self.cpu_seconds,
+                **_prefixed("params/", self.params),
+                **_prefixed("chosen/", self.chosen),
+                **_prefixed("tried/", self.tried),
+                **names,
+                **about,
+            },
         )
 
     @classmethod
@@ -171,11 +173,6 @@ def _group(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
         for name, value in arrays.items()
         if name.startswith(prefix)
     }
-
-
-def _write(path: Path, **arrays: Any) -> None:
-    with replacing(path) as file:
-        np.savez(file, **arrays)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
-Array = jax.Array
 Floats = NDArray[np.float32]
 
 # Above this share of entries that are not zero, dense products are cheaper. Measured on two cores,

@@ -12,7 +12,7 @@ import numpy as np
 from mllosses_jax._core.text import printable
 from mllosses_jax.compare import notes
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgement import METRICS, decide
+from mllosses_jax.compare.judgment import METRICS, decide
 from mllosses_jax.metrics import classification_report
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def mark(difference: Interval | None, *, higher_is_better: bool) -> str:
 def _tables(comparison: Comparison) -> Iterator[list[str]]:
     for title, chosen in TABLES.items():
         judged = [
-            name for name in chosen if name in next(iter(comparison.judgements.values())).values
+            name for name in chosen if name in next(iter(comparison.judgments.values())).values
         ]
         is_fit = title.endswith("fit")
         headings = [METRICS[name].heading for name in judged]

@@ -104,37 +104,6 @@ def f1_figures(
     }
 
 
-def replicates(
-    scores: ArrayLike,
-    *,
-    predictions: Mapping[str, ArrayLike],
-    row_values: Mapping[str, ArrayLike],
-    labels: ArrayLike,
-    where: ArrayLike,
-    weights: Floats,
-    probabilities: ArrayLike | None = None,
-) -> dict[str, Doubles]:
-    """Returns the mean over the models of their `figures`, (R,) by metric."""
-    of_models = figures(
-        scores,
-        predictions=predictions,
-        row_values=row_values,
-        labels=labels,
-        where=where,
-        weights=weights,
-        probabilities=probabilities,
-    )
-    return {name: values.mean(0) for name, values in of_models.items()}
-
-
-def f1_replicates(
-    predictions: Mapping[str, ArrayLike], *, labels: ArrayLike, where: ArrayLike, weights: Floats
-) -> dict[str, Doubles]:
-    """Returns the mean over the models of their `f1_figures`, (R,) by name."""
-    of_models = f1_figures(predictions, labels=labels, where=where, weights=weights)
-    return {name: values.mean(0) for name, values in of_models.items()}
-
-
 def row_means(values: NDArray[Any], weights: Floats) -> Doubles:
     """Returns the means (M, R) over rows of values (M, N), which are NaN in rows left out."""
     counts = ~np.isnan(values)

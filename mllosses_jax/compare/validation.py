@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax.calibration import AffineCalibrator, fit_platt
@@ -15,7 +16,6 @@ from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import tune_thresholds
 from mllosses_jax.metrics import average_precision
 
-Array = jax.Array
 Floats = NDArray[np.float32]
 
 MIN_POSITIVES = 5  # for a threshold of a label's own
@@ -53,6 +53,14 @@ class Decisions(NamedTuple):
     calibrator: AffineCalibrator
 
 
+class _Tuned(NamedTuple):
+    """The same, as arrays of JAX."""
+
+    by_label: Array
+    common: Array
+    calibrator: AffineCalibrator
+
+
 def quality(held: Held, dataset: Dataset) -> float:
     """Returns the mean of average precision by label (mAP) and by row; -inf of scores not finite.
 
@@ -73,8 +81,8 @@ def decide(held: Held, dataset: Dataset) -> Decisions:
         return Decisions(
             zeros, zeros[0], AffineCalibrator(jnp.ones(num_labels), jnp.zeros(num_labels))
         )
-    by_label, common, calibrator = _decide(held.scores, *held.labels(dataset))
-    return Decisions(np.asarray(by_label), np.asarray(common), calibrator)
+    found = _decide(held.scores, *held.labels(dataset))
+    return Decisions(np.asarray(found.by_label), np.asarray(found.common), found.calibrator)
 
 
 @jax.jit
@@ -84,10 +92,10 @@ def _quality(scores: Array, labels: Array, where: Array) -> Array:
 
 
 @jax.jit
-def _decide(scores: Array, labels: Array, where: Array) -> tuple[Array, Array, AffineCalibrator]:
+def _decide(scores: Array, labels: Array, where: Array) -> _Tuned:
     def tuned(scope: Literal["label", "global"]) -> Array:
         return tune_thresholds(
             scores, labels, scope=scope, min_positives=MIN_POSITIVES, default=0, where=where
         )
 
-    return tuned("label"), tuned("global"), fit_platt(scores, labels, where=where)
+    return _Tuned(tuned("label"), tuned("global"), fit_platt(scores, labels, where=where))

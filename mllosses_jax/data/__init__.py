@@ -2,8 +2,13 @@
 
 `load` reads a file by its ending, or the embedded "mosaics", into a `Dataset` of training and test
 arrays; a file that is broken is a `DataError`, which says what is wrong and where. `make_mosaics`
-makes more of the embedded data, `standardise` scales features, `split` cuts off a part in which
+makes more of the embedded data, `standardize` scales features, `split` cuts off a part in which
 each label has its share.
+
+- `loading`: `load`, on one reader a format: `npz`, `csv_file`, `svmlight`, `arff`.
+- `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`.
+- `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
+- `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.loading import load
 from mllosses_jax.data.mosaics import make_mosaics
-from mllosses_jax.data.scaling import standardise
+from mllosses_jax.data.scaling import standardize
 from mllosses_jax.data.splits import split
 
-__all__ = ["DataError", "Dataset", "load", "make_mosaics", "split", "standardise"]
+__all__ = ["DataError", "Dataset", "load", "make_mosaics", "split", "standardize"]

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -62,6 +62,21 @@ class Arrays(Mapping[str, NDArray[Any]]):
         with self._opened(name) as file:
             return _header(file, self._members[name].size, name)
 
+    def needed(self, name: str) -> NDArray[Any]:
+        """Returns an array; refuses a file without it."""
+        if name not in self:
+            raise no_array(name, self)
+        return self[name]
+
+    def label_names(self) -> tuple[str, ...] | None:
+        """Returns what the array label_names holds, if it is there."""
+        if "label_names" not in self:
+            return None
+        shape, dtype = self.header("label_names")
+        if len(shape) != 1 or dtype.kind != "U":
+            raise DataError("label_names must be a vector of strings; save it as one")
+        return tuple(self["label_names"].tolist())
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._members:
             raise KeyError(name)
@@ -86,6 +101,12 @@ class Arrays(Mapping[str, NDArray[Any]]):
             raise
         except Exception:  # whatever damage makes of reading
             raise member.damaged from None
+
+
+def no_array(name: str, others: Iterable[str]) -> DataError:
+    """Returns what there is to say of a file that lacks an array."""
+    found = ", ".join(list(others)[:8]) or "none"
+    return DataError(f"no array {name}; found: {found}; save it under this name")
 
 
 @contextlib.contextmanager

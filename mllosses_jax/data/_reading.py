@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mllosses_jax._core.text import cut
@@ -33,3 +33,14 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {cut(str(error))}"
         raise DataError(f"cannot be read ({reason}); write it again", path=path) from error
+
+
+def check_file(path: Path, suffixes: Collection[str], what: str, *, otherwise: str = "") -> None:
+    """Refuses a path that is no file of these kinds; messages say `what` to give, or otherwise."""
+    if path.is_dir():
+        raise DataError(f"is a folder; give the path of {what}{otherwise}")
+    if path.suffix.lower() not in suffixes:
+        known = ", ".join(suffixes)
+        raise DataError(f"unknown kind of file; give one that ends in {known}{otherwise}")
+    if not path.is_file():
+        raise DataError(f"no such file; give the path of {what}{otherwise}")

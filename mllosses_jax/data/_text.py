@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +24,6 @@ MAX_DENSE_BYTES = 4 * 2**30
 _LARGEST = float(np.finfo(np.float32).max)
 _LABEL_VALUES = {"0": False, "1": True, "false": False, "true": True}
 _UNKNOWN = {"", "?", "nan", "na"}
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _MOST_DIGITS = 18  # of a whole number that an array can hold
 
 
@@ -41,38 +38,6 @@ def read_text(path: Path) -> str:
     if not text.strip():
         raise DataError("the file is empty; it needs a header and rows", path=path)
     return text
-
-
-def read_csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the rows of a CSV file with their lines; those of blank lines are empty."""
-    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError(
-            f"is not valid CSV ({error}); check the quotes", line=reader.line_num
-        ) from None
-    header_and_row = [row for _, row in rows if row][:2]
-    if len(header_and_row[0]) == 1:  # the row may have commas in its numbers
-        for separator, name in _OTHER_SEPARATORS.items():
-            if all(separator in ",".join(row) for row in header_and_row):
-                raise DataError(
-                    f"columns are separated by {name}; separate columns by commas", line=rows[0][0]
-                )
-    return rows
-
-
-def check_header(
-    columns: Sequence[str], line: int, *, is_row: Callable[[str], bool], what: str
-) -> None:
-    """Refuse a header whose every name could be a cell of `what`; 0, 1, 2, ... are names."""
-    if all(map(is_row, columns)) and list(columns) != [str(j) for j in range(len(columns))]:
-        raise DataError(
-            f"the header reads like a row of {what} ({', '.join(columns)[:40]}); begin the file "
-            "with a line of names, which may be 0, 1, 2 and so on",
-            line=line,
-        )
 
 
 def is_number(text: str) -> bool:

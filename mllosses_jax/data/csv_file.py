@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mllosses_jax.data._csv_table import read_csv_table
 from mllosses_jax.data._text import (
     Labels,
-    check_header,
     check_names,
     is_number,
     label_positions,
     parse_label,
     parse_numbers,
-    read_csv_rows,
 )
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
@@ -47,11 +47,10 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
         >>> data.label_names, data.mask_train.tolist()
         (('cat', 'dog'), [[True, True], [True, False]])
     """
-    rows = [(line, row) for line, row in read_csv_rows(path) if row]
-    header_line, header = rows.pop(0)
-    columns = [name.strip() for name in header]
+    table = read_csv_table(path)
+    columns, header_line = table.columns, table.line
     if labels is None or isinstance(labels, int):
-        check_header(columns, header_line, is_row=is_number, what="numbers")
+        table.check_header(is_cell=is_number, what="numbers")
     if not all(columns):
         raise DataError(
             f"column {columns.index('') + 1} has no name; give it one, or leave the column out (of "
@@ -64,19 +63,12 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
     feature_names = [columns[at] for at in feature_at]
     if not feature_at:
         raise DataError("all columns are labels; add a column of features", line=header_line)
-    if not rows:
-        raise DataError("no rows below the header; add one per sample", line=header_line)
+    rows = table.rows()
 
     x = np.empty((len(rows), len(feature_at)), np.float32)
     y = np.zeros((len(rows), len(label_at)), np.bool_)
     mask = np.ones(y.shape, np.bool_)
     for i, (line, cells) in enumerate(rows):
-        if len(cells) != len(columns):
-            raise DataError(
-                f"{len(cells)} cells under a header of {len(columns)}; every row needs one cell "
-                "per column, and cells with commas need quotes",
-                line=line,
-            )
         x[i] = parse_numbers([cells[at] for at in feature_at], feature_names, line)
         for j, at in enumerate(label_at):
             value = parse_label(cells[at], columns[at], line)
@@ -87,7 +79,7 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
     )
 
 
-def _find_labels(columns: list[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:
+def _find_labels(columns: Sequence[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:
     """Return the positions and the names of the label columns."""
     if labels is not None:
         positions = label_positions(labels, columns)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mllosses_jax.data._dense import dense
 from mllosses_jax.data._text import check_names
 from mllosses_jax.data.errors import DataError
-from mllosses_jax.data.scaling import sparse_scale, standardise
+from mllosses_jax.data.scaling import sparse_scale, standardize
 from mllosses_jax.data.splits import split
 
 
@@ -150,7 +150,7 @@ class Dataset:
             mask_test=None if mask is None else mask[part],
         )
 
-    def standardised(self) -> Dataset:
+    def standardized(self) -> Dataset:
         """Standardise dense features on the training part; give sparse ones a size of about 1.
 
         Sparse features are all multiplied with one power of two, which leaves their zeros and
@@ -163,7 +163,7 @@ class Dataset:
 
         Examples:
             >>> data = Dataset(name="a", label_names=("a",), x_train=[[0], [4]], y_train=[[0], [1]])
-            >>> data.standardised().x_train.tolist()
+            >>> data.standardized().x_train.tolist()
             [[-1.0], [1.0]]
         """
         if self.sparse:
@@ -171,8 +171,8 @@ class Dataset:
             x_test = None if self.x_test is None else self.x_test * scale
             return replace(self, x_train=self.x_train * scale, x_test=x_test)
         if self.x_test is None:
-            return replace(self, x_train=standardise(self.x_train)[0])
-        x_train, x_test = standardise(self.x_train, self.x_test)
+            return replace(self, x_train=standardize(self.x_train)[0])
+        x_train, x_test = standardize(self.x_train, self.x_test)
         return replace(self, x_train=x_train, x_test=x_test)
 
 

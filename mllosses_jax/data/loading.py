@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
-from mllosses_jax.data._reading import reading
+from mllosses_jax.data._reading import check_file, reading
 from mllosses_jax.data.arff import read_arff
 from mllosses_jax.data.csv_file import read_csv
 from mllosses_jax.data.dataset import Dataset
@@ -55,11 +55,5 @@ def load(
             raise DataError("names its labels itself; leave labels= out")
         if embedded:
             return make_mosaics()
-        if path.is_dir():
-            raise DataError("is a folder; give the path of a data file, or 'mosaics'")
-        if suffix != ".npz" and suffix not in _TEXT_READERS:
-            known = ", ".join([".npz", *_TEXT_READERS])
-            raise DataError(f"unknown kind of file; give one that ends in {known}, or 'mosaics'")
-        if not path.is_file():
-            raise DataError("no such file; give the path of a data file, or 'mosaics'")
+        check_file(path, (".npz", *_TEXT_READERS), "a data file", otherwise=", or 'mosaics'")
         return read_npz(path) if suffix == ".npz" else _TEXT_READERS[suffix](path, labels)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax.data._archive import open_arrays
+from mllosses_jax.data._archive import Arrays, open_arrays
 from mllosses_jax.data._text import check_dense_size
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
@@ -42,42 +41,35 @@ def read_npz(path: Path) -> Dataset:
         return _dataset(arrays, path.stem)
 
 
-def _dataset(archive: Mapping[str, NDArray[Any]], name: str) -> Dataset:
-    x_train, sparse = _matrix(archive, "X_train", np.float32)
-    y_train, _ = _matrix(archive, "Y_train", np.uint8)
+def _dataset(arrays: Arrays, name: str) -> Dataset:
+    x_train, sparse = _matrix(arrays, "X_train", np.float32)
+    y_train, _ = _matrix(arrays, "Y_train", np.uint8)
     x_test = y_test = None
-    if any(key.startswith(("X_test", "Y_test")) for key in archive):
-        x_test, _ = _matrix(archive, "X_test", np.float32)
-        y_test, _ = _matrix(archive, "Y_test", np.uint8)
+    if any(key.startswith(("X_test", "Y_test")) for key in arrays):
+        x_test, _ = _matrix(arrays, "X_test", np.float32)
+        y_test, _ = _matrix(arrays, "Y_test", np.uint8)
+    names = arrays.label_names()
+    if names is None:
+        names = tuple(f"label {j}" for j in range(y_train.shape[-1] if y_train.ndim else 0))
     return Dataset(
         name=name,
-        label_names=_label_names(archive, y_train),
+        label_names=names,
         x_train=x_train,
         y_train=y_train,
-        mask_train=_array(archive, "mask_train") if "mask_train" in archive else None,
+        mask_train=arrays.get("mask_train"),
         x_test=x_test,
         y_test=y_test,
-        mask_test=_array(archive, "mask_test") if "mask_test" in archive else None,
+        mask_test=arrays.get("mask_test"),
         sparse=sparse,
     )
 
 
-def _array(archive: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """Return one array of the archive."""
-    if name not in archive:
-        found = ", ".join(list(archive)[:8]) or "none"
-        raise DataError(f"no array {name}; found: {found}; save it under this name")
-    return archive[name]
-
-
-def _matrix(
-    archive: Mapping[str, NDArray[Any]], name: str, dtype: type[np.generic]
-) -> tuple[NDArray[Any], bool]:
+def _matrix(arrays: Arrays, name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], bool]:
     """Return a dense matrix, and whether it was stored sparse."""
-    if f"{name}_indptr" not in archive:
-        return _array(archive, name), False
+    if f"{name}_indptr" not in arrays:
+        return arrays.needed(name), False
     indptr, indices, shape = (
-        _array(archive, f"{name}_{piece}") for piece in ("indptr", "indices", "shape")
+        arrays.needed(f"{name}_{piece}") for piece in ("indptr", "indices", "shape")
     )
     for piece, array in (("indptr", indptr), ("indices", indices), ("shape", shape)):
         if array.dtype.kind not in "iu" or array.ndim != 1:
@@ -101,21 +93,11 @@ def _matrix(
     if np.unique(flat).size != flat.size:
         raise DataError(f"{name}_indices names a column twice in one row; sum such entries first")
     data = np.ones(indices.size, dtype)
-    if f"{name}_data" in archive:
-        data = _array(archive, f"{name}_data")
+    if f"{name}_data" in arrays:
+        data = arrays.needed(f"{name}_data")
         if data.shape != indices.shape or data.dtype.kind not in "biuf":
             raise DataError(f"{name}_data is not one number per index; store {indices.size}")
     # Stored values keep their type, so that a label of 0.5 is refused and not rounded to 0.
     dense = np.zeros(rows * columns, np.result_type(data.dtype, dtype))
     dense[flat] = data
     return dense.reshape(rows, columns), True
-
-
-def _label_names(archive: Mapping[str, NDArray[Any]], y: NDArray[Any]) -> tuple[str, ...]:
-    """Return the names of the labels: those stored, or their numbers."""
-    if "label_names" not in archive:
-        return tuple(f"label {j}" for j in range(y.shape[-1] if y.ndim else 0))
-    names = _array(archive, "label_names")
-    if names.ndim != 1 or names.dtype.kind != "U":
-        raise DataError("label_names must be a vector of strings; save it as one")
-    return tuple(names.tolist())

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from mllosses_jax.data._dense import dense
 
 
-def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.float32], ...]:
+def standardize(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.float32], ...]:
     """Shift and scale every column by its mean and standard deviation on the training part.
 
     A column that is constant in the training part tells a model nothing: it becomes zero in
@@ -27,7 +27,7 @@ def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
         ValueError: an array is not a dense matrix, or its columns are not those of `x_train`.
 
     Examples:
-        >>> train, test = standardise([[0.0, 5.0], [2.0, 5.0]], [[3.0, 6.0]])
+        >>> train, test = standardize([[0.0, 5.0], [2.0, 5.0]], [[3.0, 6.0]])
         >>> train.tolist(), test.tolist()
         ([[-1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0]])
     """
@@ -37,7 +37,7 @@ def standardise(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
     for x in arrays:
         if x.ndim != 2 or x.shape[1] != train.shape[-1]:
             raise ValueError(f"features of shape {x.shape} beside a training part {train.shape}")
-    mean, scale = standardisation(train)
+    mean, scale = standardization(train)
     return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)
 
 
@@ -58,7 +58,7 @@ def sparse_scale(x_train: ArrayLike) -> float:
     return 2.0 ** -round(math.log2(largest)) if largest > 0 else 1.0
 
 
-def standardisation(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standardization(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the shift and the scale of every column: standardised is (x - shift) * scale.
 
     Args:
@@ -68,7 +68,7 @@ def standardisation(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
         The means, and one over the standard deviations, or 0 of a column that is constant, (D,).
 
     Examples:
-        >>> standardisation([[0.0, 5.0], [2.0, 5.0]])
+        >>> standardization([[0.0, 5.0], [2.0, 5.0]])
         (array([1., 5.]), array([1., 0.]))
     """
     train = np.asarray(x_train, np.float64)

@@ -112,10 +112,10 @@ class _Deal:
                 self.put(row, side)
                 room[side] -= 1
                 left[self.labels_of[row]] -= 1
-        unlabelled = np.flatnonzero(self.side < 0)
-        cut = min(max(int(room[PART]), 0), len(unlabelled))
-        self.side[unlabelled[:cut]] = PART
-        self.side[unlabelled[cut:]] = REST
+        unlabeled = np.flatnonzero(self.side < 0)
+        cut = min(max(int(room[PART]), 0), len(unlabeled))
+        self.side[unlabeled[:cut]] = PART
+        self.side[unlabeled[cut:]] = REST
 
     def may_leave(self, row: int) -> bool:
         """Whether a row can change sides without taking the last positive of a label along."""

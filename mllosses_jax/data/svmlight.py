@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
     sizes = _sizes(lines[0])
     if sizes is not None:
         rows = _rows_of_header(lines, sizes)
-        width, base = sizes[1], 0
+        width, base = sizes.features, 0
     else:
         numbered = enumerate((text.partition("#")[0] for text in lines), start=1)
         rows = [_row(text, line) for line, text in numbered if text.strip()]
@@ -83,19 +84,25 @@ class _Row:
     features: dict[int, float]
 
 
-def _sizes(first: str) -> tuple[int, int, int] | None:
-    """Return the three sizes if the first line is a header; no row looks like one."""
+class _Sizes(NamedTuple):
+    rows: int
+    features: int
+    labels: int
+
+
+def _sizes(first: str) -> _Sizes | None:
+    """Return the sizes if the first line is a header; no row looks like one."""
     words = first.split()
     if len(words) != 3 or not all(word.isascii() and word.isdecimal() for word in words):
         return None
-    sizes = [to_whole(word) for word in words]
-    if None in sizes:
+    sizes = [size for size in map(to_whole, words) if size is not None]
+    if len(sizes) < len(words):
         raise DataError(f"{shown(first)} is no size of a file; correct the header", line=1)
-    return sizes[0], sizes[1], sizes[2]  # type: ignore[return-value]
+    return _Sizes(*sizes)
 
 
-def _rows_of_header(lines: list[str], sizes: tuple[int, int, int]) -> list[_Row]:
-    count = sizes[0]
+def _rows_of_header(lines: list[str], sizes: _Sizes) -> list[_Row]:
+    count = sizes.rows
     body, rest = lines[1 : count + 1], lines[count + 1 :]
     # Blank lines after the last row are no rows; before it they are.
     found = count + sum(bool(line.strip()) for line in rest) if rest else len(body)
@@ -139,19 +146,19 @@ def _label(word: str, line: int) -> int:
 
 
 def _label_columns(
-    rows: list[_Row], labels: Labels, sizes: tuple[int, int, int] | None
+    rows: list[_Row], labels: Labels, sizes: _Sizes | None
 ) -> tuple[dict[int, int], tuple[str, ...]]:
     """Return the column of each label and the names of the columns."""
     if isinstance(labels, str):
         labels = [labels]
     if labels is not None and not isinstance(labels, int):
         names = tuple(labels)
-        if sizes is not None and len(names) != sizes[2]:
+        if sizes is not None and len(names) != sizes.labels:
             raise DataError(
-                f"{len(names)} label names, but the header says {sizes[2]}; name each", line=1
+                f"{len(names)} label names, but the header says {sizes.labels}; name each", line=1
             )
         return {j: j for j in range(len(names))}, names
-    count = labels if sizes is None else sizes[2]
+    count = labels if sizes is None else sizes.labels
     if labels is not None and labels != count:
         raise DataError(f"labels={labels}, but the header says {count}; leave it out", line=1)
     if count is None:

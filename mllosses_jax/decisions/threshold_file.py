@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mllosses_jax._core import checks, schema
-from mllosses_jax._core.files import read_json, write_json
+from mllosses_jax._core.files import read_format, write_format
 from mllosses_jax._core.text import shown
 
 _DTYPES = ("float32", "float64")
@@ -118,7 +118,7 @@ class ThresholdReport:
                 for label, row in zip(self.label_names, rows, strict=True)
             },
         }
-        write_json(path, content, format_name=_FORMAT, force=force)
+        write_format(path, content, format_name=_FORMAT, force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> ThresholdReport:
@@ -127,7 +127,7 @@ class ThresholdReport:
         Raises:
             ValueError: if the file is something else.
         """
-        content = read_json(path, format_name=_FORMAT)
+        content = read_format(path, format_name=_FORMAT)
         try:
             return _report(content)
         except ValueError as error:
@@ -149,8 +149,8 @@ def _report(content: Mapping[str, Any]) -> ThresholdReport:
         place = f"labels[{shown(name)}]"
         schema.mapping(row, place, (*_COLUMNS.values(), "positives"))
         for key in ("threshold", "low", "high"):  # infinite: all or nothing is predicted
-            schema.number(row[key], f"{place}.{key}", *any_score, words=("inf", "-inf"))
-        schema.number(row["std"], f"{place}.std", 0, words=("inf",))
+            schema.number(row[key], f"{place}.{key}", *any_score, others=("inf", "-inf"))
+        schema.number(row["std"], f"{place}.std", 0, others=("inf",))
         for key in ("f", "baseline_f"):
             schema.number(row[key], f"{place}.{key}", 0, _ONE)
         schema.whole(row["positives"], f"{place}.positives")
@@ -179,15 +179,17 @@ def _settings(value: object) -> dict[str, Any]:
     for key, entry in given.items():
         if not isinstance(entry, str | int | float | None):
             raise ValueError(f"settings.{key} must be a number or text, got {shown(entry)}")
-    return {key: float(v) if v in ("inf", "-inf", "nan") else v for key, v in given.items()}
+    return {key: float(v) if v in ("inf", "-inf") else v for key, v in given.items()}
 
 
 def _gain(value: object, field: str) -> Gain:
     given = schema.mapping(value, field, Gain._fields)
-    ends = ("inf", "-inf", "nan")
-    low, high = (schema.number(given[end], f"{field}.{end}", words=ends) for end in ("low", "high"))
+    ends = ("inf", "-inf", None)
+    low, high = (
+        schema.number(given[end], f"{field}.{end}", others=ends) for end in ("low", "high")
+    )
     tuned, baseline = (
-        schema.number(given[key], f"{field}.{key}", 0, _ONE, words=("nan",))
+        schema.number(given[key], f"{field}.{key}", 0, _ONE, others=(None,))
         for key in ("tuned", "baseline")
     )
     return Gain(tuned, baseline, low, high)

@@ -4,6 +4,9 @@
 pytree; `make_eval_step` gives logits and metrics. `sweep` trains many runs in one program. In a
 loop of your own, `average_parameters` keeps a moving average of the parameters, and
 `adaptive_asymmetry` adapts `gamma_neg` of the asymmetric loss.
+
+- `state`: `TrainState`; `steps`: the two steps; `sweeps`: `sweep`.
+- `averages`: `average_parameters`; `adaptive`: `adaptive_asymmetry`.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import DTypeLike
 
 from mllosses_jax._core.reduction import safe_divide
 
 S = TypeVar("S")
-Array = jax.Array
 Batch = Mapping[str, Any]
 
 
@@ -32,6 +32,14 @@ class Sums(NamedTuple):
     def mean(self) -> Array:
         """Returns the loss."""
         return self.total if self.number is None else safe_divide(self.total, self.number)
+
+
+class Gradient(NamedTuple):
+    """The loss of a batch, its gradient, and what the batch changed."""
+
+    loss: Array
+    gradient: Any
+    carried: Carried
 
 
 class Objective(NamedTuple):
@@ -60,8 +68,8 @@ class Objective(NamedTuple):
 
     def value_and_gradient(
         self, params: Any, carried: Carried, key: Array | None, batch: Batch
-    ) -> tuple[Array, Any, Carried]:
-        """Returns the loss of a batch, its gradient, and what the batch changed."""
+    ) -> Gradient:
+        """Returns the loss of a batch with its gradient."""
 
         def total(params: Any, carried: Carried, part: Any) -> tuple[Array, tuple[Sums, Carried]]:
             sums, carried = self._sums(params, carried, *part)
@@ -78,7 +86,7 @@ class Objective(NamedTuple):
                 slope = safe_divide(slope, sums.number.astype(slope.dtype))
             return slope.astype(param.dtype)
 
-        return sums.mean(), jax.tree.map(scaled, gradient, params), carried
+        return Gradient(sums.mean(), jax.tree.map(scaled, gradient, params), carried)
 
     def _sums(
         self, params: Any, carried: Carried, key: Array | None, batch: Batch

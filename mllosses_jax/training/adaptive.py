@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -13,7 +13,6 @@ from mllosses_jax._core.numerics import sigmoid_pair
 from mllosses_jax._core.reduction import masked_count, masked_mean
 from mllosses_jax._core.types import AxisName
 
-Array = jax.Array
 _INF = float("inf")
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
-
-Array = jax.Array
 
 
 def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayLike) -> Any:

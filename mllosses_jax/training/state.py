@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 if TYPE_CHECKING:
     import optax
-
-Array = jax.Array
 
 
 @jax.tree_util.register_dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from mllosses_jax._core import checks
@@ -18,8 +19,6 @@ from mllosses_jax.training.state import TrainState
 
 if TYPE_CHECKING:
     import optax
-
-Array = jax.Array
 
 
 def make_train_step(
@@ -145,14 +144,14 @@ def make_train_step(
         objective = Objective(apply, now, micro_batches, compute_dtype)
         key = None if state.key is None else jax.random.fold_in(state.key, state.step)
         before = Carried(state.model_state, state.loss_state)
-        value, gradient, after = objective.value_and_gradient(state.params, before, key, batch)
+        found = objective.value_and_gradient(state.params, before, key, batch)
         # Line searches and the like ask for the value, and for the objective to try steps on.
         updates, opt_state = update(
-            gradient,
+            found.gradient,
             state.opt_state,
             state.params,
-            value=value,
-            grad=gradient,
+            value=found.loss,
+            grad=found.gradient,
             value_fn=lambda params: objective.value(params, before, key, batch),
         )
         params = optax.apply_updates(state.params, updates)
@@ -161,13 +160,13 @@ def make_train_step(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
-            model_state=after.model_state,
-            loss_state=after.loss_state,
+            model_state=found.carried.model_state,
+            loss_state=found.carried.loss_state,
         )
         if ema_decay is not None:
             average = average_parameters(state.ema_params, params, new.step, ema_decay)
             new = dataclasses.replace(new, ema_params=average)
-        return new, {"loss": value}
+        return new, {"loss": found.loss}
 
     return jax.jit(step, donate_argnums=(0,) if donate else ())
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mllosses_jax.training._objective import Batch
 from mllosses_jax.training.state import TrainState
-
-Array = jax.Array
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), static_argnames="num_steps")

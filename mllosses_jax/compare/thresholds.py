@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.compare import resampling
 from mllosses_jax.compare.intervals import DIFFERENCE, interval
-from mllosses_jax.compare.judgement import decide
+from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import ThresholdReport

@@ -9,7 +9,7 @@ import mllosses_jax as mll
 from mllosses_jax import catalogue
 from mllosses_jax.cli import profile
 from mllosses_jax.cli.errors import UsageError
-from mllosses_jax.compare import objective
+from mllosses_jax.compare import bound_loss
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import Dataset
@@ -33,13 +33,13 @@ def dataset():
 def test_hierarchy_is_read_off_the_labels(dataset):
     wanted = np.eye(LABELS, dtype=bool)
     wanted[0, 1] = wanted[1, 2] = wanted[0, 2] = True
-    np.testing.assert_array_equal(objective.ancestors(dataset), wanted)
-    edges = objective.FROM_LABELS["edges"](dataset)
+    np.testing.assert_array_equal(bound_loss.ancestors(dataset), wanted)
+    edges = bound_loss.FROM_LABELS["edges"](dataset)
     assert sorted(map(tuple, np.asarray(edges).tolist())) == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_frequencies_count_what_is_known(dataset):
-    given = {name: make(dataset) for name, make in objective.FROM_LABELS.items()}
+    given = {name: make(dataset) for name, make in bound_loss.FROM_LABELS.items()}
     np.testing.assert_allclose(given["prior"], [30 / 40, 20 / 40, 10 / 40, 3 / 20], rtol=1e-6)
     np.testing.assert_array_equal(given["label_counts"], [30, 20, 10, 3])
     assert given["expected_positives"] == pytest.approx(1.65)
@@ -53,7 +53,7 @@ def test_frequencies_count_what_is_known(dataset):
 @pytest.mark.parametrize("entry", catalogue.CATALOGUE, ids=lambda entry: entry.name)
 def test_every_loss_has_all_it_needs(entry):
     for parameter in entry.required:
-        assert parameter in objective.FROM_LABELS or parameter in objective.HEADS, parameter
+        assert parameter in bound_loss.FROM_LABELS or parameter in bound_loss.HEADS, parameter
 
 
 def outputs_of(bound, seed=1):
@@ -63,7 +63,7 @@ def outputs_of(bound, seed=1):
 
 def test_heads_are_the_columns_behind_the_logits(dataset):
     y, where = jnp.asarray(dataset.y_train), jnp.asarray(dataset.mask_train)
-    bound = objective.bind("factorized_count_loss", dataset)
+    bound = bound_loss.bind("factorized_count_loss", dataset)
     assert bound.num_outputs == LABELS + 1
     outputs = outputs_of(bound)
     direct = mll.factorized_count_loss(
@@ -75,7 +75,7 @@ def test_heads_are_the_columns_behind_the_logits(dataset):
 
 def test_a_teacher_learns_from_the_labels(dataset):
     y = jnp.asarray(dataset.y_train)
-    bound = objective.bind("multilabel_distillation_loss", dataset)
+    bound = bound_loss.bind("multilabel_distillation_loss", dataset)
     outputs = outputs_of(bound)
     logits, teacher = outputs[:, :LABELS], outputs[:, LABELS:]
     gradient = jax.grad(lambda o: bound.loss(o, y))(outputs)[:, LABELS:]
@@ -88,7 +88,7 @@ def test_a_teacher_learns_from_the_labels(dataset):
 
 def test_a_temperature_is_one_for_logits(dataset):
     y = jnp.asarray(dataset.y_train)
-    bound = objective.bind("smooth_ap_loss", dataset)
+    bound = bound_loss.bind("smooth_ap_loss", dataset)
     logits = outputs_of(bound)
     direct = mll.smooth_ap_loss(logits, y, temperature=0.5)
     assert bound.loss(logits, y) == pytest.approx(float(direct))
@@ -97,9 +97,9 @@ def test_a_temperature_is_one_for_logits(dataset):
 
 def test_a_penalty_is_added_to_cross_entropy(dataset):
     y = jnp.asarray(dataset.y_train)
-    bound = objective.bind("hierarchy_penalty", dataset)
+    bound = bound_loss.bind("hierarchy_penalty", dataset)
     logits = outputs_of(bound)
-    edges = objective.FROM_LABELS["edges"](dataset)
+    edges = bound_loss.FROM_LABELS["edges"](dataset)
     total = mll.hierarchy_penalty(logits, y, edges=edges)
     total += mll.sigmoid_binary_cross_entropy(logits, y)
     assert bound.loss(logits, y) == pytest.approx(float(total))
@@ -109,7 +109,7 @@ def test_a_penalty_is_added_to_cross_entropy(dataset):
 def test_parameters_go_to_the_loss(dataset):
     y = jnp.asarray(dataset.y_train)
     text = "sigmoid_focal_loss(gamma=3, alpha=[0.1, 0.2, 0.3, 0.4])"
-    for bound in (objective.bind(text, dataset), objective.bind(parse(text), dataset)):
+    for bound in (bound_loss.bind(text, dataset), bound_loss.bind(parse(text), dataset)):
         logits = outputs_of(bound)
         alpha = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
         direct = mll.sigmoid_focal_loss(logits, y, gamma=3, alpha=alpha)
@@ -119,21 +119,21 @@ def test_parameters_go_to_the_loss(dataset):
 
 def test_parameters_win_over_what_the_data_gives(dataset):
     y = jnp.asarray(dataset.y_train)
-    bound = objective.bind("balanced_binary_cross_entropy(alpha=0.25)", dataset)
+    bound = bound_loss.bind("balanced_binary_cross_entropy(alpha=0.25)", dataset)
     logits = outputs_of(bound)
     direct = mll.balanced_binary_cross_entropy(logits, y, alpha=0.25)
     assert bound.loss(logits, y) == pytest.approx(float(direct))
     assert bound.given == ""
-    bound = objective.bind("smooth_ap_loss(temperature=0.1)", dataset)
+    bound = bound_loss.bind("smooth_ap_loss(temperature=0.1)", dataset)
     direct = mll.smooth_ap_loss(logits, y, temperature=0.1)
     assert bound.loss(logits, y) == pytest.approx(float(direct))
     assert bound.given == ""
-    bound = objective.bind("distribution_balanced_loss(num_samples=50, gamma=1)", dataset)
-    counts = objective.FROM_LABELS["label_counts"](dataset)
+    bound = bound_loss.bind("distribution_balanced_loss(num_samples=50, gamma=1)", dataset)
+    counts = bound_loss.FROM_LABELS["label_counts"](dataset)
     direct = mll.distribution_balanced_loss(logits, y, label_counts=counts, num_samples=50, gamma=1)
     assert bound.loss(logits, y) == pytest.approx(float(direct))
     assert bound.given == "label_counts"
-    bound = objective.bind("hierarchy_penalty(edges=[[0, 3]])", dataset)
+    bound = bound_loss.bind("hierarchy_penalty(edges=[[0, 3]])", dataset)
     direct = mll.hierarchy_penalty(logits, y, edges=jnp.array([[0, 3]]))
     direct += mll.sigmoid_binary_cross_entropy(logits, y)
     assert bound.loss(logits, y) == pytest.approx(float(direct))
@@ -156,7 +156,7 @@ def test_parameters_win_over_what_the_data_gives(dataset):
 )
 def test_what_the_data_contradicts_is_named(choice, words, dataset):
     with pytest.raises(ComparisonError) as caught:
-        objective.bind(choice, dataset)
+        bound_loss.bind(choice, dataset)
     for word in words:
         assert word in str(caught.value)
 

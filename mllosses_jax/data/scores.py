@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax._core.text import shown
-from mllosses_jax.cli.score_arrays import Content, Inputs, Role, binary, read_numpy
-from mllosses_jax.data import DataError
 from mllosses_jax.data._reading import reading
-from mllosses_jax.data._text import (
-    check_header,
-    check_names,
-    is_label,
-    is_number,
-    is_unknown,
-    parse_label,
-    read_csv_rows,
-    to_float,
-)
+from mllosses_jax.data._score_files import Content, ScoreKind, binary, read_content
+from mllosses_jax.data.errors import DataError
 
-SUFFIXES = (".npy", ".npz", ".csv")
 NAMELESS = (
     "the scores have no names of labels; give them some: an .npz with label_names, or the header "
     "of a .csv"
 )
-BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of whoever has tuned none
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +36,7 @@ class ScoreTable:
     labels: NDArray[np.bool_]
     where: NDArray[np.bool_] | None
     label_names: tuple[str, ...]
-    inputs: Inputs
+    inputs: ScoreKind
     named: bool = True
 
     def known(self) -> NDArray[np.bool_]:
@@ -60,15 +44,8 @@ class ScoreTable:
         return np.ones(self.labels.shape, bool) if self.where is None else self.where
 
 
-def in_precision_of(scores: NDArray[Any]) -> AbstractContextManager[None]:
-    """Computes in float64 if the scores are: float32 makes 1 of a probability of 1 − 10⁻⁸."""
-    double = np.float64 in {scores.dtype.type, jnp.result_type(float).type}
-    precision: AbstractContextManager[None] = jax.enable_x64(double)
-    return precision
-
-
 def read_scores_and_labels(
-    scores: Path, labels: Path | None = None, *, inputs: Inputs | None = None
+    scores: Path, labels: Path | None = None, *, inputs: ScoreKind | None = None
 ) -> ScoreTable:
     """Reads two files that belong together, or one that holds both.
 
@@ -87,13 +64,13 @@ def read_scores_and_labels(
     Raises:
         DataError: a file is broken or lacks something, or the two do not fit.
     """
-    given = _read(scores, "scores")
+    given = read_content(scores, "scores")
     if labels is None and not given.with_labels:
         raise DataError(
             "holds no labels; give LABELS, or an .npz that holds scores and labels", path=scores
         )
     labels = labels or scores
-    truth = _read(labels, "labels")
+    truth = read_content(labels, "labels")
     if given.doubt is not None and set(given.names or ()) != set(truth.names or ()):
         raise given.doubt
     inputs = _inputs(given, inputs, scores)
@@ -119,12 +96,12 @@ def read_scores_and_labels(
     )
 
 
-def read_scores(path: Path, *, inputs: Inputs | None = None) -> ScoreTable:
+def read_scores(path: Path, *, inputs: ScoreKind | None = None) -> ScoreTable:
     """Reads scores, with the labels of an archive that holds both.
 
     In any other file no label of the table is known, and every score must be a number.
     """
-    given = _read(path, "scores")
+    given = read_content(path, "scores")
     if given.with_labels:
         return read_scores_and_labels(path, inputs=inputs)
     if given.doubt is not None:
@@ -145,75 +122,6 @@ def _numbers(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
 
-def _read(path: Path, role: Role) -> Content:
-    suffix = path.suffix.lower()
-    with reading(path):
-        if path.is_dir():
-            raise DataError(f"is a folder; give the path of a file of {role}")
-        if suffix not in SUFFIXES:
-            raise DataError(f"unknown kind of file; give {role} as {', '.join(SUFFIXES)}")
-        if not path.is_file():
-            raise DataError(f"no such file; give the path of a file of {role}")
-        content = _read_csv(path, role) if suffix == ".csv" else read_numpy(path, role)
-        if content.names is not None:
-            check_names(content.names, "label")
-        if content.doubt is not None:
-            content.doubt.path = path
-        return content
-
-
-def _read_csv(path: Path, role: Role) -> Content:
-    rows = read_csv_rows(path)
-    # A blank line is an empty cell under a header of one.
-    header = next(row for _, row in rows if row)
-    rows = [(line, row or [""]) for line, row in rows if row or len(header) == 1]
-    (header_line, _), *rows = rows
-    names = tuple(name.strip() for name in header)
-    check_names(names, "label", header_line)
-    doubt = None
-    try:
-        is_row = is_number if role == "scores" else is_label
-        check_header(names, header_line, is_row=is_row, what=role)
-    except DataError as error:
-        if role == "labels":
-            raise
-        doubt = error  # the labels may have numbers as names
-    if not rows:
-        raise DataError("no rows below the header; add one per sample", line=header_line)
-    values = np.empty((len(rows), len(names)))
-    parsed: dict[str, float] = {}
-    for i, (line, cells) in enumerate(rows):
-        if len(cells) != len(names):
-            raise DataError(
-                f"{len(cells)} cells under a header of {len(names)}; every row needs one cell per "
-                "label, and cells with commas need quotes",
-                line=line,
-            )
-        if role == "scores":
-            values[i] = _score_row(cells, names, line)
-            continue
-        for j, cell in enumerate(cells):
-            if cell not in parsed:
-                label = parse_label(cell, names[j], line)
-                parsed[cell] = np.nan if label is None else float(label)
-            values[i, j] = parsed[cell]
-    return Content(values, names, np.ones(values.shape, bool), doubt=doubt)
-
-
-def _score_row(cells: list[str], names: tuple[str, ...], line: int) -> list[float]:
-    row = []
-    for cell, name in zip(cells, names, strict=True):
-        try:
-            row.append(np.nan if is_unknown(cell) else to_float(cell.strip()))
-        except ValueError:
-            raise DataError(
-                f"score {name!r} is {shown(cell)}, not a number; give one score per label, and no "
-                "other columns",
-                line=line,
-            ) from None
-    return row
-
-
 def _order(
     given: tuple[str, ...] | None, truth: tuple[str, ...] | None, scores: Path, labels: Path
 ) -> list[int] | slice:
@@ -232,17 +140,17 @@ def _order(
     return [place[name] for name in given]
 
 
-def _inputs(content: Content, asked: Inputs | None, path: Path) -> Inputs:
+def _inputs(content: Content, asked: ScoreKind | None, path: Path) -> ScoreKind:
     """Returns what the scores are, which the file or the caller must say."""
     said = content.inputs
     if said is None and asked is None:
         raise DataError(
-            "does not say what its scores are; give --inputs logits or --inputs probabilities",
+            "does not say what its scores are; give inputs=logits or inputs=probabilities",
             path=path,
         )
     if said is not None and asked is not None and said != asked:
         raise DataError(
-            f"says that its scores are {said}, and --inputs that they are {asked}; leave --inputs "
+            f"says that its scores are {said}, and inputs= that they are {asked}; leave inputs= "
             "out, or save the scores anew",
             path=path,
         )
@@ -250,7 +158,7 @@ def _inputs(content: Content, asked: Inputs | None, path: Path) -> Inputs:
 
 
 def _check_scores(
-    values: NDArray[Any], mask: NDArray[np.bool_], inputs: Inputs, path: Path
+    values: NDArray[Any], mask: NDArray[np.bool_], inputs: ScoreKind, path: Path
 ) -> None:
     """Refuses a score that counts and is no logit or no probability."""
     missing = mask & np.isnan(values)
@@ -266,6 +174,6 @@ def _check_scores(
         row, column = np.argwhere(outside)[0]
         raise DataError(
             f"{values[row, column]:.6g} at row {row}, column {column} (from 0) is no probability; "
-            "give values from 0 to 1, or --inputs logits if they are logits",
+            "give values from 0 to 1, or inputs=logits if they are logits",
             path=path,
         )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax import metrics
@@ -17,8 +18,6 @@ from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, Interval, interva
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import apply_thresholds
-
-Array = jax.Array
 
 NUM_RESAMPLES = 1000
 MANY_LABELS = 20  # from which the first few of the ranking are judged too
@@ -58,7 +57,7 @@ OF_MANY = ("precision_at_3", "precision_at_5", "ndcg_at_5")
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """How one loss did.
 
     Attributes:
@@ -83,7 +82,7 @@ class Judgement:
             varies=self.varies,
         )
 
-    def difference(self, baseline: Judgement, metric: str) -> Interval:
+    def difference(self, baseline: Judgment, metric: str) -> Interval:
         """Returns a metric minus that of the baseline, on the same resamples and seeds."""
         return interval(
             self.values[metric] - baseline.values[metric],
@@ -109,7 +108,7 @@ def decide(outcome: Outcome) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Judgement:
+def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Judgment:
     """Returns the metrics of each model and of each resample; NaN where training diverged.
 
     Args:
@@ -124,7 +123,7 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
     if not np.isfinite(scores).all():
         nothing = {name: np.full(len(scores), math.nan) for name in names}
         undefined = {name: np.full(weights.shape[1], math.nan) for name in names}
-        return Judgement(nothing, undefined, outcome.varies, len(labels))
+        return Judgment(nothing, undefined, outcome.varies, len(labels))
     where = np.ones_like(labels) if mask is None else mask
     # The first column of the weights is the test part as it is.
     whole = np.concatenate([np.ones((len(labels), 1), np.float32), weights], axis=1)
@@ -144,7 +143,7 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
             for each in calibrated
         ]
     )
-    return Judgement(
+    return Judgment(
         {name: found[name][:, 0] for name in names},
         {name: found[name][:, 1:].mean(0) for name in names},
         outcome.varies,

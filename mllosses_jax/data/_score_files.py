@@ -1,4 +1,4 @@
-"""What an .npy or .npz file of scores or labels holds."""
+"""What a file of scores or of labels holds: an array of an .npy or .npz, or the table of a .csv."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax.data import DataError
-from mllosses_jax.data._archive import Arrays, open_arrays
+from mllosses_jax._core.text import shown
+from mllosses_jax.data._archive import Arrays, no_array, open_arrays
+from mllosses_jax.data._csv_table import CsvTable, read_csv_table
+from mllosses_jax.data._reading import check_file, reading
+from mllosses_jax.data._text import (
+    check_names,
+    is_label,
+    is_number,
+    is_unknown,
+    parse_label,
+    to_float,
+)
+from mllosses_jax.data.errors import DataError
 
-Inputs = Literal["logits", "probabilities"]
+ScoreKind = Literal["logits", "probabilities"]
 Role = Literal["scores", "labels"]
 
+SUFFIXES = (".npy", ".npz", ".csv")
 MASKS = ("where", "mask")
 
 
@@ -32,19 +44,63 @@ class Content(NamedTuple):
     values: NDArray[Any]
     names: tuple[str, ...] | None
     mask: NDArray[np.bool_]
-    inputs: Inputs | None = None
+    inputs: ScoreKind | None = None
     with_labels: bool = False
     doubt: DataError | None = None
 
 
-def read_numpy(path: Path, role: Role) -> Content:
-    """Returns what a file holds of a role: one array, or that of the role's name among others.
+def read_content(path: Path, role: Role) -> Content:
+    """Returns what a file holds of a role.
 
     Raises:
         DataError: it is no such file, or holds nothing of the role.
     """
-    with open_arrays(path, alone=role) as arrays:
-        return _from_arrays(arrays, role)
+    with reading(path):
+        check_file(path, SUFFIXES, f"a file of {role}")
+        if path.suffix.lower() == ".csv":
+            content = _from_table(read_csv_table(path), role)
+        else:
+            with open_arrays(path, alone=role) as arrays:
+                content = _from_arrays(arrays, role)
+    if content.doubt is not None:
+        content.doubt.path = path
+    return content
+
+
+def _from_table(table: CsvTable, role: Role) -> Content:
+    names = table.columns
+    check_names(names, "label", table.line)
+    doubt = None
+    try:
+        table.check_header(is_cell=is_number if role == "scores" else is_label, what=role)
+    except DataError as error:
+        if role == "labels":
+            raise
+        doubt = error  # the labels may have numbers as names
+    rows = table.rows()
+    values = np.empty((len(rows), len(names)))
+    parsed: dict[str, float] = {}
+    for i, (line, cells) in enumerate(rows):
+        if role == "scores":
+            values[i] = [_score(*pair, line) for pair in zip(cells, names, strict=True)]
+            continue
+        for j, cell in enumerate(cells):
+            if cell not in parsed:
+                label = parse_label(cell, names[j], line)
+                parsed[cell] = np.nan if label is None else float(label)
+            values[i, j] = parsed[cell]
+    return Content(values, names, np.ones(values.shape, bool), doubt=doubt)
+
+
+def _score(cell: str, name: str, line: int) -> float:
+    try:
+        return np.nan if is_unknown(cell) else to_float(cell.strip())
+    except ValueError:
+        raise DataError(
+            f"score {name!r} is {shown(cell)}, not a number; give one score per label, and no "
+            "other columns",
+            line=line,
+        ) from None
 
 
 def _from_arrays(arrays: Arrays, role: Role) -> Content:
@@ -53,8 +109,7 @@ def _from_arrays(arrays: Arrays, role: Role) -> Content:
     candidates = [name for name in arrays if name not in beside]
     mine = [role] if role in candidates else candidates
     if len(mine) != 1 or (mine[0] != role and mine[0] in get_args(Role)):
-        found = ", ".join(candidates[:8]) or "none"
-        raise DataError(f"no array {role}; found: {found}; save it under this name")
+        raise no_array(role, candidates)
     shape, dtype = arrays.header(mine[0])  # they may be large, and nothing to be read
     if role == "scores" and len(shape) == 3:
         raise DataError(
@@ -71,31 +126,34 @@ def _from_arrays(arrays: Arrays, role: Role) -> Content:
     if role == "scores":
         single = np.result_type(values, np.float32) == np.float32
         values = values.astype(np.float32 if single else np.float64)
-    names = _names(arrays, values.shape[1])
+    names = _names(arrays, values.shape[1], role)
     with_labels = role == "scores" and {"scores", "labels"} <= set(candidates)
     # Beside labels, a mask is theirs: it says nothing of the scores.
     mask = np.ones(values.shape, bool) if with_labels else _mask(arrays, values.shape)
     return Content(values, names, mask, inputs, with_labels)
 
 
-def _declared(arrays: Arrays) -> Inputs | None:
+def _declared(arrays: Arrays) -> ScoreKind | None:
     """Returns what an archive says that its scores are; `inputs` of numbers are something else."""
     if "inputs" not in arrays or arrays.header("inputs").dtype.kind != "U":
         return None
     said = arrays["inputs"].ravel().tolist()
-    for known in get_args(Inputs):
+    for known in get_args(ScoreKind):
         if said == [known]:
-            return cast(Inputs, known)
+            return cast(ScoreKind, known)
     raise DataError(f"inputs is {', '.join(said[:3])!r}; it must be logits or probabilities")
 
 
-def _names(arrays: Arrays, count: int) -> tuple[str, ...] | None:
-    if "label_names" not in arrays:
-        return None
-    shape, dtype = arrays.header("label_names")
-    if shape != (count,) or dtype.kind != "U":
-        raise DataError(f"label_names must be a vector of {count} strings, one per label")
-    return tuple(arrays["label_names"].tolist())
+def _names(arrays: Arrays, count: int, role: Role) -> tuple[str, ...] | None:
+    names = arrays.label_names()
+    if names is not None:
+        if len(names) != count:
+            raise DataError(
+                f"{len(names)} label names for the {count} columns of {role}; give one name per "
+                "column"
+            )
+        check_names(names, "label")
+    return names
 
 
 def _mask(arrays: Arrays, shape: tuple[int, ...]) -> NDArray[np.bool_]:

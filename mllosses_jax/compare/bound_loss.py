@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mllosses_jax.catalogue import Entry
 from mllosses_jax.compare.choice import Choice, parse, try_call
@@ -23,15 +24,13 @@ from mllosses_jax.data import Dataset
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
 from mllosses_jax.weighting import inverse_propensity
 
-Array = jax.Array
-
 IMPLIED = 0.95  # share of a label's rows with another one, from which it counts as a parent
 FEW_ROWS = 5  # fewer show nothing
 
 
 @dataclass(frozen=True)
-class Objective:
-    """A training objective.
+class BoundLoss:
+    """A loss with all that it needs beside logits and labels.
 
     Attributes:
         loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
@@ -44,8 +43,8 @@ class Objective:
     given: str = ""
 
 
-def bind(choice: Choice | str, dataset: Dataset) -> Objective:
-    """Returns the objective of a loss, with what the training part of a data set says.
+def bind(choice: Choice | str, dataset: Dataset) -> BoundLoss:
+    """Returns a loss with what the training part of a data set says of its parameters.
 
     Args:
         choice: the loss, or a text for `choice.parse`. Its parameters win over those of the data.
@@ -85,7 +84,7 @@ def bind(choice: Choice | str, dataset: Dataset) -> Objective:
     given += [f"a head for {p}" for p in heads]
     given += ["binary cross-entropy, which it is added to"] if entry.penalty else []
     given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
-    return Objective(loss, num_outputs, ", ".join(given))
+    return BoundLoss(loss, num_outputs, ", ".join(given))
 
 
 def _check_lengths(choice: Choice, num_labels: int) -> None:

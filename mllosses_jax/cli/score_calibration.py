@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from mllosses_jax import calibration, metrics
 from mllosses_jax.calibration.files import OtherLabels
 from mllosses_jax.cli.errors import UsageError
-from mllosses_jax.cli.evaluation import probability_metrics
-from mllosses_jax.cli.score_files import NAMELESS, ScoreTable, in_precision_of
-from mllosses_jax.cli.tuning import check_folds
+from mllosses_jax.cli.score_metrics import in_precision_of, probability_metrics
+from mllosses_jax.cli.score_thresholds import check_folds
+from mllosses_jax.data.scores import NAMELESS, ScoreTable
 
 METHODS: Mapping[str, Callable[..., calibration.Calibrator]] = {
     "platt": calibration.fit_platt,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import decisions, metrics
 from mllosses_jax.cli.errors import UsageError
-from mllosses_jax.cli.score_files import NAMELESS, ScoreTable, in_precision_of
+from mllosses_jax.data.scores import NAMELESS, ScoreTable
 
 METRICS = {  # in the order of the table
     "map": "mAP, macro",
@@ -64,6 +66,13 @@ class Evaluation:
     counts: dict[str, int]
 
 
+def in_precision_of(scores: NDArray[Any]) -> AbstractContextManager[None]:
+    """Computes in float64 if the scores are: float32 makes 1 of a probability of 1 − 10⁻⁸."""
+    double = np.float64 in {scores.dtype.type, jnp.result_type(float).type}
+    precision: AbstractContextManager[None] = jax.enable_x64(double)
+    return precision
+
+
 def evaluate(
     table: ScoreTable, thresholds: float | NDArray[Any] | decisions.ThresholdReport
 ) -> Evaluation:
@@ -87,9 +96,8 @@ def evaluate(
         given = (table.scores, table.labels)
         where = table.where
         limits = np.broadcast_to(np.asarray(thresholds, table.scores.dtype), table.labels.shape[1:])
-        overall, decided, by_label = jax.device_get(
-            _compiled(*given, where, limits, inputs=table.inputs)
-        )
+        found = jax.device_get(_compiled(*given, where, limits, inputs=table.inputs))
+        by_label = dict(found.by_label)
         curves: dict[str, Any] = {
             "map": metrics.average_precision(*given, where=where),
             **{
@@ -102,7 +110,7 @@ def evaluate(
         }
         by_label["average_precision"] = metrics.average_precision(*given, average=None, where=where)
         by_label["roc_auc"] = metrics.roc_auc(*given, average=None, where=where)
-        found = {**curves, **overall}
+        overall = {**curves, **found.overall}
         columns = {name: np.asarray(values).tolist() for name, values in by_label.items()}
     known = table.known()
     columns = {
@@ -112,8 +120,8 @@ def evaluate(
         **{name: columns[name] for name in _LABEL_COLUMNS},
     }
     return Evaluation(
-        metrics={name: float(found[name]) for name in METRICS if name in found},
-        decisions={name: float(decided[name]) for name in _DECISIONS},
+        metrics={name: float(overall[name]) for name in METRICS if name in overall},
+        decisions={name: float(found.decisions[name]) for name in _DECISIONS},
         per_label={
             name: dict(zip(columns, row, strict=True))
             for name, row in zip(
@@ -133,10 +141,16 @@ _DECISIONS = (
 _LABEL_COLUMNS = ("average_precision", "roc_auc", *SET_METRICS, "brier_score", "ece")
 
 
+class _Values(NamedTuple):
+    """Values of metrics by name: of the scores, of the decisions, and (L,) of each label."""
+
+    overall: dict[str, Any]
+    decisions: dict[str, Any]
+    by_label: dict[str, Any]
+
+
 @functools.partial(jax.jit, static_argnames="inputs")
-def _compiled(
-    scores: Any, labels: Any, where: Any, limits: Any, inputs: Any
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _compiled(scores: Any, labels: Any, where: Any, limits: Any, inputs: Any) -> _Values:
     """Returns what is fastest as one program; the other metrics sort on the host."""
     sizes = [k for k in TOP if k <= scores.shape[1]]
     mask = {"where": where}
@@ -169,7 +183,7 @@ def _compiled(
     decided["subset_accuracy"] = metrics.subset_accuracy(sets, labels, **mask)
     coco = metrics.overall_and_per_class(scores, labels, threshold=limits, **mask)
     decided |= {name: value for name, value in coco._asdict().items() if name != "mAP"}
-    return overall, decided, by_label
+    return _Values(overall, decided, by_label)
 
 
 @functools.partial(jax.jit, static_argnames="inputs")

@@ -9,14 +9,14 @@ from comparison_inputs import ROWS, make_dataset, make_outcome
 from scipy.special import expit
 from sklearn import metrics as sk
 
-from mllosses_jax.cli.evaluation import evaluate
-from mllosses_jax.cli.score_files import ScoreTable
+from mllosses_jax.cli.score_metrics import evaluate
 from mllosses_jax.compare import resampling
 from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.comparison import Comparison
-from mllosses_jax.compare.judgement import METRICS, OF_MANY, decide, judge, metric_names
+from mllosses_jax.compare.judgment import METRICS, OF_MANY, decide, judge, metric_names
 from mllosses_jax.compare.settings import Settings
-from mllosses_jax.compare.tuned import thresholds
+from mllosses_jax.compare.thresholds import thresholds
+from mllosses_jax.data.scores import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
 RESAMPLES = 50

@@ -1,0 +1,113 @@
+"""What `mllosses compare` takes and refuses, and the commands that tell of losses and data."""
+
+import os
+
+import numpy as np
+import pytest
+from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
+
+
+def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
+    generator = np.random.default_rng(1)
+    rows = [
+        f"{a:.3f},{b:.3f},{int(a > 0)},{int(b > 0.3)}" for a, b in generator.normal(size=(80, 2))
+    ]
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(["a,b,up,right", *rows]) + "\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.json").write_text("mine")
+    arguments = ["compare", path, "--labels", "up,right", "--losses", OTHER, "--out", out]
+    assert_refused(here(*arguments), "not the result of a comparison", "--force")
+    done = here(*arguments, "--seeds", 1, "--force")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tiny: 64 training rows, 16 test rows, 2 features, 2 labels; ")
+    results = results_of(out)
+    assert results["results"][OTHER]["map"]["mean"] > 0.9
+    assert results["baseline"] == results["recommended"] == OTHER
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "nowhere.npz"], ["nowhere.npz", "no such file"]),
+        (["compare", "DATA", "--losses", "zlpr"], ["'zlpr'", "did you mean", "zlpr_loss"]),
+        (["compare", "DATA", "--losses", "hinge_loss(margin=-1)"], ["hinge_loss", "margin must"]),
+        (["compare", "DATA", "--losses", "hinge_loss(margin=[1])"], ["1 values for 4 labels"]),
+        (["compare", "DATA", "--losses", "hinge_loss(size=1)"], ["no parameter 'size'", "margin"]),
+        (["compare", "DATA", "--losses", ","], ["no loss is named (--losses)"]),
+        (["compare", "DATA", "--model", "forest"], ["--model", "'forest'", "mlp"]),
+        (["compare", "DATA", "--out", "FILE/out"], ["cannot write to", "--out"]),
+        (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
+        (["compare", "DATA", "--seeds", "0"], ["--seeds", "above zero", "'0'"]),
+        (["compare", "DATA", "--force"], ["--force", "--out"]),
+        (["compare", "FILE"], ["unknown kind of file"]),
+        (["describe", "zlpr"], ["'zlpr'", "did you mean"]),
+        (["check", "BROKEN"], ["broken.npz", "not an .npz archive"]),
+        (["show"], ["DIR", "show --help"]),
+        (["conquer"], ["invalid choice", "conquer"]),
+        ([], ["COMMAND", "--help"]),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, here, tmp_path):
+    file, broken = tmp_path / "file", tmp_path / "broken.npz"
+    file.write_text("")
+    broken.write_text("no archive")
+    real = {"DATA": data, "FILE": file, "FILE/out": file / "out", "BROKEN": broken}
+    assert_refused(here(*(real.get(word, word) for word in arguments)), *words)
+
+
+def test_a_mistake_in_a_process_of_its_own(mllosses, tmp_path):
+    assert_refused(mllosses("compare", tmp_path / "nowhere.npz"), "nowhere.npz", "no such file")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_without_a_known_label_is_refused(part, data, here, tmp_path):
+    unknown = tmp_path / "unknown.npz"
+    with np.load(data) as arrays:
+        mask = f"mask_{part}"
+        np.savez(unknown, **dict(arrays) | {mask: np.zeros_like(arrays[mask])})
+    answer = here("compare", unknown, "--out", tmp_path / "out")
+    assert_refused(answer, "unknown", "no label", part)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_out_each_run_has_a_folder_of_its_own(data, here, tmp_path):
+    arguments = ["compare", data, "--losses", BASELINE, "--seeds", 1]
+    for name in ("tiny-linear", "tiny-linear-2"):
+        done = here(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert f"Written to mllosses-out/{name}" in done.stdout
+        assert set(results_of(tmp_path / "mllosses-out" / name)["results"]) == {BASELINE}
+        assert passes(done) == [f"training: {BASELINE}"]
+
+
+def test_missing_rich_is_named(data, mllosses, tmp_path):
+    (tmp_path / "rich.py").write_text("raise ImportError('no rich here')")
+    path = os.pathsep.join([str(tmp_path), os.getcwd()])
+    done = mllosses("compare", data, PYTHONPATH=path)
+    assert_refused(done, "pip install 'mllosses-jax[cli]'")
+
+
+def test_list_describe_and_check(data, here):
+    done = here("list")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert "ranking" in lines
+    [line] = [line for line in lines if line.startswith("  zlpr_loss ")]
+    assert "rank loss" in line
+
+    done = here("describe", "asymmetric_loss")
+    assert done.returncode == 0
+    for part in ("Formula", "gamma_neg = 4.0", "clip = 0.05", "Ridnik", "2009.14119"):
+        assert part in done.stdout
+
+    done = here("check", data)
+    assert done.returncode == 0
+    card = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if line[:1].islower())
+    assert card["training rows"] == "60"
+    assert card["test rows"] == "30"
+    assert card["features"] == "5"
+    assert card["labels"] == "4"
+    assert int(card["unknown entries"]) > 0

@@ -1,0 +1,27 @@
+"""What the tests of `mllosses compare` share."""
+
+import json
+import sys
+
+COMMAND = [sys.executable, "-W", "error", "-m", "mllosses_jax"]
+BASELINE, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
+NAMES = ("sun", "sea", "sand", "snow")
+
+
+def assert_refused(done, *words):
+    """Exit status 2 and one line on stderr that holds the words."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("mllosses: ")
+    for word in words:
+        assert str(word) in line
+
+
+def passes(done):
+    """What the command said that it did, without the time left."""
+    return list(dict.fromkeys(line.split(" (about")[0] for line in done.stderr.splitlines()))
+
+
+def results_of(folder):
+    return json.loads((folder / "results.json").read_text())

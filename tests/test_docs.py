@@ -1,9 +1,9 @@
 """Docstrings hold what the project promises; the examples of docstrings and pages run."""
 
 import doctest
+import importlib
 import importlib.util
 import inspect
-import operator
 import re
 import types
 from pathlib import Path
@@ -20,6 +20,8 @@ write_tables = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(write_tables)
 SUBMODULES = (
     "calibration",
+    "catalogue",
+    "compare",
     "data",
     "decisions",
     "labels",
@@ -45,7 +47,9 @@ def _public(module: types.ModuleType):
 
 
 PUBLIC = dict(
-    pair for name in ("losses", *SUBMODULES) for pair in _public(operator.attrgetter(name)(mll))
+    pair
+    for name in ("losses", *SUBMODULES)
+    for pair in _public(importlib.import_module(f"mllosses_jax.{name}"))
 )
 
 

@@ -12,7 +12,7 @@ _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, brea
 def printable(text: str, *, keep: str = "") -> str:
     r"""Returns text whose control characters, save those to keep, are written as escapes.
 
-    Examples:
+    Example:
         >>> print(printable("sea\x1b[31m"))
         sea\x1b[31m
     """

@@ -205,6 +205,18 @@ def compare(
         DataError: the data cannot be read, or a part of it has no known label.
         ComparisonError: something else is the caller's to mend.
         Occupied: a ComparisonError: the folder holds something that must not be overwritten.
+
+    Example:
+        >>> import numpy as np
+        >>> from mllosses_jax.compare import compare
+        >>> from mllosses_jax.data import Dataset
+        >>> x = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
+        >>> parts = {"x_train": x[:60], "x_test": x[60:]}
+        >>> labels = {"y_train": x[:60, :2] > 0, "y_test": x[60:, :2] > 0}
+        >>> dataset = Dataset(name="signs", label_names=("first", "second"), **parts, **labels)
+        >>> comparison = compare(dataset, losses="sigmoid_binary_cross_entropy, zlpr_loss")
+        >>> comparison.results["zlpr_loss"]["map"]["mean"] > 0.9
+        True
     """
     if force and out is None:
         raise ComparisonError("nothing is there to be overwritten (force): give a folder (out)")

@@ -52,7 +52,7 @@ def parse_arff(path: Path) -> Arff:
     Raises:
         DataError: the header is not understood, or there are no attributes or rows.
 
-    Examples:
+    Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "toy.arff")
         >>> _ = path.write_text("@relation r\n@attribute a real\n@data\n1.5\n")

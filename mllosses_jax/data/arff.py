@@ -52,7 +52,7 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
     Raises:
         DataError: a file breaks one of these rules.
 
-    Examples:
+    Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "toy.arff")
         >>> _ = path.write_text(

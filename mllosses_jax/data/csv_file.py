@@ -39,7 +39,7 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
     Raises:
         DataError: the file breaks one of these rules.
 
-    Examples:
+    Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "toy.csv")
         >>> _ = path.write_text("height,label:cat,label:dog\n1.5,0,1\n0.25,1,?\n")

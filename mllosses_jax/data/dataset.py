@@ -38,7 +38,7 @@ class Dataset:
         DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
             are repeated or too many or too few.
 
-    Examples:
+    Example:
         >>> Dataset(name="toy", label_names=("a", "b"), x_train=[[0.5], [1]], y_train=[[1, 0]] * 2)
         Dataset('toy': 2 training rows, no test part, 1 features, 2 labels)
     """
@@ -127,7 +127,7 @@ class Dataset:
         Raises:
             DataError: there is a test part already, or a single row.
 
-        Examples:
+        Example:
             >>> y = [[0, 1], [1, 0]] * 4
             >>> data = Dataset(name="toy", label_names=("a", "b"), x_train=[[1]] * 8, y_train=y)
             >>> data.with_test(0.25, seed=0)
@@ -161,7 +161,7 @@ class Dataset:
         Returns:
             The data set with features fit for a linear model.
 
-        Examples:
+        Example:
             >>> data = Dataset(name="a", label_names=("a",), x_train=[[0], [4]], y_train=[[0], [1]])
             >>> data.standardized().x_train.tolist()
             [[-1.0], [1.0]]

@@ -13,7 +13,7 @@ class DataError(ValueError):
         path: the file, where one is involved.
         line: the line of a text file, counted from 1.
 
-    Examples:
+    Example:
         >>> print(DataError("no rows; add data below the header", path=Path("a.csv"), line=1))
         a.csv, line 1: no rows; add data below the header
     """

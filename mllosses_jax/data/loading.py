@@ -43,7 +43,7 @@ def load(
         DataError: there is no such file, or it is broken; the message says where and how to mend
             it.
 
-    Examples:
+    Example:
         >>> load("mosaics")
         Dataset('mosaics': 4000 training rows, 2000 test rows, 256 features, 10 labels)
     """

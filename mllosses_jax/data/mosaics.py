@@ -38,7 +38,7 @@ def make_mosaics(seed: int = 0) -> Dataset:
     Returns:
         4000 training and 2000 test rows of 16 x 16 pixels (integers 0 to 16), and 10 labels.
 
-    Examples:
+    Example:
         >>> data = make_mosaics()
         >>> data.x_train.shape, data.y_test.shape, data.label_names[0]
         ((4000, 256), (2000, 10), 'digit 0')

@@ -30,7 +30,7 @@ def read_npz(path: Path) -> Dataset:
     Raises:
         DataError: the archive cannot be read or breaks one of these rules.
 
-    Examples:
+    Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "toy.npz")
         >>> np.savez(path, X_train=[[0.5], [1.5]], Y_train=[[0, 1], [1, 1]])

@@ -26,7 +26,7 @@ def standardize(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
     Raises:
         ValueError: an array is not a dense matrix, or its columns are not those of `x_train`.
 
-    Examples:
+    Example:
         >>> train, test = standardize([[0.0, 5.0], [2.0, 5.0]], [[3.0, 6.0]])
         >>> train.tolist(), test.tolist()
         ([[-1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0]])
@@ -50,7 +50,7 @@ def sparse_scale(x_train: ArrayLike) -> float:
     Returns:
         A power of two, so that nothing is rounded, near one over the largest magnitude.
 
-    Examples:
+    Example:
         >>> sparse_scale([[0.0, 1.0], [0.3, 0.0]]), sparse_scale([[0.0, 1e20]])
         (1.0, 1.3552527156068805e-20)
     """
@@ -67,7 +67,7 @@ def standardization(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     Returns:
         The means, and one over the standard deviations, or 0 of a column that is constant, (D,).
 
-    Examples:
+    Example:
         >>> standardization([[0.0, 5.0], [2.0, 5.0]])
         (array([1., 5.]), array([1., 0.]))
     """

@@ -40,7 +40,7 @@ def split(
         ValueError: fewer than two rows, a fraction out of range, shapes that disagree, a sparse
             matrix, or a label that counts and is not in [0, 1], such as -1 or NaN for unknown.
 
-    Examples:
+    Example:
         >>> rest, part = split([[1, 0], [1, 0], [0, 1], [0, 1]], 0.5, seed=0)
         >>> len(rest), len(part)
         (2, 2)

@@ -33,7 +33,7 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
     Raises:
         DataError: the file breaks one of these rules.
 
-    Examples:
+    Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "toy.svm")
         >>> _ = path.write_text("2,5 1:0.5 3:2\n5 2:1 # one label\n")

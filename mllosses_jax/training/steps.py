@@ -93,29 +93,30 @@ def make_train_step(
             one is needed, only one of ``ema_decay`` and the state's average is there, or an
             option is out of its range.
 
-    >>> import jax, jax.numpy as jnp, optax
-    >>> import mllosses_jax as mll
-    >>> from mllosses_jax.training import TrainState, make_train_step
-    >>> optimizer = optax.sgd(0.5)
-    >>> def apply(params, inputs):
-    ...     return inputs @ params
-    >>> def loss(logits, labels, **arguments):
-    ...     return mll.asymmetric_loss(logits, labels, **arguments, reduction="sum_and_count")
-    >>> step = make_train_step(
-    ...     apply,
-    ...     loss,
-    ...     optimizer,
-    ...     micro_batches=2,
-    ...     loss_schedules={"gamma_neg": optax.linear_schedule(1.0, 4.0, 100)},
-    ...     ema_decay=0.999,
-    ... )
-    >>> state = TrainState.create(jnp.zeros((2, 2)), optimizer, ema=True)
-    >>> known = jnp.array([[True, True], [True, False]])
-    >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2), "where": known}
-    >>> for _ in range(3):
-    ...     state, metrics = step(state, batch)
-    >>> int(state.step), float(metrics["loss"]) < 0.3
-    (3, True)
+    Example:
+        >>> import jax, jax.numpy as jnp, optax
+        >>> import mllosses_jax as mll
+        >>> from mllosses_jax.training import TrainState, make_train_step
+        >>> optimizer = optax.sgd(0.5)
+        >>> def apply(params, inputs):
+        ...     return inputs @ params
+        >>> def loss(logits, labels, **arguments):
+        ...     return mll.asymmetric_loss(logits, labels, **arguments, reduction="sum_and_count")
+        >>> step = make_train_step(
+        ...     apply,
+        ...     loss,
+        ...     optimizer,
+        ...     micro_batches=2,
+        ...     loss_schedules={"gamma_neg": optax.linear_schedule(1.0, 4.0, 100)},
+        ...     ema_decay=0.999,
+        ... )
+        >>> state = TrainState.create(jnp.zeros((2, 2)), optimizer, ema=True)
+        >>> known = jnp.array([[True, True], [True, False]])
+        >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2), "where": known}
+        >>> for _ in range(3):
+        ...     state, metrics = step(state, batch)
+        >>> int(state.step), float(metrics["loss"]) < 0.3
+        (3, True)
     """
     import optax
 
@@ -194,17 +195,18 @@ def make_eval_step(
     Raises:
         ValueError: a metric is called "logits", or a batch lacks ``inputs`` or ``labels``.
 
-    >>> import jax.numpy as jnp
-    >>> from mllosses_jax.metrics import streaming
-    >>> from mllosses_jax.training import make_eval_step
-    >>> def counts(logits, labels, **arguments):
-    ...     return streaming.ConfusionCounts.init(2).update(logits > 0, labels, **arguments)
-    >>> step = make_eval_step(lambda params, inputs: inputs @ params, {"counts": counts})
-    >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2)}
-    >>> first, second = step(jnp.eye(2), batch), step(-jnp.eye(2), batch)
-    >>> total = first["counts"].merge(second["counts"])
-    >>> print(total.recall(), first["logits"].shape)
-    0.5 (2, 2)
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax.metrics import streaming
+        >>> from mllosses_jax.training import make_eval_step
+        >>> def counts(logits, labels, **arguments):
+        ...     return streaming.ConfusionCounts.init(2).update(logits > 0, labels, **arguments)
+        >>> step = make_eval_step(lambda params, inputs: inputs @ params, {"counts": counts})
+        >>> batch = {"inputs": jnp.eye(2), "labels": jnp.eye(2)}
+        >>> first, second = step(jnp.eye(2), batch), step(-jnp.eye(2), batch)
+        >>> total = first["counts"].merge(second["counts"])
+        >>> print(total.recall(), first["logits"].shape)
+        0.5 (2, 2)
     """
     if "logits" in metrics:
         raise ValueError('no metric may be called "logits": the logits themselves are')

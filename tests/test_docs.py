@@ -103,13 +103,17 @@ def test_readme_names_the_families_and_the_pages():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for family in {entry.family for entry in catalogue.CATALOGUE}:
         assert f"`{family}`" in text
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "index.md"}):
         assert f"(docs/{page.name})" in text
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in write_tables.PAGES if "```python" in page.read_text(encoding="utf-8")],
+    [
+        page
+        for page in (*write_tables.PAGES, *sorted((ROOT / "docs" / "howto").glob("*.md")))
+        if "```python" in page.read_text(encoding="utf-8")
+    ],
     ids=lambda path: path.name,
 )
 def test_code_of_a_page_runs(page, tmp_path, monkeypatch):

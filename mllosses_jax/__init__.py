@@ -43,10 +43,10 @@ Where things are:
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from mllosses_jax import losses as losses
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.losses import *
 
 __version__ = "0.1.0"
@@ -75,11 +75,4 @@ else:  # submodules are imported when they are first used: all of them would dou
         "weighting",
     )
     __all__ = sorted([*_SUBMODULES, *losses.__all__])
-
-    def __getattr__(name):
-        if name in _SUBMODULES:
-            return importlib.import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __dir__():
-        return __all__
+    show_public_names(__name__, lazy=_SUBMODULES)

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mllosses_jax import losses
+from mllosses_jax._core.public import show_public_names
 
 __all__ = ["CATALOGUE", "CONTRACT_PARAMETERS", "UNREDUCED_SHAPE", "Entry", "find"]
+
+show_public_names(__name__)
 
 Kind = Literal["element", "sample", "label", "batch"]
 

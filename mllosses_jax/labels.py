@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import counted_entries, is_positive
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "from_zero_unknown",
     "smooth_labels",
 ]
+
+show_public_names(__name__)
 
 
 def _signed(labels: ArrayLike) -> Array:

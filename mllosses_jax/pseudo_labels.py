@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import is_positive
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.losses.large_loss import correct_large_losses
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "correct_large_losses",
     "initial_label_logits",
 ]
+
+show_public_names(__name__)
 
 _SURE = math.log(0.995 / 0.005)  # of an observed label
 _UNSURE = math.log(0.6 / 0.4)  # at most, of an unknown one

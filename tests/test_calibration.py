@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_expit, logit
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-import mllosses_jax as mll
 from mllosses_jax import calibration, metrics
 
 N, L = 150, 6
@@ -306,136 +305,6 @@ def test_wide_logits_are_fitted_in_float64():
         np.testing.assert_allclose(parameters("platt", calibrator)[0], best, rtol=1e-6)
 
 
-# What a score means
-
-
-def focal_closed_form(x, gamma):
-    """Ψ of Charoenphakdee et al. for two classes."""
-
-    def h(v):
-        return v / ((1 - v) ** gamma - gamma * (1 - v) ** (gamma - 1) * v * np.log(v))
-
-    p, q = expit(x), expit(-x)
-    return h(p) / (h(p) + h(q))
-
-
-@pytest.mark.parametrize("gamma", [0.5, 1, 2.0, 3.5])
-def test_inverse_link_of_focal_loss_is_the_closed_form(gamma):
-    x = np.linspace(-12, 12, 101)
-    got = calibration.inverse_link(mll.sigmoid_focal_loss, np.float32(x), gamma=gamma)
-    np.testing.assert_allclose(got, focal_closed_form(x, gamma), rtol=2e-5)
-
-
-def asymmetric(x, gamma_neg, gamma_pos, clip):
-    """Losses of a positive and of a negative, from the formula."""
-    p, p_m = expit(x), max(expit(x) - clip, 0)
-    return -((1 - p) ** gamma_pos) * log_expit(x), -(p_m**gamma_neg) * np.log1p(-p_m)
-
-
-RISKS = {
-    "bce": (mll.sigmoid_binary_cross_entropy, {}, lambda x: (-log_expit(x), -log_expit(-x))),
-    "pos_weight": (
-        mll.sigmoid_binary_cross_entropy,
-        {"pos_weight": 3.0},
-        lambda x: (-3 * log_expit(x), -log_expit(-x)),
-    ),
-    "focal": (
-        mll.sigmoid_focal_loss,
-        {"gamma": 2.0, "alpha": 0.25},
-        lambda x: (-0.25 * expit(-x) ** 2 * log_expit(x), -0.75 * expit(x) ** 2 * log_expit(-x)),
-    ),
-    "asymmetric": (
-        mll.asymmetric_loss,
-        {"gamma_neg": 3.0, "gamma_pos": 1.0, "clip": 0.05, "detach_focus": False},
-        lambda x: asymmetric(x, 3.0, 1.0, 0.05),
-    ),
-    "squared hinge": (
-        mll.squared_hinge_loss,
-        {},
-        lambda x: (max(1 - x, 0) ** 2, max(1 + x, 0) ** 2),
-    ),
-}
-
-
-@pytest.mark.parametrize("case", RISKS)
-def test_inverse_link_undoes_the_minimum_of_the_conditional_risk(case):
-    loss, params, losses = RISKS[case]
-    etas = np.array([0.02, 0.1, 0.3, 0.5, 0.7, 0.9])
-
-    def best(eta):
-        def risk(x):
-            positive, negative = losses(x)
-            return eta * positive + (1 - eta) * negative
-
-        grid = np.linspace(-15, 15, 1201)
-        near = grid[np.argmin([risk(x) for x in grid])]
-        options = {"xatol": 1e-10}
-        return minimize_scalar(
-            risk, bounds=(near - 0.05, near + 0.05), method="bounded", options=options
-        ).x
-
-    scores = np.array([best(eta) for eta in etas], np.float32)
-    np.testing.assert_allclose(calibration.inverse_link(loss, scores, **params), etas, atol=1e-5)
-
-
-def test_inverse_link_follows_the_slope_of_training():
-    x = np.float32([-1.0, 0.0, 2.0])
-    p = expit(x.astype(np.float64))
-    p_m = p - 0.05
-    positive = (1 - p) ** 1.0 * (1 - p)  # weight times slope of −log p
-    negative = p_m**4 * p * (1 - p) / (1 - p_m)
-    got = calibration.inverse_link(mll.asymmetric_loss, x)
-    np.testing.assert_allclose(got, negative / (negative + positive), rtol=1e-5)
-    alive = calibration.inverse_link(mll.asymmetric_loss, x, detach_focus=False)
-    assert np.all(np.abs(alive - got) > 0.001)
-
-
-def test_inverse_link_at_its_limits():
-    x = np.float32([-np.inf, -1e30, -60, -20, 0, 20, 60, 1e30, np.inf])
-    for loss, params in [
-        (mll.sigmoid_binary_cross_entropy, {}),
-        (mll.sigmoid_focal_loss, {"gamma": 2.0}),
-        (mll.sigmoid_focal_loss, {"gamma": 0.5}),
-        (mll.asymmetric_loss, {}),
-        (mll.asymmetric_loss, {"clip": 0.0, "detach_focus": False}),
-        (mll.hinge_loss, {}),
-    ]:
-        eta = np.asarray(calibration.inverse_link(loss, x, **params))
-        assert eta[0] < 1e-8
-        assert eta[-1] == 1
-        assert np.all(np.diff(eta) >= 0)
-    # Negatives below the clip cost nothing.
-    x = logit(np.float32([0.01, 0.049, 0.051, 0.06]))
-    eta = np.asarray(calibration.inverse_link(mll.asymmetric_loss, x, gamma_neg=1.0))
-    np.testing.assert_array_equal(eta > 0, [False, False, True, True])
-    # A negative's loss is at most -log(clip): nothing is learned beyond a limit below 1.
-    top = calibration.inverse_link(mll.asymmetric_loss, np.float32([50]), gamma_pos=0, clip=0.05)
-    np.testing.assert_allclose(top, 1 / (1 + 0.05 / 0.95**4), rtol=1e-4)
-    # Beyond the threshold a negative counts as a positive: every score there is on its way up.
-    for gamma in (2, 8):
-        x = np.float32([-np.inf, -60, -2, 0.3, 0.5, 5, 60, 1e30, np.inf])
-        eta = np.asarray(calibration.inverse_link(mll.splc_loss, x, gamma=gamma))
-        assert np.all(np.diff(eta) >= 0)
-        np.testing.assert_array_equal(eta[4:], 1)
-        assert 0 < eta[3] < 0.5
-        assert eta[0] == 0
-    odd = calibration.inverse_link(mll.hill_loss, np.float32([-50, 50, np.nan]))
-    assert np.all((odd[:2] >= 0) & (odd[:2] <= 1))
-    assert np.isnan(odd[2])
-
-
-def test_inverse_link_takes_parameters_per_label_and_jit():
-    x = jnp.array([[0.5, 0.5]])
-    gamma = jnp.array([0.0, 2.0])
-    got = jax.jit(lambda v: calibration.inverse_link(mll.sigmoid_focal_loss, v, gamma=gamma))(x)
-    np.testing.assert_allclose(got[0], [expit(0.5), focal_closed_form(0.5, 2.0)], rtol=1e-5)
-    with pytest.raises(ValueError, match=r"loss must be one of single entries.*got \(1,\)"):
-        calibration.inverse_link(mll.zlpr_loss, x)
-
-
-# Files
-
-
 @pytest.mark.parametrize("scope", ["label", "global"])
 @pytest.mark.parametrize("name", FITS)
 def test_files(name, scope, tmp_path):
@@ -453,70 +322,12 @@ def test_files(name, scope, tmp_path):
     np.testing.assert_array_equal(found(x[:, some]), np.asarray(calibrator(x))[:, some])
 
 
-def test_files_are_not_written_over(tmp_path):
-    file, names = tmp_path / "c.json", ["Äpfel", "ночь"]
-    first, second = (
-        calibration.AffineCalibrator(jnp.full(2, slope), jnp.zeros(2)) for slope in (2.0, 3.0)
-    )
-    calibration.save(first, file, names)
-    assert names[1] in file.read_text(encoding="utf-8")
-    with pytest.raises(FileExistsError, match="exists; choose another file, or force=True"):
-        calibration.save(second, file, names)
-    np.testing.assert_array_equal(calibration.load(file, names).slope, first.slope)
-    calibration.save(second, file, names, force=True)
-    np.testing.assert_array_equal(calibration.load(file, names).slope, second.slope)
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
-
-
-@pytest.mark.parametrize("shared", ["slope", "bias"])
-def test_parameters_are_kept_by_label_where_one_is_shared(shared):
-    values = {"slope": jnp.array([1.0, 2.0, 3.0]), "bias": jnp.array([4.0, 5.0, 6.0])}
-    calibrator = calibration.AffineCalibrator(**{**values, shared: jnp.array(0.5)})
-    data = calibration.to_dict(calibrator, ["a", "b", "c"])
-    found = calibration.from_dict(data, ["c", "a", "b"])
-    x = jnp.array([[0.5, -1.0, 2.0]])
-    np.testing.assert_array_equal(found(x[:, jnp.array([2, 0, 1])])[0], calibrator(x)[0, [2, 0, 1]])
-
-
 @pytest.mark.parametrize("name", FITS)
 def test_endless_shrinkage_is_the_identity(name):
     x, y = problem()
     for scope in ("label", "global"):
         calibrator = fitted(name, x, y, scope=scope, shrinkage=float("inf"))
         np.testing.assert_allclose(calibrator(x), jax.nn.sigmoid(x), rtol=1e-6, atol=1e-30)
-
-
-def test_bad_files_are_named(tmp_path):
-    calibrator = calibration.AffineCalibrator(jnp.ones(2), jnp.zeros(2))
-    with pytest.raises(ValueError, match="label_names must name each of the 2 labels, got 1"):
-        calibration.to_dict(calibrator, ["a"])
-    with pytest.raises(ValueError, match=r"label_names must differ.*\['a'\]"):
-        calibration.to_dict(calibrator, ["a", "a"])
-    for names in ("ab", [0, 1]):
-        with pytest.raises(TypeError, match="label_names must be a sequence of strings"):
-            calibration.to_dict(calibrator, names)
-    broken = calibration.AffineCalibrator(jnp.ones(2), jnp.array([0, jnp.nan]))
-    with pytest.raises(ValueError, match="calibrator must hold finite numbers"):
-        calibration.to_dict(broken, ["a", "b"])
-    data = calibration.to_dict(calibrator, ["a", "b"])
-    with pytest.raises(ValueError, match="1 of 2 are missing, the first is 'c'"):
-        calibration.from_dict(data, ["a", "c"])
-    with pytest.raises(ValueError, match="one of affine, beta, isotonic; got 'Platt'"):
-        calibration.from_dict({**data, "calibrator": "Platt"}, ["a"])
-    with pytest.raises(ValueError, match=r"one of affine.*got list"):
-        calibration.from_dict([1], ["a"])
-    for row in ({"slope": 1.0}, {"slope": 1.0, "bias": "x"}, 3):
-        with pytest.raises(
-            ValueError,
-            match=r"labels\['a'\](\.bias)? must be|labels\['a'\] must hold slope, bias, got slope",
-        ):
-            calibration.from_dict({"calibrator": "affine", "labels": {"a": row}}, ["a"])
-    (tmp_path / "c.json").write_text("{")
-    with pytest.raises(ValueError, match=r"c\.json must be a JSON file"):
-        calibration.load(tmp_path / "c.json", ["a"])
-    (tmp_path / "c.json").write_text('{"format": "mllosses_jax thresholds 1"}')
-    with pytest.raises(ValueError, match=r"calibrator 1.*got 'mllosses_jax thresholds 1'"):
-        calibration.load(tmp_path / "c.json", ["a"])
 
 
 @pytest.mark.parametrize("name", FITS)

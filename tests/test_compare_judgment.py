@@ -272,7 +272,7 @@ def test_thresholds_of_a_loss_are_files_to_evaluate_with(masked, kind, weights, 
     assert report.label_names == dataset.label_names
     assert report.settings["loss"] == "a"
     known = known_of(dataset)
-    np.testing.assert_array_equal(report.positives, (dataset.y_test & known).sum(0))
+    np.testing.assert_array_equal(report.num_positives, (dataset.y_test & known).sum(0))
     for sets, by_label, place in (
         (outcome.test_scores >= report.thresholds, report.f, "tuned"),
         (outcome.test_scores > 0, report.baseline_f, "baseline"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mllosses_jax._core import long_rows
+from mllosses_jax.metrics import _long_rows
 
 TINY, HUGE = 1e-45, 3e38  # the least float32, a subnormal, and nearly the largest
 
@@ -40,7 +40,7 @@ def rows(rng, n=3000):
 @pytest.mark.parametrize("buckets", [2**11, 2**14])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_standing_matches_comparison(monkeypatch, buckets, dtype):
-    monkeypatch.setattr(long_rows, "_BUCKETS", buckets)
+    monkeypatch.setattr(_long_rows, "_BUCKETS", buckets)
     rng = np.random.default_rng(0)
     named = rows(rng)
     scores = np.array([*named.values()], dtype)
@@ -51,31 +51,31 @@ def test_standing_matches_comparison(monkeypatch, buckets, dtype):
             hits = actual & keep
             # Columns of an array, as the scores of labels are.
             columns = [np.asfortranarray(x) for x in (scores, hits)]
-            got = long_rows.of_long_rows(long_rows.Block.standings, *columns, where)
+            got = _long_rows.of_long_rows(_long_rows.Block.standings, *columns, where)
             for name, standing, *row in zip(named, got, scores, hits, keep, strict=True):
-                found = standing.negatives("right"), standing.hits(), standing.negatives("left")
+                found = standing.negatives("right"), standing.tp(), standing.negatives("left")
                 for value, expected in zip(found, counts(*row), strict=True):
                     np.testing.assert_array_equal(value, expected, err_msg=name)
-                assert standing.cells == row[-1].sum()
+                assert standing.num_entries == row[-1].sum()
 
 
 def test_only_entries_near_to_positives_are_sorted():
     rng = np.random.default_rng(1)
     scores = rng.standard_normal((1, 20000)).astype(np.float32)
     actual = rng.random(scores.shape) < 0.05
-    (standing,) = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, None)
+    (standing,) = _long_rows.of_long_rows(_long_rows.Block.standings, scores, actual, None)
     assert standing.near.size < 4000
 
 
 def test_a_nan_is_no_score():
     scores = np.array([[0.5, np.nan, 0.25, 0.125], [0.5, 1, 0.25, 0.125]], np.float32)
     actual = np.array([[True, False, True, False], [False, True, False, True]])
-    broken, whole = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, None)
+    broken, whole = _long_rows.of_long_rows(_long_rows.Block.standings, scores, actual, None)
     assert broken.broken
     assert broken.positives.size == 2  # counts of some kind, and no error
     assert not whole.broken
     np.testing.assert_array_equal(whole.negatives("right"), [0, 2])
     known = ~np.isnan(scores)
-    row, _ = long_rows.of_long_rows(long_rows.Block.standings, scores, actual, known)
+    row, _ = _long_rows.of_long_rows(_long_rows.Block.standings, scores, actual, known)
     assert not row.broken
-    np.testing.assert_array_equal([row.negatives("right"), row.hits()], [[0, 0], [1, 2]])
+    np.testing.assert_array_equal([row.negatives("right"), row.tp()], [[0, 0], [1, 2]])

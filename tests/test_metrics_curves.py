@@ -10,7 +10,8 @@ import pytest
 from sklearn import metrics as sk
 
 from mllosses_jax import decisions, metrics
-from mllosses_jax._core import compile, long_rows
+from mllosses_jax._core import compile
+from mllosses_jax.metrics import _long_rows
 
 CASES = ["random", "tied", "signed zeros", "trivial labels", "masked", "float64"]
 AREAS = {
@@ -227,9 +228,9 @@ def test_numpy_is_used_for_concrete_arrays_on_one_cpu_only(monkeypatch):
     calls = []
     sort = np.sort
     monkeypatch.setattr(np, "sort", lambda *args, **kw: calls.append("sort") or sort(*args, **kw))
-    pool = long_rows.ThreadPoolExecutor
+    pool = _long_rows.ThreadPoolExecutor
     monkeypatch.setattr(
-        long_rows, "ThreadPoolExecutor", lambda *args: calls.append("pool") or pool(*args)
+        _long_rows, "ThreadPoolExecutor", lambda *args: calls.append("pool") or pool(*args)
     )
     scores, truth, _ = host_or_traced("random", np.float32)
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -77,9 +77,9 @@ def test_counts(mesh, layout, of_state):
         state = placed(streaming.ConfusionCounts.init(L), mesh, of_state)
         given = jax.device_put((chosen, truth, where), NamedSharding(mesh, layout))
         found = jax.jit(lambda state, p, y, w: state.update(p, y, where=w))(state, *given)
-        assert jax.typeof(found.hits).sharding.spec[0] == (*of_state, None)[0]
+        assert jax.typeof(found.tp).sharding.spec[0] == (*of_state, None)[0]
         found = found.merge(found)
-        np.testing.assert_array_equal(found.hits, 2 * (chosen & truth & where).sum(0))
+        np.testing.assert_array_equal(found.tp, 2 * (chosen & truth & where).sum(0))
         np.testing.assert_array_equal(found.predicted, 2 * (chosen & where).sum(0))
         np.testing.assert_array_equal(found.actual, 2 * (truth & where).sum(0))
         np.testing.assert_array_equal(found.entries, 2 * where.sum(0))

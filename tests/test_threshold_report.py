@@ -69,7 +69,7 @@ def test_report_is_what_a_loop_over_folds_finds(tune, masked):
     np.testing.assert_allclose(report.macro.baseline, f_base[known].mean(), rtol=1e-6)
     micro = f1_score(actual, held_out, average="micro", zero_division=0)
     np.testing.assert_allclose(report.micro.tuned, micro, rtol=1e-6)
-    np.testing.assert_array_equal(report.positives, actual.sum(0))
+    np.testing.assert_array_equal(report.num_positives, actual.sum(0))
     if tune is own_cut and not masked:  # the threshold of logits shifted by 2 is far from 0
         assert report.macro.low > 0
         assert report.macro.low < report.macro.gain < report.macro.high
@@ -127,7 +127,7 @@ def test_file_round_trip(tmp_path):
     assert set(strict["labels"]) == set(NAMES)
     assert strict["labels"]["never"]["threshold"] == "inf"
     again = decisions.ThresholdReport.load(file)
-    for field in ("thresholds", "std", "low", "high", "f", "baseline_f", "positives"):
+    for field in ("thresholds", "std", "low", "high", "f", "baseline_f", "num_positives"):
         kept, back = getattr(report, field), getattr(again, field)
         assert kept.dtype == back.dtype
         np.testing.assert_array_equal(kept, back)

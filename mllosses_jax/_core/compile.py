@@ -1,4 +1,4 @@
-"""The decorator that compiles eager calls of public functions.
+"""The decorators of public functions: one checks eager calls, the other compiles them as well.
 
 A call such as ``loss(logits, labels, gamma=2.0, alpha=0.25)`` is split into compile-time
 constants (integral numbers, bools, strings, None: ``gamma`` is a multiplication here) and traced
@@ -17,18 +17,20 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
 
+from mllosses_jax._core.text import did_you_mean
 from mllosses_jax._core.types import Loss, LossValue
 from mllosses_jax._core.values import (
     Bounds,
     check_amounts,
     check_bounds,
     check_labels,
+    check_probabilities,
     fits_labels,
     on_host,
 )
@@ -41,7 +43,11 @@ _ARRAYS = (jax.Array, np.ndarray, np.generic)
 
 
 def compiled(
-    *, host: bool = False, any_labels: bool = False, **bounds: Bounds
+    *,
+    host: bool = False,
+    any_labels: bool = False,
+    probabilities: str | None = None,
+    **bounds: Bounds,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Returns a decorator that jit-compiles a function of arrays and parameters.
 
@@ -49,6 +55,8 @@ def compiled(
         host: whether an eager call on a CPU runs the function as it is: it uses numpy there.
         any_labels: whether its `labels` may be others than 0, 1 and what is between. Without it,
             an eager call looks into those that count.
+        probabilities: the name of the argument that holds probabilities; if the function has an
+            argument `inputs`, only where that says so. An eager call looks into those that count.
         **bounds: closed interval of each numeric parameter, checked if it is a Python number or a
             numpy array. (To look into a JAX array would wait for the device.)
 
@@ -57,33 +65,28 @@ def compiled(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(function)
+        name = function.__name__
+        arguments_of = _binder(function)
 
         def call(constants: tuple[tuple[str, Hashable], ...], values: dict[str, Any]) -> R:
             return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
 
-        call.__name__ = call.__qualname__ = function.__name__  # names the program in profiles
+        call.__name__ = call.__qualname__ = name  # names the program in profiles
         program = jax.jit(call, static_argnums=0, inline=True)
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                bound = signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise TypeError(f"{function.__name__}: {error}") from None
-            bound.apply_defaults()
+            arguments = arguments_of(args, kwargs).arguments
             constants: list[tuple[str, Hashable]] = []
             values: dict[str, Any] = {}
-            for name, value in bound.arguments.items():
-                if name in bounds:
-                    check_bounds(function.__name__, name, value, bounds[name])
+            for key, value in arguments.items():
+                if key in bounds:
+                    check_bounds(name, key, value, bounds[key])
                 if _is_traced(value):
-                    values[name] = value
+                    values[key] = value
                 else:
-                    constants.append((name, _constant(function.__name__, name, value)))
-            check_amounts(function.__name__, bound.arguments)
-            if "labels" in values and not any_labels and fits_labels(values):
-                check_labels(function.__name__, values["labels"], values.get("where"))
+                    constants.append((key, _constant(name, key, value)))
+            _check_values(name, arguments, any_labels, probabilities)
             if host and all(map(on_host, values.values())):
                 return function(**dict(constants), **values)  # type: ignore[arg-type, call-arg]
             return cast(R, program(tuple(constants), values))
@@ -93,9 +96,33 @@ def compiled(
     return decorate
 
 
-def compiled_loss(**bounds: Bounds) -> Callable[[Callable[P, LossValue]], Loss[P]]:
+def compiled_loss(
+    *, probabilities: str | None = None, **bounds: Bounds
+) -> Callable[[Callable[P, LossValue]], Loss[P]]:
     """Returns `compiled` for a loss, to whose callers it says when the result is a pair."""
-    return cast(Callable[[Callable[P, LossValue]], Loss[P]], compiled(**bounds))  # type: ignore[arg-type]
+    decorate = compiled(probabilities=probabilities, **bounds)  # type: ignore[arg-type]
+    return cast(Callable[[Callable[P, LossValue]], Loss[P]], decorate)
+
+
+def checked(*, probabilities: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Returns a decorator that checks calls as `compiled` does, of a function that runs as it is.
+
+    Args:
+        probabilities: as in `compiled`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        name = function.__name__
+        arguments_of = _binder(function)
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            _check_values(name, arguments_of(args, kwargs).arguments, False, probabilities)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
 
 
 def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -110,6 +137,43 @@ def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return cast(Callable[P, R], program)
 
     return decorate
+
+
+def _binder(function: Callable[..., Any]) -> Callable[[Any, Any], inspect.BoundArguments]:
+    """Returns what binds the arguments of a call, defaults included; its TypeErrors help."""
+    signature = inspect.signature(function)
+    names = list(signature.parameters)
+
+    def bind(args: Any, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            unknown = next((key for key in kwargs if key not in names), None)
+            reason = str(error)
+            if unknown is not None:
+                hint = did_you_mean(unknown, names) or f"; its parameters are {', '.join(names)}"
+                reason = f"got an unexpected keyword argument {unknown!r}{hint}"
+            raise TypeError(f"{function.__name__}: {reason}") from None
+        bound.apply_defaults()
+        return bound
+
+    return bind
+
+
+def _check_values(
+    function: str, arguments: dict[str, Any], any_labels: bool, probabilities: str | None
+) -> None:
+    """Looks into the arrays of an eager call whose values can be wrong in silence."""
+    check_amounts(function, arguments)
+    where = arguments.get("where")
+    if probabilities is not None:
+        demand = f"{function}: {probabilities} must lie in [0, 1]"
+        if "inputs" in arguments:
+            demand += ' with inputs="probabilities"'
+        if arguments.get("inputs", "probabilities") == "probabilities":
+            check_probabilities(demand, arguments[probabilities], where)
+    if "labels" in arguments and not any_labels and fits_labels(arguments):
+        check_labels(function, arguments["labels"], where)
 
 
 def _is_traced(value: object) -> bool:

@@ -106,8 +106,8 @@ def packed(keys: Array, positive: Array) -> Packed:
 def sort_rows(rows: Packed) -> Packed:
     """Sorts each row of what `packed` returned, on the host by numpy."""
     if isinstance(rows, tuple):
-        keys, hits = lax.sort([*map(whole_rows, rows)], dimension=1, num_keys=2)
-        return keys, hits
+        keys, positive = lax.sort([*map(whole_rows, rows)], dimension=1, num_keys=2)
+        return keys, positive
     with jax.enable_x64(True):
         if on_host(rows):
             return jnp.asarray(np.sort(np.asarray(rows), axis=1))
@@ -116,10 +116,10 @@ def sort_rows(rows: Packed) -> Packed:
 
 def ranking_of(rows: Packed) -> Ranking:
     """Unpacks sorted rows."""
-    keys, hits = rows if isinstance(rows, tuple) else _unpacked(rows)
+    keys, positive = rows if isinstance(rows, tuple) else _unpacked(rows)
     last = jnp.ones_like(keys[:, :1], dtype=bool)
     group_end = jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)
-    return Ranking(keys, hits, group_end, lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1)
+    return Ranking(keys, positive, group_end, lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1)
 
 
 def _unpacked(rows: Array) -> tuple[Array, Array]:

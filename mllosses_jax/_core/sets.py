@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.masking import compute_dtype, is_positive
+from mllosses_jax._core.masking import compute_dtype, counted_entries, is_positive
 from mllosses_jax._core.sharding import whole
-from mllosses_jax._core.values import check_labels, fits_labels
-
-Array = jax.Array
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Sets(NamedTuple):
@@ -36,15 +29,15 @@ class Scored(NamedTuple):
     actual: Array  # bool (N, L)
     where: Array | None  # bool (N, L)
 
-    def cells(self) -> Array:
+    def num_entries(self) -> Array:
         """Returns the number of entries that count in each row, int32 (N,)."""
-        return count_cells(self.where, self.actual.shape, axis=1)
+        return count_entries(self.where, self.actual.shape, axis=1)
 
     def counted(self) -> Array:
         """Returns which entries count, bool (N, L)."""
-        return jnp.ones_like(self.actual) if self.where is None else self.where
+        return counted_entries(self.where, self.actual.shape)
 
-    def positives(self) -> Array:
+    def num_positives(self) -> Array:
         """Returns the number of positives in each row, int32 (N,)."""
         return jnp.sum(self.actual, axis=1, dtype=jnp.int32)
 
@@ -68,7 +61,7 @@ def result_dtype() -> jnp.dtype:
     return jnp.result_type(float)
 
 
-def count_cells(where: Array | None, shape: tuple[int, ...], axis: int) -> Array:
+def count_entries(where: Array | None, shape: tuple[int, ...], axis: int) -> Array:
     """Returns the number of entries that count along an axis of (N, L)."""
     if where is None:
         return jnp.full(shape[1 - axis], shape[axis], jnp.int32)
@@ -87,20 +80,6 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
     y, mask = _labels_and_mask(labels, where, "predictions", p)
     p = is_positive(p)
     return Sets(p if mask is None else p & mask, y, mask)
-
-
-def checks_labels(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function that is not `compiled` look into its labels as those do."""
-    names = list(inspect.signature(function).parameters)
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = dict(zip(names, args, strict=False)) | kwargs
-        if "labels" in given and fits_labels(given):
-            check_labels(function.__name__, given["labels"], kwargs.get("where"))
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:
@@ -158,15 +137,15 @@ def _labels_and_mask(
 
 
 def fbeta_denominator(
-    beta: ArrayLike, positives: Array, predictions: Array, dtype: jnp.dtype
+    beta: ArrayLike, num_positives: Array, num_predicted: Array, dtype: jnp.dtype
 ) -> Array:
-    """Returns D with F-beta = TP / D, from how many are true and how many are predicted."""
-    on_positives, on_predictions = fbeta_shares(beta, dtype)
-    return on_positives * positives.astype(dtype) + on_predictions * predictions.astype(dtype)
+    """Returns D with F-beta = TP / D."""
+    on_positives, on_predicted = fbeta_shares(beta, dtype)
+    return on_positives * num_positives.astype(dtype) + on_predicted * num_predicted.astype(dtype)
 
 
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
-    """Returns a and b with F-beta = TP / (a·positives + b·predictions), a + b = 1."""
+    """Returns a and b with F-beta = TP / (a·(TP + FN) + b·(TP + FP)), a + b = 1."""
     if isinstance(beta, int | float) and not beta >= 0:
         raise ValueError(f"beta must be 0 or more, got {beta}")
     # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.

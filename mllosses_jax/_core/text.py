@@ -1,8 +1,9 @@
-"""Text from files, as a terminal can show it."""
+"""Text of messages: from files as a terminal can show it, and what a misspelled name may mean."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 # They turn the direction of what follows, so that it reads as something else.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -42,3 +43,11 @@ def shown(value: object) -> str:
     length = 60
     start = value[: 2 * length] if isinstance(value, str | bytes | list | tuple) else value
     return cut(repr(start), length)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns the end of a message that says which known name is meant, "" if none is near."""
+    import difflib  # only errors need it
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -14,8 +14,11 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.masking import compute_dtype
 
 Bounds = tuple[float, float]
 
@@ -111,6 +114,24 @@ def check_labels(function: str, labels: Any, where: Any) -> None:
             raise ValueError(f"{function}: {_complaint(values[index], index)}")
 
 
+def check_probabilities(demand: str, scores: Any, where: Any) -> None:
+    """Raises ValueError, which begins with the demand, if a known score is outside [0, 1].
+
+    Only values can show that logits were passed as probabilities. Where there are none, what takes
+    probabilities must not make a number of such a score.
+    """
+    if not isinstance(scores, jax.Array | np.ndarray):
+        return
+    if isinstance(scores, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
+        return
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        return  # the function itself refuses them, and knows what it calls them
+    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        low, high = cast(tuple[float, float], jax.device_get(_range(scores, where)))
+    if low < 0 or high > 1:
+        raise ValueError(f"{demand}, got values from {low:g} to {high:g}; were logits passed?")
+
+
 def _complaint(value: Any, place: tuple[int, ...]) -> str:
     if np.isnan(value):
         return (
@@ -131,5 +152,17 @@ def _complaint(value: Any, place: tuple[int, ...]) -> str:
 
 
 @jax.jit
-def _all_in_unit(labels: jax.Array) -> jax.Array:
+def _all_in_unit(labels: Array) -> Array:
     return jnp.all((labels >= 0) & (labels <= 1))
+
+
+@jax.jit
+def _range(scores: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
+    """Returns the lowest and the highest score that counts, NaN left out."""
+    s = checks.float_array("scores", scores)
+    s = s.astype(compute_dtype(s))
+    mask = checks.mask("where", where, s.shape)
+    known = ~jnp.isnan(s) if mask is None else ~jnp.isnan(s) & mask
+    low = jnp.min(s, where=known, initial=jnp.inf)
+    high = jnp.max(s, where=known, initial=-jnp.inf)
+    return low, high

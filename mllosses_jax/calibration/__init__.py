@@ -26,6 +26,7 @@ change.
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.calibration.affine import (
     AffineCalibrator,
     fit_bias,
@@ -53,3 +54,5 @@ __all__ = [
     "save",
     "to_dict",
 ]
+
+show_public_names(__name__)

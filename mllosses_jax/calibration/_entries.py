@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -16,7 +17,6 @@ from mllosses_jax._core.values import check_labels
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Array = jax.Array
 
 
 class Entries(NamedTuple):

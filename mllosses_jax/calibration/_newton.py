@@ -12,14 +12,13 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.numerics import finite_product, log_sigmoid_pair, sigmoid_pair
 from mllosses_jax.calibration._entries import Entries
 
-Array = jax.Array
 Scope = Literal["label", "global"]
 
 LOWEST_SLOPE = 0.01

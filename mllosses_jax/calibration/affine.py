@@ -6,6 +6,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -15,7 +16,6 @@ from mllosses_jax._core.numerics import sigmoid_pair
 from mllosses_jax.calibration._entries import entries, takes_soft_labels
 from mllosses_jax.calibration._newton import LOWEST_SLOPE, Model, Scope, fit_model
 
-Array = jax.Array
 _INF = float("inf")
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
 
-Array = jax.Array
 _LARGEST_LOGIT = 40.0  # beyond it probabilities are at their limits, and slopes may underflow
 
 

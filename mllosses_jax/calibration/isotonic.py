@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -17,7 +18,6 @@ from mllosses_jax.calibration._entries import Entries, entries, takes_soft_label
 from mllosses_jax.calibration._newton import Scope
 from mllosses_jax.calibration._pooling import isotonic_curves
 
-Array = jax.Array
 _INF = float("inf")
 _LARGEST_LOGIT = 1e30  # stands for infinity: differences of it are finite in float32
 

@@ -101,7 +101,7 @@ def tuning_text(report: ThresholdReport) -> str:
         [name, *(number(value) for value in values)]
         for name, *values in zip(
             report.label_names,
-            report.positives.tolist(),
+            report.num_positives.tolist(),
             report.thresholds.tolist(),
             report.std.tolist(),
             report.low.tolist(),
@@ -121,11 +121,11 @@ def tuning_text(report: ThresholdReport) -> str:
         f"at {settings['baseline']:g}",
     ]
     if settings["scope"] == "global":
-        thresholds = [["all", number(int(report.positives.sum())), *thresholds[0][2:6]]]
+        thresholds = [["all", number(int(report.num_positives.sum())), *thresholds[0][2:6]]]
         columns = columns[:5]
     left_out = len(thresholds) - MAX_LABELS
     if left_out > 0:
-        frequent = np.sort(np.argsort(-report.positives, kind="stable")[:MAX_LABELS])
+        frequent = np.sort(np.argsort(-report.num_positives, kind="stable")[:MAX_LABELS])
         thresholds = [*(thresholds[label] for label in frequent), [f"... {left_out} rarer ones"]]
     return "\n".join(
         [

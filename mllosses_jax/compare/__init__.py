@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mllosses_jax._core.text import did_you_mean
+
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison, compare
 
@@ -31,8 +33,9 @@ def __getattr__(name: str) -> Any:
         from mllosses_jax.compare import comparison
 
         return getattr(comparison, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from mllosses_jax.catalogue import Entry
 from mllosses_jax.compare.choice import Choice, parse, try_call
@@ -102,21 +103,26 @@ def from_labels(entry: Entry, dataset: Dataset, *, but: Container[str] = ()) -> 
     return {p: FROM_LABELS[p](dataset) for p in wanted}
 
 
-def _counts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how often each label is positive, above 0 and below how often it is known."""
-    y = dataset.y_train
-    known = np.ones_like(y) if dataset.mask_train is None else dataset.mask_train
+def counts(dataset: Dataset, rows: NDArray[np.intp] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how often each label is positive, above 0 and below how often it is known, and that.
+
+    Args:
+        dataset: the data set.
+        rows: the training rows that count; None for all.
+    """
+    chosen = slice(None) if rows is None else rows
+    y, known = dataset.y_train[chosen], dataset.known_train[chosen]
     total = np.maximum(known.sum(0), 2)
     return np.clip((y & known).sum(0), 1, total - 1), total
 
 
 def _prior(dataset: Dataset) -> Array:
-    positives, total = _counts(dataset)
+    positives, total = counts(dataset)
     return jnp.asarray(positives / total, jnp.float32)
 
 
 def _propensity(dataset: Dataset) -> Array:
-    positives, total = _counts(dataset)
+    positives, total = counts(dataset)
     return 1 / inverse_propensity(jnp.asarray(positives), jnp.asarray(total, jnp.float32))
 
 
@@ -162,9 +168,9 @@ FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
     "affinity": _affinity,
     "edges": _edges,
     "expected_positives": lambda d: jnp.sum(_prior(d)),
-    "label_counts": lambda d: jnp.asarray(_counts(d)[0], jnp.float32),
+    "label_counts": lambda d: jnp.asarray(counts(d)[0], jnp.float32),
     "label_frequencies": _prior,
-    "num_samples": lambda d: jnp.asarray(_counts(d)[1], jnp.float32),
+    "num_samples": lambda d: jnp.asarray(counts(d)[1], jnp.float32),
     "prior": _prior,
     "propensity": _propensity,
     "relative_rate": lambda d: jnp.float32(0.02),

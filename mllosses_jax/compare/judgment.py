@@ -117,14 +117,13 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
         weights: of the resamples, what `resampling.draw` returned.
     """
     assert dataset.y_test is not None
-    labels, mask = dataset.y_test, dataset.mask_test
+    labels, where = dataset.y_test, dataset.known_test
     names = metric_names(labels.shape[1])
     scores = outcome.test_scores
     if not np.isfinite(scores).all():
         nothing = {name: np.full(len(scores), math.nan) for name in names}
         undefined = {name: np.full(weights.shape[1], math.nan) for name in names}
         return Judgment(nothing, undefined, outcome.varies, len(labels))
-    where = np.ones_like(labels) if mask is None else mask
     # The first column of the weights is the test part as it is.
     whole = np.concatenate([np.ones((len(labels), 1), np.float32), weights], axis=1)
     found = resampling.figures(

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mllosses_jax.compare import descent, lbfgs, parts, validation
-from mllosses_jax.compare.bound_loss import BoundLoss
+from mllosses_jax.compare.bound_loss import BoundLoss, counts
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.products import Features, Floats
 from mllosses_jax.compare.settings import Settings
@@ -84,10 +84,8 @@ class Fitter:
         Noise gives logits of a standard deviation of 0.1: what is far from zero may end in minima
         that nobody who starts at zero would meet.
         """
-        labels, mask = self.dataset.y_train[rows], self.dataset.mask_train
-        known = np.ones_like(labels) if mask is None else mask[rows]
-        total = np.maximum(known.sum(0), 2)
-        share = np.clip((labels & known).sum(0), 1, total - 1) / total
+        positives, known = counts(self.dataset, rows)
+        share = positives / known
         shape = (self.features.shape[1] + 1, self.bound_loss.num_outputs)
         params = np.zeros(shape, np.float32)
         params[-1, : len(share)] = np.log(share / (1 - share))

@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from mllosses_jax.compare.bound_loss import BoundLoss
+from mllosses_jax.compare.bound_loss import BoundLoss, counts
 from mllosses_jax.compare.parts import Rows
 from mllosses_jax.data import Dataset
 
@@ -171,10 +171,8 @@ class Trainer:
 
     def _log_odds(self, rows: Rows) -> Floats:
         """The log odds of the labels in some rows, (K,), and 0 for outputs beside the logits."""
-        labels, mask = self.dataset.y_train[rows], self.dataset.mask_train
-        known = np.ones_like(labels) if mask is None else mask[rows]
-        total = np.maximum(known.sum(0), 2)
-        share = np.clip((labels & known).sum(0), 1, total - 1) / total
+        positives, known = counts(self.dataset, rows)
+        share = positives / known
         bias = np.zeros(self.bound_loss.num_outputs, np.float32)
         bias[: len(share)] = np.log(share / (1 - share))
         return bias

@@ -155,8 +155,7 @@ def warnings(comparison: Comparison) -> list[str]:
     """Returns what keeps figures from meaning what they seem to."""
     dataset, settings = comparison.dataset, comparison.settings
     assert dataset.y_test is not None
-    labels = dataset.y_test
-    known = np.ones_like(labels) if dataset.mask_test is None else dataset.mask_test
+    labels, known = dataset.y_test, dataset.known_test
     paragraphs = []
     if not math.isfinite(comparison.outcomes[comparison.best].quality):
         paragraphs.append(

@@ -61,8 +61,7 @@ def _report(
     baseline is a threshold of 0, and `positives` are those of the test part.
     """
     assert dataset.y_test is not None
-    labels, mask = dataset.y_test, dataset.mask_test
-    where = np.ones_like(labels) if mask is None else mask
+    labels, where = dataset.y_test, dataset.known_test
 
     def by_label(name: str) -> NDArray[np.float64]:
         found = [f1(decided, labels, average=None, where=where) for decided in sets[name]]
@@ -98,7 +97,7 @@ def _report(
         high=chosen,
         f=by_label("tuned"),
         baseline_f=by_label("baseline"),
-        positives=(labels & where).sum(0, dtype=np.int32),
+        num_positives=(labels & where).sum(0, dtype=np.int32),
         macro=gain("macro"),
         micro=gain("micro"),
         settings={"inputs": "logits", "baseline": 0.0, "beta": 1.0, "loss": loss},

@@ -34,9 +34,7 @@ class Held(NamedTuple):
 
     def labels(self, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Returns the labels of the rows, and which of them are known, (V, L) both."""
-        y = dataset.y_train[self.rows]
-        mask = dataset.mask_train
-        return y, np.ones_like(y) if mask is None else mask[self.rows]
+        return dataset.y_train[self.rows], dataset.known_train[self.rows]
 
 
 class Decisions(NamedTuple):

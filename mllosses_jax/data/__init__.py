@@ -13,6 +13,7 @@ each label has its share.
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.loading import load
@@ -21,3 +22,5 @@ from mllosses_jax.data.scaling import standardize
 from mllosses_jax.data.splits import split
 
 __all__ = ["DataError", "Dataset", "load", "make_mosaics", "split", "standardize"]
+
+show_public_names(__name__)

@@ -114,6 +114,18 @@ class Dataset:
             f"{self.x_train.shape[1]} features, {len(self.label_names)} labels)"
         )
 
+    @property
+    def known_train(self) -> NDArray[np.bool_]:
+        """Which training labels are known, (N, L)."""
+        return np.ones_like(self.y_train) if self.mask_train is None else self.mask_train
+
+    @property
+    def known_test(self) -> NDArray[np.bool_]:
+        """Which test labels are known, (M, L); a ValueError without a test part."""
+        if self.y_test is None:
+            raise ValueError(f"{self.name} has no test part")
+        return np.ones_like(self.y_test) if self.mask_test is None else self.mask_test
+
     def with_test(self, fraction: float, *, seed: int) -> Dataset:
         """Cut a test part from the training part, keeping rare labels in both.
 

@@ -13,9 +13,10 @@
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.decisions.block_coordinate import block_coordinate_sets
 from mllosses_jax.decisions.constrained import tune_thresholds_fbr, tune_thresholds_for_precision
-from mllosses_jax.decisions.evaluation import threshold_report
+from mllosses_jax.decisions.cross_validation import threshold_report
 from mllosses_jax.decisions.expected_f import expected_f_sets, gfm_matrix, gfm_sets
 from mllosses_jax.decisions.frank_wolfe import RandomizedTopK, fit_frank_wolfe
 from mllosses_jax.decisions.plugin import plugin_f_thresholds
@@ -44,3 +45,5 @@ __all__ = [
     "tune_thresholds_fbr",
     "tune_thresholds_for_precision",
 ]
+
+show_public_names(__name__)

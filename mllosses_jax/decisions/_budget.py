@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from mllosses_jax._core import checks
 
-Array = jax.Array
 Measure = Literal[
     "macro_f1", "macro_precision", "macro_recall", "macro_jaccard", "macro_balanced_accuracy"
 ]
@@ -22,21 +20,21 @@ def check_measure(measure: object) -> None:
 
 
 def value_per_label(
-    measure: Measure, hits: Array, predicted: Array, actual: Array, cells: Array
+    measure: Measure, tp: Array, predicted: Array, actual: Array, entries: Array
 ) -> Array:
     """Returns the measure of each label from (expected) counts; 0 where it is undefined."""
     if measure == "macro_f1":
-        return _ratio(2 * hits, predicted + actual)
+        return _ratio(2 * tp, predicted + actual)
     if measure == "macro_precision":
         # Expected counts may lie between 0 and 1: there a label would look precise that is hardly
         # ever predicted. For whole counts this is the precision.
-        return hits / jnp.maximum(predicted, 1)
+        return tp / jnp.maximum(predicted, 1)
     if measure == "macro_recall":
-        return _ratio(hits, actual)
+        return _ratio(tp, actual)
     if measure == "macro_jaccard":
-        return _ratio(hits, predicted + actual - hits)
-    rejected = cells - actual - predicted + hits  # rightly
-    return (_ratio(hits, actual) + _ratio(rejected, cells - actual)) / 2
+        return _ratio(tp, predicted + actual - tp)
+    tn = entries - actual - predicted + tp
+    return (_ratio(tp, actual) + _ratio(tn, entries - actual)) / 2
 
 
 def best_k(gains: Array, eligible: Array, k: int) -> Array:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -17,7 +18,6 @@ from mllosses_jax._core.ordering import Ranking, ranked, ranking_keys, scores_of
 from mllosses_jax._core.sets import Scored, fbeta_denominator
 from mllosses_jax._core.sharding import whole_rows
 
-Array = jax.Array
 SCOPES = ("label", "global")
 
 
@@ -25,7 +25,7 @@ class Cuts(NamedTuple):
     """Entries (R, n) in ranked order, and the cut after each; NaN scores are above no cut."""
 
     ranking: Ranking
-    hits: Array  # int32, positives above the cut
+    tp: Array  # int32, positives above the cut
     exists: Array  # bool: not within a group of tied scores
     dtype: jnp.dtype  # of the scores
 
@@ -64,16 +64,16 @@ def cuts_of(rows: Scored) -> Cuts:
     candidate = ~jnp.isnan(rows.scores)
     candidate = candidate if rows.where is None else candidate & rows.where
     ranking = ranked(ranking_keys(rows.scores, candidate), rows.actual & candidate)
-    hits, _ = ranking.running_count(ranking.positive)
+    tp, _ = ranking.running_count(ranking.positive)
     counts = ranking.keys != jnp.iinfo(ranking.keys.dtype).max
-    return Cuts(ranking, hits, ranking.group_end & counts, rows.scores.dtype)
+    return Cuts(ranking, tp, ranking.group_end & counts, rows.scores.dtype)
 
 
 def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
     """Returns F-beta of every cut of rows that have a positive, (R, n)."""
-    positives = rows.positives()[:, None]
-    denominator = fbeta_denominator(beta, positives, cuts.predicted, cuts.dtype)
-    return cuts.hits.astype(cuts.dtype) / denominator
+    num_positives = rows.num_positives()[:, None]
+    denominator = fbeta_denominator(beta, num_positives, cuts.predicted, cuts.dtype)
+    return cuts.tp.astype(cuts.dtype) / denominator
 
 
 def scoped(inputs: Scored, scope: str) -> Scored:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.sharding import whole
-
-Array = jax.Array
 
 
 def probabilities_or_zero(probabilities: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import jax
+from typing import NamedTuple
+
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import two_axes
 from mllosses_jax.decisions._budget import (
     Measure,
@@ -19,11 +19,25 @@ from mllosses_jax.decisions._budget import (
 )
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
-Array = jax.Array
+
+class _Chosen(NamedTuple):
+    """The sets, and the expected counts that they give."""
+
+    sets: Array  # bool (N, L)
+    tp: Array  # (L,)
+    predicted: Array  # (L,)
 
 
-@takes_probabilities
-@compiled(tolerance=(0, 1))
+class _State(NamedTuple):
+    """What the passes have come to."""
+
+    sets: Array  # bool (N, L)
+    value: Array
+    passes: Array  # int32
+    gained: Array  # bool, by the last of them
+
+
+@compiled(probabilities="probabilities", tolerance=(0, 1))
 def block_coordinate_sets(
     probabilities: ArrayLike,
     k: int,
@@ -68,7 +82,9 @@ def block_coordinate_sets(
         measure of expected counts stands for the expected measure.
 
     Example:
-        >>> import jax.numpy as jnp
+        >>> from typing import NamedTuple
+
+    import jax.numpy as jnp
         >>> from mllosses_jax import decisions
         >>> p = jnp.array([[0.9, 0.1], [0.6, 0.5]])  # top-1 would never predict label 1
         >>> decisions.block_coordinate_sets(p, 1)
@@ -81,34 +97,38 @@ def block_coordinate_sets(
     two_axes("probabilities", p)
     checks.set_size(k, p.shape[-1])
     actual = jnp.sum(p, axis=0)
-    cells = jnp.sum(eligible, axis=0, dtype=jnp.int32).astype(p.dtype)
+    entries = jnp.sum(eligible, axis=0, dtype=jnp.int32).astype(p.dtype)
 
-    def values(hits: Array, predicted: Array) -> Array:
-        return value_per_label(measure, hits, predicted, actual, cells)
+    def values(tp: Array, predicted: Array) -> Array:
+        return value_per_label(measure, tp, predicted, actual, entries)
 
-    def counts(chosen: Array) -> tuple[Array, Array]:
+    def counted(chosen: Array) -> _Chosen:
         predicted = jnp.sum(chosen, axis=0, dtype=jnp.int32).astype(p.dtype)
-        return jnp.sum(jnp.where(chosen, p, 0), axis=0), predicted
+        return _Chosen(chosen, jnp.sum(jnp.where(chosen, p, 0), axis=0), predicted)
 
-    def choose(row: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        chosen, hits, predicted = state
+    def value_of(chosen: _Chosen) -> Array:
+        return jnp.mean(values(chosen.tp, chosen.predicted))
+
+    def choose(row: Array, state: _Chosen) -> _Chosen:
+        chosen, tp, predicted = state
         probability, before = p[row], chosen[row].astype(p.dtype)
-        hits, predicted = hits - before * probability, predicted - before
-        gains = values(hits + probability, predicted + 1) - values(hits, predicted)
+        tp, predicted = tp - before * probability, predicted - before
+        gains = values(tp + probability, predicted + 1) - values(tp, predicted)
         best = best_k(gains, eligible[row], k)
         now = best.astype(p.dtype)
-        return chosen.at[row].set(best), hits + now * probability, predicted + now
+        return _Chosen(chosen.at[row].set(best), tp + now * probability, predicted + now)
 
-    def one_pass(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        chosen, value, passes, _ = state
+    def one_pass(state: _State) -> _State:
         # Counts are taken anew in every pass, so that rounding errors do not add up.
-        new, _, _ = lax.fori_loop(0, p.shape[0], choose, (chosen, *counts(chosen)))
-        new_value = jnp.mean(values(*counts(new)))
-        better = new_value > value
-        chosen, new_value = jnp.where(better, new, chosen), jnp.where(better, new_value, value)
-        return chosen, new_value, passes + 1, new_value - value > tolerance
+        new = counted(lax.fori_loop(0, p.shape[0], choose, counted(state.sets)).sets)
+        better = value_of(new) > state.value
+        value = jnp.where(better, value_of(new), state.value)
+        chosen = jnp.where(better, new.sets, state.sets)
+        return _State(chosen, value, state.passes + 1, value - state.value > tolerance)
+
+    def going_on(state: _State) -> Array:
+        return state.gained & (state.passes < max_passes)
 
     start = best_k(p, eligible, k)
-    state = start, jnp.mean(values(*counts(start))), jnp.int32(0), jnp.bool_(True)
-    chosen, _, _, _ = lax.while_loop(lambda s: s[3] & (s[2] < max_passes), one_pass, state)
-    return chosen
+    state = _State(start, value_of(counted(start)), jnp.int32(0), jnp.bool_(True))
+    return lax.while_loop(going_on, one_pass, state).sets

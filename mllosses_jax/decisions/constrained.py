@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -14,7 +14,6 @@ from mllosses_jax._core.ordering import scores_of_keys
 from mllosses_jax._core.sets import scored
 from mllosses_jax.decisions._cuts import cuts_of, f_beta, in_scope, scoped
 
-Array = jax.Array
 _INF = float("inf")
 
 
@@ -71,7 +70,7 @@ def tune_thresholds_fbr(
     dtype = columns.scores.dtype
     cuts = cuts_of(columns)
     # A label without positives has F 0, also for an infinite beta, whose denominator is 0 there.
-    none = columns.positives()[:, None] == 0
+    none = columns.num_positives()[:, None] == 0
     place, best = cuts.highest_best(jnp.where(none, 0, f_beta(cuts, columns, beta)))
     highest = jnp.where(rule == "1", scores_of_keys(cuts.ranking.keys[:, 0], dtype), jnp.inf)
     threshold = jnp.where(
@@ -130,7 +129,7 @@ def tune_thresholds_for_precision(
     else:
         least = checks.scalar("precision", precision, dtype)
     cuts = cuts_of(rows)
-    reached = cuts.hits.astype(dtype) / cuts.predicted.astype(dtype)
-    precise = (reached >= jnp.reshape(least, (-1, 1))) & (cuts.hits > 0)
-    place, most = cuts.highest_best(jnp.where(precise, cuts.hits.astype(dtype), 0))
+    reached = cuts.tp.astype(dtype) / cuts.predicted.astype(dtype)
+    precise = (reached >= jnp.reshape(least, (-1, 1))) & (cuts.tp > 0)
+    place, most = cuts.highest_best(jnp.where(precise, cuts.tp.astype(dtype), 0))
     return in_scope(jnp.where(most > 0, cuts.threshold_at(place), jnp.inf), scope)

@@ -8,24 +8,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
-from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import fbeta_denominator
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
-Array = jax.Array
 _INF = float("inf")
 _CELLS_AT_A_TIME = 2**20  # of the (rows, L, L) arrays
 
 
-@takes_probabilities
-@compiled(beta=(0, _INF), zero_division=(0, 1))
+@compiled(probabilities="probabilities", beta=(0, _INF), zero_division=(0, 1))
 def expected_f_sets(
     probabilities: ArrayLike,
     beta: ArrayLike = 1.0,
@@ -150,8 +147,7 @@ def gfm_sets(
     return eligible & (jnp.argsort(order, axis=-1) < size)
 
 
-@takes_probabilities
-@compiled()
+@compiled(probabilities="probabilities")
 def gfm_matrix(probabilities: ArrayLike, *, where: ArrayLike | None = None) -> tuple[Array, Array]:
     """What `gfm_sets` needs, for independent labels: with each label the number of true ones.
 

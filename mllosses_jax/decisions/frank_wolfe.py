@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
-from mllosses_jax._core.probabilities import check_range, takes_probabilities
 from mllosses_jax._core.sets import scored, two_axes
+from mllosses_jax._core.values import check_probabilities
 from mllosses_jax.decisions._budget import (
     Measure,
     best_k,
@@ -23,7 +24,6 @@ from mllosses_jax.decisions._budget import (
 )
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
-Array = jax.Array
 _STEPS = 101  # of the line search
 
 
@@ -61,7 +61,7 @@ class RandomizedTopK:
         Raises:
             ValueError: if probabilities are not (N, L), or (if concrete) lie outside [0, 1].
         """
-        check_range("sets: probabilities must lie in [0, 1]", probabilities, where)
+        check_probabilities("sets: probabilities must lie in [0, 1]", probabilities, where)
         p, eligible = probabilities_or_zero(probabilities, where)
         two_axes("probabilities", p)
         if p.shape[-1] != self.slopes.shape[-1]:
@@ -73,8 +73,25 @@ class RandomizedTopK:
         return best_k(self.slopes[rule] * p + self.offsets[rule], eligible, self.k)
 
 
-@takes_probabilities
-@compiled()
+class _Counts(NamedTuple):
+    """Mean counts of each label, (L,)."""
+
+    tp: Array
+    predicted: Array
+
+
+class _State(NamedTuple):
+    """The rules so far, as in `RandomizedTopK`, and what they are worth together."""
+
+    slopes: Array  # (R, L)
+    offsets: Array  # (R, L)
+    shares: Array  # (R,)
+    counts: _Counts
+    num_rules: Array  # int32
+    improved: Array  # bool, by the last of them
+
+
+@compiled(probabilities="probabilities")
 def fit_frank_wolfe(
     probabilities: ArrayLike,
     labels: ArrayLike,
@@ -133,42 +150,42 @@ def fit_frank_wolfe(
     dtype = compute_dtype(p)
     positive = inputs.actual.astype(dtype)
     actual = jnp.sum(positive, axis=0)
-    cells = inputs.transposed().cells().astype(dtype)
+    entries = inputs.transposed().num_entries().astype(dtype)
     alphas = jnp.linspace(0, 1, _STEPS, dtype=dtype)
-    Counts = tuple[Array, Array]
-    State = tuple[Array, Array, Array, Counts, Array, Array]
 
-    def value(counts: Counts) -> Array:
-        return jnp.mean(value_per_label(measure, *counts, actual, cells))
+    def value(counts: _Counts) -> Array:
+        return jnp.mean(value_per_label(measure, *counts, actual, entries))
 
-    def counts_of(slope: Array, offset: Array) -> Counts:
+    def counts_of(slope: Array, offset: Array) -> _Counts:
         chosen = best_k(slope[None] * p + offset[None], eligible, k).astype(dtype)
-        return jnp.sum(chosen * positive, axis=0), jnp.sum(chosen, axis=0)
+        return _Counts(jnp.sum(chosen * positive, axis=0), jnp.sum(chosen, axis=0))
 
-    def towards(counts: Counts, new: Counts, alpha: Array) -> Counts:
+    def towards(counts: _Counts, new: _Counts, alpha: Array) -> _Counts:
         # From the old counts by a difference, so that alpha 0 keeps them to the bit.
-        return counts[0] + alpha * (new[0] - counts[0]), counts[1] + alpha * (new[1] - counts[1])
+        return _Counts(*(x + alpha * (y - x) for x, y in zip(counts, new, strict=True)))
 
-    def add_rule(state: State) -> State:
-        slopes, offsets, shares, counts, number, _ = state
+    def add_rule(state: _State) -> _State:
+        counts, number = state.counts, state.num_rules
         slope, offset = jax.grad(value)(counts)
         new = counts_of(slope, offset)
         values = jax.vmap(lambda alpha: value(towards(counts, new, alpha)))(alphas)
         alpha = alphas[jnp.argmax(values)]
-        return (
-            slopes.at[number].set(slope),
-            offsets.at[number].set(offset),
-            (shares * (1 - alpha)).at[number].set(alpha),
+        return _State(
+            state.slopes.at[number].set(slope),
+            state.offsets.at[number].set(offset),
+            (state.shares * (1 - alpha)).at[number].set(alpha),
             towards(counts, new, alpha),
             number + 1,
             alpha > 0,
         )
 
+    def going_on(state: _State) -> Array:
+        return state.improved & (state.num_rules <= iterations)
+
     size = (iterations + 1, p.shape[-1])
     slopes = jnp.zeros(size, dtype).at[0].set(1)
     offsets, shares = jnp.zeros(size, dtype), jnp.zeros(size[0], dtype).at[0].set(1)
     start = counts_of(slopes[0], offsets[0])
-    state = slopes, offsets, shares, start, jnp.int32(1), jnp.bool_(True)
-    going = lambda state: state[5] & (state[4] <= iterations)  # noqa: E731
-    slopes, offsets, shares, *_ = lax.while_loop(going, add_rule, state)
-    return RandomizedTopK(slopes, offsets, shares, k)
+    state = _State(slopes, offsets, shares, start, jnp.int32(1), jnp.bool_(True))
+    state = lax.while_loop(going_on, add_rule, state)
+    return RandomizedTopK(state.slopes, state.offsets, state.shares, k)

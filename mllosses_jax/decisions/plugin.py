@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
-from mllosses_jax._core.probabilities import takes_probabilities
 from mllosses_jax._core.sets import Scored, fbeta_denominator, fbeta_shares, two_axes
 from mllosses_jax.decisions._cuts import in_scope, scoped
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
-Array = jax.Array
 
-
-@takes_probabilities
-@compiled(beta=(0, float("inf")))
+@compiled(probabilities="probabilities", beta=(0, float("inf")))
 def plugin_f_thresholds(
     probabilities: ArrayLike,
     *,
@@ -70,9 +66,9 @@ def plugin_f_thresholds(
     rows = scoped(Scored(p, p > 0, None), scope)
     keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than to sort floats
     ordered = scores_of_keys(keys, p.dtype)
-    hits = jnp.cumsum(ordered, axis=1)
+    tp = jnp.cumsum(ordered, axis=1)
     predicted = jnp.arange(1, ordered.shape[1] + 1, dtype=p.dtype)[None]
-    total = hits[:, -1:]
-    best = jnp.max(hits / fbeta_denominator(beta, total, predicted, p.dtype), axis=1)
+    total = tp[:, -1:]
+    best = jnp.max(tp / fbeta_denominator(beta, total, predicted, p.dtype), axis=1)
     _, on_predictions = fbeta_shares(beta, p.dtype)
     return in_scope(jnp.where(total[:, 0] > 0, on_predictions * best, jnp.inf), scope)

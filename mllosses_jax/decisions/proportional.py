@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import scored
 from mllosses_jax.decisions._cuts import cuts_of, in_scope, scoped
-
-Array = jax.Array
 
 
 @compiled(frequencies=(0, 1))
@@ -64,7 +62,7 @@ def proportional_thresholds(
     inputs = scored(s, jnp.zeros(s.shape, bool), where)
     dtype = inputs.scores.dtype
     frequency = checks.per_label("frequencies", frequencies, s.shape[-1], dtype)
-    target = frequency * inputs.transposed().cells().astype(dtype)
+    target = frequency * inputs.transposed().num_entries().astype(dtype)
     target = target if scope == "label" else jnp.sum(target, keepdims=True)
     rows = scoped(inputs, scope)
     cuts = cuts_of(rows)

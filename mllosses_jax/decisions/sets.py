@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -11,8 +11,6 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys, smallest
 from mllosses_jax._core.sharding import whole
-
-Array = jax.Array
 
 
 @compiled()

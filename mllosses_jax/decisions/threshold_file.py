@@ -60,7 +60,7 @@ class ThresholdReport:
         high: float (L,), the highest.
         f: float (L,), held-out F-beta of each label with thresholds of the other folds.
         baseline_f: float (L,), F-beta of each label with the baseline threshold.
-        positives: int (L,), known positives.
+        num_positives: int (L,), known positives.
         macro: the mean of `f` over labels, and of `baseline_f`.
         micro: F-beta over all entries as one.
         settings: how it was made: `inputs`, `baseline`, `beta`, `folds`, `seed`.
@@ -73,7 +73,7 @@ class ThresholdReport:
     high: np.ndarray
     f: np.ndarray
     baseline_f: np.ndarray
-    positives: np.ndarray
+    num_positives: np.ndarray
     macro: Gain
     micro: Gain
     settings: dict[str, Any]
@@ -106,7 +106,7 @@ class ThresholdReport:
         Raises:
             FileExistsError: if the file exists, unless `force`.
         """
-        columns = {**_COLUMNS, "positives": "positives"}
+        columns = {**_COLUMNS, "num_positives": "positives"}
         rows = zip(*(getattr(self, field).tolist() for field in columns), strict=True)
         content = {
             "dtype": self.thresholds.dtype.name,
@@ -163,7 +163,7 @@ def _report(content: Mapping[str, Any]) -> ThresholdReport:
     return ThresholdReport(
         label_names=tuple(rows),
         **columns,
-        positives=np.array([row["positives"] for row in rows.values()], np.int32),
+        num_positives=np.array([row["positives"] for row in rows.values()], np.int32),
         macro=_gain(content["macro"], "macro"),
         micro=_gain(content["micro"], "micro"),
         settings=settings,

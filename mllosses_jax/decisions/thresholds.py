@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.ordering import ranking_keys
-from mllosses_jax._core.probabilities import Inputs, check_inputs
+from mllosses_jax._core.probabilities import ScoreKind, check_inputs
 from mllosses_jax._core.sets import Scored, fbeta_denominator, scored
 from mllosses_jax.decisions._cuts import SCOPES, Cuts, cuts_of, f_beta
 
-Array = jax.Array
 _INF = float("inf")
 
 
@@ -59,7 +57,7 @@ def cost_threshold(
     false_positive_cost: ArrayLike,
     false_negative_cost: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
 ) -> Array:
     """The threshold of least expected cost for calibrated scores.
 
@@ -185,7 +183,8 @@ def tune_thresholds(
     columns = inputs.transposed()
     if min_positives is None:
         min_positives = 0 if shrunk else 5
-    rare = columns.positives().astype(dtype) < checks.scalar("min_positives", min_positives, dtype)
+    fewest = checks.scalar("min_positives", min_positives, dtype)
+    rare = columns.num_positives().astype(dtype) < fewest
     # The sort of all entries as one is only paid for where a label needs it. (The second branch
     # mentions the data because inside `shard_map` both must vary over the same mesh axes.)
     common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(jnp.any(rare), fallback, fallback))
@@ -208,32 +207,32 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     columns, flat = inputs.transposed(), inputs.flattened()
     cuts, pooled = cuts_of(columns), cuts_of(flat)
     dtype = inputs.scores.dtype
-    positives = flat.positives()[0].astype(dtype)
-    own_positives = columns.positives().astype(dtype)[:, None]
+    num_positives = flat.num_positives()[0].astype(dtype)
+    own_num_positives = columns.num_positives().astype(dtype)[:, None]
     pooled_weight, own_weight = 1 / (1 + 1 / pseudo), 1 / (1 + pseudo)  # finite for infinite m
-    share = pooled_weight / jnp.maximum(positives, 1)
+    share = pooled_weight / jnp.maximum(num_positives, 1)
 
-    def smoothed_f(hits: Array, predicted: Array, thresholds: Array) -> Array:
-        pooled_hits, pooled_predicted = _counts_above(pooled, thresholds)
-        true = own_weight * hits.astype(dtype) + share * pooled_hits
+    def smoothed_f(tp: Array, predicted: Array, thresholds: Array) -> Array:
+        pooled_tp, pooled_predicted = _counts_above(pooled, thresholds)
+        true = own_weight * tp.astype(dtype) + share * pooled_tp
         claimed = own_weight * predicted.astype(dtype) + share * pooled_predicted
-        actual = own_weight * own_positives + pooled_weight
+        actual = own_weight * own_num_positives + pooled_weight
         return true / fbeta_denominator(beta, actual, claimed, dtype)
 
     thresholds = cuts.thresholds()
-    place, best = cuts.highest_best(smoothed_f(cuts.hits, cuts.predicted, thresholds))
+    place, best = cuts.highest_best(smoothed_f(cuts.tp, cuts.predicted, thresholds))
     own = jnp.take_along_axis(thresholds, place[:, None], axis=1)[:, 0]
     # A label whose scores are all low has no cut of its own near the global one.
     common = pooled.threshold_at(pooled.highest_best(f_beta(pooled, flat, beta))[0])[:, None]
     above = (columns.scores >= common) & columns.counted()
-    hits, predicted = (
+    tp, predicted = (
         jnp.sum(kind, axis=1, keepdims=True, dtype=jnp.int32)
         for kind in (above & columns.actual, above)
     )
-    by_common = smoothed_f(hits, predicted, common)[:, 0]
+    by_common = smoothed_f(tp, predicted, common)[:, 0]
     tuned = jnp.where(by_common >= best, common[0], own)
     # Positives whose scores are all NaN have no cut either.
-    return jnp.where((positives > 0) & jnp.any(pooled.exists), tuned, fallback)
+    return jnp.where((num_positives > 0) & jnp.any(pooled.exists), tuned, fallback)
 
 
 def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
@@ -241,5 +240,5 @@ def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
     keys = ranking_keys(thresholds)
     # Entries that do not count have the largest key, which no threshold of a cut has.
     reached = jnp.searchsorted(pooled.ranking.keys[0], keys, side="right")
-    hits = jnp.where(reached > 0, pooled.hits[0, jnp.maximum(reached - 1, 0)], 0)
-    return hits.astype(thresholds.dtype), reached.astype(thresholds.dtype)
+    tp = jnp.where(reached > 0, pooled.tp[0, jnp.maximum(reached - 1, 0)], 0)
+    return tp.astype(thresholds.dtype), reached.astype(thresholds.dtype)

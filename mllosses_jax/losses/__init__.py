@@ -36,9 +36,9 @@ or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists the
 
 from __future__ import annotations
 
-from types import FunctionType
 from typing import TYPE_CHECKING
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.losses.asymmetric import *
 from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *
@@ -65,4 +65,9 @@ from mllosses_jax.losses.softmax import *
 from mllosses_jax.losses.sparse import *
 
 if not TYPE_CHECKING:  # checkers follow the imports, each of which brings what its family exports
-    __all__ = [name for name, value in globals().items() if type(value) is FunctionType]
+    __all__ = [
+        name
+        for name, value in globals().items()
+        if getattr(value, "__module__", "").startswith(f"{__name__}.")
+    ]
+    show_public_names(__name__)

@@ -10,7 +10,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import with_slope
-from mllosses_jax._core.probabilities import probabilities_of, takes_probabilities
+from mllosses_jax._core.probabilities import probabilities_of
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import cross_entropy, hard_cross_entropy, soft_cross_entropy
@@ -245,8 +245,7 @@ def _probability_cross_entropy(p: Array, positive: Array, negative: Array, least
     return -positive * log_p - negative * log_q
 
 
-@takes_probabilities
-@compiled_loss()
+@compiled_loss(probabilities="probabilities")
 def binary_cross_entropy(
     probabilities: ArrayLike,
     labels: ArrayLike,

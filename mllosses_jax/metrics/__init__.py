@@ -21,6 +21,7 @@ false.
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.metrics import (
     streaming,
 )
@@ -162,3 +163,5 @@ __all__ = [
     "streaming",
     "subset_accuracy",
 ]
+
+show_public_names(__name__)

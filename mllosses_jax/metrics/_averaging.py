@@ -9,6 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -16,7 +17,6 @@ from mllosses_jax._core.sets import Scored
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Array = jax.Array
 Average = Literal["micro", "macro", "weighted", "samples"] | None
 Undefined = Literal["skip", "nan", "zero", "raise"]
 
@@ -59,7 +59,7 @@ def mean_over_rows(values: Array, inputs: Scored) -> Array:
     """Returns the mean over the samples with an entry that counts; NaN if such a score is NaN."""
     values = values.astype(inputs.scores.dtype)
     values = jnp.where(inputs.has_nan(), jnp.nan, values)
-    return mean_over(values, inputs.cells() > 0)
+    return mean_over(values, inputs.num_entries() > 0)
 
 
 def mean_of_defined(

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.ordering import ranking_keys, scores_of_keys
@@ -18,7 +18,6 @@ from mllosses_jax._core.sets import Scored
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over
 
-Array = jax.Array
 Binning = Literal["uniform", "quantile"]
 BinnedAverage = Literal["macro", "micro"] | None
 
@@ -30,7 +29,7 @@ class Binned(NamedTuple):
 
     bin_of: Array  # int32 (R, n)
     counts: Array  # int32 (R, bins): the entries that count, and below the positives
-    positives: Array
+    num_positives: Array
     predicted: Array  # float (R, bins): mean probability, and below fraction of positives;
     observed: Array  # both are 0 in an empty bin
 
@@ -51,10 +50,11 @@ def binned(rows: Scored, bins: int, binning: Binning) -> Binned:
     bin_of = _edges_below(p, edges)
     counted = rows.counted()
     counts = _bin_sums(counted.astype(jnp.int32), bin_of, bins)
-    positives = _bin_sums(rows.actual.astype(jnp.int32), bin_of, bins)
+    num_positives = _bin_sums(rows.actual.astype(jnp.int32), bin_of, bins)
     total = _bin_sums(jnp.where(counted, p, 0), bin_of, bins)
     size = jnp.maximum(counts, 1).astype(p.dtype)
-    return Binned(bin_of, counts, positives, total / size, positives.astype(p.dtype) / size)
+    observed = num_positives.astype(p.dtype) / size
+    return Binned(bin_of, counts, num_positives, total / size, observed)
 
 
 def rows_of(inputs: Scored, average: object) -> Scored:
@@ -66,7 +66,7 @@ def rows_of(inputs: Scored, average: object) -> Scored:
 
 def averaged(values: Array, rows: Scored, defined: Array, average: BinnedAverage) -> Array:
     """Returns the average of a value of each row, (R,); one that is undefined is in no mean."""
-    exists, broken = rows.cells() > 0, rows.has_nan()
+    exists, broken = rows.num_entries() > 0, rows.has_nan()
     values = jnp.where(exists & defined & ~broken, values, jnp.nan)
     if average is None:
         return values
@@ -98,7 +98,7 @@ def _quantile_edges(rows: Scored, bins: int) -> Array:
     from 0. An edge interpolated between this and the next place divides entries just so.
     """
     keys = lax.sort(ranking_keys(rows.scores, rows.where), dimension=1)  # descending scores
-    last = jnp.maximum(rows.cells() - 1, 0)[:, None]
+    last = jnp.maximum(rows.num_entries() - 1, 0)[:, None]
     k = jnp.arange(1, bins, dtype=jnp.int32)[None, :]
     place = last // bins * k + last % bins * k // bins  # whose product does not overflow
     return scores_of_keys(jnp.take_along_axis(keys, last - place, axis=1), rows.scores.dtype)

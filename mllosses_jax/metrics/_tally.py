@@ -8,45 +8,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import Sets, count_cells, result_dtype, sample_weights
+from mllosses_jax._core.sets import Sets, count_entries, result_dtype, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over
 
-Array = jax.Array
-Cells = tuple[Array, Array, Array, Array]  # hits, false alarms, misses, rejections
 _MOST = 2**31 - 1  # of an int32
 _BYTE = 2**8 - 1  # likewise
+
+
+class Confusion(NamedTuple):
+    """The cells of a confusion matrix, per label (L,), per sample (N,), or over everything (1,)."""
+
+    tp: Array  # predicted and actual
+    fp: Array  # predicted only
+    fn: Array  # actual only
+    tn: Array  # neither
+
+    def matrices(self) -> Array:
+        """Returns [[TN, FP], [FN, TP]] of each label or sample, (..., 2, 2)."""
+        return jnp.stack([self.tn, self.fp, self.fn, self.tp], axis=-1).reshape(-1, 2, 2)
 
 
 class Tally(NamedTuple):
     """Counts per label (L,), per sample (N,), or over everything (1,)."""
 
-    hits: Array  # predicted and actual
-    false_alarms: Array  # predicted only
-    misses: Array  # actual only
-    rejections: Array  # neither
+    tp: Array  # predicted and actual
+    fp: Array  # predicted only
+    fn: Array  # actual only
+    tn: Array  # neither
     exists: Array  # bool: has an entry that counts
     weights: Array | None  # of the average over these counts
 
     @property
     def predicted(self) -> Array:
         """How often predicted."""
-        return self.hits + self.false_alarms
+        return self.tp + self.fp
 
     @property
     def actual(self) -> Array:
         """How often true."""
-        return self.hits + self.misses
+        return self.tp + self.fn
 
     @property
     def negatives(self) -> Array:
         """How often false."""
-        return self.rejections + self.false_alarms
+        return self.tn + self.fp
 
 
 def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally:
@@ -55,21 +65,17 @@ def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally
     w = sample_weights(weights, inputs.actual.shape[0])
     axis = 1 if average == "samples" else 0
     counts = confusion(inputs, axis, None if axis == 1 else w)
-    exists = count_cells(inputs.where, inputs.actual.shape, axis) > 0
+    exists = count_entries(inputs.where, inputs.actual.shape, axis) > 0
     if average == "micro":
         # The counts of more entries than an int32 can count are rounded.
-        dtype = result_dtype() if inputs.actual.size > _MOST else counts[0].dtype
-        hits, false_alarms, misses, rejections = (
-            jnp.sum(count, keepdims=True, dtype=dtype) for count in counts
-        )
+        dtype = result_dtype() if inputs.actual.size > _MOST else counts.tp.dtype
+        counts = Confusion(*(jnp.sum(count, keepdims=True, dtype=dtype) for count in counts))
         exists = jnp.any(exists, keepdims=True)
-    else:
-        hits, false_alarms, misses, rejections = counts
-    mean_weights = {"weighted": hits + misses, "samples": w}.get(average or "")
-    return Tally(hits, false_alarms, misses, rejections, exists, mean_weights)
+    mean_weights = {"weighted": counts.tp + counts.fn, "samples": w}.get(average or "")
+    return Tally(*counts, exists, mean_weights)
 
 
-def confusion(inputs: Sets, axis: int, weights: Array | None) -> Cells:
+def confusion(inputs: Sets, axis: int, weights: Array | None) -> Confusion:
     """Returns true positives, false positives, false negatives and true negatives along an axis.
 
     Args:
@@ -79,11 +85,11 @@ def confusion(inputs: Sets, axis: int, weights: Array | None) -> Cells:
     """
     predicted, actual, where = inputs
     if weights is None:
-        hits, chosen, true = count_together((predicted & actual, predicted, actual), axis)
-        return disjoint(hits, chosen, true, count_cells(where, actual.shape, axis))
+        tp, chosen, true = count_together((predicted & actual, predicted, actual), axis)
+        return disjoint(tp, chosen, true, count_entries(where, actual.shape, axis))
     # Differences of rounded sums would be wrong where little remains.
     neither = ~(predicted | actual)
-    return (
+    return Confusion(
         _weighted_count(predicted & actual, weights),
         _weighted_count(predicted & ~actual, weights),
         _weighted_count(actual & ~predicted, weights),
@@ -95,10 +101,10 @@ def _weighted_count(cell: Array, weights: Array) -> Array:
     return jnp.sum(jnp.where(cell, weights[:, None], 0), axis=0)
 
 
-def disjoint(hits: Array, predicted: Array, actual: Array, entries: Array) -> Cells:
-    """Returns the cells of the confusion matrix, as `confusion` does, from integer counts."""
-    misses = actual - hits
-    return hits, predicted - hits, misses, entries - predicted - misses
+def disjoint(tp: Array, predicted: Array, actual: Array, entries: Array) -> Confusion:
+    """Returns the confusion matrix, as `confusion` does, from integer counts."""
+    fn = actual - tp
+    return Confusion(tp, predicted - tp, fn, entries - predicted - fn)
 
 
 def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:

@@ -7,15 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.ordering import ranking_keys, smallest
 from mllosses_jax._core.sets import Scored, Sets, scored
 from mllosses_jax._core.sharding import whole_rows
-
-Array = jax.Array
 
 
 class TopK(NamedTuple):
@@ -99,5 +97,5 @@ def discounted(gains: Array) -> Array:
 def ideal(top: TopK) -> Array:
     """Returns Σ_r 1 / log₂(r + 1) up to rank min(k, |Y|) of each sample, at least 1, (N,)."""
     rank = lax.broadcasted_iota(jnp.int32, top.hits.shape, 1)  # from 0
-    gained = rank < jnp.maximum(top.inputs.positives(), 1)[:, None]
+    gained = rank < jnp.maximum(top.inputs.num_positives(), 1)[:, None]
     return discounted(gained.astype(top.inputs.scores.dtype))

@@ -6,16 +6,14 @@ of a float32.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import sets
+from mllosses_jax._core.sets import sample_weights, sets
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._tally import Tally, average_of, ratio, tally_of
-
-Array = jax.Array
+from mllosses_jax.metrics._tally import Tally, average_of, confusion, ratio, tally_of
 
 
 @compiled()
@@ -156,33 +154,31 @@ def multilabel_confusion_matrix(
         Array([[[1, 1],
                 [0, 1]]], dtype=int32)
     """
-    tally = tally_of(sets(predictions, labels, where), None, weights)
-    entries = [tally.rejections, tally.false_alarms, tally.misses, tally.hits]
-    return jnp.stack(entries, axis=-1).reshape(-1, 2, 2)
+    inputs = sets(predictions, labels, where)
+    w = sample_weights(weights, inputs.actual.shape[0])
+    return confusion(inputs, 0, w).matrices()
 
 
 def matthews_corrcoef_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of Matthews correlation coefficient from counts."""
-    hits, false_alarms, misses, rejections, *_ = tally
+    tp, fp, fn, tn, *_ = tally
     chosen, true = tally.predicted, tally.actual
-    unchosen, false = rejections + misses, rejections + false_alarms
-    agreeing = _root(hits, chosen, hits, true) * _root(rejections, false, rejections, unchosen)
-    opposed = _root(false_alarms, chosen, misses, true) * _root(
-        false_alarms, false, misses, unchosen
-    )
+    unchosen, false = tn + fn, tn + fp
+    agreeing = _root(tp, chosen, tp, true) * _root(tn, false, tn, unchosen)
+    opposed = _root(fp, chosen, fn, true) * _root(fp, false, fn, unchosen)
     defined = (chosen != 0) & (true != 0) & (unchosen != 0) & (false != 0)
     return average_of(agreeing - opposed, defined, tally, average, zero_division)
 
 
 def cohen_kappa_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of Cohen's kappa from counts."""
-    hits, false_alarms, misses, rejections, *_ = tally
-    n = hits + false_alarms + misses + rejections
+    tp, fp, fn, tn, *_ = tally
+    n = tp + fp + fn + tn
     chosen, true = ratio(tally.predicted, n), ratio(tally.actual, n)
-    unchosen, false = ratio(rejections + misses, n), ratio(rejections + false_alarms, n)
+    unchosen, false = ratio(tn + fn, n), ratio(tn + fp, n)
     by_chance = chosen * false + true * unchosen  # 1 − p_e, without cancellation
     # Half of p_o − p_e is the covariance.
-    covariance = ratio(hits, n) * ratio(rejections, n) - ratio(false_alarms, n) * ratio(misses, n)
+    covariance = ratio(tp, n) * ratio(tn, n) - ratio(fp, n) * ratio(fn, n)
     defined = by_chance != 0
     return average_of(ratio(2 * covariance, by_chance), defined, tally, average, zero_division)
 

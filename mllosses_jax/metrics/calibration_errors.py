@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.probabilities import Inputs, checks_probabilities, forecasts
+from mllosses_jax._core.probabilities import ScoreKind, forecasts
 from mllosses_jax._core.sets import Scored
 from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
 
-Array = jax.Array
 Norm = Literal["l1", "l2", "max"]
 
 
@@ -30,13 +29,12 @@ class CalibrationCurve(NamedTuple):
     counts: Array
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def calibration_curve(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     bins: int = 15,
     binning: Binning = "uniform",
     average: Literal["micro"] | None = None,
@@ -94,13 +92,12 @@ def calibration_curve(
     return CalibrationCurve(*(part[0] for part in curve)) if average == "micro" else curve
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def expected_calibration_error(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     bins: int = 15,
     binning: Binning = "uniform",
     norm: Norm = "l1",
@@ -165,13 +162,12 @@ def expected_calibration_error(
     return averaged(errors, rows, defined, average)
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def calibration_in_the_large(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     average: Literal["micro"] | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
@@ -222,7 +218,7 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
     if norm == "max":
         return jnp.max(gap, axis=1)
     dtype = gap.dtype
-    share = table.counts.astype(dtype) / jnp.maximum(rows.cells(), 1).astype(dtype)[:, None]
+    share = table.counts.astype(dtype) / jnp.maximum(rows.num_entries(), 1).astype(dtype)[:, None]
     if norm == "l1":
         return jnp.sum(share * gap, axis=1)
     square = jnp.sum(share * gap * gap, axis=1)
@@ -233,5 +229,6 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
 def _prevalence(rows: Scored) -> tuple[Array, Array]:
     """Returns the fraction of positives of each row, (R,), and whether there are any."""
     dtype = rows.scores.dtype
-    positives = rows.positives()
-    return positives.astype(dtype) / jnp.maximum(rows.cells(), 1).astype(dtype), positives > 0
+    num_positives = rows.num_positives()
+    size = jnp.maximum(rows.num_entries(), 1).astype(dtype)
+    return num_positives.astype(dtype) / size, num_positives > 0

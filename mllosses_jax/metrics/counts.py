@@ -5,14 +5,14 @@ Counts are int32, exact up to 2³¹ − 1 (floating point only where sample weig
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import (
     Sets,
-    count_cells,
+    count_entries,
     fbeta_denominator,
     result_dtype,
     sample_weights,
@@ -21,7 +21,6 @@ from mllosses_jax._core.sets import (
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import average_ratio, tally_of
 
-Array = jax.Array
 _INF = float("inf")
 
 
@@ -70,7 +69,7 @@ def precision(
         Array([1., 0., 0.], dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
+    return average_ratio(tally.tp, tally.predicted, tally, average, zero_division)
 
 
 @compiled()
@@ -115,7 +114,7 @@ def recall(
         0.6667
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
+    return average_ratio(tally.tp, tally.actual, tally, average, zero_division)
 
 
 @compiled()
@@ -251,8 +250,8 @@ def jaccard(
         Array(0.5, dtype=float32)
     """
     tally = tally_of(sets(predictions, labels, where), average, weights)
-    union = tally.predicted + tally.misses
-    return average_ratio(tally.hits, union, tally, average, zero_division)
+    union = tally.predicted + tally.fn
+    return average_ratio(tally.tp, union, tally, average, zero_division)
 
 
 @compiled()
@@ -294,8 +293,8 @@ def hamming_loss(
     inputs = sets(predictions, labels, where)
     w = sample_weights(weights, inputs.actual.shape[0])
     wrong = jnp.sum(inputs.predicted != inputs.actual, axis=1, dtype=jnp.int32)
-    cells = count_cells(inputs.where, inputs.actual.shape, axis=1)
-    return _weighted_sum(wrong, w) / _weighted_sum(cells, w)
+    entries = count_entries(inputs.where, inputs.actual.shape, axis=1)
+    return _weighted_sum(wrong, w) / _weighted_sum(entries, w)
 
 
 @compiled()
@@ -337,7 +336,7 @@ def subset_accuracy(
     """
     inputs = sets(predictions, labels, where)
     w = sample_weights(weights, inputs.actual.shape[0])
-    exists = count_cells(inputs.where, inputs.actual.shape, axis=1) > 0
+    exists = count_entries(inputs.where, inputs.actual.shape, axis=1) > 0
     right = exists & jnp.all(inputs.predicted == inputs.actual, axis=1)
     return _weighted_sum(right, w) / _weighted_sum(exists, w)
 
@@ -351,7 +350,7 @@ def _fbeta(
 ) -> Array:
     tally = tally_of(inputs, average, weights)
     denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
-    return average_ratio(tally.hits, denominator, tally, average, zero_division)
+    return average_ratio(tally.tp, denominator, tally, average, zero_division)
 
 
 def _weighted_sum(counts: Array, weights: Array | None) -> Array:

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.long_rows import Block, of_long_rows
-from mllosses_jax._core.sets import checks_labels, scored
+from mllosses_jax._core.compile import checked
+from mllosses_jax._core.sets import scored
+from mllosses_jax.metrics._long_rows import Block, of_long_rows
 
 Curve = TypeVar("Curve")
 Points = np.ndarray[Any, np.dtype[Any]]
@@ -47,7 +48,7 @@ class ROCCurve(NamedTuple):
     thresholds: Points
 
 
-@checks_labels
+@checked()
 def precision_recall_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[PrecisionRecallCurve]:
@@ -86,7 +87,7 @@ def precision_recall_curve(
     return _of_labels(_precision_recall_of_row, scores, labels, where)
 
 
-@checks_labels
+@checked()
 def roc_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[ROCCurve]:
@@ -143,31 +144,38 @@ def _of_labels(
     return of_long_rows(of_block, s.T, (actual & mask).T, mask.T)
 
 
-def _cut_offs(scores: Points, actual: Points) -> tuple[Points, Points, Points]:
-    """Returns the distinct scores, descending, with the entries and positives at or above each."""
+class _CutOffs(NamedTuple):
+    """The distinct scores of a label, descending, and what is at or above each, all (T,)."""
+
+    thresholds: Points
+    predicted: Points
+    tp: Points
+
+
+def _cut_offs(scores: Points, actual: Points) -> _CutOffs:
     entries, positives = np.sort(-scores), np.sort(-scores[actual])
     if np.isnan(entries).any():
-        return np.array([np.nan]), np.array([np.nan]), np.array([np.nan])
+        return _CutOffs(*np.full((3, 1), np.nan))
     ends = np.flatnonzero(np.append(entries[1:] != entries[:-1], entries.size > 0))
-    hits = np.searchsorted(positives, entries[ends], side="right")
-    return -entries[ends], ends + 1.0, hits.astype(np.float64)
+    tp = np.searchsorted(positives, entries[ends], side="right")
+    return _CutOffs(-entries[ends], ends + 1.0, tp.astype(np.float64))
 
 
 def _precision_recall_of_row(scores: Points, actual: Points) -> PrecisionRecallCurve:
-    thresholds, predicted, hits = _cut_offs(scores, actual)
-    total = np.count_nonzero(actual)
-    recall = hits / total if total or np.isnan(hits).any() else np.ones_like(hits)
+    thresholds, predicted, tp = _cut_offs(scores, actual)
+    num_positives = np.count_nonzero(actual)
+    recall = tp / num_positives if num_positives or np.isnan(tp).any() else np.ones_like(tp)
     return PrecisionRecallCurve(
-        np.append((hits / predicted)[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
+        np.append((tp / predicted)[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
     )
 
 
 def _roc_of_row(scores: Points, actual: Points) -> ROCCurve:
-    thresholds, predicted, hits = _cut_offs(scores, actual)
-    positives = int(np.count_nonzero(actual))
+    thresholds, predicted, tp = _cut_offs(scores, actual)
+    num_positives = int(np.count_nonzero(actual))
     return ROCCurve(
-        _rate(predicted - hits, scores.size - positives),
-        _rate(hits, positives),
+        _rate(predicted - tp, scores.size - num_positives),
+        _rate(tp, num_positives),
         np.append(np.inf, thresholds),
     )
 

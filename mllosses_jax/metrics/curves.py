@@ -5,23 +5,23 @@ Both are exact: one sort per label (or per sample), tied scores taken as one cut
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.long_rows import Standing
 from mllosses_jax._core.ordering import Ranking
-from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
-from mllosses_jax.metrics._rows import (
-    Facts,
-    averaged,
-    checked,
-    of_rows,
+from mllosses_jax._core.sets import scored
+from mllosses_jax.metrics._averaging import (
+    Average,
+    Undefined,
+    check_average,
+    refuses_undefined,
 )
-
-Array = jax.Array
+from mllosses_jax.metrics._long_rows import Standing
+from mllosses_jax.metrics._ranked_rows import value_per_row
+from mllosses_jax.metrics._rows import Facts, averaged
 
 
 @refuses_undefined
@@ -71,9 +71,10 @@ def average_precision(
         >>> print(f"{metrics.average_precision(scores, labels):.4f}")
         0.9167
     """
-    inputs = checked(scores, labels, where, average)
-    values, facts = of_rows(average_precisions, _precision_along, inputs, average)
-    return averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
+    check_average(average)
+    inputs = scored(scores, labels, where)
+    values, facts = value_per_row(average_precisions, _average_precision_of_row, inputs, average)
+    return averaged(values, facts.num_positives > 0, facts, average=average, undefined=undefined)
 
 
 @refuses_undefined
@@ -123,9 +124,10 @@ def roc_auc(
         >>> print(f"{metrics.roc_auc(scores, labels):.4f}")
         0.7500
     """
-    inputs = checked(scores, labels, where, average)
-    values, facts = of_rows(_areas, _area, inputs, average)
-    defined = (facts.positives > 0) & (facts.positives < facts.cells)
+    check_average(average)
+    inputs = scored(scores, labels, where)
+    values, facts = value_per_row(_areas, _area_of_row, inputs, average)
+    defined = (facts.num_positives > 0) & (facts.num_positives < facts.num_entries)
     return averaged(values, defined, facts, average=average, undefined=undefined)
 
 
@@ -136,13 +138,13 @@ def average_precisions(ranking: Ranking, facts: Facts) -> Array:
     precision = count.astype(dtype) / ranking.rank.astype(dtype)
     new = (count - before).astype(dtype)
     total = jnp.sum(jnp.where(ranking.group_end, new * precision, 0), axis=1)
-    return total / jnp.maximum(facts.positives, 1).astype(dtype)
+    return total / jnp.maximum(facts.num_positives, 1).astype(dtype)
 
 
-def _precision_along(row: Standing) -> float:
+def _average_precision_of_row(row: Standing) -> float:
     """Returns the average precision of a row that has a positive, else 0."""
-    hits = row.hits()
-    return float(np.sum(hits / (row.negatives("right") + hits))) / max(hits.size, 1)
+    tp = row.tp()
+    return float(np.sum(tp / (row.negatives("right") + tp))) / max(tp.size, 1)
 
 
 def _areas(ranking: Ranking, facts: Facts) -> Array:
@@ -155,8 +157,8 @@ def _areas(ranking: Ranking, facts: Facts) -> Array:
     return 1 - total / jnp.maximum(facts.pairs(dtype), 1)
 
 
-def _area(row: Standing) -> float:
+def _area_of_row(row: Standing) -> float:
     """Returns the area of a row; 1 where it has no pair."""
     wrong = np.sum(row.negatives("right") + row.negatives("left")) / 2
-    positives = row.positives.size
-    return float(1 - wrong / max(positives * (row.cells - positives), 1))
+    num_positives = row.positives.size
+    return float(1 - wrong / max(num_positives * (row.num_entries - num_positives), 1))

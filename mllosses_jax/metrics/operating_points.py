@@ -5,19 +5,25 @@ Both are exact: one sort per label, tied scores taken as one cut-off.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled, step
-from mllosses_jax._core.ordering import Packed, ranking_of, scores_of_keys
-from mllosses_jax.metrics._averaging import Average, Undefined, refuses_undefined
-from mllosses_jax.metrics._rows import Facts, averaged, prepared, ranked_rows
-
-Array = jax.Array
+from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.ordering import Ranking, scores_of_keys
+from mllosses_jax._core.sets import Scored, scored
+from mllosses_jax.metrics._averaging import (
+    Average,
+    Undefined,
+    check_average,
+    refuses_undefined,
+)
+from mllosses_jax.metrics._ranked_rows import of_ranked_rows
+from mllosses_jax.metrics._rows import Facts, averaged, facts_of
 
 
 class OperatingPoint(NamedTuple):
@@ -88,10 +94,9 @@ def recall_at_precision(
         >>> print(f"{value:.4f} at {thresholds[0]:.1f}")
         0.3333 at 0.9
     """
-    inputs, facts = prepared(scores, labels, where, average=average)
-    rows = ranked_rows(inputs, average)
-    values, thresholds = _best_points(rows, facts, precision, maximised="recall")
-    return _point(values, thresholds, facts, average, undefined)
+    check_average(average)
+    inputs = scored(scores, labels, where)
+    return _operating_point(_best_recalls, inputs, precision, average, undefined)
 
 
 @refuses_undefined
@@ -148,50 +153,74 @@ def precision_at_recall(
         >>> print(f"{value:.4f} at {thresholds[0]:.1f}")
         0.6667 at 0.5
     """
-    inputs, facts = prepared(scores, labels, where, average=average)
-    rows = ranked_rows(inputs, average)
-    values, thresholds = _best_points(rows, facts, recall, maximised="precision")
-    return _point(values, thresholds, facts, average, undefined)
+    check_average(average)
+    inputs = scored(scores, labels, where)
+    return _operating_point(_best_precisions, inputs, recall, average, undefined)
 
 
-@step("maximised")
-def _best_points(
-    rows: Packed,
-    facts: Facts,
+def _operating_point(
+    best_points: Callable[[Ranking, Facts, ArrayLike], tuple[Array, Array]],
+    inputs: Scored,
     floor: ArrayLike,
-    *,
-    maximised: Literal["precision", "recall"],
-) -> tuple[Array, Array]:
-    """Returns the highest precision or recall of each row and its score, with a floor on the other.
-
-    Of equally high recalls the first cut-off is the most precise; of equally high precisions the
-    last one recalls the most.
-    """
-    ranking = ranking_of(rows)
-    dtype = ranking.score_dtype()
-    hits = ranking.running_count(ranking.positive)[0].astype(dtype)
-    predicted = ranking.rank.astype(dtype)
-    positives = jnp.maximum(facts.positives, 1)[:, None].astype(dtype)
-    # A fraction that is the floor must pass, however both were rounded.
-    least = checks.scalar("precision" if maximised == "recall" else "recall", floor, dtype)
-    least = least * (1 - 4 * jnp.finfo(dtype).eps)
-    is_cut = ranking.group_end & (ranking.keys != jnp.iinfo(ranking.keys.dtype).max)
-    if maximised == "recall":
-        values, allowed = hits / positives, is_cut & (hits >= least * predicted)
-        best = jnp.argmax(jnp.where(allowed, values, -1), axis=1, keepdims=True)
-    else:
-        values, allowed = hits / predicted, is_cut & (hits >= least * positives)
-        last = jnp.argmax(jnp.where(allowed, values, -1)[:, ::-1], axis=1, keepdims=True)
-        best = allowed.shape[1] - 1 - last
-
-    highest = jnp.take_along_axis(jnp.where(allowed, values, 0), best, axis=1)[:, 0]
-    keys = jnp.take_along_axis(ranking.keys, best, axis=1)[:, 0]
-    return highest, jnp.where(highest > 0, scores_of_keys(keys, dtype), jnp.inf)
-
-
-def _point(
-    values: Array, thresholds: Array, facts: Facts, average: Average, undefined: Undefined
+    average: Average,
+    undefined: Undefined,
 ) -> OperatingPoint:
-    value = averaged(values, facts.positives > 0, facts, average=average, undefined=undefined)
+    facts = facts_of(inputs, average=average)
+    values, thresholds = of_ranked_rows(best_points, inputs, facts, average, floor)
+    defined = facts.num_positives > 0
+    value = averaged(values, defined, facts, average=average, undefined=undefined)
     thresholds = jnp.where(facts.broken, jnp.nan, thresholds)
     return OperatingPoint(value, thresholds[0] if average == "micro" else thresholds)
+
+
+def _best_recalls(ranking: Ranking, facts: Facts, precision: ArrayLike) -> tuple[Array, Array]:
+    """Returns the highest recall of each row with a floor on its precision, and its score."""
+    tp, predicted, num_positives = _counts_at_cuts(ranking, facts)
+    allowed = tp >= _floor("precision", precision, tp.dtype) * predicted
+    # Of equally high recalls the first cut-off is the most precise.
+    return _best_point(ranking, tp / num_positives, allowed, last=False)
+
+
+def _best_precisions(ranking: Ranking, facts: Facts, recall: ArrayLike) -> tuple[Array, Array]:
+    """Returns the highest precision of each row with a floor on its recall, and its score."""
+    tp, predicted, num_positives = _counts_at_cuts(ranking, facts)
+    allowed = tp >= _floor("recall", recall, tp.dtype) * num_positives
+    # Of equally high precisions the last cut-off recalls the most.
+    return _best_point(ranking, tp / predicted, allowed, last=True)
+
+
+class _Counts(NamedTuple):
+    """Counts of each cut-off, (R, n), and of each row, (R, 1), as floats."""
+
+    tp: Array
+    predicted: Array
+    num_positives: Array  # at least 1
+
+
+def _counts_at_cuts(ranking: Ranking, facts: Facts) -> _Counts:
+    dtype = ranking.score_dtype()
+    tp = ranking.running_count(ranking.positive)[0].astype(dtype)
+    num_positives = jnp.maximum(facts.num_positives, 1)[:, None].astype(dtype)
+    return _Counts(tp, ranking.rank.astype(dtype), num_positives)
+
+
+def _floor(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+    # A fraction that is the floor must pass, however both were rounded.
+    return checks.scalar(name, value, dtype) * (1 - 4 * jnp.finfo(dtype).eps)
+
+
+def _best_point(
+    ranking: Ranking, values: Array, allowed: Array, *, last: bool
+) -> tuple[Array, Array]:
+    """Returns the highest allowed value at a cut-off of each row, and the score there."""
+    allowed = allowed & ranking.group_end & (ranking.keys != jnp.iinfo(ranking.keys.dtype).max)
+    candidates = jnp.where(allowed, values, -1)
+    if last:
+        from_end = jnp.argmax(candidates[:, ::-1], axis=1, keepdims=True)
+        best = allowed.shape[1] - 1 - from_end
+    else:
+        best = jnp.argmax(candidates, axis=1, keepdims=True)
+    highest = jnp.take_along_axis(jnp.where(allowed, values, 0), best, axis=1)[:, 0]
+    keys = jnp.take_along_axis(ranking.keys, best, axis=1)[:, 0]
+    scores = scores_of_keys(keys, ranking.score_dtype())
+    return highest, jnp.where(highest > 0, scores, jnp.inf)

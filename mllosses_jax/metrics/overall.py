@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -16,7 +16,6 @@ from mllosses_jax.metrics._tally import ratio, tally_of
 from mllosses_jax.metrics._top_k import top_k_of_inputs
 from mllosses_jax.metrics.curves import average_precision
 
-Array = jax.Array
 _INF = float("inf")
 
 
@@ -106,15 +105,15 @@ def overall_and_per_class(
     predicted = _predicted(inputs, threshold, top)
     tally = tally_of(Sets(predicted, inputs.actual, inputs.where), None, None)
     dtype = result_dtype()
-    hits, p, y = (c.astype(dtype) for c in (tally.hits, tally.predicted, tally.actual))
+    tp, p, y = (c.astype(dtype) for c in (tally.tp, tally.predicted, tally.actual))
     floor = checks.scalar("min_predictions", min_predictions, dtype)
     p = jnp.where(tally.exists, jnp.maximum(p, floor), 0)
 
     def mean_ratio(denominator: Array) -> Array:
-        return mean_over(ratio(hits, denominator), tally.exists)
+        return mean_over(ratio(tp, denominator), tally.exists)
 
-    overall_precision = ratio(jnp.sum(hits), jnp.sum(p))
-    overall_recall = ratio(jnp.sum(hits), jnp.sum(y))
+    overall_precision = ratio(jnp.sum(tp), jnp.sum(p))
+    overall_recall = ratio(jnp.sum(tp), jnp.sum(y))
     class_precision, class_recall = mean_ratio(p), mean_ratio(y)
     table = OverallAndPerClass(
         mAP=average_precision(scores, labels, undefined="zero", where=where).astype(dtype),

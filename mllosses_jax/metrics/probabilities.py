@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.numerics import log_share, log_sigmoid_pair
 from mllosses_jax._core.probabilities import (
-    Inputs,
+    ScoreKind,
     check_inputs,
-    checks_probabilities,
     forecasts,
     probabilities_of,
     scores_or_zero,
@@ -25,8 +24,6 @@ from mllosses_jax._core.probabilities import (
 from mllosses_jax._core.sets import Scored, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over, seen
 from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binned, rows_of
-
-Array = jax.Array
 
 
 class BrierDecomposition(NamedTuple):
@@ -45,13 +42,12 @@ class BrierDecomposition(NamedTuple):
         return between + self.within_bin_variance - self.within_bin_covariance
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def binary_log_loss(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     average: Average = "micro",
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
@@ -101,13 +97,12 @@ def binary_log_loss(
     return _mean(losses, given, average, weights)
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def brier_score(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     average: Average = "micro",
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
@@ -155,13 +150,12 @@ def brier_score(
     return _mean(errors * errors, given, average, weights)
 
 
-@checks_probabilities
-@compiled()
+@compiled(probabilities="scores")
 def brier_decomposition(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     bins: int = 15,
     binning: Binning = "uniform",
     average: BinnedAverage = "macro",
@@ -219,7 +213,7 @@ def brier_decomposition(
     return BrierDecomposition(*(averaged(part, rows, defined, average) for part in parts))
 
 
-def _log_losses(scores: Array, actual: Array, inputs: Inputs) -> Array:
+def _log_losses(scores: Array, actual: Array, inputs: ScoreKind) -> Array:
     check_inputs(inputs)
     if inputs == "logits":
         log_p, log_q = log_sigmoid_pair(scores)
@@ -253,9 +247,9 @@ def _decomposition_of_rows(rows: Scored, bins: int, binning: Binning) -> BrierDe
     """Returns the terms of each row of probabilities (R, n), each (R,)."""
     table = binned(rows, bins, binning)
     dtype = rows.scores.dtype
-    size = jnp.maximum(rows.cells(), 1).astype(dtype)
+    size = jnp.maximum(rows.num_entries(), 1).astype(dtype)
     share = table.counts.astype(dtype) / size[:, None]
-    prevalence = jnp.sum(table.positives, axis=1, dtype=jnp.int32).astype(dtype) / size
+    prevalence = jnp.sum(table.num_positives, axis=1, dtype=jnp.int32).astype(dtype) / size
     dp = rows.scores - table.at_entries(table.predicted)
     dy = rows.actual.astype(dtype) - table.at_entries(table.observed)
 

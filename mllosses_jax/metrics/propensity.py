@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, top_k_of
 
-Array = jax.Array
 _INF = float("inf")
 
 

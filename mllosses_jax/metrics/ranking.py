@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
@@ -12,10 +12,9 @@ from mllosses_jax._core.ordering import Ranking, ranking_keys
 from mllosses_jax._core.sets import scored
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
-from mllosses_jax.metrics._rows import Facts, of_ranked_rows, prepared, ranked_rows
+from mllosses_jax.metrics._ranked_rows import of_ranked_rows
+from mllosses_jax.metrics._rows import Facts, facts_of
 from mllosses_jax.metrics.curves import average_precisions
-
-Array = jax.Array
 
 
 @compiled(host=True)
@@ -53,13 +52,13 @@ def label_ranking_average_precision(
         >>> print(f"{metrics.label_ranking_average_precision(scores, labels):.4f}")
         0.4167
     """
-    inputs, facts = prepared(scores, labels, where, average="samples")
-    return of_ranked_rows(_mean_precision, ranked_rows(inputs, "samples"), facts)
+    inputs = scored(scores, labels, where)
+    return of_ranked_rows(_mean_precision, inputs, facts_of(inputs, average="samples"), "samples")
 
 
 def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
     values = average_precisions(ranking, facts)
-    trivial = (facts.positives == 0) | (facts.positives == facts.cells)
+    trivial = (facts.num_positives == 0) | (facts.num_positives == facts.num_entries)
     return _mean(jnp.where(trivial, 1, values), facts)
 
 
@@ -97,8 +96,8 @@ def label_ranking_loss(
         >>> metrics.label_ranking_loss(scores, labels)
         Array(0.5, dtype=float32)
     """
-    inputs, facts = prepared(scores, labels, where, average="samples")
-    return of_ranked_rows(_mean_wrong_pairs, ranked_rows(inputs, "samples"), facts)
+    inputs = scored(scores, labels, where)
+    return of_ranked_rows(_mean_wrong_pairs, inputs, facts_of(inputs, average="samples"), "samples")
 
 
 def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
@@ -238,4 +237,4 @@ def mean_reciprocal_rank(
 
 
 def _mean(values: Array, facts: Facts) -> Array:
-    return mean_over(jnp.where(facts.broken, jnp.nan, values), facts.cells > 0)
+    return mean_over(jnp.where(facts.broken, jnp.nan, values), facts.num_entries > 0)

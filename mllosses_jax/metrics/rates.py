@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled
@@ -11,7 +11,6 @@ from mllosses_jax._core.sets import sets
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
 
-Array = jax.Array
 _NAN = float("nan")
 
 
@@ -255,12 +254,12 @@ def h_mean(
 
 def specificity_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of specificity from counts."""
-    return average_ratio(tally.rejections, tally.negatives, tally, average, zero_division)
+    return average_ratio(tally.tn, tally.negatives, tally, average, zero_division)
 
 
 def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of balanced accuracy from counts."""
-    rates = jnp.stack([ratio(tally.hits, tally.actual), ratio(tally.rejections, tally.negatives)])
+    rates = jnp.stack([ratio(tally.tp, tally.actual), ratio(tally.tn, tally.negatives)])
     defined = jnp.stack([tally.actual, tally.negatives]) != 0
     values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
     return average_of(values, jnp.any(defined, axis=0), tally, average, zero_division)
@@ -268,8 +267,8 @@ def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLik
 
 def negative_predictive_value_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
     """Returns the average of negative predictive value from counts."""
-    unchosen = tally.rejections + tally.misses
-    return average_ratio(tally.rejections, unchosen, tally, average, zero_division)
+    unchosen = tally.tn + tally.fn
+    return average_ratio(tally.tn, unchosen, tally, average, zero_division)
 
 
 def g_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
@@ -289,4 +288,4 @@ def h_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array
 def _both_rates(tally: Tally) -> tuple[Array, Array, Array]:
     """Returns recall, specificity, and where both are defined."""
     defined = (tally.actual != 0) & (tally.negatives != 0)
-    return ratio(tally.hits, tally.actual), ratio(tally.rejections, tally.negatives), defined
+    return ratio(tally.tp, tally.actual), ratio(tally.tn, tally.negatives), defined

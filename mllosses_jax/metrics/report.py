@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import checks_labels, count_cells, result_dtype, sets
+from mllosses_jax._core.compile import checked, compiled
+from mllosses_jax._core.sets import count_entries, result_dtype, sets
 from mllosses_jax._core.values import on_host
 from mllosses_jax.metrics._tally import count_columns, count_together
 
@@ -21,7 +22,7 @@ _COLUMNS = ("precision", "recall", "f1-score", "support")
 _AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")
 
 
-@checks_labels
+@checked()
 def classification_report(
     predictions: ArrayLike,
     labels: ArrayLike,
@@ -101,15 +102,15 @@ def classification_report(
 
 def _report_counts(
     predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None, one_device: bool
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Array, Array]:
     """Returns true positives, predictions, positives and entries, (4, L) and (4, N)."""
     inputs = sets(predictions, labels, where)
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
 
-    def along(axis: int) -> jax.Array:
+    def along(axis: int) -> Array:
         in_columns = axis == 0 and one_device
         sums = count_columns(kinds) if in_columns else count_together(kinds, axis)
-        return jnp.stack([*sums, count_cells(inputs.where, inputs.actual.shape, axis)])
+        return jnp.stack([*sums, count_entries(inputs.where, inputs.actual.shape, axis)])
 
     return along(0), along(1)
 
@@ -135,13 +136,13 @@ def _fractions(
 
 
 def _precision_recall_f1(counts: Counts, zero_division: float) -> Counts:
-    hits, predicted, actual, cells = counts
-    fractions = ((hits, predicted), (hits, actual), (2 * hits, actual + predicted))
+    tp, predicted, actual, entries = counts
+    fractions = ((tp, predicted), (tp, actual), (2 * tp, actual + predicted))
     rows = np.stack(
         [np.where(den == 0, zero_division, num / np.maximum(den, 1)) for num, den in fractions],
         axis=1,
     )
-    return np.where(cells[:, None] > 0, rows, np.nan)
+    return np.where(entries[:, None] > 0, rows, np.nan)
 
 
 def _mean(rows: Counts, weights: Counts | None = None) -> Counts:

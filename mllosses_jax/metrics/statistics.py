@@ -6,16 +6,15 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.sets import count_cells, label_sets, result_dtype
+from mllosses_jax._core.sets import count_entries, label_sets, result_dtype
 from mllosses_jax._core.sharding import whole
 from mllosses_jax.metrics._averaging import mean_over
 
-Array = jax.Array
 _EXACT = 2**24  # a float32 counts up to here
 
 
@@ -84,16 +83,16 @@ def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> La
     y, mask = label_sets(labels, where)
     dtype = result_dtype()
     counts = jnp.sum(y, axis=0, dtype=jnp.int32)
-    known = count_cells(mask, y.shape, axis=0).astype(dtype)
-    exists = count_cells(mask, y.shape, axis=1) > 0
-    positives = counts.astype(dtype)
-    imbalance = jnp.max(positives) / positives
+    known = count_entries(mask, y.shape, axis=0).astype(dtype)
+    exists = count_entries(mask, y.shape, axis=1) > 0
+    num_positives = counts.astype(dtype)
+    imbalance = jnp.max(num_positives) / num_positives
     imbalance = jnp.where(counts > 0, imbalance, jnp.inf)
     return LabelStatistics(
         counts=counts,
-        prevalence=positives / known,
-        cardinality=jnp.sum(positives) / jnp.sum(exists, dtype=jnp.int32).astype(dtype),
-        density=jnp.sum(positives) / jnp.sum(known),
+        prevalence=num_positives / known,
+        cardinality=jnp.sum(num_positives) / jnp.sum(exists, dtype=jnp.int32).astype(dtype),
+        density=jnp.sum(num_positives) / jnp.sum(known),
         imbalance_ratio=imbalance,
         mean_imbalance_ratio=mean_over(imbalance, counts > 0),
         scumble=mean_over(_entanglement(y, imbalance), exists),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -15,7 +15,6 @@ from mllosses_jax.metrics._averaging import mean_over_rows
 from mllosses_jax.metrics._tally import Tally, average_ratio, disjoint, tally_of
 from mllosses_jax.metrics._top_k import TopK, discounted, ideal, tie_averaged_hits, top_k_of
 
-Array = jax.Array
 AverageAtK = Literal["samples", "macro", "micro"] | None
 Ties = Literal["average", "first"]
 
@@ -72,7 +71,7 @@ def precision_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     tally = _tally_at_k(top, average)
-    return _averaged(top, tally, tally.hits, tally.predicted, average, zero_division)
+    return _averaged(top, tally, tally.tp, tally.predicted, average, zero_division)
 
 
 @compiled()
@@ -125,7 +124,7 @@ def recall_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     tally = _tally_at_k(top, average)
-    return _averaged(top, tally, tally.hits, tally.actual, average, zero_division)
+    return _averaged(top, tally, tally.tp, tally.actual, average, zero_division)
 
 
 @compiled()
@@ -179,7 +178,7 @@ def f1_at_k(
     tally = _tally_at_k(top, average)
     predicted, actual = (c.astype(result_dtype()) for c in (tally.predicted, tally.actual))
     # In floats, because an int32 may not hold the sum of two counts.
-    return _averaged(top, tally, tally.hits, (predicted + actual) / 2, average, zero_division)
+    return _averaged(top, tally, tally.tp, (predicted + actual) / 2, average, zero_division)
 
 
 @compiled()
@@ -222,7 +221,7 @@ def r_precision_at_k(
     """
     top = top_k_of(scores, labels, k, where)
     dtype = top.inputs.scores.dtype
-    possible = jnp.clip(top.inputs.positives(), 1, k).astype(dtype)
+    possible = jnp.clip(top.inputs.num_positives(), 1, k).astype(dtype)
     return mean_over_rows(top.count_hits().astype(dtype) / possible, top.inputs)
 
 
@@ -375,8 +374,8 @@ def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:
     if average != "samples":
         return tally_of(top.sets(), average, None)
     taken = jnp.full(top.hits.shape[:1], top.hits.shape[1], jnp.int32)
-    entries = top.inputs.cells()
-    cells = disjoint(top.count_hits(), taken, top.inputs.positives(), entries)
+    entries = top.inputs.num_entries()
+    cells = disjoint(top.count_hits(), taken, top.inputs.num_positives(), entries)
     return Tally(*cells, exists=entries > 0, weights=None)
 
 

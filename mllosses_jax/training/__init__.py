@@ -11,6 +11,7 @@ loop of your own, `average_parameters` keeps a moving average of the parameters,
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.training.adaptive import adaptive_asymmetry
 from mllosses_jax.training.averages import average_parameters
 from mllosses_jax.training.state import TrainState
@@ -25,3 +26,5 @@ __all__ = [
     "make_train_step",
     "sweep",
 ]
+
+show_public_names(__name__)

@@ -12,6 +12,7 @@ without positives never gives inf or NaN; what it gives instead is documented.
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.weighting.balancing import (
     class_balanced_weights,
     effective_number_weights,
@@ -41,3 +42,5 @@ __all__ = [
     "propensity_weights",
     "rebalanced_weights",
 ]
+
+show_public_names(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -13,14 +13,13 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.frequencies import log_odds, proper_counts, rebalanced
 from mllosses_jax._core.masking import compute_dtype
 from mllosses_jax._core.reduction import safe_divide
-from mllosses_jax.weighting._inputs import (
+from mllosses_jax.weighting._label_counts import (
     checked_counts,
     counted_labels,
     counts_beside,
     per_effective_number,
 )
 
-Array = jax.Array
 ClassBalance = Literal["by_class", "average_n", "average_w", "min_n"]
 _INF = float("inf")
 

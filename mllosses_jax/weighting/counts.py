@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.masking import compute_dtype, counted_entries
 from mllosses_jax._core.reduction import safe_divide
-from mllosses_jax.weighting._inputs import counted_labels
-
-Array = jax.Array
+from mllosses_jax.weighting._label_counts import counted_labels
 
 
 @compiled()
@@ -111,7 +109,7 @@ def label_priors(labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
     y = counted_labels(labels, where)
     axes = tuple(range(y.ndim - 1))
     mask = checks.mask("where", where, y.shape)
-    known = jnp.ones_like(y, dtype=bool) if mask is None else mask
+    known = counted_entries(mask, y.shape)
     dtype = compute_dtype(y)
     positives = jnp.sum(y, axis=axes, dtype=jnp.int32 if y.dtype == jnp.bool_ else dtype)
     return safe_divide(

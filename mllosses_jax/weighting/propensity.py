@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.reduction import safe_divide
-from mllosses_jax.weighting._inputs import checked_counts, per_effective_number
+from mllosses_jax.weighting._label_counts import checked_counts, per_effective_number
 
-Array = jax.Array
 _INF = float("inf")
 
 

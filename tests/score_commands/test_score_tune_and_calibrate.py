@@ -76,7 +76,7 @@ def test_of_many_labels_the_frequent_ones_are_printed():
     report = ThresholdReport(
         label_names=tuple(f"label{j}" for j in range(40)),
         **dict.fromkeys(("thresholds", "std", "low", "high", "f", "baseline_f"), column),
-        positives=np.arange(40),
+        num_positives=np.arange(40),
         macro=Gain(0.5, 0.25, 0.1, 0.4),
         micro=Gain(0.5, 0.25, 0.1, 0.4),
         settings={"beta": 1.0, "baseline": 0.5, "folds": 5, "scope": "label"},

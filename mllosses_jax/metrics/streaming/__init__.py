@@ -53,6 +53,7 @@ Inside `shard_map`, sum what the devices have seen:
 
 from __future__ import annotations
 
+from mllosses_jax._core.public import show_public_names
 from mllosses_jax.metrics.streaming._bounds import Bracket
 from mllosses_jax.metrics.streaming.adapters import as_clu, as_nnx
 from mllosses_jax.metrics.streaming.counts import ConfusionCounts
@@ -68,3 +69,5 @@ __all__ = [
     "as_clu",
     "as_nnx",
 ]
+
+show_public_names(__name__)

@@ -7,11 +7,10 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mllosses_jax._core.sharding import spec_of, split
 from mllosses_jax._core.values import check_labels
-
-Array = jax.Array
 
 
 class Accumulator:

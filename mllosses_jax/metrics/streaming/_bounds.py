@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.sharding import PartitionSpec as Spec
 
 from mllosses_jax._core.sets import result_dtype
 from mllosses_jax._core.sharding import on_shards, spec_of, whole
 from mllosses_jax.metrics._averaging import Average, Undefined, mean_of_defined
-
-Array = jax.Array
 
 
 class Bracket(NamedTuple):

@@ -6,12 +6,10 @@ neither. Numbers below 2³¹ keep all bits down to 2⁻⁴⁰, which a float32 a
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mllosses_jax._core.sets import result_dtype
-
-Array = jax.Array
 
 WHOLE, FRACTION = 3, 5  # digits before and after the point, the most significant first
 DIGITS = WHOLE + FRACTION

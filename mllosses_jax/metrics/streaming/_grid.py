@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
-from mllosses_jax._core.probabilities import Inputs
+from mllosses_jax._core.probabilities import ScoreKind
 
-Array = jax.Array
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _REACH = 16  # of the grid in logit: the sigmoid is 1e-7 there
@@ -47,7 +46,7 @@ def check_bins(bins: object) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def grid(bins: int, inputs: Inputs) -> Grid:
+def grid(bins: int, inputs: ScoreKind) -> Grid:
     """Returns the grid of so many bins on the scale of the scores."""
     half = bins // 2
     probabilities = np.arange(1, half) / half
@@ -62,7 +61,7 @@ def grid(bins: int, inputs: Inputs) -> Grid:
     return Grid(edges, bin_of_key.astype(np.min_scalar_type(bins)))  # small: it stays in the cache
 
 
-def bins_of(scores: Array, bins: int, inputs: Inputs) -> Array:
+def bins_of(scores: Array, bins: int, inputs: ScoreKind) -> Array:
     """Returns the bin of each float32 score, int32; `bins` for NaN and for no probability."""
     if inputs == "logits":
         keys, valid = _logit_keys(scores, _bits(bins)), ~jnp.isnan(scores)
@@ -82,7 +81,7 @@ def _bits(bins: int) -> int:
     return (bins - 1).bit_length() - 1
 
 
-def _key_starts(bits: int, inputs: Inputs) -> HostArray:
+def _key_starts(bits: int, inputs: ScoreKind) -> HostArray:
     """Returns the score at which each key but the first starts, in float64, with -inf for it."""
     if inputs == "logits":
         reach = _REACH << bits

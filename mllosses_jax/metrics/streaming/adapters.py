@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import clu.metrics
     from flax import nnx
 
-Array = jax.Array
 State = TypeVar("State", bound=Accumulator)
 
 

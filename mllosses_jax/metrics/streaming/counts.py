@@ -9,12 +9,19 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import count_cells, fbeta_denominator, fbeta_shares, result_dtype, sets
+from mllosses_jax._core.sets import (
+    count_entries,
+    fbeta_denominator,
+    fbeta_shares,
+    result_dtype,
+    sets,
+)
 from mllosses_jax.metrics import agreement, rates
-from mllosses_jax.metrics._tally import Cells, Tally, average_ratio, count_together, disjoint
+from mllosses_jax.metrics._tally import Confusion, Tally, average_ratio, count_together, disjoint
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
     check_known_labels,
@@ -22,7 +29,6 @@ from mllosses_jax.metrics.streaming._accumulator import (
     check_size,
 )
 
-Array = jax.Array
 LabelAverage = Literal["micro", "macro", "weighted"] | None
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +60,7 @@ class ConfusionCounts(Accumulator):
     point and so cannot overflow.
 
     Attributes:
-        hits: entries predicted and true, int32 (L,).
+        tp: entries predicted and true, int32 (L,).
         predicted: entries predicted.
         actual: entries true.
         entries: entries that count.
@@ -71,7 +77,7 @@ class ConfusionCounts(Accumulator):
         Array(0.5, dtype=float32)
     """
 
-    hits: Array
+    tp: Array
     predicted: Array
     actual: Array
     entries: Array
@@ -115,13 +121,13 @@ class ConfusionCounts(Accumulator):
     ) -> Array:
         """Returns `metrics.precision` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
-        return average_ratio(tally.hits, tally.predicted, tally, average, zero_division)
+        return average_ratio(tally.tp, tally.predicted, tally, average, zero_division)
 
     @_in_one_program
     def recall(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.recall` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
-        return average_ratio(tally.hits, tally.actual, tally, average, zero_division)
+        return average_ratio(tally.tp, tally.actual, tally, average, zero_division)
 
     def f1(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.f1` of all batches; `average` may not be "samples"."""
@@ -142,14 +148,14 @@ class ConfusionCounts(Accumulator):
     def _fbeta(self, *, beta: ArrayLike, average: LabelAverage, zero_division: ArrayLike) -> Array:
         tally = self._tally(average)
         denominator = fbeta_denominator(beta, tally.actual, tally.predicted, result_dtype())
-        return average_ratio(tally.hits, denominator, tally, average, zero_division)
+        return average_ratio(tally.tp, denominator, tally, average, zero_division)
 
     @_in_one_program
     def jaccard(self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0) -> Array:
         """Returns `metrics.jaccard` of all batches; `average` may not be "samples"."""
         tally = self._tally(average)
-        union = tally.predicted + tally.misses
-        return average_ratio(tally.hits, union, tally, average, zero_division)
+        union = tally.predicted + tally.fn
+        return average_ratio(tally.tp, union, tally, average, zero_division)
 
     @_in_one_program
     def specificity(
@@ -198,14 +204,12 @@ class ConfusionCounts(Accumulator):
 
     def hamming_loss(self) -> Array:
         """Returns `metrics.hamming_loss` of all batches; NaN where nothing counts."""
-        _, false_alarms, misses, _ = self._cells()
-        return (_total(false_alarms + misses) / _total(self.entries))[0]
+        cells = self._confusion()
+        return (_total(cells.fp + cells.fn) / _total(self.entries))[0]
 
     def confusion_matrix(self) -> Array:
         """Returns `metrics.multilabel_confusion_matrix` of all batches, int32 (L, 2, 2)."""
-        hits, false_alarms, misses, rejections = self._cells()
-        cells = [rejections, false_alarms, misses, hits]
-        return jnp.stack(cells, axis=-1).reshape(-1, 2, 2)
+        return self._confusion().matrices()
 
     def compute(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
@@ -227,16 +231,15 @@ class ConfusionCounts(Accumulator):
 
     def _tally(self, average: LabelAverage) -> Tally:
         checks.one_of("average", average, ("micro", "macro", "weighted", None))
-        cells, exists = self._cells(), self.entries > 0
+        cells, exists = self._confusion(), self.entries > 0
         if average == "micro":
-            hits, false_alarms, misses, rejections = map(_total, cells)
             some = jnp.any(exists, keepdims=True)
-            return Tally(hits, false_alarms, misses, rejections, exists=some, weights=None)
+            return Tally(*Confusion(*map(_total, cells)), exists=some, weights=None)
         weights = self.actual if average == "weighted" else None
         return Tally(*cells, exists=exists, weights=weights)
 
-    def _cells(self) -> Cells:
-        return disjoint(self.hits, self.predicted, self.actual, self.entries)
+    def _confusion(self) -> Confusion:
+        return disjoint(self.tp, self.predicted, self.actual, self.entries)
 
 
 @jax.jit(inline=True)
@@ -244,11 +247,11 @@ def _with_batch(
     state: ConfusionCounts, predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 ) -> ConfusionCounts:
     inputs = sets(predictions, labels, where)
-    check_label_axis("predictions", inputs.predicted, state.hits.shape[0])
+    check_label_axis("predictions", inputs.predicted, state.tp.shape[0])
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
-    hits, predicted, actual = count_together(kinds, axis=0)
-    entries = count_cells(inputs.where, inputs.actual.shape, axis=0)
-    return state.merge(ConfusionCounts(hits, predicted, actual, entries))
+    tp, predicted, actual = count_together(kinds, axis=0)
+    entries = count_entries(inputs.where, inputs.actual.shape, axis=0)
+    return state.merge(ConfusionCounts(tp, predicted, actual, entries))
 
 
 def _total(counts: Array) -> Array:

@@ -9,15 +9,16 @@ from typing import Literal, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.sharding import PartitionSpec as Spec
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import step
-from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
+from mllosses_jax._core.probabilities import ScoreKind, check_inputs
 from mllosses_jax._core.sets import Scored, fbeta_denominator, result_dtype, scored
 from mllosses_jax._core.sharding import names_of, on_shards, spec_of
+from mllosses_jax._core.values import check_probabilities
 from mllosses_jax.metrics._averaging import Undefined, check_undefined, refuses_undefined
 from mllosses_jax.metrics.streaming._accumulator import (
     Accumulator,
@@ -37,8 +38,6 @@ from mllosses_jax.metrics.streaming._bounds import (
 )
 from mllosses_jax.metrics.streaming._grid import bins_of, check_bins, grid
 from mllosses_jax.metrics.streaming.counts import LabelAverage
-
-Array = jax.Array
 
 
 class BinnedCurve(NamedTuple):
@@ -91,10 +90,10 @@ class ScoreHistogram(Accumulator):
     """
 
     cells: Array
-    inputs: Inputs = dataclasses.field(metadata={"static": True})
+    inputs: ScoreKind = dataclasses.field(metadata={"static": True})
 
     @classmethod
-    def init(cls, num_labels: int, *, inputs: Inputs, bins: int = 1024) -> Self:
+    def init(cls, num_labels: int, *, inputs: ScoreKind, bins: int = 1024) -> Self:
         """Returns the histogram of no data.
 
         Args:
@@ -143,7 +142,9 @@ class ScoreHistogram(Accumulator):
         """
         # To look into a JAX array would wait for the device.
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray):
-            check_range('scores must lie in [0, 1] with inputs="probabilities"', scores, where)
+            check_probabilities(
+                'scores must lie in [0, 1] with inputs="probabilities"', scores, where
+            )
         check_known_labels(labels, where)
         total: Self = _with_batch(self, scores, labels, where)
         return total
@@ -205,12 +206,12 @@ class ScoreHistogram(Accumulator):
     def precision_recall_curve(self) -> BinnedCurve:
         """Returns the exact precision and recall of each label at each threshold."""
         bins = _bins_of_labels(self)
-        hits = bins.positives_above + bins.positives
-        predicted = hits + bins.negatives_above + bins.negatives
-        positives = bins.totals()[0][:, None]
+        tp = bins.positives_above + bins.positives
+        predicted = tp + bins.negatives_above + bins.negatives
+        num_positives = bins.totals()[0][:, None]
         valid = (self.invalid == 0)[:, None]
-        precision = jnp.where(predicted == 0, 1, hits / jnp.maximum(predicted, 1))
-        recall = jnp.where(positives == 0, jnp.nan, hits / jnp.maximum(positives, 1))
+        precision = jnp.where(predicted == 0, 1, tp / jnp.maximum(predicted, 1))
+        recall = jnp.where(num_positives == 0, jnp.nan, tp / jnp.maximum(num_positives, 1))
         return BinnedCurve(
             self.thresholds(),
             jnp.where(valid, precision, jnp.nan),
@@ -236,11 +237,11 @@ class ScoreHistogram(Accumulator):
         checks.one_of("scope", scope, ("label", "global"))
         overall = scope == "global"
         bins = _bins_of_all(self) if overall else _bins_of_labels(self)
-        hits = bins.positives_above + bins.positives
-        predicted = hits + bins.negatives_above + bins.negatives
-        positives = bins.totals()[0][:, None]
-        denominator = fbeta_denominator(beta, positives, predicted, result_dtype())
-        f_beta = jnp.where(denominator == 0, 0, hits / jnp.where(denominator == 0, 1, denominator))
+        tp = bins.positives_above + bins.positives
+        predicted = tp + bins.negatives_above + bins.negatives
+        num_positives = bins.totals()[0][:, None]
+        denominator = fbeta_denominator(beta, num_positives, predicted, result_dtype())
+        f_beta = jnp.where(denominator == 0, 0, tp / jnp.where(denominator == 0, 1, denominator))
         highest = f_beta.shape[1] - 1 - jnp.argmax(f_beta[:, ::-1], axis=1)
         invalid = jnp.any(self.invalid > 0, keepdims=True) if overall else self.invalid > 0
         found = self.thresholds().at[highest].get(out_sharding=jax.typeof(highest).sharding)
@@ -271,7 +272,7 @@ def _with_batch(
     return ScoreHistogram(cells, state.inputs)
 
 
-def _counted(cells: Array, batch: Scored, inputs: Inputs) -> Array:
+def _counted(cells: Array, batch: Scored, inputs: ScoreKind) -> Array:
     """Returns the cells of some labels with their entries added."""
     num_labels, rows, _ = cells.shape
     bins = bins_of(batch.scores.astype(jnp.float32), rows - 1, inputs)

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.masking import counted_entries
 from mllosses_jax._core.sets import (
     Scored,
     Sets,
-    count_cells,
+    count_entries,
     result_dtype,
     scored,
     sets,
@@ -23,7 +25,6 @@ from mllosses_jax._core.sets import (
 from mllosses_jax.metrics.streaming import _exact_sum
 from mllosses_jax.metrics.streaming._accumulator import Accumulator, check_known_labels
 
-Array = jax.Array
 Metric = Callable[..., Array]
 
 
@@ -174,8 +175,8 @@ def _with_batch(
         values, broken = inputs.predicted, jnp.zeros(given.shape[0], bool)
     if given.shape[0] > _exact_sum.MOST_VALUES:
         raise ValueError(f"outputs must hold at most 2^23 samples, got {given.shape[0]}")
-    mask = jnp.ones_like(inputs.actual) if inputs.where is None else inputs.where
-    exists = count_cells(inputs.where, inputs.actual.shape, axis=1) > 0
+    mask = counted_entries(inputs.where, inputs.actual.shape)
+    exists = count_entries(inputs.where, inputs.actual.shape, axis=1) > 0
     digits, samples, infinite = [], [], []
     for entry in state.metrics:
         rows = entry.of_rows(values, inputs.actual, mask)

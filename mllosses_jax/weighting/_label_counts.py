@@ -1,15 +1,13 @@
-"""Arguments that the weights share, checked, and the effective number of samples."""
+"""Label counts, and the labels that are counted, checked; and the effective number of samples."""
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype, is_positive
-
-Array = jax.Array
 
 
 def checked_counts(label_counts: ArrayLike) -> Array:

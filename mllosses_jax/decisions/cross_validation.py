@@ -1,37 +1,62 @@
-"""What tuned thresholds are worth on data they were not tuned on, and how far they vary."""
+"""Cross-validation of thresholds: what they are worth on other data, and how far they vary."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.probabilities import Inputs, check_inputs, check_range
-from mllosses_jax._core.sets import checks_labels, fbeta_denominator, scored
+from mllosses_jax._core.compile import checked
+from mllosses_jax._core.probabilities import ScoreKind, check_inputs
+from mllosses_jax._core.sets import fbeta_denominator, scored
 from mllosses_jax.decisions.threshold_file import Gain, ThresholdReport
 from mllosses_jax.decisions.thresholds import tune_thresholds
 
-Array = jax.Array
 Tuner = Callable[..., Array]
-Gains = tuple[Array, Array, Array, Array]  # tuned, baseline, low, high
-Values = tuple[Array, Array, Array, Array]  # F per label, tuned and not; macro; micro
 
 _REPLICATES = 200
 
 
-@checks_labels
+class _Counts(NamedTuple):
+    """What decisions by tuned thresholds and by the baseline are judged by."""
+
+    tp: Array
+    predicted: Array
+    baseline_tp: Array
+    baseline_predicted: Array
+    num_positives: Array
+
+
+class _Values(NamedTuple):
+    """F-beta with tuned thresholds and with the baseline."""
+
+    f: Array  # (L,), tuned
+    baseline_f: Array  # (L,)
+    macro: Array  # (2,), tuned and baseline
+    micro: Array  # (2,), likewise
+
+
+class _Evaluation(NamedTuple):
+    """What is known of a tuner."""
+
+    per_label: dict[str, Any]  # the fields of a report, arrays (L,)
+    macro: Gain  # of arrays ()
+    micro: Gain
+
+
+@checked(probabilities="scores")
 def threshold_report(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    inputs: Inputs,
+    inputs: ScoreKind,
     tune: Tuner | None = None,
     beta: float = 1.0,
     folds: int = 5,
@@ -89,10 +114,6 @@ def threshold_report(
     check_inputs(inputs)
     checks.integer("folds", folds, least=2)
     checks.integer("seed", seed, least=0)
-    if inputs == "probabilities":
-        check_range(
-            'threshold_report: scores must lie in [0, 1] with inputs="probabilities"', scores, where
-        )
     given = scored(scores, labels, where)
     count, size = given.scores.shape
     if folds > count:
@@ -100,15 +121,15 @@ def threshold_report(
     names = checks.label_names(label_names, size)
     baseline = 0.0 if inputs == "logits" else 0.5
     fold = np.random.default_rng(seed).permutation(count) % folds
-    program = _evaluated(tune or _default_tuner(float(beta), baseline), folds, float(beta))
-    per_label, macro, micro = jax.device_get(
-        program(given.scores, given.actual, given.counted(), fold, baseline, jax.random.key(seed))
+    evaluate = _evaluation_of(tune or _default_tuner(float(beta), baseline), folds, float(beta))
+    found: _Evaluation = jax.device_get(
+        evaluate(given.scores, given.actual, given.counted(), fold, baseline, jax.random.key(seed))
     )
     return ThresholdReport(
         label_names=names,
-        **per_label,
-        macro=Gain(*(float(value) for value in macro)),
-        micro=Gain(*(float(value) for value in micro)),
+        **found.per_label,
+        macro=Gain(*map(float, found.macro)),
+        micro=Gain(*map(float, found.micro)),
         settings={
             "inputs": inputs,
             "baseline": baseline,
@@ -125,12 +146,12 @@ def _default_tuner(beta: float, default: float) -> Tuner:
 
 
 @functools.lru_cache(maxsize=16)
-def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
+def _evaluation_of(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
     """Returns the compiled evaluation of a tuner."""
 
     def evaluate(
         scores: Array, actual: Array, where: Array, fold: Array, baseline: Array, key: Array
-    ) -> tuple[dict[str, Array], Gains, Gains]:
+    ) -> _Evaluation:
         def tuned(rows: Array) -> Array:
             found = tune(scores, actual, where=where & rows[:, None])
             return jnp.broadcast_to(found, scores.shape[1:])
@@ -140,28 +161,24 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
         thresholds = found[:-1]
         held_out = where & (scores >= thresholds[fold])
         by_baseline = where & (scores >= baseline)
-        kinds = (held_out & actual, held_out, by_baseline & actual, by_baseline, actual)
+        kinds = _Counts(held_out & actual, held_out, by_baseline & actual, by_baseline, actual)
         counted = jnp.any(where, axis=0)
 
-        def f_values(counts: list[Array]) -> Values:
-            hits, predicted, base_hits, base_predicted, positives = counts
-            f = _f(hits, predicted, positives, beta)
-            base = _f(base_hits, base_predicted, positives, beta)
-            macro = [jnp.mean(each, where=counted) for each in (f, base)]
-            totals = [jnp.sum(count) for count in counts]
-            micro = [
-                _f(totals[0], totals[1], totals[4], beta),
-                _f(totals[2], totals[3], totals[4], beta),
-            ]
-            return f, base, jnp.stack(macro), jnp.stack(micro)
+        def values_of(counts: _Counts) -> _Values:
+            by_label = _tuned_and_baseline_f(counts, beta)
+            macro = [jnp.mean(f, where=counted) for f in by_label]
+            micro = _tuned_and_baseline_f(_Counts(*map(jnp.sum, counts)), beta)
+            return _Values(*by_label, jnp.stack(macro), jnp.stack(micro))
 
-        f, base, macro, micro = f_values([_count(kind) for kind in kinds])
+        values = values_of(_Counts(*map(_count, kinds)))
         drawn = _bootstrap_counts(key, scores.shape[0])
-        resampled = [
-            jnp.matmul(drawn, kind.astype(drawn.dtype), precision=lax.Precision.HIGHEST)
-            for kind in kinds
-        ]
-        _, _, macros, micros = jax.vmap(f_values)(resampled)
+        resampled = _Counts(
+            *(
+                jnp.matmul(drawn, kind.astype(drawn.dtype), precision=lax.Precision.HIGHEST)
+                for kind in kinds
+            )
+        )
+        replicates = jax.vmap(values_of)(resampled)
         low, high = jnp.min(thresholds, axis=0), jnp.max(thresholds, axis=0)
         finite = jnp.isfinite(low) & jnp.isfinite(high)
         std = jnp.where(finite, jnp.std(thresholds, axis=0), jnp.inf)
@@ -170,11 +187,15 @@ def _evaluated(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
             "std": jnp.where(low == high, 0, std),
             "low": low,
             "high": high,
-            "f": f,
-            "baseline_f": base,
-            "positives": jnp.sum(actual, axis=0, dtype=jnp.int32),
+            "f": values.f,
+            "baseline_f": values.baseline_f,
+            "num_positives": jnp.sum(actual, axis=0, dtype=jnp.int32),
         }
-        return per_label, _with_interval(macro, macros), _with_interval(micro, micros)
+        return _Evaluation(
+            per_label,
+            _with_interval(values.macro, replicates.macro),
+            _with_interval(values.micro, replicates.micro),
+        )
 
     return jax.jit(evaluate)
 
@@ -184,9 +205,13 @@ def _count(kind: Array) -> Array:
     return jnp.sum(kind, axis=0, dtype=jnp.int32).astype(jnp.result_type(float))
 
 
-def _f(hits: Array, predicted: Array, positives: Array, beta: float) -> Array:
-    denominator = fbeta_denominator(beta, positives, predicted, hits.dtype)
-    return hits / jnp.where(denominator == 0, 1, denominator)
+def _tuned_and_baseline_f(counts: _Counts, beta: float) -> tuple[Array, Array]:
+    def f(tp: Array, predicted: Array) -> Array:
+        denominator = fbeta_denominator(beta, counts.num_positives, predicted, tp.dtype)
+        return tp / jnp.where(denominator == 0, 1, denominator)
+
+    tuned = f(counts.tp, counts.predicted)
+    return tuned, f(counts.baseline_tp, counts.baseline_predicted)
 
 
 def _bootstrap_counts(key: Array, count: int) -> Array:
@@ -196,7 +221,7 @@ def _bootstrap_counts(key: Array, count: int) -> Array:
     return jax.vmap(lambda drawn: none.at[drawn].add(1))(rows)
 
 
-def _with_interval(pair: Array, resampled: Array) -> Gains:
+def _with_interval(pair: Array, resampled: Array) -> Gain:
     gains = resampled[:, 0] - resampled[:, 1]
     low, high = jnp.quantile(gains, jnp.array([0.025, 0.975], gains.dtype))
-    return pair[0], pair[1], low, high
+    return Gain(pair[0], pair[1], low, high)  # type: ignore[arg-type]

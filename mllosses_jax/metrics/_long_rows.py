@@ -27,7 +27,7 @@ class Standing(NamedTuple):
     positives: Values  # the negated scores of the P positives, ascending
     near: Values  # those of some negatives, ascending
     others: Values  # (P,): how many of the other negatives score higher than each; none ties
-    cells: int  # entries that count
+    num_entries: int  # entries that count
     broken: bool  # the score of one is NaN
 
     def negatives(self, side: Literal["left", "right"]) -> Values:
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
         counts += self.others
         return counts
 
-    def hits(self) -> Values:
+    def tp(self) -> Values:
         """Returns how many positives score at least as high as each, (P,)."""
         if (self.positives[1:] == self.positives[:-1]).any():
             return np.searchsorted(self.positives, self.positives, "right")
@@ -69,10 +69,10 @@ class Block(NamedTuple):
         low, high, scale = self._intervals()
         first = np.arange(rows, dtype=scale.dtype) * _BUCKETS
         buckets = _buckets(self.scores, high[:, None], scale[:, None], first[:, None])
-        cells = np.full(rows, size)
+        num_entries = np.full(rows, size)
         if self.where is not None:
             buckets[~self.where] = rows * _BUCKETS  # one more, for what does not count
-            cells = np.count_nonzero(self.where, axis=1)
+            num_entries = np.count_nonzero(self.where, axis=1)
         sizes = [row.size for row in positives]
         lines = (np.repeat(x, sizes) for x in (high, scale, first))
         of_positives = _buckets(-np.concatenate(positives), *lines)
@@ -85,7 +85,7 @@ class Block(NamedTuple):
         chosen &= ~self.actual
         near = self._negated_and_sorted(chosen)
         of_rows = np.split(others, np.cumsum(sizes)[:-1])
-        parts = (positives, near, of_rows, cells.tolist(), np.isnan(low).tolist())
+        parts = (positives, near, of_rows, num_entries.tolist(), np.isnan(low).tolist())
         return [Standing(*row) for row in zip(*parts, strict=True)]
 
     def _intervals(self) -> tuple[Values, Values, Values]:

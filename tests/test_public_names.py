@@ -1,0 +1,114 @@
+"""What packages show of themselves, and what a misspelled name or keyword is told."""
+
+import importlib
+import pickle
+import pkgutil
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import pytest
+
+import mllosses_jax as mll
+
+SHOWN = [
+    "",
+    "calibration",
+    "catalogue",
+    "compare",
+    "data",
+    "decisions",
+    "labels",
+    "losses",
+    "metrics",
+    "metrics.streaming",
+    "pseudo_labels",
+    "training",
+    "weighting",
+]
+X = jnp.zeros((2, 3))
+
+
+def package(name):
+    return importlib.import_module(f"mllosses_jax.{name}".rstrip("."))
+
+
+def test_every_public_module_is_tested():
+    found = pkgutil.iter_modules(mll.__path__)
+    public_modules = {module.name for module in found if not module.name.startswith("_")}
+    assert public_modules - {"cli"} == {name for name in SHOWN if "." not in name} - {""}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_dir_is_what_is_public(name):
+    module = package(name)
+    assert dir(module) == sorted(module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public_name in module.__all__:
+        getattr(module, public_name)
+
+
+@pytest.mark.parametrize(
+    ("name", "misspelled", "meant"),
+    [
+        ("", "zlpr", "zlpr_loss"),
+        ("", "metric", "metrics"),
+        ("losses", "assymetric_loss", "asymmetric_loss"),
+        ("labels", "from_nans", "from_nan"),
+        ("compare", "compar", "compare"),
+        ("metrics", "f_1", "f1"),
+        ("metrics", "average_precison", "average_precision"),
+        ("metrics.streaming", "ConfusionCount", "ConfusionCounts"),
+        ("decisions", "tune_threshold", "tune_thresholds"),
+        ("calibration", "fit_plat", "fit_platt"),
+        ("weighting", "label_count", "label_counts"),
+    ],
+)
+def test_misspelled_names_are_told_what_is_meant(name, misspelled, meant):
+    with pytest.raises(AttributeError) as raised:
+        getattr(package(name), misspelled)
+    assert str(raised.value) == (
+        f"module '{package(name).__name__}' has no attribute '{misspelled}'; did you mean {meant}?"
+    )
+
+
+def test_names_like_no_other_and_private_ones_are_told_nothing():
+    for name in ("quux", "_f1", "__f1__"):
+        with pytest.raises(AttributeError, match=f"has no attribute '{name}'$"):
+            getattr(mll.metrics, name)
+
+
+def test_tracebacks_hint_once():
+    script = "import mllosses_jax as mll; mll.metrics.f_1"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stderr.strip().endswith("has no attribute 'f_1'; did you mean f1?")
+
+
+def test_submodules_and_pickles_are_still_found():
+    assert mll.metrics.curves.average_precision is mll.metrics.average_precision
+    for value in (mll.metrics.f1, mll.metrics.streaming.ConfusionCounts):
+        assert pickle.loads(pickle.dumps(value)) is value
+
+
+@pytest.mark.parametrize(
+    ("function", "keyword", "message"),
+    [
+        (mll.sigmoid_focal_loss, "gama", "did you mean gamma?"),
+        (mll.zlpr_loss, "reducton", "did you mean reduction?"),
+        (mll.metrics.f1, "avarage", "did you mean average?"),
+        (mll.metrics.recall_at_precision, "precison", "did you mean precision?"),  # is required
+        (mll.metrics.roc_curve, "were", "did you mean where?"),  # is not compiled
+        (
+            mll.metrics.one_error,
+            "quux",
+            "its parameters are scores, labels, where",
+        ),
+    ],
+)
+def test_misspelled_keywords_are_told_what_is_meant(function, keyword, message):
+    with pytest.raises(TypeError) as raised:
+        function(X, X, **{keyword: 1})
+    name = function.__name__
+    assert str(raised.value) == f"{name}: got an unexpected keyword argument '{keyword}'; {message}"

@@ -228,5 +228,5 @@ def test_bad_input_is_named():
     rule = decisions.fit_frank_wolfe(p, p > 0, 1, iterations=1)
     with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\], got values from"):
         rule.sets(p * 9, jax.random.key(0))
-    with pytest.raises(ValueError, match="probabilities must be of the 3 labels of the rule"):
+    with pytest.raises(ValueError, match="probabilities must have the 3 labels of the rule"):
         rule.sets(p[:, :2], jax.random.key(0))

@@ -131,5 +131,5 @@ def test_inverse_link_takes_parameters_per_label_and_jit():
     gamma = jnp.array([0.0, 2.0])
     got = jax.jit(lambda v: calibration.inverse_link(mll.sigmoid_focal_loss, v, gamma=gamma))(x)
     np.testing.assert_allclose(got[0], [expit(0.5), focal_closed_form(0.5, 2.0)], rtol=1e-5)
-    with pytest.raises(ValueError, match=r"loss must be one of single entries.*got \(1,\)"):
+    with pytest.raises(ValueError, match=r"loss must be an element loss.*got \(1,\)"):
         calibration.inverse_link(mll.zlpr_loss, x)

@@ -254,7 +254,7 @@ def test_undefined_values_may_be_refused(name):
     exact = functools.partial(getattr(metrics, name), scores)
     histogram = metrics.streaming.ScoreHistogram.init(truth.shape[1], inputs="logits")
     binned = getattr(histogram.update(scores, truth), name)
-    message = rf'{name}: undefined="raise", and the value of {len(undefined)} of '
+    message = rf'{name}: undefined="raise", but the value of {len(undefined)} of '
     message += rf"{truth.shape[1]} labels \({', '.join(map(str, undefined))}\)"
     for average in ("macro", None):
         for function in (functools.partial(exact, truth), binned):
@@ -271,7 +271,7 @@ def test_undefined_values_may_be_refused(name):
     assert answer == getattr(metrics, name)(np.delete(scores, undefined, 1), kept)
     scores[5, 1] = np.nan
     assert np.isnan(getattr(metrics, name)(scores[:, 1:3], truth[:, 1:3], undefined="raise"))
-    with pytest.raises(ValueError, match="which are not there under a transformation"):
+    with pytest.raises(ValueError, match="which are not known under a transformation"):
         jax.jit(functools.partial(getattr(metrics, name), undefined="raise"))(scores, truth)
 
 

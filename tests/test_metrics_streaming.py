@@ -348,7 +348,7 @@ def test_bad_input_is_named(whole):
         histogram.merge(streaming.ScoreHistogram.init(5, inputs="probabilities", bins=64))
     with pytest.raises(ValueError, match="other must be an accumulator like this one"):
         counts.merge(streaming.ConfusionCounts.init(1))
-    with pytest.raises(ValueError, match="metrics must hold one function at least"):
+    with pytest.raises(ValueError, match="metrics must hold at least one function"):
         streaming.SampleMeans.init()
     with pytest.raises(TypeError, match="loss must be a function, got float"):
         streaming.SampleMeans.init(loss=0.5)

@@ -1,4 +1,4 @@
-"""What calibrators are fitted to: checked entries, labels as rows."""
+"""The data that calibrators are fitted to: checked entries, with labels as rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entries(NamedTuple):
     w: Array  # float (R, n)
 
     def rarer(self) -> Array:
-        """Returns the weight of each row's rarer class, (R,)."""
+        """Returns the weight of the rarer class of each row, (R,)."""
         positive = jnp.sum(self.w * self.y, axis=1)
         return jnp.minimum(positive, jnp.sum(self.w * (1 - self.y), axis=1))
 
@@ -36,14 +36,14 @@ class Entries(NamedTuple):
         return jnp.any((self.w != 0) & (jnp.isnan(self.x) | jnp.isnan(self.y)))
 
     def pooled(self) -> Entries:
-        """Returns the same as one row."""
+        """Returns the same entries as one row."""
         return Entries(*(values.reshape(1, -1) for values in self))
 
 
 def entries(
     logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, where: ArrayLike | None
 ) -> Entries:
-    """Checks logits and labels (N, L), weights per sample (N,) and a mask."""
+    """Returns checked logits and labels (N, L), weighted per sample (N,) and masked, as rows."""
     x, _, _ = inputs = loss_inputs(logits, labels, where)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(
@@ -57,17 +57,17 @@ def entries(
                 f"weights must have one entry per sample: expected {x.shape[:1]}, got {given.shape}"
             )
         w = w * given.astype(x.dtype)[:, None]
-    # A sample of weight 0 may be NaN.
+    # A sample of weight 0 may hold NaN.
     x, y = jnp.where(w == 0, 0, x), jnp.where(w == 0, 0, inputs.soft_y)
     return Entries(x.T, y.T, w.T)
 
 
 def takes_soft_labels(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function of (logits, labels, *, weights, where) look into labels that weigh."""
+    """Makes a function of (logits, labels, *, weights, where) check labels that have weight."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        fitted = function(*args, **kwargs)  # it knows what to say of dtypes and shapes
+        fitted = function(*args, **kwargs)  # first, as it reports dtypes and shapes itself
         given: Any = args[1] if len(args) > 1 else kwargs["labels"]
         where: Any = kwargs.get("where")
         weights: Any = kwargs.get("weights")

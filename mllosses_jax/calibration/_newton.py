@@ -1,8 +1,8 @@
 """Logistic models of two or three parameters, fitted by Newton's method with shrinkage.
 
-The problem is convex. It is solved by a projected Newton method whose damping is measured in the
-largest curvature that a logistic loss can have, so that enough damping always descends. (In
-float32 a quasi-Newton method stalls earlier: it lives on differences of gradients.)
+The problem is convex. It is solved by a projected Newton method whose damping is measured in units
+of the largest curvature that a logistic loss can have, so that enough damping always descends. (In
+float32 a quasi-Newton method stalls earlier, because it relies on differences of gradients.)
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from mllosses_jax.calibration._entries import Entries
 Scope = Literal["label", "global"]
 
 LOWEST_SLOPE = 0.01
-_LARGEST = 100.0  # of a standardised feature: its square, summed over any data, is finite
-_TYPICAL = 10.0  # scores up to here are taken as they are, as logits
-_SAMPLE = 2**16  # entries that tell the size of all
-_MOST_SHRINKAGE = 1e12  # stands for infinity: outweighs any data, and its products are finite
+_LARGEST = 100.0  # the limit of a standardised feature, whose squares have a finite sum
+_TYPICAL = 10.0  # scores up to this size are taken for logits as they are
+_SAMPLE = 2**16  # entries from which the size of all scores is estimated
+_MOST_SHRINKAGE = 1e12  # stands for infinity: it outweighs any data, and its products are finite
 _STEPS = 100
 _MOST_DAMPING, _LEAST_DAMPING = 1e3, 1e-6
 
 
 class Model(NamedTuple):
-    """The calibrated logit is a sum of features of the logit times parameters."""
+    """A model whose calibrated logit is a sum of features of the logit times parameters."""
 
-    features: Callable[[Array], Array]  # (n,) to (k, n), of which the last is constant 1
+    features: Callable[[Array], Array]  # (n,) to (k, n); the last feature is constant 1
     identity: tuple[float, ...]  # the parameters that change nothing
-    lowest: tuple[float, ...]  # what each parameter of features of unit size must reach
-    free: tuple[bool, ...]  # the others keep the identity's value
+    lowest: tuple[float, ...]  # the least value of each parameter, for features of unit size
+    free: tuple[bool, ...]  # whether each is fitted; the others keep the identity's value
 
 
 class _Units(NamedTuple):
     """Units in which scores of any size and origin are logits: (feature − middle) / size.
 
-    They go by medians, because of scores far outside, such as −1e9 for a label that cannot be.
+    They are medians, because some scores are extreme, such as −1e9 for an impossible label.
     """
 
     middle: Array  # (k,)
-    size: Array  # (k,), that of scores, not below that of logits
+    size: Array  # (k,), the size of the scores, but at least that of logits
 
     def features(self, raw: Array) -> Array:
         """Returns standardised features, (k, n)."""
@@ -64,10 +64,10 @@ class _Units(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """What the cross-entropy is at some parameters."""
+    """The cross-entropy at some parameters, and derivatives of its weighted sum."""
 
     losses: Array  # (n,)
-    gradient: Array  # (k,), of the weighted sum
+    gradient: Array  # (k,)
     hessian: Array  # (k, k)
 
 
@@ -79,10 +79,10 @@ class _State(NamedTuple):
     done: Array
 
 
-# GPUs and TPUs round the factors of a product otherwise.
+# GPUs and TPUs would otherwise round the factors of a product.
 @jax.default_matmul_precision("highest")  # type: ignore[untyped-decorator]
 def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -> Array:
-    """Returns the parameters of each label, (L, k), or with scope "global" of all, (k,)."""
+    """Returns the parameters of each label, (L, k), or, with scope "global", of all, (k,)."""
     checks.one_of("scope", scope, ("label", "global"))
     dtype = data.x.dtype
     s = jnp.minimum(checks.scalar("shrinkage", shrinkage, dtype), _MOST_SHRINKAGE)
@@ -103,14 +103,14 @@ def fit_model(data: Entries, model: Model, shrinkage: ArrayLike, scope: Scope) -
         return s / jnp.where(rarer > 0, rarer, 1) * hessian
 
     identity = units.inner(jnp.asarray(model.identity, dtype))
-    near = jnp.clip(identity, -1, 1)  # where a sigmoid has curvature to go by
+    near = jnp.clip(identity, -1, 1)  # a sigmoid has enough curvature there
     start = jnp.where(jnp.asarray(model.free), near, identity)
-    common = _minimise(row, features(row.x), model, identity, information(identity), start)
+    common = _minimize(row, features(row.x), model, identity, information(identity), start)
     common = jnp.where(rarer > 0, common, identity)
     if scope == "global":
         return jnp.where(broken, jnp.nan, units.outer(common))
     prior = information(common)
-    own = jax.vmap(lambda label: _minimise(label, features(label.x), model, common, prior, common))(
+    own = jax.vmap(lambda label: _minimize(label, features(label.x), model, common, prior, common))(
         rows
     )
     own = jnp.where(rows.rarer()[:, None] > 0, own, common[None])
@@ -130,15 +130,15 @@ def _units_of(row: Entries, model: Model) -> _Units:
     found = median(raw)
     elsewhere = scored & model.free[-1] & (jnp.abs(found) > _TYPICAL)
     middle = jnp.where(elsewhere, found, 0)
-    spread = jnp.max(median(jnp.abs(raw - middle[:, None])))  # of beta's, one may be 0
+    spread = jnp.max(median(jnp.abs(raw - middle[:, None])))  # one of beta's two may be 0
     size = jnp.where(scored, jnp.maximum(spread / _TYPICAL, 1), 1)
     return _Units(middle, size)
 
 
-def _minimise(
-    row: Entries, features: Array, model: Model, centre: Array, precision: Array, begin: Array
+def _minimize(
+    row: Entries, features: Array, model: Model, center: Array, precision: Array, begin: Array
 ) -> Array:
-    """Returns the parameters of one row that minimise its loss plus the prior's."""
+    """Returns the parameters, (k,), that minimise the loss of one row plus that of the prior."""
     dtype = features.dtype
     lowest, free = jnp.asarray(model.lowest, dtype), jnp.asarray(model.free)
     tolerance = 8 * jnp.finfo(dtype).eps
@@ -148,7 +148,7 @@ def _minimise(
 
     def advance(state: _State) -> _State:
         theta, fit = state.theta, state.fit
-        gradient = fit.gradient + precision @ (theta - centre)
+        gradient = fit.gradient + precision @ (theta - center)
         held = ~free | ((theta <= lowest) & (gradient > 0))
         curvature = fit.hessian + precision + state.damping * unit
         curvature = jnp.where(held[:, None] | held[None], identity, curvature)
@@ -156,9 +156,9 @@ def _minimise(
         move = jax.scipy.linalg.cho_solve(factor, jnp.where(held, 0, gradient))
         new = jnp.maximum(theta - move, lowest)
         found = _evaluate(features, row, new)
-        # A sum of differences, because the difference of the sums is lost in their rounding.
+        # The differences are summed, because rounding would swamp the difference of the sums.
         change = row.w @ (found.losses - fit.losses)
-        change = change + (new - theta) @ precision @ ((new + theta) / 2 - centre)
+        change = change + (new - theta) @ precision @ ((new + theta) / 2 - center)
         first = state.step == 0
         better = first | (change < 0)
         small = jnp.all(jnp.abs(new - theta) <= tolerance * (1 + jnp.abs(theta)))
@@ -170,7 +170,7 @@ def _minimise(
             done=~first & (small | (~better & (state.damping > _MOST_DAMPING))),
         )
 
-    # Without a gradient, the first step stays where it is, and sees how good that is.
+    # With zero derivatives the first step stays in place and evaluates the starting point.
     unknown = jax.tree.map(jnp.zeros_like, _Fit(row.x, begin, precision))
     start = _State(
         begin,

@@ -1,4 +1,4 @@
-"""Isotonic regression of many rows at once, by rounds of pooling, in numpy."""
+"""Isotonic regression of many rows at once, in numpy, by rounds of pooling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.floating]
 
 
 class Curve(NamedTuple):
-    """Knots in ascending order and the values there, both (R, K); the last is repeated."""
+    """Ascending knots and the values there, both (R, K), padded by repeating the last."""
 
     knots: Floats
     values: Floats
@@ -30,7 +30,7 @@ class _Blocks(NamedTuple):
         return self.total / self.weight
 
     def merged(self, starts: NDArray[np.bool_]) -> _Blocks:
-        """Returns the blocks that begin at `starts`, each with those up to the next start."""
+        """Returns one block per start, each merging the blocks up to the next start."""
         at = np.flatnonzero(starts)
         if not at.size:
             return self
@@ -45,9 +45,9 @@ class _Blocks(NamedTuple):
 
 
 def isotonic_curves(x: Floats, y: Floats, w: Floats) -> Curve:
-    """Returns the isotonic regression of each row (R, n) of labels on scores.
+    """Returns the isotonic regression of labels on scores for each row, (R, n).
 
-    Entries of weight 0 do not count; a row in which none does gets one knot at 0.
+    Entries of weight 0 do not count; a row without any that count gets one knot at 0.
     """
     order = np.argsort(x, axis=1, kind="stable")
     x, y, w = (np.take_along_axis(values, order, axis=1) for values in (x, y, w))
@@ -58,7 +58,7 @@ def isotonic_curves(x: Floats, y: Floats, w: Floats) -> Curve:
     blocks = blocks.merged(_starts(new_row | (score[1:] != score[:-1]), len(row)))
     while True:
         mean = blocks.mean()
-        # Neighbours out of order share a block in the end, so whole runs of them merge at once.
+        # Neighbours out of order end up in one block, so whole runs of them merge at once.
         rising = (mean[1:] > mean[:-1]) | (blocks.row[1:] != blocks.row[:-1])
         if np.all(rising):
             return _curve(blocks, len(x))
@@ -70,8 +70,8 @@ def _starts(differs: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
 
 
 def _curve(blocks: _Blocks, rows: int) -> Curve:
-    """Returns the first and the last score of every block as knots."""
-    # A block of one score is one knot, twice.
+    """Returns curves with the first and the last score of every block as knots."""
+    # A block with a single score becomes the same knot twice.
     count = np.bincount(blocks.row, minlength=rows)
     size = 2 * max(int(count.max()), 1)
     begins = np.cumsum(count) - count

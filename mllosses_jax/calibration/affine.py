@@ -1,4 +1,4 @@
-"""Calibrators whose logit is affine in the logit: temperature, bias, and Platt's two."""
+"""Calibrators that map logits affinely: temperature, bias and Platt scaling."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class AffineCalibrator:
     """The map from logits x to probabilities σ(slope·x + bias), a pytree.
 
     Attributes:
-        slope: one over the temperature, () or (L,).
-        bias: () or (L,).
+        slope: factor on the logits, one over the temperature, () or (L,).
+        bias: shift of the logits, () or (L,).
     """
 
     slope: Array
     bias: Array
 
     def logits(self, logits: ArrayLike) -> Array:
-        """Returns calibrated logits (..., L), which do not saturate as probabilities do."""
+        """Returns calibrated logits (..., L), which do not saturate like probabilities."""
         return _affine(logits, self.slope, self.bias)
 
     def __call__(self, logits: ArrayLike) -> Array:
-        """Returns probabilities (..., L); of a NaN logit NaN."""
+        """Returns probabilities (..., L); NaN for a NaN logit."""
         return sigmoid_pair(self.logits(logits))[0]
 
 
@@ -69,7 +69,7 @@ def fit_temperature(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:
-    """Temperature scaling: logits that are too sure, or not sure enough, are scaled.
+    """Temperature scaling: a factor corrects overconfident or underconfident logits.
 
     Formula:
         P(y = 1) = σ(x / T), T = 1 / slope of least cross-entropy, 0 < T ≤ 100 (for scores of
@@ -77,17 +77,19 @@ def fit_temperature(
 
     Args:
         logits: float array (N, L), of data that the model was not trained on, or scores of any
-            size and origin, such as margins: those are fitted in units that make them logits.
-        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+            size and origin, such as margins, which are fitted in units that make them logits.
+        labels: bool, integer or float array (N, L); floats may be soft labels in [0, 1].
         scope: "label" fits one temperature per label, "global" one for all.
-        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
-            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to T = 1.
-        weights: non-negative, of samples, (N,).
+        shrinkage: s ≥ 0, the number of observations of the rarer class that the common fit is
+            worth in the fit of a label (see `mllosses_jax.calibration`). The common fit is itself
+            shrunk to T = 1.
+        weights: non-negative, (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A calibrator with slope (L,), or () with "global", and bias 0. A label without positives or
-        without negatives takes the common temperature. All is NaN if a logit that counts is.
+        without negatives takes the common temperature. A NaN logit that counts makes everything
+        NaN.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -96,7 +98,7 @@ def fit_temperature(
 
     Reference:
         C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
-        Networks", 2017, arXiv:1706.04599; here of one sigmoid per label.
+        Networks", 2017, arXiv:1706.04599; here with one sigmoid per label.
 
     Example:
         >>> import jax.numpy as jnp
@@ -121,7 +123,7 @@ def fit_bias(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:
-    """Bias only: logits are shifted, as when labels got more or less frequent since training.
+    """Bias only: logits are shifted, as when label frequencies have changed since training.
 
     Formula:
         P(y = 1) = σ(x + b), with b of least cross-entropy: then the mean probability is the
@@ -129,17 +131,18 @@ def fit_bias(
 
     Args:
         logits: float array (N, L), of data that the model was not trained on, or scores of any
-            size and origin, such as margins: those are fitted in units that make them logits.
-        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+            size and origin, such as margins, which are fitted in units that make them logits.
+        labels: bool, integer or float array (N, L); floats may be soft labels in [0, 1].
         scope: "label" fits one bias per label, "global" one for all.
-        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
-            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to b = 0.
-        weights: non-negative, of samples, (N,).
+        shrinkage: s ≥ 0, the number of observations of the rarer class that the common fit is
+            worth in the fit of a label (see `mllosses_jax.calibration`). The common fit is itself
+            shrunk to b = 0.
+        weights: non-negative, (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A calibrator with bias (L,), or () with "global", and slope 1. A label without positives or
-        without negatives takes the common bias. All is NaN if a logit that counts is.
+        without negatives takes the common bias. A NaN logit that counts makes everything NaN.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -149,7 +152,7 @@ def fit_bias(
     Reference:
         The correction for new priors of M. Saerens, P. Latinne and C. Decaestecker, "Adjusting
         the Outputs of a Classifier to New a Priori Probabilities", Neural Computation 14, 2002,
-        with the priors read from labels.
+        with the priors taken from labels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -172,30 +175,30 @@ def fit_platt(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> AffineCalibrator:
-    """Platt scaling: logits are scaled and shifted, per label.
+    """Platt scaling: the logits of each label are scaled and shifted.
+
+    Shrinkage replaces Platt's own guard against certainty, which moves targets off 0 and 1. With
+    shrinkage=0, slope and bias are the diagnostics known as calibration slope (below 1 the model is
+    overconfident) and intercept. Without shrinkage, a label whose classes a threshold separates
+    gets a very steep slope.
 
     Formula:
         P(y = 1) = σ(a·x + b), a ≥ 0.01 and b of least cross-entropy
 
-    Platt's own guard against certainty, targets moved off 0 and 1, is replaced by shrinkage.
-    With shrinkage=0, slope and bias are the diagnostics known as calibration slope (below 1: the
-    model is too sure) and intercept. Without shrinkage, a label whose classes a threshold
-    separates gets a very steep slope.
-
     Args:
         logits: float array (N, L), of data that the model was not trained on, or scores of any
-            size and origin, such as margins: those are fitted in units that make them logits.
-        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+            size and origin, such as margins, which are fitted in units that make them logits.
+        labels: bool, integer or float array (N, L); floats may be soft labels in [0, 1].
         scope: "label" fits one map per label, "global" one for all.
-        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
-            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to the
-            identity.
-        weights: non-negative, of samples, (N,).
+        shrinkage: s ≥ 0, the number of observations of the rarer class that the common fit is
+            worth in the fit of a label (see `mllosses_jax.calibration`). The common fit is itself
+            shrunk to the identity.
+        weights: non-negative, (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A calibrator with slope and bias (L,), or () with "global". A label without positives or
-        without negatives takes the common map. All is NaN if a logit that counts is.
+        without negatives takes the common map. A NaN logit that counts makes everything NaN.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.

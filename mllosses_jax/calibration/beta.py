@@ -1,4 +1,4 @@
-"""Beta calibration: the two tails of the probability are bent separately."""
+"""Beta calibration, which bends the two tails of the probability separately."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BetaCalibrator:
     Attributes:
         a: slope for logits far below 0, () or (L,).
         b: slope for logits far above 0, () or (L,).
-        c: () or (L,).
+        c: shift, () or (L,).
     """
 
     a: Array
@@ -35,11 +35,11 @@ class BetaCalibrator:
     c: Array
 
     def logits(self, logits: ArrayLike) -> Array:
-        """Returns calibrated logits (..., L), which do not saturate as probabilities do."""
+        """Returns calibrated logits (..., L), which do not saturate like probabilities."""
         return _bent(logits, self.a, self.b, self.c)
 
     def __call__(self, logits: ArrayLike) -> Array:
-        """Returns probabilities (..., L); of a NaN logit NaN."""
+        """Returns probabilities (..., L); NaN for a NaN logit."""
         return sigmoid_pair(self.logits(logits))[0]
 
 
@@ -78,28 +78,28 @@ def fit_beta(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> BetaCalibrator:
-    """Beta calibration: as Platt scaling, with a slope for each tail of the probability.
+    """Beta calibration: Platt scaling with a separate slope for each tail of the probability.
+
+    The paper asks for slopes a, b ≥ 0, but a slope of 0 would tie everything in a tail.
 
     Formula:
         P(y = 1) = σ(a·log p − b·log(1 − p) + c), p = σ(x), with a ≥ 0.01, b ≥ 0.01 and c of least
         cross-entropy
 
-    The paper asks for a, b ≥ 0. A slope of 0 would make ties of all that lies in a tail.
-
     Args:
         logits: float array (N, L), of data that the model was not trained on, or scores of any
-            size and origin, such as margins: those are fitted in units that make them logits.
-        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+            size and origin, such as margins, which are fitted in units that make them logits.
+        labels: bool, integer or float array (N, L); floats may be soft labels in [0, 1].
         scope: "label" fits one map per label, "global" one for all.
-        shrinkage: s ≥ 0, how many observations of the rarer class the common fit counts for in
-            each label's (`mllosses_jax.calibration`). The common fit is itself shrunk to the
-            identity.
-        weights: non-negative, of samples, (N,).
+        shrinkage: s ≥ 0, the number of observations of the rarer class that the common fit is
+            worth in the fit of a label (see `mllosses_jax.calibration`). The common fit is itself
+            shrunk to the identity.
+        weights: non-negative, (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A calibrator with a, b and c (L,), or () with "global". A label without positives or
-        without negatives takes the common map. All is NaN if a logit that counts is.
+        without negatives takes the common map. A NaN logit that counts makes everything NaN.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.

@@ -29,20 +29,19 @@ _CURVE = ("knots", "values")
 
 
 class OtherLabels(ValueError):
-    """A calibrator is of other labels than it is wanted for."""
+    """Raised when a calibrator lacks a label for which it is wanted."""
 
 
 def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any]:
     """A calibrator as a dictionary of Python numbers, strings and lists.
 
-    Formula:
-        {"calibrator": KIND, "labels": {NAME: {PARAMETER: number or list, ...}, ...}}, or, for a
-        calibrator with one map for all labels, {"calibrator": KIND, "all": {...}}. KIND is
-        "affine" (temperature, bias, Platt), "beta" or "isotonic"; of the last, "base" holds the
-        common map
+    The dictionary is {"calibrator": KIND, "labels": {NAME: {PARAMETER: number or list, ...}, ...}}
+    or, for a calibrator with one map for all labels, {"calibrator": KIND, "all": {...}}. KIND is
+    "affine" (temperature, bias, Platt), "beta" or "isotonic"; for the last, "base" holds the common
+    map.
 
     Args:
-        calibrator: what a fit returned.
+        calibrator: a calibrator, as a fit returns it.
         label_names: one name per label, all different.
 
     Returns:
@@ -51,9 +50,6 @@ def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any
     Raises:
         TypeError: if a name is not a string.
         ValueError: if the names are not one per label and distinct, or a number is not finite.
-
-    Reference:
-        A format of this package.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,23 +83,17 @@ def to_dict(calibrator: Calibrator, label_names: Sequence[str]) -> dict[str, Any
 
 
 def from_dict(data: Mapping[str, Any], label_names: Sequence[str]) -> Calibrator:
-    """The calibrator that `to_dict` has written, for labels in any order.
-
-    Formula:
-        See `to_dict`.
+    """The calibrator in a dictionary made by `to_dict`, for labels in any order.
 
     Args:
-        data: what `to_dict` returned.
+        data: a dictionary as `to_dict` returns it.
         label_names: the names of the labels in the order of the logits; a subset will do.
 
     Returns:
         The calibrator, in float32, or float64 where x64 is enabled.
 
     Raises:
-        ValueError: if the dictionary is not one of a calibrator, or lacks a label.
-
-    Reference:
-        A format of this package.
+        ValueError: if the dictionary does not hold a calibrator, or lacks a label.
 
     Example:
         >>> from mllosses_jax import calibration
@@ -147,26 +137,20 @@ def save(
 ) -> None:
     """Writes a calibrator to a JSON file.
 
-    Formula:
-        The dictionary of `to_dict`, after {"format": "mllosses_jax calibrator 1"}
+    The file holds the dictionary of `to_dict`, preceded by the entry
+    "format": "mllosses_jax calibrator 1".
 
     Args:
-        calibrator: what a fit returned.
-        path: of the file.
+        calibrator: a calibrator, as a fit returns it.
+        path: the file to write.
         label_names: one name per label, all different.
-        force: whether to overwrite what is there.
-
-    Returns:
-        Nothing.
+        force: whether to overwrite an existing file.
 
     Raises:
         TypeError: if a name is not a string.
         ValueError: if the names are not one per label and distinct, or a number is not finite.
         FileExistsError: if the file exists, unless `force`.
         OSError: if the file cannot be written.
-
-    Reference:
-        A format of this package.
 
     Example:
         >>> import jax.numpy as jnp, pathlib, tempfile
@@ -185,22 +169,16 @@ def save(
 def load(path: str | Path, label_names: Sequence[str]) -> Calibrator:
     """Reads a calibrator from a JSON file, for labels in any order.
 
-    Formula:
-        See `save`.
-
     Args:
-        path: of a file written by `save`.
+        path: a file written by `save`.
         label_names: the names of the labels in the order of the logits; a subset will do.
 
     Returns:
         The calibrator, in float32, or float64 where x64 is enabled.
 
     Raises:
-        ValueError: if the file is not one of a calibrator, or lacks a label.
+        ValueError: if the file does not hold a calibrator, or lacks a label.
         OSError: if the file cannot be read.
-
-    Reference:
-        A format of this package.
 
     Example:
         See `save`.
@@ -223,7 +201,7 @@ def _arrays(calibrator: Calibrator) -> dict[str, np.ndarray]:
 
 
 def _written(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns Python numbers, and of a curve each knot once."""
+    """Returns the values as Python numbers, with each knot of a curve once."""
     written = {name: value.tolist() for name, value in values.items()}
     if "knots" in written:
         points = dict.fromkeys(zip(*(written[name] for name in _CURVE), strict=True))
@@ -233,7 +211,7 @@ def _written(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _base(data: object, label_names: Sequence[str]) -> Calibrator:
-    """Returns the common map of an isotonic calibrator, which has none of its own."""
+    """Returns the common map of an isotonic calibrator, which must not have a base itself."""
     common = schema.mapping(data, "base")
     if common.get("calibrator") != "isotonic":
         raise ValueError(f"base.calibrator must be isotonic, got {shown(common.get('calibrator'))}")
@@ -246,7 +224,7 @@ def _base(data: object, label_names: Sequence[str]) -> Calibrator:
 
 
 def _read(rows: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Returns one array per parameter, curves filled up to the longest; rows go by their place."""
+    """Returns one array per parameter, with curves padded to the longest; keys name the rows."""
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for place, row in rows.items():
         schema.mapping(row, place, names)
@@ -254,7 +232,7 @@ def _read(rows: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
             columns[name].append(_parameter(row[name], name, f"{place}.{name}"))
         if "knots" in row and len(row["knots"]) != len(row["values"]):
             raise ValueError(
-                f"{place}.values must be one per knot, {len(row['knots'])}, got "
+                f"{place}.values must hold one value per knot, {len(row['knots'])}, got "
                 f"{len(row['values'])}"
             )
     if "knots" in names:

@@ -1,4 +1,4 @@
-"""What probability a score of a model means that was trained with some loss, by its slopes."""
+"""The probability that a score stands for, from the slopes of the loss of its training."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
 
-_LARGEST_LOGIT = 40.0  # beyond it probabilities are at their limits, and slopes may underflow
+_LARGEST_LOGIT = 40.0  # beyond it, probabilities are at their limits and slopes may underflow
 
 
 def inverse_link(loss: Callable[..., Array], logits: ArrayLike, **parameters: Any) -> Array:
-    """The probability for which a score is the best one, by the loss it was trained with.
+    """The probability for which a score is optimal under the loss that the model was trained with.
+
+    This probability, η, undoes what a loss that is not proper, such as focal or asymmetric loss,
+    does to the probabilities of a model that fits its data perfectly, and also the effect of
+    weights, margins and logit adjustments. It needs no data, but since no model is perfect, a
+    calibrator may follow.
+
+    The slope used in training counts: `asymmetric_loss` with detach_focus=True has another map than
+    with False. Some scores do not stand for a single probability, in four cases. A negative with
+    p ≤ clip costs nothing, so η = 0 there, although labels that are merely rare may land there. A
+    kink, such as that of the hinge loss or at the clip without focus, gathers a range of
+    probabilities. Where a loss is bounded for negatives (a clip, `hill_loss`), η has a limit below
+    1, or falls again. Where both losses fall as the score rises, as in `splc_loss`, which takes
+    confident negatives for positives, η = 1; where both rise, η = 0.
 
     Formula:
         η(x) = ℓ₀'(x) / (ℓ₀'(x) − ℓ₁'(x)), where ℓ₁ is the loss of a positive and ℓ₀ that of a
-        negative: for it η·ℓ₁ + (1 − η)·ℓ₀ is stationary at x
-
-    It undoes what a loss that is not proper, such as focal or asymmetric loss, does to the
-    probabilities of a model that fits its data perfectly; weights, margins and logit adjustments
-    as well. It needs no data, and no model is perfect: a calibrator may follow.
-
-    It is the slope of training that counts: `asymmetric_loss` with detach_focus=True has another
-    map than with False. Four kinds of losses have a score to which no single probability
-    belongs. A negative of p ≤ clip costs nothing, so there η = 0, although labels that are merely
-    rare may land there. A kink, as of the hinge loss or at the clip without focus, gathers a
-    range of probabilities. Where a loss is bounded for negatives (a clip, `hill_loss`), η has a
-    limit below 1, or falls again. Where both losses fall as the score rises, as `splc_loss` does,
-    which takes confident negatives for positives, η = 1; where both rise, η = 0.
+        negative: η·ℓ₁ + (1 − η)·ℓ₀ is then stationary at x
 
     Args:
         loss: an element loss of this package, or a function called like one.
-        logits: float array (..., L). Beyond ±40 they count as ±40.
-        **parameters: of the loss, as in training: gamma=2.0, alpha=0.25, ...
+        logits: float array (..., L); values beyond ±40 count as ±40.
+        **parameters: parameters of the loss, as in training: gamma=2.0, alpha=0.25, ...
 
     Returns:
-        Probabilities (..., L) in [0, 1]; where the slopes vanish both, 1 of a positive logit and
-        0 of others; NaN of a NaN logit.
+        Probabilities (..., L) in [0, 1]; where both slopes vanish, 1 for a positive logit and 0 for
+        any other; NaN for a NaN logit.
 
     Raises:
         TypeError: if logits are not floating point.
-        ValueError: if the loss is not one of single entries.
+        ValueError: if the loss is not an element loss.
 
     Reference:
         N. Charoenphakdee, J. Vongkulbhisal, N. Chairatanakul and M. Sugiyama, "On Focal Loss for
@@ -71,7 +72,7 @@ def inverse_link(loss: Callable[..., Array], logits: ArrayLike, **parameters: An
             losses = loss(scores, jnp.full(x.shape, label), reduction="none", **parameters)
             if losses.shape != x.shape:
                 raise ValueError(
-                    f"loss must be one of single entries: expected shape {x.shape} with "
+                    f"loss must be an element loss: expected shape {x.shape} with "
                     f'reduction="none", got {losses.shape}'
                 )
             return jnp.sum(losses)

@@ -1,4 +1,4 @@
-"""Isotonic calibration: the increasing map that fits best, whatever its shape."""
+"""Isotonic calibration: the best increasing map of any shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mllosses_jax.calibration._newton import Scope
 from mllosses_jax.calibration._pooling import isotonic_curves
 
 _INF = float("inf")
-_LARGEST_LOGIT = 1e30  # stands for infinity: differences of it are finite in float32
+_LARGEST_LOGIT = 1e30  # stands for infinity: its differences are finite in float32
 
 
 @jax.tree_util.register_dataclass
@@ -30,10 +30,11 @@ class IsotonicCalibrator:
     A curve is interpolated linearly between its knots and constant beyond them.
 
     Attributes:
-        knots: ascending logits, (K,) or (L, K); the last one is repeated to fill up.
+        knots: ascending logits, (K,) or (L, K), padded by repeating the last one.
         values: probabilities at the knots, of the same shape.
-        weight: of the curve, () or (L,).
-        base: what the curve is shrunk to: the map of all labels, or, None, the identity σ(x).
+        weight: the weight of the curve, () or (L,).
+        base: the map that the curve is shrunk to: that of all labels or, if None, the identity
+            σ(x).
     """
 
     knots: Array
@@ -42,7 +43,7 @@ class IsotonicCalibrator:
     base: IsotonicCalibrator | None = None
 
     def __call__(self, logits: ArrayLike) -> Array:
-        """Returns probabilities (..., L); of a NaN logit NaN."""
+        """Returns probabilities (..., L); NaN for a NaN logit."""
         base = _sigmoid(logits) if self.base is None else self.base(logits)
         return _mixed(logits, base, self.knots, self.values, self.weight)
 
@@ -67,7 +68,7 @@ def _mixed(logits: ArrayLike, base: Array, knots: Array, values: Array, weight: 
     else:
         by_label = jax.vmap(_interpolate, in_axes=(last, 0, 0), out_axes=last)
         curve = by_label(x, knots.astype(x.dtype), values.astype(x.dtype))
-    # Each operation keeps the order of what it rounds, so the map is monotone to the last bit.
+    # Rounding keeps the order in each operation, so the map is monotone to the last bit.
     return w * curve + (1 - w) * base
 
 
@@ -93,28 +94,28 @@ def fit_isotonic(
 ) -> IsotonicCalibrator:
     """Isotonic calibration: the increasing function of the logit with the least squared error.
 
-    Formula:
-        f = argmin Σ w·(f(x) − y)² over increasing f, at the logits given, entries of equal logit
-        taken as one; linear in between, constant outside
+    The pooling of adjacent violators runs on the host, in float64, for all labels at once, so this
+    function is not for use under `jit`; the calibrator itself is for use anywhere. Probabilities of
+    exactly 0 and 1 occur at the ends of a curve.
 
-    The pooling of adjacent violators runs on the host, in float64, for all labels at once: not
-    for use under `jit`. The calibrator itself is for use anywhere. Probabilities of exactly 0
-    and 1 occur at the ends of a curve.
+    Formula:
+        f = argmin Σ w·(f(x) − y)² over increasing f, at the given logits, entries of equal logit
+        taken as one; f is linear in between and constant outside
 
     Args:
         logits: float array (N, L), of data that the model was not trained on.
-        labels: bool, integer or float array (N, L); floats may be soft, in [0, 1].
+        labels: bool, integer or float array (N, L); floats may be soft labels in [0, 1].
         scope: "label" fits one curve per label, "global" one for all.
-        shrinkage: s ≥ 0: a label with n observations of its rarer class gets n / (n + s) of its
-            own curve, the rest is the common one (`mllosses_jax.calibration`), which is itself
-            shrunk to the identity.
-        weights: non-negative, of samples, (N,).
+        shrinkage: s ≥ 0; a label with n observations of its rarer class gets n / (n + s) of its
+            own curve and the rest of the common one, which is itself shrunk to the identity (see
+            `mllosses_jax.calibration`).
+        weights: non-negative, (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A calibrator whose curves keep the ends of their flat pieces as knots. A label without
-        positives or without negatives takes the common curve. All is NaN if a logit that counts
-        is.
+        positives or without negatives takes the common curve. A NaN logit that
+        counts makes everything NaN.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -139,7 +140,7 @@ def fit_isotonic(
     s = float(checks.scalar("shrinkage", shrinkage, jnp.result_type(float)))
     if not s >= 0:
         raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
-    if weights is not None and not np.all(np.asarray(weights) >= 0):  # NaN is not
+    if weights is not None and not np.all(np.asarray(weights) >= 0):  # NaN is rejected too
         raise ValueError(f"weights must be at least 0, got {np.min(np.asarray(weights))}")
     data = entries(logits, labels, weights, where)
     common = _calibrator(data.pooled(), s)

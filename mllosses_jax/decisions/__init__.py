@@ -1,14 +1,15 @@
 """From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget.
 
-- Tune thresholds on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting
-  of rare labels, `tune_thresholds_for_precision`; `threshold_report` says by cross-validation what
-  is gained; `apply_thresholds` decides.
-- Compute them from probabilities or costs: `plugin_f_thresholds`, `cost_threshold`,
-  `proportional_thresholds`.
+- Thresholds tuned on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting
+  of rare labels, `tune_thresholds_for_precision`; `threshold_report` measures the gain by
+  cross-validation, and `apply_thresholds` applies them.
+- Thresholds computed from probabilities, costs or frequencies: `plugin_f_thresholds`,
+  `cost_threshold`, `proportional_thresholds`.
 - Sets of the highest expected F, sample by sample: `expected_f_sets` for independent labels,
   `gfm_sets` for any joint distribution.
-- Sets of given sizes: `top_k`, `sets_from_counts`, `largest_gap_sets`.
-- k labels each for the best macro measure: `block_coordinate_sets`, `fit_frank_wolfe`.
+- Sets of given sizes: `top_k`, `sets_from_counts`; of sizes read from the scores:
+  `largest_gap_sets`.
+- Sets of k labels for the best macro measure: `block_coordinate_sets`, `fit_frank_wolfe`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What maximisers under a budget of k labels per sample share: measures of counts, and top-k."""
+"""Shared parts of maximisers under a budget of k labels per sample: measures and top-k."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def value_per_label(
     if measure == "macro_f1":
         return _ratio(2 * tp, predicted + actual)
     if measure == "macro_precision":
-        # Expected counts may lie between 0 and 1: there a label would look precise that is hardly
-        # ever predicted. For whole counts this is the precision.
+        # Expected counts may lie between 0 and 1, where a label that is hardly ever predicted would
+        # look precise. For whole counts this is the precision.
         return tp / jnp.maximum(predicted, 1)
     if measure == "macro_recall":
         return _ratio(tp, actual)
@@ -38,7 +38,7 @@ def value_per_label(
 
 
 def best_k(gains: Array, eligible: Array, k: int) -> Array:
-    """Returns the sets of the k eligible labels of the highest gains, of tied ones the first."""
+    """Returns the sets of the k eligible labels with the highest gains; the first wins a tie."""
     _, top = lax.top_k(jnp.where(eligible, gains, -jnp.inf), k)
     none = jnp.zeros(gains.shape, bool)
     return eligible & jnp.put_along_axis(none, top, True, axis=-1, inplace=False)

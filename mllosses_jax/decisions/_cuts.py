@@ -1,7 +1,6 @@
-"""Every cut-off of ranked scores: what it predicts, what of that is true, and where it lies.
+"""All cut-offs of ranked scores: their predictions, true positives and thresholds.
 
-A cut follows a group of tied scores; the threshold that makes it is placed halfway to the next
-score below.
+A cut follows a group of tied scores; its threshold is placed halfway to the next score below.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ SCOPES = ("label", "global")
 
 
 class Cuts(NamedTuple):
-    """Entries (R, n) in ranked order, and the cut after each; NaN scores are above no cut."""
+    """Entries (R, n) in ranked order, and the cut after each; no cut admits a NaN score."""
 
     ranking: Ranking
-    tp: Array  # int32, positives above the cut
-    exists: Array  # bool: not within a group of tied scores
-    dtype: jnp.dtype  # of the scores
+    tp: Array  # int32 (R, n), the positives above the cut
+    exists: Array  # bool (R, n), false within a group of tied scores
+    dtype: jnp.dtype  # the dtype of the scores
 
     @property
     def predicted(self) -> Array:
@@ -35,9 +34,9 @@ class Cuts(NamedTuple):
         return self.ranking.rank
 
     def highest_best(self, values: Array) -> tuple[Array, Array]:
-        """Returns the place of the best cut of each row, of equals the highest, and its value.
+        """Returns the place of the best cut of each row and its value; the highest wins a tie.
 
-        Without any cut the place means nothing and the value is -∞.
+        For a row without a cut the place is meaningless and the value is -∞.
         """
         values = jnp.where(self.exists, values, -jnp.inf)
         best = jnp.max(values, axis=1, keepdims=True)
@@ -46,7 +45,7 @@ class Cuts(NamedTuple):
         return rank - 1, best[:, 0]
 
     def threshold_at(self, place: Array) -> Array:
-        """Returns the threshold that makes the cut at a place of each row, (R,)."""
+        """Returns the threshold of the cut at the given place of each row, (R,)."""
         keys = self.ranking.keys
         after = jnp.minimum(place + 1, keys.shape[1] - 1)
         pair = jnp.take_along_axis(keys, jnp.stack([place, after], axis=1), axis=1)
@@ -60,7 +59,7 @@ class Cuts(NamedTuple):
 
 
 def cuts_of(rows: Scored) -> Cuts:
-    """Ranks each row."""
+    """Returns the cuts of each row."""
     candidate = ~jnp.isnan(rows.scores)
     candidate = candidate if rows.where is None else candidate & rows.where
     ranking = ranked(ranking_keys(rows.scores, candidate), rows.actual & candidate)
@@ -70,14 +69,14 @@ def cuts_of(rows: Scored) -> Cuts:
 
 
 def f_beta(cuts: Cuts, rows: Scored, beta: ArrayLike) -> Array:
-    """Returns F-beta of every cut of rows that have a positive, (R, n)."""
+    """Returns F-beta of every cut, (R, n), for rows that have a positive."""
     num_positives = rows.num_positives()[:, None]
     denominator = fbeta_denominator(beta, num_positives, cuts.predicted, cuts.dtype)
     return cuts.tp.astype(cuts.dtype) / denominator
 
 
 def scoped(inputs: Scored, scope: str) -> Scored:
-    """Returns the rows that a scope finds one threshold each for: labels, or everything."""
+    """Returns the rows that get a threshold each: the labels, or everything as one row."""
     checks.one_of("scope", scope, SCOPES)
     rows = inputs.transposed() if scope == "label" else inputs.flattened()
     whole: Scored = jax.tree.map(whole_rows, rows)
@@ -85,12 +84,12 @@ def scoped(inputs: Scored, scope: str) -> Scored:
 
 
 def in_scope(thresholds: Array, scope: str) -> Array:
-    """Returns one threshold per row of `scoped` as (L,) or, for everything, ()."""
+    """Returns the thresholds of the rows of `scoped` as (L,) or, for scope "global", ()."""
     return thresholds if scope == "label" else thresholds[0]
 
 
 def _halfway(above: Array, below: Array) -> Array:
     halfway = above / 2 + below / 2
-    # Nothing lies between neighbouring floats, and nothing finite halfway to infinity; below the
-    # lowest score there is no neighbour (NaN stands for it).
+    # There is no float between neighbours, no finite one halfway to infinity, and no neighbour
+    # below the lowest score (where it is NaN).
     return jnp.where((below < halfway) & (halfway <= above), halfway, above)

@@ -1,4 +1,4 @@
-"""Probabilities as the only argument of a decision: logits by mistake are refused where seen."""
+"""Probabilities as the argument of a decision, with what is not a probability set to 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mllosses_jax._core.sharding import whole
 
 
 def probabilities_or_zero(probabilities: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
-    """Returns probabilities, 0 where they are masked or none, and bool: where they are neither."""
+    """Returns probabilities, 0 where masked or invalid, and a bool mask of the other entries."""
     p = checks.float_array("probabilities", probabilities)
     p = whole(p.astype(compute_dtype(p)))
     mask = checks.mask("where", where, p.shape)

@@ -21,7 +21,7 @@ from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 
 class _Chosen(NamedTuple):
-    """The sets, and the expected counts that they give."""
+    """The chosen sets and their expected counts."""
 
     sets: Array  # bool (N, L)
     tp: Array  # (L,)
@@ -29,12 +29,12 @@ class _Chosen(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What the passes have come to."""
+    """The state after some passes."""
 
     sets: Array  # bool (N, L)
-    value: Array
-    passes: Array  # int32
-    gained: Array  # bool, by the last of them
+    value: Array  # (), the expected measure
+    passes: Array  # int32 ()
+    gained: Array  # bool (), whether the last pass gained enough
 
 
 @compiled(probabilities="probabilities", tolerance=(0, 1))
@@ -51,40 +51,38 @@ def block_coordinate_sets(
 
     Formula:
         max over ŷ with |ŷᵢ| = k of the mean over labels of ψ(Σᵢ ŷᵢpᵢ, Σᵢ ŷᵢ, Σᵢ pᵢ), ψ the measure
-        of true positives, predictions and positives. Sample after sample takes the k labels whose
-        inclusion gains most while all others stay, which is its optimum; from the top-k sets on
+        of true positives, predictions and positives. Starting from the top-k sets, each sample in
+        turn takes the k labels whose inclusion gains most while all other samples stay as they are
 
     Args:
-        probabilities: float array (N, L) of calibrated probabilities of the samples that are to
-            be decided on; their sets depend on each other.
+        probabilities: float array (N, L), calibrated probabilities of the samples to decide on,
+            whose sets depend on each other.
         k: size of every set, 1 to L.
         measure: "macro_f1", "macro_precision", "macro_recall", "macro_jaccard" or
-            "macro_balanced_accuracy", 0 for a label where it is undefined.
-        max_passes: how often at most all samples are gone through, one after the other.
+            "macro_balanced_accuracy", which is 0 for a label where it is undefined.
+        max_passes: the maximum number of passes over all samples.
         tolerance: the passes end when one gains no more than this.
         where: bool, (N, L) with axes equal or 1: labels that may be in the sets and that count.
 
     Returns:
-        bool (N, L) with k true in each row, or fewer where fewer labels may be in the set. Never
-        of lower expected value than the top-k sets, and deterministic; a local optimum, unless
-        max_passes or the tolerance ended it: no other set of one single sample is better. What
-        is no probability is in no set.
+        bool (N, L) with k true in each row, or fewer where fewer labels may be in the set. The sets
+        are deterministic and never have a lower expected value than the top-k sets. Unless
+        max_passes or the tolerance ended the search, they are a local optimum: changing the set of
+        a single sample does not improve them. Invalid probabilities are in no set.
 
     Raises:
-        TypeError: if probabilities are not floating point, or an integer argument is none.
-        ValueError: if probabilities have not two axes or (if concrete) lie outside [0, 1], k is
+        TypeError: if probabilities are not floating point, or k or max_passes is not an integer.
+        ValueError: if probabilities do not have two axes or (if concrete) lie outside [0, 1], k is
             not in 1 to L, or the measure is unknown.
 
     Reference:
         Block coordinate ascent with the 0-approximation of E. Schultheis, M. Wydmuch,
         W. Kotłowski, R. Babbar and K. Dembczyński, "Generalized Test Utilities for Long-tail
-        Performance in Extreme Multi-label Classification", NeurIPS 2023, arXiv:2311.05081: the
-        measure of expected counts stands for the expected measure.
+        Performance in Extreme Multi-label Classification", NeurIPS 2023, arXiv:2311.05081, which
+        replaces the expected measure by the measure of expected counts.
 
     Example:
-        >>> from typing import NamedTuple
-
-    import jax.numpy as jnp
+        >>> import jax.numpy as jnp
         >>> from mllosses_jax import decisions
         >>> p = jnp.array([[0.9, 0.1], [0.6, 0.5]])  # top-1 would never predict label 1
         >>> decisions.block_coordinate_sets(p, 1)
@@ -119,7 +117,7 @@ def block_coordinate_sets(
         return _Chosen(chosen.at[row].set(best), tp + now * probability, predicted + now)
 
     def one_pass(state: _State) -> _State:
-        # Counts are taken anew in every pass, so that rounding errors do not add up.
+        # Each pass counts anew, so that rounding errors do not accumulate.
         new = counted(lax.fori_loop(0, p.shape[0], choose, counted(state.sets)).sets)
         better = value_of(new) > state.value
         value = jnp.where(better, value_of(new), state.value)

@@ -1,4 +1,4 @@
-"""Thresholds under a floor: of F, below which a label is given up, or of precision."""
+"""Thresholds under a floor: on F, below which a label is given up, or on precision."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def tune_thresholds_fbr(
     beta: ArrayLike = 1.0,
     where: ArrayLike | None = None,
 ) -> Array:
-    """SCutFBR: thresholds of the best F-beta per label, unless that F is below `fbr`.
+    """SCutFBR: the thresholds of the best F-beta per label, unless that F-beta is below `fbr`.
 
     Formula:
         t = argmax_t F_β([s ≥ t], y) as in `tune_thresholds`, if its F_β ≥ fbr; else +∞ by rule
         "0", or the highest score of the label by rule "1"
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
-        fbr: the least F-beta in [0, 1] that is believed; 0 believes all. Fan and Lin choose it by
-            cross-validation, from 0 to 0.8.
-        rule: "0" never predicts the label, which raises precision and leaves its F at 0; "1"
-            predicts it where it is as sure as it ever was, which is better for macro F.
-        beta: β ≥ 0.
+        fbr: the least F-beta in [0, 1] that is trusted; 0 trusts every F-beta. Fan and Lin choose
+            it by cross-validation, from 0 to 0.8.
+        rule: "0" never predicts a label below `fbr`, which raises precision and leaves its F at 0;
+            "1" predicts it only from its highest score on, which is better for macro F.
+        beta: β ≥ 0 of F-beta.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         Thresholds (L,), float32 or the wider dtype of the scores, never NaN. A label without
-        positives has F 0: its threshold is by the rule for every fbr > 0. A label without any
-        score that counts gets +∞. A NaN score counts as one that no threshold admits.
+        positives has an F-beta of 0, so the rule sets its threshold for every fbr > 0. A label
+        without any score that counts gets +∞. A NaN score counts as one that no threshold admits.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -69,7 +69,7 @@ def tune_thresholds_fbr(
     columns = scored(scores, labels, where).transposed()
     dtype = columns.scores.dtype
     cuts = cuts_of(columns)
-    # A label without positives has F 0, also for an infinite beta, whose denominator is 0 there.
+    # A label without positives has F 0, even for an infinite beta, for which it would be 0/0.
     none = columns.num_positives()[:, None] == 0
     place, best = cuts.highest_best(jnp.where(none, 0, f_beta(cuts, columns, beta)))
     highest = jnp.where(rule == "1", scores_of_keys(cuts.ranking.keys[:, 0], dtype), jnp.inf)
@@ -88,23 +88,23 @@ def tune_thresholds_for_precision(
     scope: Literal["label", "global"] = "label",
     where: ArrayLike | None = None,
 ) -> Array:
-    """The thresholds of the highest recall among those of at least the asked precision.
+    """The thresholds of the highest recall among those with at least the given precision.
 
     Formula:
         t* = argmax_t R(t) subject to P(t) ≥ precision, over every possible cut-off; placed
-        halfway as in `tune_thresholds`, and of equal recall the highest
+        halfway as in `tune_thresholds`, and ties go to the highest
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         precision: the least precision in [0, 1], a scalar or, with scope="label", (L,).
-        scope: "label" keeps the precision of each label, "global" that over all entries.
+        scope: "label" constrains the precision of each label, "global" that over all entries.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         Thresholds for `apply_thresholds`, (L,) or, with scope="global", (); float32 or the wider
-        dtype of the scores. Where no cut that finds a positive is as precise, it is +∞: nothing
-        is predicted. A NaN score counts as one that no threshold admits.
+        dtype of the scores. A threshold is +∞, which predicts nothing, where no cut that finds a
+        positive is as precise. A NaN score counts as one that no threshold admits.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.

@@ -1,4 +1,4 @@
-"""Cross-validation of thresholds: what they are worth on other data, and how far they vary."""
+"""Cross-validation of thresholds: their gain on held-out data and their variation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REPLICATES = 200
 
 
 class _Counts(NamedTuple):
-    """What decisions by tuned thresholds and by the baseline are judged by."""
+    """Counts of decisions by tuned thresholds and by the baseline, (L,) or ()."""
 
     tp: Array
     predicted: Array
@@ -40,15 +40,15 @@ class _Values(NamedTuple):
     f: Array  # (L,), tuned
     baseline_f: Array  # (L,)
     macro: Array  # (2,), tuned and baseline
-    micro: Array  # (2,), likewise
+    micro: Array  # (2,), tuned and baseline
 
 
 class _Evaluation(NamedTuple):
-    """What is known of a tuner."""
+    """The evaluation of a tuner."""
 
     per_label: dict[str, Any]  # the fields of a report, arrays (L,)
-    macro: Gain  # of arrays ()
-    micro: Gain
+    macro: Gain  # its fields are arrays ()
+    micro: Gain  # its fields are arrays ()
 
 
 @checked(probabilities="scores")
@@ -68,39 +68,39 @@ def threshold_report(
 
     Formula:
         thresholds = tune(all rows). For each fold, tune(the other rows) decides on its rows; held
-        out F_β is that of these decisions of all rows, against [s ≥ 0.5] for probabilities or
-        [s ≥ 0] for logits. Spread: over the folds; interval of the gain: over 200 bootstrap
-        samples of the rows
+        out F_β is that of these decisions on all rows, compared with [s ≥ 0.5] for probabilities
+        or [s ≥ 0] for logits. The spread is that over the folds; the interval of the gain is that
+        over 200 bootstrap samples of the rows
 
     Args:
         scores: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
-        inputs: what the scores are, "logits" or "probabilities": it sets the baseline.
+        inputs: what the scores are, "logits" or "probabilities", which sets the baseline.
         tune: a function of (scores, labels, where=mask) that returns thresholds (L,) or (), such
             as a tuner of this module with its options set; it is compiled and vmapped over the
-            folds. None is `tune_thresholds` with this beta. A function given anew in each call is
-            compiled anew.
+            folds. None is `tune_thresholds` with this beta. A function created anew for each call
+            is compiled anew.
         beta: β of the reported F-beta.
-        folds: number of folds, 2 to N; rows are dealt out at random.
-        seed: of the folds and the bootstrap, 0 or more.
+        folds: number of folds, 2 to N; rows are assigned at random.
+        seed: seed of the folds and the bootstrap, 0 or more.
         label_names: names of the L labels, all different; None numbers them.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         A `ThresholdReport`. F-beta of a label that is neither predicted nor true is 0, and the
         macro average is over labels with an entry that counts. The bootstrap does not tune anew,
-        which makes the interval a little narrow. A host function, whose arrays are numpy's: not
-        for use under `jit`.
+        which makes the interval a little too narrow. The function runs on the host and returns
+        numpy arrays: it is not for use under `jit`.
 
     Raises:
-        TypeError: if scores are not floating point, where is not bool, or folds or seed is no
-            integer.
+        TypeError: if scores are not floating point, where is not bool, or folds or seed is not
+            an integer.
         ValueError: if shapes differ, inputs is unknown, probabilities (if concrete) lie outside
             [0, 1], folds is not in 2 to N, seed is negative, or label_names do not name each label.
 
     Reference:
-        The need is that of scikit-learn's `TunedThresholdClassifierCV`, which tunes one binary
-        label. B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993.
+        scikit-learn's `TunedThresholdClassifierCV` serves the same need for a single binary label.
+        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993.
 
     Example:
         >>> import jax
@@ -140,7 +140,7 @@ def threshold_report(
     )
 
 
-@functools.lru_cache  # a function of its own for each setting, so that none is compiled twice
+@functools.lru_cache  # the same setting gives the same function, which is compiled once
 def _default_tuner(beta: float, default: float) -> Tuner:
     return functools.partial(tune_thresholds, objective="fbeta", beta=beta, default=default)
 
@@ -156,7 +156,7 @@ def _evaluation_of(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
             found = tune(scores, actual, where=where & rows[:, None])
             return jnp.broadcast_to(found, scores.shape[1:])
 
-        # The last of them leaves no row out.
+        # The last one leaves no row out.
         found = jax.vmap(tuned)(fold[None] != jnp.arange(folds + 1)[:, None])
         thresholds = found[:-1]
         held_out = where & (scores >= thresholds[fold])
@@ -201,7 +201,7 @@ def _evaluation_of(tune: Tuner, folds: int, beta: float) -> Callable[..., Any]:
 
 
 def _count(kind: Array) -> Array:
-    # Exact up to 2³¹ − 1 before it is rounded to a float.
+    # The count is exact up to 2³¹ − 1 before it is rounded to a float.
     return jnp.sum(kind, axis=0, dtype=jnp.int32).astype(jnp.result_type(float))
 
 
@@ -215,7 +215,7 @@ def _tuned_and_baseline_f(counts: _Counts, beta: float) -> tuple[Array, Array]:
 
 
 def _bootstrap_counts(key: Array, count: int) -> Array:
-    """Returns how often each row is in each bootstrap sample, (replicates, N)."""
+    """Returns how often each bootstrap sample contains each row, (replicates, N)."""
     rows = jax.random.randint(key, (_REPLICATES, count), 0, count)
     none = jnp.zeros(count, jnp.result_type(float))
     return jax.vmap(lambda drawn: none.at[drawn].add(1))(rows)

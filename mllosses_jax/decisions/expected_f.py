@@ -19,7 +19,7 @@ from mllosses_jax._core.sets import fbeta_denominator
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
 _INF = float("inf")
-_CELLS_AT_A_TIME = 2**20  # of the (rows, L, L) arrays
+_CELLS_AT_A_TIME = 2**20  # cells of an array (rows, L, L)
 
 
 @compiled(probabilities="probabilities", beta=(0, _INF), zero_division=(0, 1))
@@ -30,7 +30,7 @@ def expected_f_sets(
     zero_division: ArrayLike = 1.0,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Label sets of the highest expected F-beta of each sample, exact for independent labels.
+    """Label sets with the highest expected F-beta of each sample, exact for independent labels.
 
     Formula:
         ŷ = argmax_h E[F_β(h, Y)], Y₁, ..., Y_L independent with P(Yᵢ = 1) = pᵢ. The best set of
@@ -38,18 +38,18 @@ def expected_f_sets(
         E[F_β] = (1 + β²)·Σᵢ≤ₖ Σₛ P(Yᵢ = 1, |Y| = s) / (β²·s + k)
 
     Args:
-        probabilities: float array (..., L) of calibrated probabilities.
-        beta: β ≥ 0.
-        zero_division: what F-beta is where neither a label is predicted nor one is true: with 1
-            the empty set is worth P(|Y| = 0), with 0 nothing, as in
+        probabilities: float array (..., L), calibrated probabilities.
+        beta: β ≥ 0 of F-beta.
+        zero_division: F-beta where no label is predicted and none is true: with 1 the empty set is
+            worth P(|Y| = 0), with 0 nothing, as in
             `metrics.fbeta(..., average="samples", zero_division=...)`.
         where: bool, the rank of probabilities with axes equal or 1: labels that may be in the
-            sets; others are taken to be false.
+            sets; the others are taken to be false.
 
     Returns:
-        bool (..., L). Of tied probabilities the lowest index comes first, of equally good sets
-        the smallest. What is no probability (NaN; under a transformation also what lies outside
-        [0, 1]) is in no set. Time and memory are O(L²) per sample for every β.
+        bool (..., L). Ties between probabilities go to the lowest index, ties between sets to the
+        smallest. Invalid probabilities (NaN and, under a transformation, those outside [0, 1]) are
+        in no set. Time and memory are O(L²) per sample for every β.
 
     Raises:
         TypeError: if probabilities are not floating point, or where is not bool.
@@ -57,7 +57,7 @@ def expected_f_sets(
 
     Reference:
         N. Ye, K. M. A. Chai, W. S. Lee and H. L. Chieu, "Optimizing F-measures: A Tale of Two
-        Approaches", ICML 2012, arXiv:1206.4625; that the best sets are those of the highest
+        Approaches", ICML 2012, arXiv:1206.4625; that the best sets hold the highest
         probabilities is due to D. D. Lewis, "Evaluating and Optimizing Autonomous Text
         Classification Systems", SIGIR 1995.
 
@@ -75,7 +75,7 @@ def expected_f_sets(
 
     def best_size(row: Array) -> Array:
         joint, nothing = _independent(jnp.sort(row, descending=True))
-        values = jnp.sum(jnp.cumsum(joint, axis=0) * gain.T, axis=1)  # of sizes 1 to L
+        values = jnp.sum(jnp.cumsum(joint, axis=0) * gain.T, axis=1)  # for sizes 1 to L
         best = jnp.argmax(values)
         return jnp.where(values[best] > empty * nothing, best + 1, 0)
 
@@ -92,7 +92,7 @@ def gfm_sets(
     beta: ArrayLike = 1.0,
     zero_division: ArrayLike = 1.0,
 ) -> Array:
-    """Label sets of the highest expected F-beta of each sample, for labels that may depend.
+    """Label sets with the highest expected F-beta of each sample, for dependent labels.
 
     Formula:
         ŷ = argmax_h E[F_β(h, Y)]. With Δᵢₖ = (1 + β²)·Σₛ P(Yᵢ = 1, |Y| = s) / (β²·s + k), a set
@@ -103,20 +103,20 @@ def gfm_sets(
             of true labels s = 1, ..., L last; from a model of the sets, from samples, or, for
             independent labels, from `gfm_matrix`.
         empty: float array (...), P(|Y| = 0).
-        beta: β ≥ 0.
-        zero_division: what F-beta is where neither a label is predicted nor one is true: with 1
-            the empty set is worth P(|Y| = 0), with 0 nothing.
+        beta: β ≥ 0 of F-beta.
+        zero_division: F-beta where no label is predicted and none is true: with 1 the empty set is
+            worth P(|Y| = 0), with 0 nothing.
 
     Returns:
-        bool (..., L). Of equally good labels the lowest index comes first, of equally good sets
-        the smallest. A label with a NaN in its row is in no set; a NaN in `empty` counts as 0.
+        bool (..., L). Ties between labels go to the lowest index, ties between sets to the
+        smallest. A label with a NaN in its row is in no set; a NaN in `empty` counts as 0.
 
     Raises:
         TypeError: if an array is not floating point.
         ValueError: if joint is not square in its last two axes, or empty does not fit.
 
     Reference:
-        General F-measure maximizer of K. Dembczyński, W. Waegeman, W. Cheng and E. Hüllermeier,
+        The general F-measure maximizer of K. Dembczyński, W. Waegeman, W. Cheng and E. Hüllermeier,
         "An Exact Algorithm for F-Measure Maximization", NIPS 2011.
 
     Example:
@@ -137,7 +137,7 @@ def gfm_sets(
     delta = jnp.matmul(joint, _gain(beta, joint), precision=lax.Precision.HIGHEST)
     delta = jnp.where(eligible[..., None], delta, -jnp.inf)
     sums = jnp.cumsum(jnp.sort(delta, axis=-2, descending=True), axis=-2)
-    values = jnp.diagonal(sums, axis1=-2, axis2=-1)  # of the best sets of sizes 1 to L
+    values = jnp.diagonal(sums, axis1=-2, axis2=-1)  # for the best sets of sizes 1 to L
     best = jnp.argmax(values, axis=-1)[..., None]
     worth = checks.scalar("zero_division", zero_division, joint.dtype)
     threshold = jnp.nan_to_num(nothing)[..., None] * worth
@@ -149,7 +149,9 @@ def gfm_sets(
 
 @compiled(probabilities="probabilities")
 def gfm_matrix(probabilities: ArrayLike, *, where: ArrayLike | None = None) -> tuple[Array, Array]:
-    """What `gfm_sets` needs, for independent labels: with each label the number of true ones.
+    """Joint distribution of each label and the number of true labels, for independent labels.
+
+    This is the input of `gfm_sets`.
 
     Formula:
         P(Yᵢ = 1, |Y| = s) = pᵢ·P(Σⱼ≠ᵢ Yⱼ = s − 1), the latter a Poisson binomial distribution
@@ -160,9 +162,9 @@ def gfm_matrix(probabilities: ArrayLike, *, where: ArrayLike | None = None) -> t
 
     Returns:
         The pair of P(Yᵢ = 1, |Y| = s), (..., L, L), for s = 1, ..., L, and P(|Y| = 0), (...), in
-        float32 or the wider dtype of the probabilities. Labels are masked, and what is no
-        probability enters, as if they were false. Absolute errors are a few rounding errors times
-        L at worst; time is O(L²) per sample.
+        float32 or the wider dtype of the probabilities. Masked labels and invalid
+        probabilities enter as if the label were false. Absolute errors are at worst L times a few
+        rounding errors; time is O(L²) per sample.
 
     Raises:
         TypeError: if probabilities are not floating point, or where is not bool.
@@ -186,13 +188,13 @@ def gfm_matrix(probabilities: ArrayLike, *, where: ArrayLike | None = None) -> t
 
 
 def _gain(beta: ArrayLike, like: Array) -> Array:
-    """Returns F-beta per hit, (1 + β²) / (β²·s + k), of s true and k predicted labels, (L, L)."""
+    """Returns F-beta per hit, (1 + β²) / (β²·s + k), for s true and k predicted labels, (L, L)."""
     sizes = jnp.arange(1, like.shape[-1] + 1, dtype=like.dtype)
     return 1 / fbeta_denominator(beta, sizes[:, None], sizes[None], like.dtype)
 
 
 def _row_by_row(function: Callable[[Array], Any], p: Array) -> Any:
-    """Applies a function of one row to (..., L), a few rows at a time: each needs (L, L)."""
+    """Applies a function of one row to (..., L), a few rows at a time, since each takes (L, L)."""
     size = p.shape[-1]
     rows = p.reshape(math.prod(p.shape[:-1]), size)
     results = lax.map(function, rows, batch_size=max(_CELLS_AT_A_TIME // size**2, 1))
@@ -200,10 +202,10 @@ def _row_by_row(function: Callable[[Array], Any], p: Array) -> Any:
 
 
 def _independent(p: Array) -> tuple[Array, Array]:
-    """Returns P(Yᵢ = 1, |Y| = s), (L, L), s from 1, and P(|Y| = 0), () of one row (L,)."""
+    """Returns P(Yᵢ = 1, |Y| = s), (L, L), for s from 1, and P(|Y| = 0), (), of one row (L,)."""
     totals = _total_distribution(p)
-    # The distribution without label i solves D = q·(1 − p) + shifted q·p. From the end at which
-    # the larger of p and 1 − p stands alone, errors are not amplified.
+    # The distribution q without label i solves D = q·(1 − p) + shifted q·p. Solving it from the end
+    # at which the larger of p and 1 − p stands alone does not amplify errors.
     upper = p > 0.5
     larger = jnp.where(upper, p, 1 - p)
     smaller = jnp.where(upper, 1 - p, p)

@@ -24,7 +24,7 @@ from mllosses_jax.decisions._budget import (
 )
 from mllosses_jax.decisions._probabilities import probabilities_or_zero
 
-_STEPS = 101  # of the line search
+_STEPS = 101  # points of the line search
 
 
 @functools.partial(
@@ -34,11 +34,11 @@ _STEPS = 101  # of the line search
 )
 @dataclasses.dataclass(frozen=True)
 class RandomizedTopK:
-    """Rules that each take the k labels of the highest slope·p + offset, and their shares.
+    """A random mixture of rules that each take the k labels with the highest slope·p + offset.
 
     Attributes:
-        slopes: (R, L), by how much a probability counts for each label under each of R rules.
-        offsets: (R, L).
+        slopes: (R, L), the factor on the probability of each label in each of the R rules.
+        offsets: (R, L), the term that each rule adds for each label.
         shares: (R,), the probabilities with which a sample follows each rule; their sum is 1.
         k: size of every set.
     """
@@ -51,7 +51,7 @@ class RandomizedTopK:
     def sets(
         self, probabilities: ArrayLike, key: ArrayLike, *, where: ArrayLike | None = None
     ) -> Array:
-        """Returns the sets of samples, each by a rule drawn for it.
+        """Returns the sets of the samples, bool (N, L), each by a rule drawn for its sample.
 
         Args:
             probabilities: float array (N, L).
@@ -66,7 +66,7 @@ class RandomizedTopK:
         two_axes("probabilities", p)
         if p.shape[-1] != self.slopes.shape[-1]:
             raise ValueError(
-                f"probabilities must be of the {self.slopes.shape[-1]} labels of the rule, "
+                f"probabilities must have the {self.slopes.shape[-1]} labels of the rule, "
                 f"got {p.shape}"
             )
         rule = jax.random.choice(key, self.shares.shape[0], p.shape[:1], p=self.shares)
@@ -81,14 +81,14 @@ class _Counts(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The rules so far, as in `RandomizedTopK`, and what they are worth together."""
+    """The rules so far, as in `RandomizedTopK`, and the counts that they give together."""
 
     slopes: Array  # (R, L)
     offsets: Array  # (R, L)
     shares: Array  # (R,)
     counts: _Counts
     num_rules: Array  # int32
-    improved: Array  # bool, by the last of them
+    improved: Array  # bool, whether the last rule improved the value
 
 
 @compiled(probabilities="probabilities")
@@ -104,33 +104,34 @@ def fit_frank_wolfe(
     """The randomised top-k rule that maximises a macro measure on validation data.
 
     Formula:
-        Of mean counts c = (true positives, predictions) per label, ψ(c) the mean of the measure
-        over labels: rule r takes the k labels of the highest ∂ψ/∂TP·p + ∂ψ/∂predictions, the
-        best for ψ made linear at c; then c ← (1 − α)·c + α·c(r), α ∈ [0, 1] by a line search
+        With c = (true positives, predictions) the mean counts per label and ψ(c) the mean of the
+        measure over labels, rule r takes the k labels of the highest
+        ∂ψ/∂TP·p + ∂ψ/∂predictions, the best for ψ made linear at c; then
+        c ← (1 − α)·c + α·c(r), α ∈ [0, 1] by a line search
 
     Args:
         probabilities: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: size of every set, 1 to L.
         measure: "macro_f1", "macro_precision", "macro_recall", "macro_jaccard" or
-            "macro_balanced_accuracy", 0 for a label where it is undefined.
-        iterations: how many rules are added at most to plain top-k, the first.
-        where: bool, (N, L) with axes equal or 1: which entries count, and labels that may be in
+            "macro_balanced_accuracy", which is 0 for a label where it is undefined.
+        iterations: the maximum number of rules added to the first one, which is plain top-k.
+        where: bool, (N, L) with axes equal or 1: which entries count, and which labels may be in
             the sets.
 
     Returns:
-        A `RandomizedTopK` of `iterations` + 1 rules, of which those never reached have share 0.
-        Its expected counts on the data are never worth less than those of top-k. Deterministic.
+        A `RandomizedTopK` of `iterations` + 1 rules; those never reached have share 0. Its expected
+        counts on the data are never worth less than those of top-k. The fit is deterministic.
 
     Raises:
-        TypeError: if probabilities are not floating point, or an integer argument is none.
+        TypeError: if probabilities are not floating point, or k or iterations is not an integer.
         ValueError: if shapes differ, probabilities lie outside [0, 1] (if concrete), k is not in
             1 to L, or the measure is unknown.
 
     Reference:
         E. Schultheis, W. Kotłowski, M. Wydmuch, R. Babbar, S. Borman and K. Dembczyński,
         "Consistent Algorithms for Multi-label Classification with Macro-at-k Metrics", ICLR 2024,
-        arXiv:2401.16594. The measures are not concave, so that the limit is a stationary point.
+        arXiv:2401.16594. The measures are not concave, so the limit is only a stationary point.
 
     Example:
         >>> import jax
@@ -161,7 +162,7 @@ def fit_frank_wolfe(
         return _Counts(jnp.sum(chosen * positive, axis=0), jnp.sum(chosen, axis=0))
 
     def towards(counts: _Counts, new: _Counts, alpha: Array) -> _Counts:
-        # From the old counts by a difference, so that alpha 0 keeps them to the bit.
+        # A difference is added to the old counts, so that alpha 0 keeps them to the bit.
         return _Counts(*(x + alpha * (y - x) for x, y in zip(counts, new, strict=True)))
 
     def add_rule(state: _State) -> _State:

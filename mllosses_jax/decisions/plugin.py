@@ -30,9 +30,9 @@ def plugin_f_thresholds(
         descending order. The set {p ≥ t} reaches F*, the F-beta of expected counts
 
     Args:
-        probabilities: float array (N, L) of calibrated probabilities, of the samples that are to
-            be decided on or any others like them.
-        beta: β ≥ 0; 0 asks for precision, and keeps the highest probabilities only.
+        probabilities: float array (N, L), calibrated probabilities of the samples to decide on or
+            of others like them.
+        beta: β ≥ 0; 0 optimises precision, which keeps only the highest probabilities.
         scope: "label" finds the threshold of each label, for macro-averaged F-beta; "global" one
             for all labels, for micro-averaged F-beta.
         where: bool, (N, L) with axes equal or 1: which entries count.
@@ -40,12 +40,12 @@ def plugin_f_thresholds(
     Returns:
         Thresholds for `apply_thresholds`, (L,) or, with scope="global", (); float32 or the wider
         dtype of the probabilities; at most 1/(1 + β²). +∞ where every probability that counts is
-        0. What is no probability (NaN; under a transformation also what lies outside [0, 1]) is
-        left out.
+        0. Invalid probabilities (NaN and, under a transformation, those outside [0, 1]) are left
+        out.
 
     Raises:
         TypeError: if probabilities are not floating point, or where is not bool.
-        ValueError: if they have not two axes, lie outside [0, 1] (if concrete), or the scope is
+        ValueError: if they do not have two axes, lie outside [0, 1] (if concrete), or the scope is
             unknown.
 
     Reference:
@@ -64,7 +64,7 @@ def plugin_f_thresholds(
     p, _ = probabilities_or_zero(probabilities, where)
     two_axes("probabilities", p)
     rows = scoped(Scored(p, p > 0, None), scope)
-    keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than to sort floats
+    keys = jnp.sort(ranking_keys(rows.scores), axis=1)  # faster than sorting floats
     ordered = scores_of_keys(keys, p.dtype)
     tp = jnp.cumsum(ordered, axis=1)
     predicted = jnp.arange(1, ordered.shape[1] + 1, dtype=p.dtype)[None]

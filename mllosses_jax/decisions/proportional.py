@@ -22,16 +22,16 @@ def proportional_thresholds(
     scope: Literal["label", "global"] = "global",
     where: ArrayLike | None = None,
 ) -> Array:
-    """PCut: thresholds by which labels are predicted as often as they occur in training.
+    """PCut: thresholds that predict labels as often as they occur in training.
 
     Formula:
         t* = argmin_t |#{s ≥ t} − n| with n = Σ frequency over the entries that count: all of them
         ("global", so that the mean set size is that of training) or those of each label; placed
-        halfway as in `tune_thresholds`, and of equally near cuts the highest
+        halfway as in `tune_thresholds`, and ties go to the highest
 
     Args:
-        scores: float array (N, L), of any monotone scale, of the samples that are to be decided
-            on; no labels of theirs are needed.
+        scores: float array (N, L), on any monotone scale, of the samples to decide on, whose labels
+            are not needed.
         frequencies: (L,), the share of training samples that have each label, in [0, 1]; or one
             scalar for all labels.
         scope: "global" finds one threshold, "label" one for each label.
@@ -68,5 +68,5 @@ def proportional_thresholds(
     cuts = cuts_of(rows)
     distance = jnp.abs(cuts.predicted.astype(dtype) - target[:, None])
     place, closeness = cuts.highest_best(-distance)
-    nearer = closeness > -target  # than no prediction, which wins a tie
+    nearer = closeness > -target  # nearer than no prediction, which wins a tie
     return in_scope(jnp.where(nearer, cuts.threshold_at(place), jnp.inf), scope)

@@ -26,7 +26,7 @@ def top_k(scores: ArrayLike, k: int, *, where: ArrayLike | None = None) -> Array
         where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
 
     Returns:
-        bool (..., L) with k true in each row, fewer where fewer labels may be in the set; a NaN
+        bool (..., L) with k true in each row, or fewer where fewer labels may be in the set; a NaN
         score is in no set.
 
     Raises:
@@ -59,7 +59,7 @@ def sets_from_counts(
         ŷ = [rank of s ≤ round(k)]; of tied scores the lowest index comes first
 
     Args:
-        scores: float array (..., L), of any monotone scale: logits do.
+        scores: float array (..., L), on any monotone scale, such as logits.
         counts: k, a float or integer array (...), the size of each set, such as the output of a
             count head; rounded to the nearest integer (halves to even) and clipped to [0, L].
         where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
@@ -97,7 +97,7 @@ def sets_from_counts(
 
 @compiled()
 def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Array:
-    """MCut: in each sample the labels above the largest gap between neighbouring scores.
+    """MCut: for each sample the labels above the largest gap between neighbouring scores.
 
     Formula:
         ŷ = [s ≥ (s₍ₖ₎ + s₍ₖ₊₁₎) / 2], k = argmax_k (s₍ₖ₎ − s₍ₖ₊₁₎) over the descending scores of
@@ -109,8 +109,8 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
         where: bool, the rank of scores with axes equal or 1: labels that may be in the sets.
 
     Returns:
-        bool (..., L). Every sample has a label, and with two different scores it lacks one; where
-        all scores are equal, all labels are in the set. A NaN score is in no set.
+        bool (..., L). Every set holds a label and, if two scores differ, lacks one; if all scores
+        are equal, all labels are in the set. A NaN score is in no set.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -128,8 +128,8 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
     """
     s, eligible = _candidates(scores, where)
     ordered = scores_of_keys(jnp.sort(ranking_keys(s, eligible), axis=-1), s.dtype)
-    # What is not eligible comes last as NaN; halves, because a difference may overflow. Equal
-    # infinite scores have no gap either.
+    # Ineligible scores come last, as NaN. Halves are subtracted because a difference may overflow.
+    # Equal infinite scores have no gap either.
     above, below = ordered[..., :-1], ordered[..., 1:]
     gap = above / 2 - below / 2
     gap = jnp.where(gap > 0, gap, 0)
@@ -142,7 +142,7 @@ def largest_gap_sets(scores: ArrayLike, *, where: ArrayLike | None = None) -> Ar
 
 
 def _candidates(scores: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
-    """Returns scores, whole on each device, and bool: which labels may be in the sets."""
+    """Returns scores, whole on each device, and a bool mask of the labels that may be in a set."""
     s = checks.float_array("scores", scores)
     s = whole(s.astype(compute_dtype(s)))
     known = ~jnp.isnan(s)

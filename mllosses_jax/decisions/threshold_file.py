@@ -1,4 +1,4 @@
-"""Thresholds of named labels with what is known about them, and the file they are kept in."""
+"""Thresholds of named labels with their evaluation, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mllosses_jax._core.files import read_format, write_format
 from mllosses_jax._core.text import shown
 
 _DTYPES = ("float32", "float64")
-_ONE = 1 + 1e-6  # a mean of numbers up to 1, as it may be rounded
+_ONE = 1 + 1e-6  # the most to which a mean of numbers up to 1 may be rounded
 _FORMAT = "mllosses_jax thresholds 1"
 _COLUMNS = {  # field of a report: key in the file
     "thresholds": "threshold",
@@ -30,10 +30,10 @@ class Gain(NamedTuple):
     """An average of held-out F-beta with tuned thresholds and with the baseline.
 
     Attributes:
-        tuned: of the tuned thresholds.
-        baseline: of the one baseline threshold.
+        tuned: the average with the tuned thresholds.
+        baseline: the average with the one baseline threshold.
         low: the 2.5 % quantile of their difference, over bootstrap samples of the rows.
-        high: the 97.5 % quantile.
+        high: the 97.5 % quantile of their difference.
     """
 
     tuned: float
@@ -43,7 +43,7 @@ class Gain(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """What tuning gained."""
+        """The gain from tuning."""
         return self.tuned - self.baseline
 
 
@@ -57,13 +57,13 @@ class ThresholdReport:
         std: float (L,), standard deviation of the threshold over the folds; infinite where only
             some folds have a finite one.
         low: float (L,), the lowest threshold of any fold.
-        high: float (L,), the highest.
+        high: float (L,), the highest threshold of any fold.
         f: float (L,), held-out F-beta of each label with thresholds of the other folds.
         baseline_f: float (L,), F-beta of each label with the baseline threshold.
-        num_positives: int (L,), known positives.
-        macro: the mean of `f` over labels, and of `baseline_f`.
-        micro: F-beta over all entries as one.
-        settings: how it was made: `inputs`, `baseline`, `beta`, `folds`, `seed`.
+        num_positives: int (L,), the number of known positives of each label.
+        macro: a `Gain`, of the means of `f` and `baseline_f` over labels.
+        micro: a `Gain`, of F-beta over all entries as one label.
+        settings: the settings of the report: `inputs`, `baseline`, `beta`, `folds`, `seed`.
     """
 
     label_names: tuple[str, ...]
@@ -79,10 +79,13 @@ class ThresholdReport:
     settings: dict[str, Any]
 
     def thresholds_for(self, label_names: Sequence[str]) -> np.ndarray:
-        """Returns the thresholds in the order of these names, which must be the report's.
+        """Returns the thresholds in the order of the given names, float (L,).
+
+        Args:
+            label_names: the names of the report, in any order.
 
         Raises:
-            ValueError: if a name is unknown, missing or there twice.
+            ValueError: if a name is unknown, missing or repeated.
         """
         names = checks.label_names(label_names, len(label_names))
         place = {name: label for label, name in enumerate(self.label_names)}
@@ -100,8 +103,8 @@ class ThresholdReport:
         """Writes JSON keyed by label name; `load` gives the same numbers to the bit.
 
         Args:
-            path: the file.
-            force: whether to overwrite what is there.
+            path: the file to write.
+            force: whether to overwrite an existing file.
 
         Raises:
             FileExistsError: if the file exists, unless `force`.
@@ -122,10 +125,13 @@ class ThresholdReport:
 
     @classmethod
     def load(cls, path: str | Path) -> ThresholdReport:
-        """Reads what `save` wrote.
+        """Reads a report that `save` wrote.
+
+        Args:
+            path: the file to read.
 
         Raises:
-            ValueError: if the file is something else.
+            ValueError: if the file does not hold a report.
         """
         content = read_format(path, format_name=_FORMAT)
         try:
@@ -135,7 +141,7 @@ class ThresholdReport:
 
 
 def _report(content: Mapping[str, Any]) -> ThresholdReport:
-    """Returns what a file says; a ValueError names the field that it should not hold."""
+    """Returns the report in a file; a ValueError names the field that is wrong."""
     keys = ("format", "dtype", "settings", "macro", "micro", "labels")
     schema.mapping(content, "the file", keys)
     if content["dtype"] not in _DTYPES:
@@ -148,7 +154,7 @@ def _report(content: Mapping[str, Any]) -> ThresholdReport:
     for name, row in rows.items():
         place = f"labels[{shown(name)}]"
         schema.mapping(row, place, (*_COLUMNS.values(), "positives"))
-        for key in ("threshold", "low", "high"):  # infinite: all or nothing is predicted
+        for key in ("threshold", "low", "high"):  # an infinite one predicts all or nothing
             schema.number(row[key], f"{place}.{key}", *any_score, others=("inf", "-inf"))
         schema.number(row["std"], f"{place}.std", 0, others=("inf",))
         for key in ("f", "baseline_f"):

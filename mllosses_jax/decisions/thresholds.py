@@ -1,4 +1,4 @@
-"""Thresholds: scores to label sets, and the thresholds that make the best of validation data."""
+"""Thresholds: how they turn scores into label sets, and how to tune them on validation data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def apply_thresholds(scores: ArrayLike, thresholds: ArrayLike) -> Array:
         thresholds: scalar or (L,), on the scale of the scores.
 
     Returns:
-        bool (..., L); a NaN score is in no set. A score of +∞ reaches every threshold, +∞ too.
+        bool (..., L); a NaN score is in no set. A score of +∞ reaches every threshold, even +∞.
 
     Raises:
         TypeError: if scores are not floating point.
@@ -59,7 +59,7 @@ def cost_threshold(
     *,
     inputs: ScoreKind,
 ) -> Array:
-    """The threshold of least expected cost for calibrated scores.
+    """The threshold of the least expected cost for calibrated scores.
 
     Formula:
         t = c_fp / (c_fp + c_fn) for probabilities, log c_fp − log c_fn for logits
@@ -67,7 +67,7 @@ def cost_threshold(
     Args:
         false_positive_cost: c_fp ≥ 0, what predicting an absent label costs; scalar or (L,).
         false_negative_cost: c_fn ≥ 0, what missing a label costs; scalar or (L,).
-        inputs: what the scores are that the threshold is for, "logits" or "probabilities".
+        inputs: what the scores to be thresholded are, "logits" or "probabilities".
 
     Returns:
         Thresholds for `apply_thresholds`, () or (L,), float32 or the wider dtype of the costs.
@@ -94,7 +94,7 @@ def cost_threshold(
     wrong, missed = (jnp.broadcast_to(cost.astype(both), shape) for cost in (wrong, missed))
     if inputs == "logits":
         return jnp.log(wrong) - jnp.log(missed)
-    return 1 / (1 + missed / wrong)  # right for infinite costs too
+    return 1 / (1 + missed / wrong)  # this form is right for infinite costs too
 
 
 @compiled(beta=(0, _INF), min_positives=(1, _INF), shrinkage=(0, _INF))
@@ -114,14 +114,14 @@ def tune_thresholds(
 
     Formula:
         t* = argmax_t F_β([s ≥ t], y), taken halfway between the lowest score above the best cut
-        and the next one below it; of equally good cuts the highest. With shrinkage m each label
-        is counted together with m positives' worth of all labels: of TP(t) true among PP(t)
+        and the next one below it; ties go to the highest cut. With shrinkage m each label is
+        counted together with m positives' worth of all labels: of TP(t) true among PP(t)
         predictions and P positives overall, m·TP(t)/P are added to the label's true positives,
         m·PP(t)/P to its predictions and m to its positives
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do. With shrinkage, and where
-            the global threshold is taken, the labels must share one scale.
+        scores: float array (N, L), on any monotone scale, such as logits. With shrinkage, and where
+            the global threshold is used, the labels must share one scale.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         objective: "f1", or "fbeta" with `beta`.
         beta: β ≥ 0 of "fbeta".
@@ -129,13 +129,13 @@ def tune_thresholds(
             F-beta; "global" finds one for all labels, which maximises micro-averaged F-beta.
         min_positives: a label with fewer known positives takes the global threshold, because its
             own would be fitted to noise; 1 trusts every label that has a positive. The global
-            threshold needs one positive. None is 5, or no minimum where there is shrinkage.
-        shrinkage: m ≥ 0, how many positives the data of all labels count for in that of each
-            label: the fewer positives a label has, the nearer is its threshold to the global
-            one, and a label without any is decided by its negatives. The thresholds compared
-            are the label's own halfway ones and the global one, which an infinite m gives. 0
-            leaves each label to itself.
-        default: the threshold where there is no positive at all; 0.5 suits probabilities, 0
+            threshold needs one positive. None is 5, or no minimum with shrinkage.
+        shrinkage: m ≥ 0, the number of positives with which the data of all labels are added to
+            those of each label: the fewer positives a label has, the nearer its threshold is to
+            the global one, and the negatives decide for a label without positives. The thresholds
+            compared are the label's own halfway ones and the global one, which an infinite m
+            gives. 0 tunes each label on its own.
+        default: the threshold if there is no positive at all; 0.5 suits probabilities and 0 suits
             logits.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -150,10 +150,10 @@ def tune_thresholds(
 
     Reference:
         SCut of Y. Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001,
-        with a minimum support as fall-back. Smoothing F for rare labels is the idea of Y.-J. Lin
-        and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in Multi-label
-        Classification", CIKM 2023, who add constants; here the counts added are those of all
-        labels.
+        with a fallback for labels below a minimum support. Smoothing F for rare labels is the idea
+        of Y.-J. Lin and C.-J. Lin, "On the Thresholding Strategy for Infrequent Labels in
+        Multi-label Classification", CIKM 2023, who add constants; here the counts added are those
+        of all labels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -169,7 +169,7 @@ def tune_thresholds(
         raise ValueError(f'beta must be 1 with objective="f1", got {beta}; use objective="fbeta"')
     shrunk = not (isinstance(shrinkage, int) and shrinkage == 0)
     if shrunk and scope == "global":
-        raise ValueError('shrinkage is towards the global threshold: it needs scope="label"')
+        raise ValueError('shrinkage pulls towards the global threshold, so it needs scope="label"')
     inputs = scored(scores, labels, where)
     dtype = inputs.scores.dtype
     fallback = checks.scalar("default", default, dtype)
@@ -185,8 +185,8 @@ def tune_thresholds(
         min_positives = 0 if shrunk else 5
     fewest = checks.scalar("min_positives", min_positives, dtype)
     rare = columns.num_positives().astype(dtype) < fewest
-    # The sort of all entries as one is only paid for where a label needs it. (The second branch
-    # mentions the data because inside `shard_map` both must vary over the same mesh axes.)
+    # All entries are sorted as one only if a label needs it. (The second branch mentions the data
+    # because inside `shard_map` both branches must vary over the same mesh axes.)
     common = lax.cond(jnp.any(rare), overall, lambda: jnp.where(jnp.any(rare), fallback, fallback))
     if shrunk:
         own = _shrunk_cuts(inputs, beta, checks.scalar("shrinkage", shrinkage, dtype), fallback)
@@ -203,7 +203,7 @@ def _best_cuts(rows: Scored, beta: ArrayLike, fallback: Array) -> Array:
 
 
 def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array) -> Array:
-    """Returns the threshold of each label that maximises F-beta of its own and pooled counts."""
+    """Returns the thresholds that maximise F-beta of each label's own plus pooled counts, (L,)."""
     columns, flat = inputs.transposed(), inputs.flattened()
     cuts, pooled = cuts_of(columns), cuts_of(flat)
     dtype = inputs.scores.dtype
@@ -231,12 +231,12 @@ def _shrunk_cuts(inputs: Scored, beta: ArrayLike, pseudo: Array, fallback: Array
     )
     by_common = smoothed_f(tp, predicted, common)[:, 0]
     tuned = jnp.where(by_common >= best, common[0], own)
-    # Positives whose scores are all NaN have no cut either.
+    # If all positives have NaN scores, there is no cut either.
     return jnp.where((num_positives > 0) & jnp.any(pooled.exists), tuned, fallback)
 
 
 def _counts_above(pooled: Cuts, thresholds: Array) -> tuple[Array, Array]:
-    """Returns how many true pooled entries reach each threshold, and how many in all."""
+    """Returns the numbers of true pooled entries, and of all, that reach each threshold."""
     keys = ranking_keys(thresholds)
     # Entries that do not count have the largest key, which no threshold of a cut has.
     reached = jnp.searchsorted(pooled.ranking.keys[0], keys, side="right")

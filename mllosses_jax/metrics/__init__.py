@@ -1,22 +1,21 @@
 """Metrics of multi-label predictions: pure functions, compiled, exact and mask-aware.
 
-What the model says comes first, the truth second; scikit-learn's order is the reverse.
+The output of the model comes first and the truth second, the reverse of scikit-learn's order.
 
-A label lies in [0, 1] and is true where it is above 0. What is unknown, such as NaN or -1, must be
-masked by `where` (`mll.labels` converts every encoding): an eager call raises ValueError where such
-a label counts. Under a transformation, where there are no values to look at, it would count as
-false.
+A label lies in [0, 1] and is true where it is above 0. Unknown labels, such as NaN or -1, must be
+masked by `where` (`mll.labels` converts every encoding): an eager call raises ValueError if such a
+label counts. Under a transformation, which cannot look at values, it would count as false.
 
-- Of decisions, with `average` over labels, samples or all entries: `precision`, `recall`, `f1`,
+- For decisions, with `average` over labels, samples or all entries: `precision`, `recall`, `f1`,
   `fbeta`, `jaccard`, `specificity`, `negative_predictive_value`, `balanced_accuracy`, `g_mean`,
   `h_mean`, `cohen_kappa`, `matthews_corrcoef`, `hamming_loss`, `subset_accuracy`,
   `multilabel_confusion_matrix`, `classification_report`, `overall_and_per_class`.
-- Of scores by label: `average_precision`, `roc_auc`, their curves, and operating points.
-- Of the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
+- For the scores of each label: `average_precision`, `roc_auc`, their curves and operating points.
+- For the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
   `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
-- Of probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
-- Of the labels themselves: `label_statistics`, `label_cooccurrence`.
-- `streaming`: accumulators, for more data than is held at a time.
+- For probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
+- For the labels themselves: `label_statistics`, `label_cooccurrence`.
+- `streaming`: accumulators, for more data than fits in memory at once.
 """
 
 from __future__ import annotations

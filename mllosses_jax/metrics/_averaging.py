@@ -1,4 +1,4 @@
-"""Means over labels or samples that skip what does not count."""
+"""Means over labels or samples, without those that do not count."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def mean_over(
     *,
     weightless: ArrayLike | None = None,
 ) -> Array:
-    """Returns the mean of the values that count, (R,) to (); NaN where none does.
+    """Returns the mean of the values that count, (R,) to (); NaN if none does.
 
     Args:
-        values: of each row.
-        counted: bool, which rows count.
-        weights: of rows.
+        values: the value of each row, (R,).
+        counted: bool (R,), which rows count.
+        weights: the weight of each row, (R,).
         weightless: the mean where the weights sum to 0; None ignores such weights, as scikit-learn
-            does with those of labels.
+            does for weights of labels.
     """
     ones = counted.astype(values.dtype)
     if weights is None:
@@ -56,7 +56,7 @@ def mean_over(
 
 
 def mean_over_rows(values: Array, inputs: Scored) -> Array:
-    """Returns the mean over the samples with an entry that counts; NaN if such a score is NaN."""
+    """Returns the mean over the samples with an entry that counts; NaN if their scores hold NaN."""
     values = values.astype(inputs.scores.dtype)
     values = jnp.where(inputs.has_nan(), jnp.nan, values)
     return mean_over(values, inputs.num_entries() > 0)
@@ -71,16 +71,16 @@ def mean_of_defined(
     undefined: Undefined,
     support: Array,
 ) -> Array:
-    """Returns the average of the values of rows, (R,), by the rule for what is undefined.
+    """Returns the average of the values of rows, (R,), by the rule for undefined values.
 
     Args:
-        values: of each row; anything where it is not defined.
-        defined: bool, whether a row has a value.
-        exists: bool, whether a row has an entry that counts.
-        broken: bool, whether a row holds a NaN that counts.
-        average: "micro" is the value of the only row.
+        values: the value of each row, (R,); ignored where undefined.
+        defined: bool (R,), whether a row has a value.
+        exists: bool (R,), whether a row has an entry that counts.
+        broken: bool (R,), whether a row holds a NaN that counts.
+        average: the kind of average; "micro" takes the value of the only row.
         undefined: "skip", "nan" or "zero"; see `refuses_undefined` for "raise".
-        support: weights of the "weighted" average.
+        support: the weights of the "weighted" average, (R,).
     """
     values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
     values = jnp.where(broken, jnp.nan, values)
@@ -92,12 +92,12 @@ def mean_of_defined(
 
 
 def seen(support: Array, broken: Array) -> Array:
-    """Returns the support as weights in which a row that holds a NaN score is never weightless."""
+    """Returns the support as weights that are never 0 for a row that holds a NaN score."""
     return jnp.where(broken, jnp.maximum(support, 1), support)
 
 
 def _ratio(values: Array, weights: Array) -> Array:
-    # A value of weight zero may be NaN.
+    # A value with weight zero may be NaN.
     return jnp.sum(jnp.where(weights == 0, 0, values * weights)) / jnp.sum(weights)
 
 
@@ -107,13 +107,13 @@ def check_undefined(undefined: object) -> None:
 
 
 def refuses_undefined(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes undefined="raise" an error of calls whose result would hold an undefined value.
+    """Makes calls with undefined="raise" fail if their result would hold an undefined value.
 
-    That takes values to look at, and so an eager call.
+    This looks at values, so it needs an eager call.
 
     Args:
-        function: with `undefined` and `average` by keyword; its result, or the first entry of it,
-            is NaN where it depends on what is undefined and `undefined` is "nan".
+        function: takes `undefined` and `average` by keyword; with undefined="nan" its result, or
+            the first leaf of its result, is NaN wherever it depends on an undefined value.
     """
     name = function.__name__
 
@@ -130,12 +130,12 @@ def refuses_undefined(function: Callable[P, R]) -> Callable[P, R]:
         result, first = of(undefined="nan")
         if isinstance(first, jax.core.Tracer):
             raise ValueError(
-                f'{name}: undefined="raise" looks at values, which are not there under a '
-                f'transformation; use "skip", "nan" or "zero"'
+                f'{name}: undefined="raise" looks at values, which are not known under '
+                f'a transformation; use "skip", "nan" or "zero"'
             )
         if not np.isnan(first).any():
             return result
-        # A NaN score is NaN whatever the option.
+        # A NaN score gives NaN under every option.
         average = kwargs.get("average", "macro")
         each = {} if average in ("micro", "samples") else {"average": None}
         nan, zero = (np.isnan(of(**each, undefined=rule)[1]) for rule in ("nan", "zero"))
@@ -147,6 +147,6 @@ def refuses_undefined(function: Callable[P, R]) -> Callable[P, R]:
         what = {"micro": "all entries as one", "samples": "a sample"}.get(
             str(average), f"{len(labels)} of {undefined.size} labels ({few})"
         )
-        raise ValueError(f'{name}: undefined="raise", and the value of {what} is not defined')
+        raise ValueError(f'{name}: undefined="raise", but the value of {what} is not defined')
 
     return wrapper

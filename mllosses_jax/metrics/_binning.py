@@ -1,6 +1,6 @@
-"""Probabilities in bins: which bin each falls into, and what the bins hold.
+"""Bins of probabilities: which bin each probability falls into, and what the bins hold.
 
-Bins are intervals (a, b], the first of them with its lower end.
+Bins are intervals (a, b]; the first one includes its lower end.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from mllosses_jax.metrics._averaging import mean_over
 Binning = Literal["uniform", "quantile"]
 BinnedAverage = Literal["macro", "micro"] | None
 
-_RUN = 256  # terms added up one after the other; longer sums would lose digits
+_RUN = 256  # terms are added one by one in runs of this length; longer sums would lose digits
 
 
 class Binned(NamedTuple):
     """Rows of probabilities (R, n) in bins."""
 
     bin_of: Array  # int32 (R, n)
-    counts: Array  # int32 (R, bins): the entries that count, and below the positives
-    num_positives: Array
-    predicted: Array  # float (R, bins): mean probability, and below fraction of positives;
-    observed: Array  # both are 0 in an empty bin
+    counts: Array  # int32 (R, bins): the entries that count
+    num_positives: Array  # int32 (R, bins)
+    predicted: Array  # float (R, bins): mean probability, 0 in an empty bin
+    observed: Array  # float (R, bins): fraction of positives, 0 in an empty bin
 
     def at_entries(self, per_bin: Array) -> Array:
-        """Returns what a table (R, bins) holds for the bin of each entry, (R, n)."""
+        """Returns the value that a table (R, bins) holds for the bin of each entry, (R, n)."""
         return jnp.take_along_axis(per_bin, self.bin_of, axis=1)
 
 
@@ -65,7 +65,7 @@ def rows_of(inputs: Scored, average: object) -> Scored:
 
 
 def averaged(values: Array, rows: Scored, defined: Array, average: BinnedAverage) -> Array:
-    """Returns the average of a value of each row, (R,); one that is undefined is in no mean."""
+    """Returns the average of a value per row, (R,); means leave undefined values out."""
     exists, broken = rows.num_entries() > 0, rows.has_nan()
     values = jnp.where(exists & defined & ~broken, values, jnp.nan)
     if average is None:
@@ -84,34 +84,35 @@ def _check_bins(bins: object) -> None:
 
 
 def _uniform_edges(bins: int, dtype: jnp.dtype) -> np.ndarray:
-    """Returns the upper ends of all bins of equal width but the last, (bins - 1,)."""
+    """Returns the upper ends of all bins of equal width except the last, (bins - 1,)."""
     exact = np.linspace(0, 1, bins + 1)[1:-1]
     edges = exact.astype(dtype)
-    # Rounded down, so that the comparison with a probability is that with the exact edge.
+    # Rounding down makes a comparison with the edge agree with one with the exact edge.
     return np.where(edges > exact, np.nextafter(edges, edges.dtype.type(0)), edges)
 
 
 def _quantile_edges(rows: Scored, bins: int) -> Array:
-    """Returns the upper ends of all bins of equal mass but the last, (R, bins - 1).
+    """Returns the upper ends of all bins of equal mass except the last, (R, bins - 1).
 
     The edge of quantile k/bins is the probability at place ⌊(n − 1)·k/bins⌋ in ascending order,
-    from 0. An edge interpolated between this and the next place divides entries just so.
+    counted from 0. An edge interpolated between this and the next place would divide the entries
+    in the same way.
     """
     keys = lax.sort(ranking_keys(rows.scores, rows.where), dimension=1)  # descending scores
     last = jnp.maximum(rows.num_entries() - 1, 0)[:, None]
     k = jnp.arange(1, bins, dtype=jnp.int32)[None, :]
-    place = last // bins * k + last % bins * k // bins  # whose product does not overflow
+    place = last // bins * k + last % bins * k // bins  # no product overflows
     return scores_of_keys(jnp.take_along_axis(keys, last - place, axis=1), rows.scores.dtype)
 
 
 def _edges_below(p: Array, edges: Array) -> Array:
-    """Returns how many edges, (R, E) or (1, E), each p is above, int32 (R, n)."""
+    """Returns the number of edges, (R, E) or (1, E), below each p, int32 (R, n)."""
     p = lax.stop_gradient(p)
     zero = jnp.zeros_like(p, jnp.int32)
     if edges.shape[1] == 0:
         return zero
 
-    # One edge at a time: compared with all at once, XLA may hold an array (R, n, E).
+    # One edge at a time, because XLA may hold an array (R, n, E) for all edges at once.
     def count(k: Array, below: Array) -> Array:
         above: Array = p > lax.dynamic_index_in_dim(edges, k, axis=1)
         return below + above.astype(below.dtype)
@@ -126,6 +127,6 @@ def _bin_sums(values: Array, bin_of: Array, bins: int) -> Array:
     row, place = (lax.broadcasted_iota(jnp.int32, bin_of.shape, axis) for axis in (0, 1))
     cell = (row * runs + place // _RUN) * bins + bin_of
     sums = jnp.zeros(rows * runs * bins, values.dtype)
-    # An explicit mesh asks how to leave the sum: on all devices.
+    # An explicit mesh needs to know where the sum ends up: on all devices.
     sums = sums.at[cell].add(values, out_sharding=jax.typeof(sums).sharding)
     return jnp.sum(sums.reshape(rows, runs, bins), axis=1, dtype=values.dtype)

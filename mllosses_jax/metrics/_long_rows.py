@@ -1,7 +1,7 @@
 """Statistics of long rows in numpy, which counts and sorts plain numbers fastest on a CPU.
 
 Only the positives are looked up among the others: nothing is packed, ranked or padded. Blocks of
-rows are taken in threads: numpy lets go of the interpreter in calls that are long.
+rows are processed in threads, because numpy releases the interpreter lock during long calls.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from jax.typing import ArrayLike
 T = TypeVar("T")
 Values = np.ndarray[Any, np.dtype[Any]]
 
-_BUCKETS = 2**14  # of a row: their counts stay in the cache of a core
-_BLOCK = 16  # rows: few calls, and float32 tells all of their buckets apart
+_BUCKETS = 2**14  # per row: their counts stay in the cache of a core
+_BLOCK = 16  # rows at a time: few calls, and float32 tells all of their buckets apart
 
 
 class Standing(NamedTuple):
     """Where the positives of a row stand among the entries that count."""
 
     positives: Values  # the negated scores of the P positives, ascending
-    near: Values  # those of some negatives, ascending
-    others: Values  # (P,): how many of the other negatives score higher than each; none ties
+    near: Values  # the negated scores of some negatives, ascending
+    others: Values  # (P,): number of other negatives above each, with which they never tie
     num_entries: int  # entries that count
-    broken: bool  # the score of one is NaN
+    broken: bool  # whether one of them has a NaN score
 
     def negatives(self, side: Literal["left", "right"]) -> Values:
-        """Returns how many negatives score higher than each, or for "right" at least as high."""
+        """Returns how many negatives score higher than each, or at least as high ("right")."""
         counts: Values = np.searchsorted(self.near, self.positives, side)
         counts += self.others
         return counts
@@ -51,7 +51,7 @@ class Block(NamedTuple):
     where: Values | None = None  # bool (R, n)
 
     def rows(self) -> Iterator[tuple[Values, Values]]:
-        """Yields the scores that count in each row, and which of them are positives."""
+        """Yields the scores that count in each row, and a mask of the positives among them."""
         if self.where is None:
             yield from zip(self.scores, self.actual, strict=True)
         else:
@@ -59,10 +59,10 @@ class Block(NamedTuple):
                 yield scores[where], actual[where]
 
     def standings(self) -> list[Standing]:
-        """Finds the positives of each row among its negatives, of which it sorts those near to one.
+        """Returns where the positives of each row stand, sorting only the negatives near them.
 
-        Entries fall into buckets, equal intervals of the scores of their row. In a bucket without
-        a positive they are only counted: no positive is among them.
+        Entries fall into buckets, which divide the scores of their row into equal intervals. The
+        entries of a bucket without a positive are only counted.
         """
         rows, size = self.scores.shape
         positives = self._negated_and_sorted(self.actual)
@@ -71,7 +71,7 @@ class Block(NamedTuple):
         buckets = _buckets(self.scores, high[:, None], scale[:, None], first[:, None])
         num_entries = np.full(rows, size)
         if self.where is not None:
-            buckets[~self.where] = rows * _BUCKETS  # one more, for what does not count
+            buckets[~self.where] = rows * _BUCKETS  # an extra bucket for entries that do not count
             num_entries = np.count_nonzero(self.where, axis=1)
         sizes = [row.size for row in positives]
         lines = (np.repeat(x, sizes) for x in (high, scale, first))
@@ -89,9 +89,10 @@ class Block(NamedTuple):
         return [Standing(*row) for row in zip(*parts, strict=True)]
 
     def _intervals(self) -> tuple[Values, Values, Values]:
-        """Returns the lowest and highest score of each row, and how many buckets a unit spans.
+        """Returns the lowest and highest score of each row, and the number of buckets per unit.
 
-        That is 0, all in one bucket, where such intervals underflow or overflow.
+        That number is 0, which puts all entries into one bucket, where the intervals would
+        underflow or overflow.
         """
         counted = True if self.where is None else self.where
         low = self.scores.min(axis=1, initial=np.inf, where=counted)
@@ -118,10 +119,10 @@ def of_long_rows(
     actual: ArrayLike,
     where: ArrayLike | None,
 ) -> list[T]:
-    """Returns the statistics of rows, which a function finds for each of some blocks of them.
+    """Returns the statistics of all rows, computed block by block.
 
     Args:
-        statistics: of each row of a block.
+        statistics: a function that returns the statistics of each row of a block.
         scores: float (R, n).
         actual: bool (R, n), false where masked.
         where: bool (R, n), which entries count.
@@ -132,14 +133,14 @@ def of_long_rows(
         block = Block(*(np.ascontiguousarray(x[start : start + _BLOCK]) for x in arrays))
         return list(statistics(block))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # more would share the caches
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # more threads would share the caches
         blocks = pool.map(of_block, range(0, len(arrays[0]), _BLOCK))
         return [value for values in blocks for value in values]
 
 
 def _buckets(scores: Values, high: Values, scale: Values, first: Values) -> Values:
-    """Returns the bucket of each score, from the first one of its row; rounding keeps order."""
-    with np.errstate(all="ignore"):  # of scores that do not count, or do not matter
+    """Returns the bucket of each score, `first` being that of its row; rounding keeps the order."""
+    with np.errstate(all="ignore"):  # some scores do not count, and some rows have no usable scale
         distance: Values = high - scores
         distance *= scale
         if not scale.all():

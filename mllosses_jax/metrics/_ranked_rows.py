@@ -1,7 +1,7 @@
 """Statistics of the ranking of each row, and the engine that computes them.
 
-On a CPU, numpy computes those of long rows without ranking them. All other rows are sorted, by XLA
-or numpy, and the statistic is a function of the sorted rows in XLA.
+On a CPU, numpy computes the statistics of long rows without ranking them. All other rows are
+sorted, by XLA or numpy, and XLA computes the statistic from the sorted rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mllosses_jax.metrics._rows import Facts, facts_of, row_size, rows_of
 
 R = TypeVar("R")
 
-_LONG = 4096  # entries from which a row is worth a call of numpy
+_LONG = 4096  # the fewest entries that make a row worth a call of numpy
 
 
 def value_per_row(
@@ -40,13 +40,13 @@ def value_per_row(
     inputs: Scored,
     average: Average,
 ) -> tuple[Array, Facts]:
-    """Returns a value of each row, (R,), and the facts.
+    """Returns a value per row, (R,), and the facts about the rows.
 
     Args:
-        of_ranking: the values of ranked rows, (R,).
-        of_standing: the value of one long row, in numpy.
+        of_ranking: a function that returns the values of ranked rows, (R,).
+        of_standing: a function that returns the value of one long row, in numpy.
         inputs: scores and labels, (N, L).
-        average: which rows.
+        average: the average, which says what the rows are.
     """
     if on_host(inputs.scores) and row_size(inputs, average) >= _LONG:
         return _of_long_rows(of_standing, rows_of(inputs, average))  # XLA transposes fastest
@@ -61,7 +61,7 @@ def of_ranked_rows(
     average: Average,
     *parameters: ArrayLike,
 ) -> R:
-    """Returns what a function of the ranked rows, their facts and some parameters finds."""
+    """Returns the value of a function of the ranked rows, their facts and some parameters."""
     sorted_rows = sort_rows(_unsorted(inputs, average=average))
     return _of_sorted_rows(of_ranking, sorted_rows, facts, *parameters)
 

@@ -1,4 +1,4 @@
-"""Rows of an average: of labels, of samples, or of everything as one row, and what is in each."""
+"""The rows of an average: labels, samples or everything as one row, and facts about each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mllosses_jax.metrics._averaging import Average, Undefined, check_undefined,
 
 
 class Facts(NamedTuple):
-    """What is in each row, (R,), whatever its order."""
+    """Facts about each row, (R,), that do not depend on the order of its entries."""
 
     num_entries: Array  # int32: entries that count
     num_positives: Array  # int32
-    broken: Array  # bool: a NaN score counts
+    broken: Array  # bool: whether a NaN score counts
 
     def pairs(self, dtype: jnp.dtype) -> Array:
         """Returns the number of pairs of a positive and a negative in each row, (R,)."""
@@ -41,8 +41,8 @@ def row_size(inputs: Scored, average: Average) -> int:
 
 @step("average")
 def facts_of(inputs: Scored, *, average: Average) -> Facts:
-    """Counts along the rows of an average."""
-    rows, axis = inputs, 0  # XLA reduces columns in place, and would copy them to rows
+    """Returns the facts about the rows of an average."""
+    rows, axis = inputs, 0  # XLA reduces columns in place, but would copy them to make rows
     if average in ("micro", "samples"):
         rows, axis = rows_of(inputs, average), 1
     nan = jnp.isnan(rows.scores) if rows.where is None else jnp.isnan(rows.scores) & rows.where
@@ -57,7 +57,7 @@ def facts_of(inputs: Scored, *, average: Average) -> Facts:
 def averaged(
     values: Array, defined: Array, facts: Facts, *, average: Average, undefined: Undefined
 ) -> Array:
-    """Returns the average of values of rows, (R,) to (), or with average=None the values."""
+    """Returns the average of the values of rows, (R,) to (); with average=None, the values."""
     check_undefined(undefined)
     exists, broken = facts.num_entries > 0, facts.broken
     return mean_of_defined(values, defined, exists, broken, average, undefined, facts.num_positives)

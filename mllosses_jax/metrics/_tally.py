@@ -1,4 +1,4 @@
-"""The cells of the confusion matrix, counted in one pass, and the mean of what is formed of them.
+"""The cells of the confusion matrix, counted in one pass, and averages of ratios of them.
 
 Counts are int32, exact up to 2³¹ − 1 (floating point only where sample weights are given).
 """
@@ -16,8 +16,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.sets import Sets, count_entries, result_dtype, sample_weights
 from mllosses_jax.metrics._averaging import Average, check_average, mean_over
 
-_MOST = 2**31 - 1  # of an int32
-_BYTE = 2**8 - 1  # likewise
+_MOST = 2**31 - 1  # the largest int32
+_BYTE = 2**8 - 1  # the largest uint8
 
 
 class Confusion(NamedTuple):
@@ -40,34 +40,34 @@ class Tally(NamedTuple):
     fp: Array  # predicted only
     fn: Array  # actual only
     tn: Array  # neither
-    exists: Array  # bool: has an entry that counts
-    weights: Array | None  # of the average over these counts
+    exists: Array  # bool: whether an entry counts
+    weights: Array | None  # weights of the average over these counts
 
     @property
     def predicted(self) -> Array:
-        """How often predicted."""
+        """The number of entries that are predicted."""
         return self.tp + self.fp
 
     @property
     def actual(self) -> Array:
-        """How often true."""
+        """The number of entries that are true."""
         return self.tp + self.fn
 
     @property
     def negatives(self) -> Array:
-        """How often false."""
+        """The number of entries that are false."""
         return self.tn + self.fp
 
 
 def tally_of(inputs: Sets, average: Average, weights: ArrayLike | None) -> Tally:
-    """Returns the counts that an average is made of."""
+    """Returns the counts from which an average is computed."""
     check_average(average)
     w = sample_weights(weights, inputs.actual.shape[0])
     axis = 1 if average == "samples" else 0
     counts = confusion(inputs, axis, None if axis == 1 else w)
     exists = count_entries(inputs.where, inputs.actual.shape, axis) > 0
     if average == "micro":
-        # The counts of more entries than an int32 can count are rounded.
+        # Counts are rounded if there are more entries than an int32 can count.
         dtype = result_dtype() if inputs.actual.size > _MOST else counts.tp.dtype
         counts = Confusion(*(jnp.sum(count, keepdims=True, dtype=dtype) for count in counts))
         exists = jnp.any(exists, keepdims=True)
@@ -79,9 +79,9 @@ def confusion(inputs: Sets, axis: int, weights: Array | None) -> Confusion:
     """Returns true positives, false positives, false negatives and true negatives along an axis.
 
     Args:
-        inputs: the sets.
+        inputs: the predicted and true sets, (N, L).
         axis: 0 for counts per label, 1 for counts per sample.
-        weights: of the samples, (N,), with axis 0.
+        weights: the weights of the samples, (N,); only for axis 0.
     """
     predicted, actual, where = inputs
     if weights is None:
@@ -102,14 +102,14 @@ def _weighted_count(cell: Array, weights: Array) -> Array:
 
 
 def disjoint(tp: Array, predicted: Array, actual: Array, entries: Array) -> Confusion:
-    """Returns the confusion matrix, as `confusion` does, from integer counts."""
+    """Returns the cells that `confusion` returns, from integer counts."""
     fn = actual - tp
     return Confusion(tp, predicted - tp, fn, entries - predicted - fn)
 
 
 def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:
-    """Returns how often each bool array is true along an axis, int32."""
-    # One reduction of all: XLA's CPU backend runs several fused ones many times slower.
+    """Returns how often each of the bool arrays is true along an axis, int32."""
+    # A single reduction, because XLA's CPU backend runs several fused ones many times slower.
     return lax.reduce(  # type: ignore[no-any-return]
         [kind.astype(jnp.int32) for kind in kinds],
         [jnp.int32(0)] * len(kinds),
@@ -121,8 +121,8 @@ def count_together(kinds: Sequence[Array], axis: int) -> list[Array]:
 def count_columns(kinds: Sequence[Array]) -> list[Array]:
     """Returns how often each bool array (N, L) is true in every column, int32, on one device.
 
-    Bytes are added up, as many rows at a time as a byte can count. XLA's CPU backend does that
-    several times faster than the reduction above, but blocks do not follow the shards of rows.
+    It adds up bytes, as many rows at a time as a byte can count. XLA's CPU backend does this
+    several times faster than the reduction above, but the blocks ignore how rows are sharded.
     """
     return [_count_blocks(kind.astype(jnp.uint8)) for kind in kinds]
 
@@ -142,7 +142,7 @@ def average_ratio(
     average: Average,
     zero_division: ArrayLike,
 ) -> Array:
-    """Returns the average of a ratio of counts, `zero_division` where its denominator is 0."""
+    """Returns the average of a ratio of counts, `zero_division` for a denominator of 0."""
     defined = denominator != 0
     return average_of(ratio(numerator, denominator), defined, tally, average, zero_division)
 
@@ -163,12 +163,12 @@ def average_of(
 
 
 def filled(values: Array, defined: Array, zero_division: ArrayLike) -> Array:
-    """Returns the values, and `zero_division` where they are not defined."""
+    """Returns the values, with `zero_division` where they are not defined."""
     return jnp.where(defined, values, checks.scalar("zero_division", zero_division, values.dtype))
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
-    """Returns a ratio of counts in floating point; with a denominator of 0 it is the numerator."""
+    """Returns a ratio of counts in floating point; for a denominator of 0 it is the numerator."""
     dtype = result_dtype()
     safe = jnp.where(denominator == 0, 1, denominator)
     return numerator.astype(dtype) / safe.astype(dtype)

@@ -17,22 +17,22 @@ from mllosses_jax._core.sharding import whole_rows
 
 
 class TopK(NamedTuple):
-    """The k best labels of each sample, best first; of tied scores the lowest index comes first.
+    """The k best labels of each sample, best first; the lowest index wins a tie.
 
-    Where fewer labels count, those that do not come last, and are no hits.
+    If fewer than k labels count, the rest of the k are labels that do not, which are not hits.
     """
 
     inputs: Scored
     keys: Array  # int (N, L), ascending as scores descend: see `ranking_keys`
     labels: Array  # int32 (N, k)
-    hits: Array  # bool (N, k), which of them are true
+    hits: Array  # bool (N, k), which of these labels are true
 
     def count_hits(self) -> Array:
         """Returns the number of true labels in each top k, int32 (N,)."""
         return jnp.sum(self.hits, axis=1, dtype=jnp.int32)
 
     def sets(self) -> Sets:
-        """Returns the top k as predicted sets, without what does not count."""
+        """Returns the top k as predicted sets, without the labels that do not count."""
         actual, where = self.inputs.actual, self.inputs.where
         none = jnp.zeros(actual.shape[1], bool)
         predicted = jax.vmap(lambda labels: none.at[labels].set(True))(self.labels)
@@ -43,7 +43,7 @@ class TopK(NamedTuple):
         return jnp.any(self.inputs.has_nan())
 
     def labels_of_broken_rows(self) -> Array:
-        """Returns which labels count in a row with a NaN score, bool (L,): its top k is unknown."""
+        """Returns which labels count in a row with a NaN score (and no top k), bool (L,)."""
         broken = jnp.broadcast_to(self.inputs.has_nan()[:, None], self.inputs.actual.shape)
         return jnp.any(broken if self.inputs.where is None else broken & self.inputs.where, axis=0)
 
@@ -54,7 +54,7 @@ def top_k_of(scores: ArrayLike, labels: ArrayLike, k: int, where: ArrayLike | No
 
 
 def top_k_of_inputs(inputs: Scored, k: int, name: str = "k") -> TopK:
-    """Takes the top k of each row; errors call k by the name."""
+    """Takes the top k of each row; error messages call k by `name`."""
     checks.set_size(k, inputs.actual.shape[1], name)
     inputs = jax.tree.map(whole_rows, inputs)
     keys = ranking_keys(inputs.scores, inputs.where)
@@ -63,7 +63,7 @@ def top_k_of_inputs(inputs: Scored, k: int, name: str = "k") -> TopK:
 
 
 def tie_averaged_hits(top: TopK) -> Array:
-    """Returns the hits at each rank, the mean over all orders of tied scores, (N, k)."""
+    """Returns the hits at each rank, averaged over all orders of tied scores, (N, k)."""
     k = top.hits.shape[1]
     keys = jnp.take_along_axis(top.keys, top.labels, axis=1)
     edge = jnp.ones_like(keys[:, :1], bool)
@@ -76,7 +76,7 @@ def tie_averaged_hits(top: TopK) -> Array:
     before = count - top.hits.astype(jnp.int32)
     true = jnp.take_along_axis(count, last, axis=1) - jnp.take_along_axis(before, first, axis=1)
     size = last - first + 1
-    # The group of the last rank may go on beyond it.
+    # The group of ties at the last rank may extend beyond it.
     tied = top.keys == keys[:, -1:]
     true_of_last, size_of_last = (
         jnp.sum(entries, axis=1, keepdims=True, dtype=jnp.int32)

@@ -1,7 +1,7 @@
-"""How far hard label sets agree with the labels beyond chance, and the counts of agreement.
+"""Agreement of hard label sets with the labels beyond chance, and the counts of agreement.
 
-All are formed of ratios of counts: products of counts would exceed an int32, and the exact range
-of a float32.
+All are formed from ratios of counts: products of counts would exceed an int32, and the range in
+which a float32 is exact.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def matthews_corrcoef(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `metrics.specificity`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The coefficient in [-1, 1], (), or (L,) with average=None, with an absolute error of a few
@@ -76,7 +76,7 @@ def cohen_kappa(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Cohen's kappa: how far predictions and labels agree beyond chance.
+    """Cohen's kappa: the agreement of predictions and labels beyond chance.
 
     Formula:
         κ = (p_o − p_e) / (1 − p_e), p_o = (TP + TN)/n, n = TP + FP + FN + TN,
@@ -87,10 +87,10 @@ def cohen_kappa(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `metrics.specificity`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         Kappa in [-1, 1], (), or (L,) with average=None, with an absolute error of a few roundings;
@@ -136,8 +136,8 @@ def multilabel_confusion_matrix(
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
-        Counts (L, 2, 2), the first of the inner axes the truth, the second the prediction; int32,
-        or floating point with weights.
+        Counts (L, 2, 2), indexed by label, truth and prediction; int32, or floating point with
+        weights.
 
     Raises:
         TypeError: if predictions are floating point, or where is not bool.
@@ -160,7 +160,7 @@ def multilabel_confusion_matrix(
 
 
 def matthews_corrcoef_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of Matthews correlation coefficient from counts."""
+    """Returns the average of the Matthews correlation coefficient, from counts."""
     tp, fp, fn, tn, *_ = tally
     chosen, true = tally.predicted, tally.actual
     unchosen, false = tn + fn, tn + fp
@@ -171,13 +171,13 @@ def matthews_corrcoef_of(tally: Tally, average: Average, zero_division: ArrayLik
 
 
 def cohen_kappa_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of Cohen's kappa from counts."""
+    """Returns the average of Cohen's kappa, from counts."""
     tp, fp, fn, tn, *_ = tally
     n = tp + fp + fn + tn
     chosen, true = ratio(tally.predicted, n), ratio(tally.actual, n)
     unchosen, false = ratio(tn + fn, n), ratio(tn + fp, n)
     by_chance = chosen * false + true * unchosen  # 1 − p_e, without cancellation
-    # Half of p_o − p_e is the covariance.
+    # The covariance is half of p_o − p_e.
     covariance = ratio(tp, n) * ratio(tn, n) - ratio(fp, n) * ratio(fn, n)
     defined = by_chance != 0
     return average_of(ratio(2 * covariance, by_chance), defined, tally, average, zero_division)

@@ -1,7 +1,8 @@
 """Calibration: how far probabilities are from the frequencies that they promise.
 
-Each label is a binary problem of its own, and its probability p is compared with the fraction of
-positives; never the confidence max(p, 1 − p) of a decision with the fraction of right decisions.
+Each label is a binary problem of its own. Its probability p is compared with the fraction of
+positives; the confidence max(p, 1 − p) of a decision is never compared with the fraction of right
+decisions.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ Norm = Literal["l1", "l2", "max"]
 
 
 class CalibrationCurve(NamedTuple):
-    """The bins of a reliability diagram; see `calibration_curve`."""
+    """The bins of a reliability diagram; see `calibration_curve`.
+
+    Attributes:
+        mean_predicted: float (L, bins), or (bins,) with average="micro": the mean probability in
+            each bin; NaN for an empty bin.
+        fraction_of_positives: float, of the same shape: the fraction of positives in each bin;
+            NaN for an empty bin.
+        counts: int32, of the same shape: the number of entries in each bin.
+    """
 
     mean_predicted: Array
     fraction_of_positives: Array
@@ -49,18 +58,18 @@ def calibration_curve(
         scores: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
-        bins: number of bins (a, b], the first with its lower end.
+        bins: number of bins (a, b]; the first one includes its lower end.
         binning: "uniform", bins of equal width; "quantile", bins of equal mass: bin k of K ends at
             the probability at place ⌊(n − 1)·k/K⌋ of n in ascending order, counted from 0. Equal
-            probabilities are always in one bin, so ties make some bins larger, others empty.
-        average: None, the bins of each label; "micro", those of all entries.
+            probabilities are always in one bin, so ties make some bins larger and others empty.
+        average: None, the bins of each label; "micro", one set of bins for all entries.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
         `mean_predicted` and `fraction_of_positives`, (L, bins) or (bins,), in float32 or the wider
-        dtype of the scores, and `counts`, int32, the entries in each bin. An empty bin is NaN.
-        A label is NaN in all bins where a score of it that counts is NaN or, under a
-        transformation, no probability.
+        dtype of the scores, and `counts`, int32, the number of entries in each bin. An empty bin
+        is NaN. A label is NaN in all bins if one of its scores that count is NaN or, under a
+        transformation, is not a probability.
 
     Raises:
         TypeError: if scores are not floating point, bins is not an integer, or where is not bool.
@@ -69,8 +78,8 @@ def calibration_curve(
 
     Reference:
         `sklearn.calibration.calibration_curve(labels[:, i], p[:, i], n_bins=..., strategy=...)`,
-        which leaves empty bins out. Its quantiles are rounded, so that a probability which is an
-        edge itself may there fall above it.
+        which leaves empty bins out. Its quantiles are rounded, so that a probability equal to an
+        edge may fall above that edge.
 
     Example:
         >>> import jax.numpy as jnp
@@ -105,7 +114,7 @@ def expected_calibration_error(
     relative: bool = False,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Expected calibration error per label: ECE, or with bins of equal mass ACE.
+    """Expected calibration error per label (ECE); with bins of equal mass, ACE.
 
     Formula:
         with n_b of n entries in bin b, p̄_b and ȳ_b their mean probability and fraction of
@@ -116,21 +125,21 @@ def expected_calibration_error(
         scores: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
-        bins: number of bins; see `calibration_curve`, whose bins these are.
+        bins: number of bins, which are those of `calibration_curve`.
         binning: "uniform" or "quantile"; see `calibration_curve`. Nearly all probabilities of a
             rare label share the lowest uniform bin, which hides their errors.
         norm: "l1", "l2" or "max".
         average: "macro", the mean over labels; "micro", all entries as one label; None, per label.
         relative: whether to divide the error of each label by its prevalence (with "micro" by the
-            prevalence of all): an error of 0.01 is much for a label as rare as that. A label
-            without positives is then undefined: NaN, and in no mean.
+            prevalence of all): an error of 0.01 is large for a label with a prevalence of 0.01. The
+            error of a label without positives is then undefined: NaN, and left out of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN
-            and in no mean.
+            and is left out of the mean.
 
     Returns:
         The error ≥ 0, () or (L,), in float32 or the wider dtype of the scores; NaN where a score
-        that counts is NaN or, under a transformation, no probability, and where nothing is
-        defined. Its gradient holds the bins constant.
+        that counts is NaN or, under a transformation, is not a probability, and where nothing is
+        defined. Its gradient treats the bins as constant.
 
     Raises:
         TypeError: if scores are not floating point, bins is not an integer, or where is not bool.
@@ -184,9 +193,9 @@ def calibration_in_the_large(
         where: bool, (N, L) with axes equal or 1: which entries count.
 
     Returns:
-        The ratio, (L,) or (), in float32 or the wider dtype of the scores: above 1 more positives
-        are promised than there are. NaN where undefined, and where a score that counts is NaN or,
-        under a transformation, no probability.
+        The ratio, (L,) or (), in float32 or the wider dtype of the scores; above 1, more positives
+        are promised than occur. NaN where undefined, and where a score that counts is NaN or,
+        under a transformation, is not a probability.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -222,12 +231,12 @@ def _errors_of_rows(rows: Scored, bins: int, binning: Binning, norm: Norm) -> Ar
     if norm == "l1":
         return jnp.sum(share * gap, axis=1)
     square = jnp.sum(share * gap * gap, axis=1)
-    # The slope of the root at 0 is infinite: the minimum has gradient 0.
+    # The slope of the root is infinite at 0; the gradient at this minimum is set to 0.
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
 def _prevalence(rows: Scored) -> tuple[Array, Array]:
-    """Returns the fraction of positives of each row, (R,), and whether there are any."""
+    """Returns the fraction of positives in each row, (R,), and whether there are any."""
     dtype = rows.scores.dtype
     num_positives = rows.num_positives()
     size = jnp.maximum(rows.num_entries(), 1).astype(dtype)

@@ -45,10 +45,10 @@ def precision(
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         Precision in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -91,7 +91,7 @@ def recall(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -137,7 +137,7 @@ def f1(
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`. With "samples",
             zero_division=1 rewards predicting nothing for a row without labels.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -173,7 +173,7 @@ def fbeta(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """F-beta: the harmonic mean of precision and recall, recall β² times as heavy.
+    """F-beta: the weighted harmonic mean of precision and recall, recall weighing β² times as much.
 
     Formula:
         (1 + β²)·TP / ((1 + β²)·TP + FP + β²·FN); undefined where nothing is predicted or true
@@ -181,9 +181,9 @@ def fbeta(
     Args:
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
-        beta: β ≥ 0; 0 is precision, infinity is recall.
+        beta: β ≥ 0; 0 gives precision and infinity gives recall.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -218,7 +218,7 @@ def jaccard(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Jaccard index: the size of the intersection over that of the union.
+    """Jaccard index: the size of the intersection divided by that of the union.
 
     Formula:
         TP / (TP + FP + FN); undefined where nothing is predicted or true
@@ -227,7 +227,7 @@ def jaccard(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `precision`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count.
 
@@ -239,7 +239,7 @@ def jaccard(
         ValueError: if shapes differ, or average is unknown.
 
     Reference:
-        `sklearn.metrics.jaccard_score(labels, predictions, ...)`, which knows no nan.
+        `sklearn.metrics.jaccard_score(labels, predictions, ...)`, whose zero_division is never nan.
 
     Example:
         >>> import jax.numpy as jnp
@@ -315,7 +315,7 @@ def subset_accuracy(
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The accuracy in [0, 1], (); float32, float64 under x64; NaN where nothing counts.
@@ -325,7 +325,7 @@ def subset_accuracy(
         ValueError: if shapes differ.
 
     Reference:
-        `sklearn.metrics.accuracy_score(labels, predictions, ...)` of label sets.
+        `sklearn.metrics.accuracy_score(labels, predictions, ...)` for label sets.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,6 +1,6 @@
-"""Precision-recall and ROC curves, exact: every distinct score is a cut-off.
+"""Exact precision-recall and ROC curves: every distinct score is a cut-off.
 
-How many there are depends on the data, so these functions run on the host.
+The number of cut-offs depends on the data, so these functions run on the host.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PrecisionRecallCurve(NamedTuple):
     """A curve of T distinct scores, in ascending order of the threshold.
 
     Attributes:
-        precision: (T + 1,), of [s ≥ t] for each threshold t, then 1.
-        recall: (T + 1,), then 0.
-        thresholds: (T,).
+        precision: (T + 1,), the precision of [s ≥ t] for each threshold t, then 1.
+        recall: (T + 1,), the recall of [s ≥ t] for each threshold t, then 0.
+        thresholds: (T,), the distinct scores.
     """
 
     precision: Points
@@ -38,9 +38,9 @@ class ROCCurve(NamedTuple):
     """A curve of T distinct scores, in descending order of the threshold.
 
     Attributes:
-        false_positive_rate: (T + 1,), of [s ≥ t] for each threshold t, 0 first.
-        true_positive_rate: (T + 1,), 0 first.
-        thresholds: (T + 1,), infinity first.
+        false_positive_rate: (T + 1,), 0, then the rate of [s ≥ t] for each threshold t.
+        true_positive_rate: (T + 1,), 0, then the rate of [s ≥ t] for each threshold t.
+        thresholds: (T + 1,), infinity, then the distinct scores.
     """
 
     false_positive_rate: Points
@@ -52,22 +52,23 @@ class ROCCurve(NamedTuple):
 def precision_recall_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[PrecisionRecallCurve]:
-    """Precision and recall of each label at every cut-off, ties taken as one.
+    """Precision and recall of each label at every cut-off; tied scores are one cut-off.
 
-    Lengths depend on the data: computed on the host in float64, not for use under `jit`.
+    The lengths of the curves depend on the data, so they are computed on the host, in float64. Not
+    for use under `jit`.
 
     Formula:
         P(t) = TP/(TP + FP), R(t) = TP/(TP + FN) of [s ≥ t] for each distinct score t
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
 
     Returns:
         One curve per label. The recall of a label without positives is 1, as in scikit-learn; a
-        label without entries has no thresholds; precision and recall are NaN, at one threshold,
-        where a score that counts is.
+        label without entries has no thresholds. If a score that counts is NaN, the label has one
+        threshold, at which precision and recall are NaN.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -91,21 +92,23 @@ def precision_recall_curve(
 def roc_curve(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> list[ROCCurve]:
-    """True and false positive rates of each label at every cut-off, ties taken as one.
+    """True and false positive rates of each label at every cut-off; tied scores are one cut-off.
 
-    Lengths depend on the data: computed on the host in float64, not for use under `jit`.
+    The lengths of the curves depend on the data, so they are computed on the host, in float64. Not
+    for use under `jit`.
 
     Formula:
         TPR(t) = TP/(TP + FN), FPR(t) = FP/(FP + TN) of [s ≥ t] for each distinct score t
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; the others are left out.
 
     Returns:
-        One curve per label, with every cut-off. The rate of what a label has none of, positives
-        or negatives, is NaN; both are NaN, at one threshold, where a score that counts is.
+        One curve per label, with every cut-off. The true positive rate of a label without
+        positives is NaN, as is the false positive rate of a label without negatives. If a score
+        that counts is NaN, the label has one threshold, at which both rates are NaN.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -131,7 +134,7 @@ def _of_labels(
     labels: ArrayLike,
     where: ArrayLike | None,
 ) -> list[Curve]:
-    jax.eval_shape(scored, scores, labels, where)  # only the checks: JAX would narrow float64
+    jax.eval_shape(scored, scores, labels, where)  # checks only: JAX would narrow float64
     s = np.asarray(scores).astype(np.float64)
     actual = np.asarray(labels) > 0
 
@@ -145,11 +148,11 @@ def _of_labels(
 
 
 class _CutOffs(NamedTuple):
-    """The distinct scores of a label, descending, and what is at or above each, all (T,)."""
+    """The cut-offs of a label, by descending score, all (T,)."""
 
-    thresholds: Points
-    predicted: Points
-    tp: Points
+    thresholds: Points  # the distinct scores
+    predicted: Points  # the number of entries that reach each
+    tp: Points  # the number of positives among them
 
 
 def _cut_offs(scores: Points, actual: Points) -> _CutOffs:

@@ -1,6 +1,6 @@
 """Areas under curves over all cut-offs: average precision and the area under the ROC curve.
 
-Both are exact: one sort per label (or per sample), tied scores taken as one cut-off.
+Both are exact: they sort once per label (or sample) and treat tied scores as one cut-off.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ def average_precision(
     undefined: Undefined = "skip",
     where: ArrayLike | None = None,
 ) -> Array:
-    """Average precision, exact and with ties grouped; its macro average is the mAP.
+    """Average precision, exact and with tied scores grouped; its macro average is the mAP.
 
     Formula:
         AP = Σₙ (Rₙ − Rₙ₋₁)·Pₙ over the distinct scores in descending order, where Pₙ and Rₙ are
         precision and recall of predicting every score at least that high (no interpolation)
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "weighted", weighted by the number of positives;
             "samples", the mean over rows; "micro", all entries as one; None, per label.
-        undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
-            "nan" makes the mean NaN; "zero" counts it as 0, as scikit-learn and torchmetrics do.
-            With average=None it is NaN, or 0 for "zero". "raise" refuses it, in eager calls.
+        undefined: how to treat a label (or row) without positives: "skip" leaves it out of the
+            mean; "nan" makes the mean NaN; "zero" counts it as 0, as scikit-learn and torchmetrics
+            do. With average=None it is NaN, or 0 for "zero". "raise" raises, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         Average precision in [0, 1], () or (L,), in float32 or the wider dtype of the scores; NaN
@@ -61,7 +61,7 @@ def average_precision(
             is not defined, or under a transformation.
 
     Reference:
-        `sklearn.metrics.average_precision_score(labels, scores, average=...)` is "zero".
+        "zero" is `sklearn.metrics.average_precision_score(labels, scores, average=...)`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,22 +87,22 @@ def roc_auc(
     undefined: Undefined = "skip",
     where: ArrayLike | None = None,
 ) -> Array:
-    """Area under the ROC curve: how often a positive scores above a negative, ties half.
+    """Area under the ROC curve: how often a positive scores above a negative, counting ties half.
 
     Formula:
         AUC = (#{s⁺ > s⁻} + ½·#{s⁺ = s⁻}) / (P·N) over all pairs of P positives and N negatives
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "weighted", weighted by the number of positives;
             "samples", the mean over rows; "micro", all entries as one; None, per label.
-        undefined: what a label (or row) is whose labels are all equal: "skip" leaves it out of
-            the mean; "nan" makes the mean NaN, as scikit-learn does; "zero" counts it as 0, as
-            torchmetrics does. With average=None it is NaN, or 0 for "zero". "raise" refuses it,
-            in eager calls.
+        undefined: how to treat a label (or row) whose entries are all positive or all negative:
+            "skip" leaves it out of the mean; "nan" makes the mean NaN, as scikit-learn does;
+            "zero" counts it as 0, as torchmetrics does. With average=None it is NaN, or 0 for
+            "zero". "raise" raises, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The area in [0, 1], () or (L,), in float32 or the wider dtype of the scores; NaN where a
@@ -114,7 +114,7 @@ def roc_auc(
             is not defined, or under a transformation.
 
     Reference:
-        `sklearn.metrics.roc_auc_score(labels, scores, average=...)` is "nan".
+        "nan" is `sklearn.metrics.roc_auc_score(labels, scores, average=...)`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -132,7 +132,7 @@ def roc_auc(
 
 
 def average_precisions(ranking: Ranking, facts: Facts) -> Array:
-    """Returns the average precision of each row, (R,); 0 where it has no positive."""
+    """Returns the average precision of each row, (R,); 0 for a row without positives."""
     count, before = ranking.running_count(ranking.positive)
     dtype = ranking.score_dtype()
     precision = count.astype(dtype) / ranking.rank.astype(dtype)
@@ -142,14 +142,14 @@ def average_precisions(ranking: Ranking, facts: Facts) -> Array:
 
 
 def _average_precision_of_row(row: Standing) -> float:
-    """Returns the average precision of a row that has a positive, else 0."""
+    """Returns the average precision of a row; 0 if it has no positive."""
     tp = row.tp()
     return float(np.sum(tp / (row.negatives("right") + tp))) / max(tp.size, 1)
 
 
 def _areas(ranking: Ranking, facts: Facts) -> Array:
-    """Returns the area of each row, (R,); 1 where it has no pair."""
-    # Of tied entries the negatives are sorted first, so that a positive comes after all of them.
+    """Returns the area of each row, (R,); 1 for a row without a pair."""
+    # Among tied entries the negatives are sorted first, so a positive comes after all of them.
     above_or_tied, above = ranking.running_count(1 - ranking.positive)
     dtype = ranking.score_dtype()
     wrong = above_or_tied.astype(dtype) / 2 + above.astype(dtype) / 2
@@ -158,7 +158,7 @@ def _areas(ranking: Ranking, facts: Facts) -> Array:
 
 
 def _area_of_row(row: Standing) -> float:
-    """Returns the area of a row; 1 where it has no pair."""
+    """Returns the area of a row; 1 if it has no pair."""
     wrong = np.sum(row.negatives("right") + row.negatives("left")) / 2
     num_positives = row.positives.size
     return float(1 - wrong / max(num_positives * (row.num_entries - num_positives), 1))

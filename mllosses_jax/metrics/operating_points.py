@@ -1,6 +1,6 @@
 """The best point of a precision-recall curve under a constraint, and the threshold that attains it.
 
-Both are exact: one sort per label, tied scores taken as one cut-off.
+Both are exact: they sort once per label and treat tied scores as one cut-off.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from mllosses_jax.metrics._rows import Facts, averaged, facts_of
 
 
 class OperatingPoint(NamedTuple):
-    """What can be attained under a constraint, and where.
+    """The best value that can be attained under a constraint, and the thresholds that attain it.
 
     Attributes:
         value: the best value, averaged: (), or (L,) with average=None.
-        thresholds: the cut-offs that attain it, for `mll.decisions.apply_thresholds`: (L,); (N,)
-            with average="samples", () with "micro". Infinity, which predicts nothing, where the
-            constraint cannot be met or nothing is positive; NaN where a score is.
+        thresholds: the cut-offs that attain it, for `mll.decisions.apply_thresholds`: (L,), or
+            (N,) with average="samples", or () with "micro". They are infinite, which predicts
+            nothing, where the constraint cannot be met or nothing is positive, and NaN where a
+            score is NaN.
     """
 
     value: Array
@@ -51,29 +52,29 @@ def recall_at_precision(
     undefined: Undefined = "skip",
     where: ArrayLike | None = None,
 ) -> OperatingPoint:
-    """Recall at a fixed precision: the highest recall whose precision is at least that.
+    """Recall at a fixed precision: the highest recall at which precision is at least that.
 
     Formula:
         max R(t) over the scores t with P(t) ≥ p (up to rounding), where P and R are precision and
         recall of [s ≥ t]; 0 where no t has that precision
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         precision: p, the least precision in [0, 1], a scalar.
         average: "macro", the mean over labels, each with its own threshold; "weighted", weighted
             by the number of positives; "samples", the mean over rows; "micro", all entries as one
             with one threshold; None, per label.
-        undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
-            "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or 0 for
-            "zero". "raise" refuses it, in eager calls.
+        undefined: how to treat a label (or row) without positives: "skip" leaves it out of the
+            mean; "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or
+            0 for "zero". "raise" raises, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         An `OperatingPoint`, in float32 or the wider dtype of the scores; its value is NaN where a
-        score that counts is NaN, and where nothing is defined. Of equally good cut-offs the
-        threshold is the highest, which is the most precise.
+        score that counts is NaN, and where nothing is defined. The threshold is the highest of
+        equally good cut-offs, which is the most precise.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -110,29 +111,29 @@ def precision_at_recall(
     undefined: Undefined = "skip",
     where: ArrayLike | None = None,
 ) -> OperatingPoint:
-    """Precision at a fixed recall: the highest precision whose recall is at least that.
+    """Precision at a fixed recall: the highest precision at which recall is at least that.
 
     Formula:
         max P(t) over the scores t with R(t) ≥ r (up to rounding), where P and R are
         precision and recall of [s ≥ t]
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         recall: r, the least recall in [0, 1], a scalar.
         average: "macro", the mean over labels, each with its own threshold; "weighted", weighted
             by the number of positives; "samples", the mean over rows; "micro", all entries as one
             with one threshold; None, per label.
-        undefined: what a label (or row) without positives is: "skip" leaves it out of the mean;
-            "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or 0 for
-            "zero". "raise" refuses it, in eager calls.
+        undefined: how to treat a label (or row) without positives: "skip" leaves it out of the
+            mean; "nan" makes the mean NaN; "zero" counts it as 0. With average=None it is NaN, or
+            0 for "zero". "raise" raises, in eager calls.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         An `OperatingPoint`, in float32 or the wider dtype of the scores; its value is NaN where a
-        score that counts is NaN, and where nothing is defined. Of equally precise cut-offs the
-        threshold is the lowest, which recalls the most.
+        score that counts is NaN, and where nothing is defined. The threshold is the lowest of
+        equally precise cut-offs, which recalls the most.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -174,27 +175,27 @@ def _operating_point(
 
 
 def _best_recalls(ranking: Ranking, facts: Facts, precision: ArrayLike) -> tuple[Array, Array]:
-    """Returns the highest recall of each row with a floor on its precision, and its score."""
+    """Returns the highest recall of each row under a floor on precision, and its threshold."""
     tp, predicted, num_positives = _counts_at_cuts(ranking, facts)
     allowed = tp >= _floor("precision", precision, tp.dtype) * predicted
-    # Of equally high recalls the first cut-off is the most precise.
+    # Among equally high recalls the first cut-off is the most precise.
     return _best_point(ranking, tp / num_positives, allowed, last=False)
 
 
 def _best_precisions(ranking: Ranking, facts: Facts, recall: ArrayLike) -> tuple[Array, Array]:
-    """Returns the highest precision of each row with a floor on its recall, and its score."""
+    """Returns the highest precision of each row under a floor on recall, and its threshold."""
     tp, predicted, num_positives = _counts_at_cuts(ranking, facts)
     allowed = tp >= _floor("recall", recall, tp.dtype) * num_positives
-    # Of equally high precisions the last cut-off recalls the most.
+    # Among equally high precisions the last cut-off recalls the most.
     return _best_point(ranking, tp / predicted, allowed, last=True)
 
 
 class _Counts(NamedTuple):
-    """Counts of each cut-off, (R, n), and of each row, (R, 1), as floats."""
+    """Counts at each cut-off and in each row, as floats."""
 
-    tp: Array
-    predicted: Array
-    num_positives: Array  # at least 1
+    tp: Array  # (R, n)
+    predicted: Array  # (R, n)
+    num_positives: Array  # (R, 1), at least 1
 
 
 def _counts_at_cuts(ranking: Ranking, facts: Facts) -> _Counts:
@@ -205,7 +206,7 @@ def _counts_at_cuts(ranking: Ranking, facts: Facts) -> _Counts:
 
 
 def _floor(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
-    # A fraction that is the floor must pass, however both were rounded.
+    # A fraction equal to the floor must pass, however the two were rounded.
     return checks.scalar(name, value, dtype) * (1 - 4 * jnp.finfo(dtype).eps)
 
 

@@ -1,4 +1,4 @@
-"""The table of image benchmarks: precision, recall and F1, overall and per class, beside mAP."""
+"""The table of image benchmarks: mAP, and precision, recall and F1 overall and per class."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _INF = float("inf")
 
 
 class OverallAndPerClass(NamedTuple):
-    """What `overall_and_per_class` returns, all in percent and of shape ().
+    """The table of `overall_and_per_class`; all values are in percent and have shape ().
 
     Attributes:
-        mAP: mean average precision, for which no scores are cut off.
+        mAP: mean average precision, which needs no threshold.
         OP: overall precision, over all entries.
         OR: overall recall.
         OF1: overall F1.
-        CP: mean over the labels of their precision.
-        CR: mean over the labels of their recall.
+        CP: per-class precision, the mean over labels.
+        CR: per-class recall, the mean over labels.
         CF1: per-class F1, by either definition.
     """
 
@@ -54,8 +54,8 @@ def overall_and_per_class(
 ) -> OverallAndPerClass:
     """Precision, recall and F1, overall (OP, OR, OF1) and per class (CP, CR, CF1), and mAP.
 
-    What papers on COCO, VOC and NUS-WIDE tabulate, in percent. They mean two things by CF1, which
-    can differ by many points; the mean of the F1 of the labels is that of `f1`.
+    Papers on COCO, VOC and NUS-WIDE tabulate these, in percent. They use two definitions of CF1,
+    which can differ by many points; the one that averages the F1 of the labels is that of `f1`.
 
     Formula:
         OP = Σ_j TP_j / Σ_j P̂_j, OR = Σ_j TP_j / Σ_j P_j, OF1 = 2·OP·OR / (OP + OR);
@@ -63,21 +63,21 @@ def overall_and_per_class(
         CF1 = 2·CP·CR / (CP + CR), "harmonic", or mean_j 2·TP_j / (P̂_j + P_j), "mean"
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         threshold: scalar or (L,), on the scale of the scores: labels that reach it are predicted.
-        top: if given, 1 to L: only the so many highest scores of a sample may be predicted, and
-            only those that reach the threshold; of tied scores the lowest index comes first.
+        top: None, or 1 to L: at most this number of labels is predicted for a sample, those with
+            the highest scores, if they reach the threshold; the lowest index wins a tie.
         cf1: "harmonic", the harmonic mean of CP and CR; "mean", the mean over labels of their F1.
-        min_predictions: a label predicted less often is taken to be predicted (wrongly) so often:
-            1 lowers OP and OF1 for labels that are never predicted, as ML-GCN's code does.
-        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is in
-            no mean.
+        min_predictions: a label predicted less often counts as predicted (wrongly) this often: 1
+            lowers OP and OF1 for labels that are never predicted, as ML-GCN's code does.
+        where: bool, (N, L) with axes equal or 1: which entries count. A label without any is
+            left out of all means.
 
     Returns:
         An `OverallAndPerClass`, in float32, float64 under x64. A label that is never predicted
-        counts 0 in CP, one that never occurs 0 in CR, CF1 and mAP; a fraction of nothing is 0. All
-        are NaN where a score that counts is NaN, and where nothing counts.
+        counts as 0 in CP, one that never occurs as 0 in CR, CF1 and mAP; 0/0 is 0. All values are
+        NaN if a score that counts is NaN, or if nothing counts.
 
     Raises:
         TypeError: if scores are not floating point, top is not an integer, or where is not bool.

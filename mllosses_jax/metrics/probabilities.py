@@ -1,4 +1,4 @@
-"""Proper scores: how good probabilities are, not only their order.
+"""Proper scores, which rate probabilities themselves and not only their order.
 
 A proper score is best, on average, for the true probabilities: it cannot be gamed.
 """
@@ -27,7 +27,15 @@ from mllosses_jax.metrics._binning import BinnedAverage, Binning, averaged, binn
 
 
 class BrierDecomposition(NamedTuple):
-    """What a Brier score consists of; see `brier_decomposition`."""
+    """The terms of a Brier score, each () or (L,) with average=None; see `brier_decomposition`.
+
+    Attributes:
+        reliability: () or (L,), how far the probabilities are from the frequencies; 0 is best.
+        resolution: () or (L,), how far the frequencies in the bins are from the prevalence.
+        uncertainty: () or (L,), the variance of the labels.
+        within_bin_variance: () or (L,), the variance of the probabilities within bins.
+        within_bin_covariance: () or (L,), twice their covariance with the labels within bins.
+    """
 
     reliability: Array
     resolution: Array
@@ -37,7 +45,7 @@ class BrierDecomposition(NamedTuple):
 
     @property
     def brier_score(self) -> Array:
-        """The score that the five terms add up to."""
+        """The Brier score, to which the five terms add up."""
         between = self.reliability - self.resolution + self.uncertainty
         return between + self.within_bin_variance - self.within_bin_covariance
 
@@ -52,7 +60,7 @@ def binary_log_loss(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Binary log loss: the mean cross-entropy of every entry, true and false labels alike.
+    """Binary log loss: the mean cross-entropy of all entries, true and false labels alike.
 
     Formula:
         mean of −y·log p − (1 − y)·log(1 − p); p = σ(s) for logits, whose loss is
@@ -62,17 +70,17 @@ def binary_log_loss(
         scores: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
-        average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
+        average: "micro", the mean over entries; "macro", the mean over labels; "weighted",
             weighted by the number of positives; "samples", the mean over rows; None, per label.
             Where nothing is masked and no weights are given, "micro", "macro" and "samples" agree.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The loss ≥ 0, () or (L,), in float32 or the wider dtype of the scores. A true label of
         probability 0, or a false one of probability 1, makes it infinite; nothing is clipped.
-        NaN where a score that counts is NaN or, under a transformation, no probability.
+        NaN where a score that counts is NaN or, under a transformation, is not a probability.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -82,8 +90,8 @@ def binary_log_loss(
     Reference:
         I. J. Good, "Rational Decisions", JRSS B, 1952. Per label it is
         `sklearn.metrics.log_loss(labels[:, i], p[:, i], labels=[0, 1])`, which clips p to
-        [ε, 1 − ε], ε the machine epsilon of its dtype. On a matrix of labels that function takes
-        the labels for classes: it sums −y·log p over each row and leaves all negatives out.
+        [ε, 1 − ε], with ε the machine epsilon of its dtype. Given a matrix of labels, that function
+        takes them for classes: it sums −y·log p over each row and leaves all negatives out.
 
     Example:
         >>> import jax.numpy as jnp
@@ -116,16 +124,16 @@ def brier_score(
         scores: float array (N, L).
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         inputs: what the scores are, "logits" or "probabilities".
-        average: "micro", the mean over entries; "macro", the mean over labels; "weighted", that
+        average: "micro", the mean over entries; "macro", the mean over labels; "weighted",
             weighted by the number of positives; "samples", the mean over rows; None, per label.
             Where nothing is masked and no weights are given, "micro", "macro" and "samples" agree.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The score in [0, 1], 0 is best, () or (L,), in float32 or the wider dtype of the scores.
-        NaN where a score that counts is NaN or, under a transformation, no probability.
+        NaN where a score that counts is NaN or, under a transformation, is not a probability.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -135,7 +143,7 @@ def brier_score(
     Reference:
         G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability", Monthly
         Weather Review, 1950. Per label it is
-        `sklearn.metrics.brier_score_loss(labels[:, i], p[:, i])`; given a matrix of labels that
+        `sklearn.metrics.brier_score_loss(labels[:, i], p[:, i])`; given a matrix of labels, that
         function sums each row, as if a sample had exactly one of them.
 
     Example:
@@ -161,7 +169,7 @@ def brier_decomposition(
     average: BinnedAverage = "macro",
     where: ArrayLike | None = None,
 ) -> BrierDecomposition:
-    """The Brier score in parts: calibration, sharpness, and how hard the labels are.
+    """Decomposition of the Brier score into reliability, resolution, uncertainty and bin effects.
 
     Formula:
         Brier = reliability − resolution + uncertainty + within-bin variance − within-bin
@@ -176,16 +184,16 @@ def brier_decomposition(
         bins: number of bins; see `calibration_curve`. The within-bin terms vanish where every
             bin holds one distinct probability.
         binning: "uniform" or "quantile"; see `calibration_curve`.
-        average: "macro", the mean of the terms of all labels; "micro", the terms of all entries
-            as one label's; None, per label. The terms add up to the Brier score of this average.
+        average: "macro", the mean over labels of each term; "micro", all entries as one label;
+            None, per label. The terms add up to the Brier score of the same average.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN
-            and in no mean.
+            and is left out of the mean.
 
     Returns:
         The terms, each () or (L,), in float32 or the wider dtype of the scores, and their sum
         `brier_score`. Reliability is 0 for calibrated probabilities, resolution is large where
-        the bins tell positives from negatives, uncertainty depends on the labels alone. NaN where
-        a score that counts is NaN or, under a transformation, no probability.
+        the bins tell positives from negatives, and uncertainty depends on the labels alone. NaN
+        where a score that counts is NaN or, under a transformation, is not a probability.
 
     Raises:
         TypeError: if scores are not floating point, bins is not an integer, or where is not bool.
@@ -223,7 +231,7 @@ def _log_losses(scores: Array, actual: Array, inputs: ScoreKind) -> Array:
 
 
 def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | None) -> Array:
-    """Returns the average of a value per entry (N, L), finite where masked."""
+    """Returns the average of a value per entry, (N, L), which is finite where masked."""
     check_average(average)
     w = sample_weights(weights, values.shape[0])
     axes: dict[str | None, tuple[int, ...]] = {"micro": (0, 1), "samples": (1,)}
@@ -233,7 +241,7 @@ def _mean(values: Array, inputs: Scored, average: Average, weights: ArrayLike | 
         share = share * w.astype(values.dtype)[:, None]
     share = share if inputs.where is None else jnp.where(inputs.where, share, 0)
     mass = jnp.sum(share, axis)
-    # What has no weight may be infinite or NaN.
+    # A value without weight may be infinite or NaN.
     means = jnp.sum(jnp.where(share == 0, 0, values * share), axis) / mass
     if average in {"micro", None}:
         return means

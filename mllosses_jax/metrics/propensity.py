@@ -1,4 +1,4 @@
-"""Metrics at k for labels that go missing, each true label weighted by its inverse propensity."""
+"""Metrics at k for missing labels, which weight each true label by its inverse propensity."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def psp_at_k(
 
     Formula:
         Σᵢ Σ_{c ∈ top_k(sᵢ) ∩ Yᵢ} w_c / Σᵢ max_{Z ⊆ Yᵢ, |Z| ≤ k} Σ_{c∈Z} w_c, with w_c = 1/ρ_c: a
-        ratio of means over samples, not the mean of their ratios; of tied scores the lowest index
-        comes first, and a sample without labels adds nothing to either sum
+        ratio of means over samples, not the mean of their ratios; ties go to the lowest index, and
+        a sample without labels adds nothing to either sum
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         inverse_propensity: w ≥ 1, (L,), from the training data: see
             `weighting.inverse_propensity`.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k.
 
     Returns:
         PSP in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
-        counts is NaN, and where no label is true. Its gradient in the scores is zero.
+        counts is NaN, and where no label is true. Its gradient with respect to the scores is zero.
 
     Raises:
         TypeError: if scores are not floating point, k is not an integer, or where is not bool.
@@ -76,21 +76,21 @@ def psr_at_k(
 
     Formula:
         Σᵢ gᵢ / Σᵢ max gᵢ, with gᵢ = Σ_{c ∈ top_k(sᵢ) ∩ Yᵢ} w_c / |Yᵢ| and max gᵢ that of the best
-        k labels: a ratio of means over samples, not the mean of their ratios; of tied scores the
-        lowest index comes first, and a sample without labels adds nothing to either sum
+        k labels: a ratio of means over samples, not the mean of their ratios; ties go to the lowest
+        index, and a sample without labels adds nothing to either sum
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         inverse_propensity: w ≥ 1, (L,), from the training data: see
             `weighting.inverse_propensity`.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k.
 
     Returns:
         PSR in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
-        counts is NaN, and where no label is true. Its gradient in the scores is zero.
+        counts is NaN, and where no label is true. Its gradient with respect to the scores is zero.
 
     Raises:
         TypeError: if scores are not floating point, k is not an integer, or where is not bool.
@@ -127,21 +127,21 @@ def psndcg_at_k(
     Formula:
         Σᵢ gᵢ / Σᵢ max gᵢ, with gᵢ = Σ_{r≤k} w_c·[c ∈ Yᵢ] / log₂(r + 1), c the label at rank r,
         over Σ_{r ≤ min(k, |Yᵢ|)} 1 / log₂(r + 1), and max gᵢ that of the best ranking: a ratio of
-        means over samples, not the mean of their ratios; of tied scores the lowest index comes
-        first, and a sample without labels adds nothing to either sum
+        means over samples, not the mean of their ratios; ties go to the lowest index, and a sample
+        without labels adds nothing to either sum
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         inverse_propensity: w ≥ 1, (L,), from the training data: see
             `weighting.inverse_propensity`.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k.
 
     Returns:
         PSnDCG in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
-        counts is NaN, and where no label is true. Its gradient in the scores is zero.
+        counts is NaN, and where no label is true. Its gradient with respect to the scores is zero.
 
     Raises:
         TypeError: if scores are not floating point, k is not an integer, or where is not bool.
@@ -166,7 +166,7 @@ def psndcg_at_k(
 
 
 def _gains(top: TopK, inverse_propensity: ArrayLike) -> tuple[Array, Array]:
-    """Returns the weights of the true labels at the top k ranks, and of the best k, both (N, k)."""
+    """Returns the weights of the true labels in the top k and in the best k, both (N, k)."""
     k, actual = top.hits.shape[1], top.inputs.actual
     weights = checks.array("inverse_propensity", inverse_propensity)
     if weights.shape != actual.shape[1:]:

@@ -1,4 +1,4 @@
-"""Metrics of how each sample ranks its labels, in O(L log L) per sample and less."""
+"""Metrics of how each sample ranks its labels, in at most O(L log L) per sample."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def label_ranking_average_precision(
 
     Formula:
         mean over samples of (1/|Y|) Σ_{j∈Y} #{k∈Y : s_k ≥ s_j} / #{k : s_k ≥ s_j}; a sample with
-        no or all labels true is 1
+        no or all labels true counts as 1
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The precision in (0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
@@ -66,17 +66,17 @@ def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
 def label_ranking_loss(
     scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
-    """Ranking loss: the fraction of pairs whose false label is ranked as high as the true one.
+    """Ranking loss: the fraction of pairs in which the false label scores as high as the true one.
 
     Formula:
         mean over samples of #{(j, k) : j∈Y, k∉Y, s_j ≤ s_k} / (|Y|·(L − |Y|)); a sample with no
-        or all labels true is 0, and a tie is a full error
+        or all labels true counts as 0, and a tie is a full error
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The loss in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
@@ -102,7 +102,7 @@ def label_ranking_loss(
 
 def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
     dtype = ranking.score_dtype()
-    # Of tied labels the false ones are sorted first, so that a true one comes after all of them.
+    # Among tied labels the false ones are sorted first, so a true one comes after all of them.
     above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(dtype)
     wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
     return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
@@ -115,13 +115,13 @@ def coverage_error(
     """Coverage error: how many labels must be taken from the top to include every true one.
 
     Formula:
-        mean over samples of #{k : s_k ≥ min_{j∈Y} s_j}; a sample without labels is 0
+        mean over samples of #{k : s_k ≥ min_{j∈Y} s_j}; a sample without labels counts as 0
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The number of labels in [0, L], (), in float32 or the wider dtype of the scores; NaN where
@@ -132,7 +132,7 @@ def coverage_error(
         ValueError: if shapes differ.
 
     Reference:
-        `sklearn.metrics.coverage_error(labels, scores)`. (Some papers count from 0: one less.)
+        `sklearn.metrics.coverage_error(labels, scores)`. (Papers that count from 0 get 1 less.)
 
     Example:
         >>> import jax.numpy as jnp
@@ -155,14 +155,14 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
     """One-error: the fraction of samples whose top-ranked label is false.
 
     Formula:
-        mean over samples of [argmax_k s_k ∉ Y]; of tied scores the lowest index is taken, and a
-        sample without labels is 1
+        mean over samples of [argmax_k s_k ∉ Y]; ties go to the lowest index, and a sample
+        without labels counts as 1
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The error in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
@@ -196,14 +196,14 @@ def mean_reciprocal_rank(
     """Mean reciprocal rank (MRR): one over the rank of the first true label.
 
     Formula:
-        mean over samples of 1 / min_{j∈Y} rank_j; of tied scores the lowest index comes first, and
-        a sample without labels is 0 and counts
+        mean over samples of 1 / min_{j∈Y} rank_j; ties go to the lowest index, and a
+        sample without labels counts as 0
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
-            not in the mean.
+            left out of the mean.
 
     Returns:
         The mean in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that

@@ -1,4 +1,4 @@
-"""Rates of hard label sets to which the true negatives matter, and their means."""
+"""Rates of hard label sets that depend on the true negatives, and means of such rates."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.sets import sets
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._tally import Tally, average_of, average_ratio, filled, ratio, tally_of
-
-_NAN = float("nan")
 
 
 @compiled()
@@ -35,10 +33,10 @@ def specificity(
         average: "macro", the mean over labels; "micro", all entries as one; "weighted", the mean
             over labels weighted by their number of positives; "samples", the mean over rows;
             None, per label.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         Specificity in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -48,8 +46,8 @@ def specificity(
         ValueError: if shapes differ, or average is unknown.
 
     Reference:
-        `torchmetrics.functional.classification.multilabel_specificity`, whose value where
-        undefined is 0; `sklearn.metrics.recall_score` of the complements.
+        `torchmetrics.functional.classification.multilabel_specificity`, whose value is 0
+        where undefined; `sklearn.metrics.recall_score` of the complements.
 
     Example:
         >>> import jax.numpy as jnp
@@ -69,11 +67,11 @@ def balanced_accuracy(
     labels: ArrayLike,
     *,
     average: Average = "macro",
-    zero_division: ArrayLike = _NAN,
+    zero_division: ArrayLike = float("nan"),
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Balanced accuracy: the mean of recall and specificity; ½ by chance or for a constant.
+    """Balanced accuracy: the mean of recall and specificity; ½ for random or constant predictions.
 
     Formula:
         ½·TP/(TP + FN) + ½·TN/(TN + FP)
@@ -83,10 +81,10 @@ def balanced_accuracy(
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
         zero_division: the recall where nothing is true, and the specificity where nothing is
-            false: a number or nan, which leaves it out: the accuracy is then the other of the two.
+            false; nan leaves it out, so that the accuracy is the other of the two.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The accuracy in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -96,8 +94,8 @@ def balanced_accuracy(
         ValueError: if shapes differ, or average is unknown.
 
     Reference:
-        `sklearn.metrics.balanced_accuracy_score(label, prediction)` of each label, which averages
-        over the classes that occur: nan.
+        `sklearn.metrics.balanced_accuracy_score(label, prediction)` of each label, which, as with
+        nan, averages over the classes that occur.
 
     Example:
         >>> import jax.numpy as jnp
@@ -121,7 +119,7 @@ def negative_predictive_value(
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Negative predictive value: the fraction of what is not predicted that is false.
+    """Negative predictive value: the fraction of the labels not predicted that are false.
 
     Formula:
         TN / (TN + FN); undefined where everything is predicted
@@ -130,10 +128,10 @@ def negative_predictive_value(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The value in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -143,7 +141,7 @@ def negative_predictive_value(
         ValueError: if shapes differ, or average is unknown.
 
     Reference:
-        `sklearn.metrics.precision_score` of the complements, but for the weights of "weighted".
+        `sklearn.metrics.precision_score` of the complements, except for the weights of "weighted".
 
     Example:
         >>> import jax.numpy as jnp
@@ -176,10 +174,10 @@ def g_mean(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         G-mean in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -224,10 +222,10 @@ def h_mean(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "micro", "macro", "weighted", "samples" or None; see `specificity`.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the mean.
+        zero_division: the number used where undefined; nan leaves the value out of the mean.
         weights: (N,), how much each sample counts.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         H-mean in [0, 1], (), or (L,) with average=None; float32, float64 under x64.
@@ -253,12 +251,12 @@ def h_mean(
 
 
 def specificity_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of specificity from counts."""
+    """Returns the average of specificity, from counts."""
     return average_ratio(tally.tn, tally.negatives, tally, average, zero_division)
 
 
 def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of balanced accuracy from counts."""
+    """Returns the average of balanced accuracy, from counts."""
     rates = jnp.stack([ratio(tally.tp, tally.actual), ratio(tally.tn, tally.negatives)])
     defined = jnp.stack([tally.actual, tally.negatives]) != 0
     values = jnp.nanmean(filled(rates, defined, zero_division), axis=0)
@@ -266,19 +264,19 @@ def balanced_accuracy_of(tally: Tally, average: Average, zero_division: ArrayLik
 
 
 def negative_predictive_value_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of negative predictive value from counts."""
+    """Returns the average of the negative predictive value, from counts."""
     unchosen = tally.tn + tally.fn
     return average_ratio(tally.tn, unchosen, tally, average, zero_division)
 
 
 def g_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of G-mean from counts."""
+    """Returns the average of the G-mean, from counts."""
     recall, specificity, defined = _both_rates(tally)
     return average_of(jnp.sqrt(recall * specificity), defined, tally, average, zero_division)
 
 
 def h_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array:
-    """Returns the average of H-mean from counts."""
+    """Returns the average of the H-mean, from counts."""
     recall, specificity, defined = _both_rates(tally)
     total = recall + specificity
     values = 2 * recall * specificity / jnp.where(total == 0, 1, total)
@@ -286,6 +284,6 @@ def h_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array
 
 
 def _both_rates(tally: Tally) -> tuple[Array, Array, Array]:
-    """Returns recall, specificity, and where both are defined."""
+    """Returns recall, specificity and where both are defined."""
     defined = (tally.actual != 0) & (tally.negatives != 0)
     return ratio(tally.tp, tally.actual), ratio(tally.tn, tally.negatives), defined

@@ -1,4 +1,4 @@
-"""The classification report: precision, recall, F1 and support of every label, and their means."""
+"""The classification report: precision, recall, F1 and support of each label, and their means."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def classification_report(
 ) -> str | dict[str, dict[str, float]]:
     """Precision, recall, F1 and support per label and averaged, as text or as a dictionary.
 
-    Counts are taken in one compiled pass; fractions are formed from them in float64 on the host,
+    One compiled pass takes the counts; the fractions are formed from them on the host, in float64,
     so this function is not for use under `jit`.
 
     Formula:
@@ -46,11 +46,11 @@ def classification_report(
         predictions: bool or integer array (N, L), the predicted sets.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         label_names: one name per label; "0", "1", ... if None.
-        digits: decimals of the text.
+        digits: number of decimals in the text.
         output_dict: whether to return the numbers instead of text.
-        zero_division: the value where undefined: a number or nan, which leaves it out of the means.
+        zero_division: the number used where undefined; nan leaves the value out of the means.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
-            and it and a row without any are in no mean.
+            and it is left out of the mean, as is a row without any.
 
     Returns:
         The text, character for character that of scikit-learn, or
@@ -83,7 +83,7 @@ def classification_report(
     names = checks.label_names(label_names, per_label.shape[1])
     reserved = sorted(set(names) & set(_AVERAGES))
     if reserved:
-        raise ValueError(f"label_names must be none of {', '.join(_AVERAGES)}, got {reserved}")
+        raise ValueError(f"label_names must not contain {', '.join(_AVERAGES)}, got {reserved}")
     rows, averages = _fractions(per_label, per_sample, float(zero_division))
     support = per_label[2]
     lines = [(name, *row, count) for name, row, count in zip(names, rows, support, strict=True)]
@@ -103,7 +103,7 @@ def classification_report(
 def _report_counts(
     predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None, one_device: bool
 ) -> tuple[Array, Array]:
-    """Returns true positives, predictions, positives and entries, (4, L) and (4, N)."""
+    """Returns true positives, predictions, positives and entries, per label and per sample."""
     inputs = sets(predictions, labels, where)
     kinds = (inputs.predicted & inputs.actual, inputs.predicted, inputs.actual)
 
@@ -115,7 +115,7 @@ def _report_counts(
     return along(0), along(1)
 
 
-# Compiled under the public name, which errors then begin with.
+# It is compiled under the public name, because error messages begin with that name.
 _report_counts.__name__ = "classification_report"
 _counts = compiled()(_report_counts)
 
@@ -123,7 +123,7 @@ _counts = compiled()(_report_counts)
 def _fractions(
     per_label: Counts, per_sample: Counts, zero_division: float
 ) -> tuple[Counts, list[Counts]]:
-    """Returns precision, recall and F1 of every label (L, 3) and of the four averages."""
+    """Returns precision, recall and F1 of each label, (L, 3), and of the four averages."""
     label_rows = _precision_recall_f1(per_label, zero_division)
     sample_rows = _precision_recall_f1(per_sample, zero_division)
     micro = _precision_recall_f1(per_label.sum(axis=1, dtype=np.int64)[:, None], zero_division)
@@ -146,7 +146,7 @@ def _precision_recall_f1(counts: Counts, zero_division: float) -> Counts:
 
 
 def _mean(rows: Counts, weights: Counts | None = None) -> Counts:
-    """Returns the mean of each column without its NaN; weights that sum to zero are ignored."""
+    """Returns the mean of each column, leaving NaN out; weights that sum to zero are ignored."""
     means = []
     for column in rows.T:
         counted = ~np.isnan(column)

@@ -1,4 +1,4 @@
-"""Statistics of the labels of a data set: how many, how rare, and which occur together."""
+"""Statistics of the labels of a data set: their number, rarity and co-occurrence."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mllosses_jax._core.sets import count_entries, label_sets, result_dtype
 from mllosses_jax._core.sharding import whole
 from mllosses_jax.metrics._averaging import mean_over
 
-_EXACT = 2**24  # a float32 counts up to here
+_EXACT = 2**24  # the largest count up to which a float32 is exact
 
 
 class LabelStatistics(NamedTuple):
-    """What `label_statistics` returns: int32 counts, and fractions in float32 (float64 under x64).
+    """Statistics of labels; those other than counts are float32, or float64 under x64.
 
     Attributes:
-        counts: positives of each label, int32 (L,).
-        prevalence: of each label, (L,): the fraction of its entries that are positive.
+        counts: int32 (L,), the number of positives of each label.
+        prevalence: (L,), the fraction of the entries of each label that are positive.
         cardinality: (), the mean number of labels of a sample.
         density: (), the fraction of all entries that are positive.
-        imbalance_ratio: of each label, (L,): how many times rarer than the most frequent label.
-        mean_imbalance_ratio: (), the mean of these over the labels that occur.
+        imbalance_ratio: (L,), how many times rarer each label is than the most frequent one.
+        mean_imbalance_ratio: (), the mean of `imbalance_ratio` over the labels that occur.
         scumble: (), in [0, 1], how far rare labels occur together with frequent ones.
     """
 
@@ -42,7 +42,7 @@ class LabelStatistics(NamedTuple):
 
 @compiled()
 def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> LabelStatistics:
-    """Counts of labels, and how many a sample has, how imbalanced they are, and how entangled.
+    """Frequencies of labels, the number per sample, their imbalance and their entanglement.
 
     Formula:
         prevalence_j = n_j/N, n_j = Σ_i y_ij; cardinality = Σ_j n_j / N; density = cardinality / L;
@@ -53,12 +53,12 @@ def label_statistics(labels: ArrayLike, *, where: ArrayLike | None = None) -> La
     Args:
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries are known. N is then the number
-            of known entries of a label for its prevalence, and of samples with any for
-            cardinality and SCUMBLE; density is over the known entries.
+            of known entries of a label in its prevalence, and the number of samples with a known
+            entry in cardinality and SCUMBLE; density is taken over the known entries.
 
     Returns:
-        A `LabelStatistics`. The imbalance ratio of a label that does not occur is infinite, and
-        what has no entry, or no label that occurs, to be taken over is NaN.
+        A `LabelStatistics`. The imbalance ratio of a label that does not occur is infinite. A
+        fraction or mean over nothing is NaN.
 
     Raises:
         TypeError: if where is not bool.
@@ -115,7 +115,7 @@ def label_cooccurrence(
     Args:
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         where: bool, (N, L) with axes equal or 1: which entries are known. Each pair of labels is
-            counted over the samples for which both are, n_j and n_k too.
+            counted over the samples in which both are known, and so are its n_j and n_k.
         normalize: None, "conditional" or "jaccard".
 
     Returns:
@@ -150,7 +150,7 @@ def label_cooccurrence(
     if mask is None:
         occurs = jnp.broadcast_to(jnp.diagonal(both)[:, None], both.shape)
     else:
-        occurs = _pair_counts(y, mask)  # label j, while label k is known
+        occurs = _pair_counts(y, mask)  # label j, where label k is known
     total = occurs if normalize == "conditional" else occurs + occurs.T - both
     return both.astype(result_dtype()) / total.astype(result_dtype())
 
@@ -170,8 +170,8 @@ def _row_sums(y: Array, values: Array) -> Array:
 
 
 def _pair_counts(rows: Array, columns: Array) -> Array:
-    """Returns in how many samples j of `rows` and k of `columns` are true, int32 (L, L)."""
-    # In floating point: products of integers take twice the time on a CPU.
+    """Returns the number of samples with j of `rows` and k of `columns` true, int32 (L, L)."""
+    # Floating point is used because integer products take twice the time on a CPU.
     parts = [slice(start, start + _EXACT) for start in range(0, len(rows), _EXACT)]
     products = [
         lax.dot_general(

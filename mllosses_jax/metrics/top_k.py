@@ -33,19 +33,19 @@ def precision_at_k(
 
     Formula:
         mean over samples of |top_k(s) ∩ Y| / k, or over labels of TP / (TP + FP) of the sets
-        top_k(s); of tied scores the lowest index comes first
+        top_k(s); ties go to the lowest index
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, whose denominator is always k, however few labels
             are true or count; "macro", the mean over labels; "micro", all entries as one; None,
             per label. The last three are `precision` of the sets top_k(s).
-        zero_division: the value of a label in no top k: a number or nan, which leaves it out
-            of the mean. With "samples", nothing is undefined.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k. A label without any is NaN, and it and a row without any are in no mean.
+        zero_division: the value of a label that is never in the top k; nan leaves it out of the
+            mean. With "samples", nothing is undefined.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k. A label without any is NaN, and is left out of the mean, as is such a row.
 
     Returns:
         The precision in [0, 1], (), or (L,) with average=None, in float32 or the wider dtype of
@@ -88,18 +88,18 @@ def recall_at_k(
 
     Formula:
         mean over samples of |top_k(s) ∩ Y| / |Y|, or over labels of TP / (TP + FN) of the sets
-        top_k(s); of tied scores the lowest index comes first
+        top_k(s); ties go to the lowest index
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows; "macro", the mean over labels; "micro", all
             entries as one; None, per label.
-        zero_division: the value of a row without true labels, or of a label that is never true:
-            a number or nan, which leaves it out of the mean.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k. A label without any is NaN, and it and a row without any are in no mean.
+        zero_division: the value of a row without true labels, or of a label that is never true;
+            nan leaves it out of the mean.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k. A label without any is NaN, and is left out of the mean, as is such a row.
 
     Returns:
         The recall in [0, 1], (), or (L,) with average=None, in float32 or the wider dtype of the
@@ -111,8 +111,8 @@ def recall_at_k(
         ValueError: if shapes differ, k is not in 1 to L, or average is unknown.
 
     Reference:
-        LibMultiLabel and napkinXC count rows without labels as 0, pyxclib's `recall_at_k` leaves
-        them out (nan); macro: arXiv:2401.16594, see `precision_at_k`.
+        LibMultiLabel and napkinXC count rows without labels as 0, and pyxclib's `recall_at_k`
+        leaves them out (nan); macro: arXiv:2401.16594, see `precision_at_k`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -141,18 +141,18 @@ def f1_at_k(
 
     Formula:
         mean over samples of 2·|top_k(s) ∩ Y| / (k + |Y|), or over labels of
-        2·TP / (2·TP + FP + FN) of the sets top_k(s); of tied scores the lowest index comes first
+        2·TP / (2·TP + FP + FN) of the sets top_k(s); ties go to the lowest index
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
         average: "samples", the mean over rows, where k is that of the formula, however few labels
             count; "macro", the mean over labels; "micro", all entries as one; None, per label.
-        zero_division: the value of a label that is in no top k and never true: a number or nan,
-            which leaves it out of the mean. With "samples", a row without true labels is 0.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k. A label without any is NaN, and it and a row without any are in no mean.
+        zero_division: the value of a label that is never in the top k and never true; nan leaves
+            it out of the mean. With "samples", a row without true labels counts as 0.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k. A label without any is NaN, and is left out of the mean, as is such a row.
 
     Returns:
         F1 in [0, 1], (), or (L,) with average=None, in float32 or the wider dtype of the scores;
@@ -177,7 +177,7 @@ def f1_at_k(
     top = top_k_of(scores, labels, k, where)
     tally = _tally_at_k(top, average)
     predicted, actual = (c.astype(result_dtype()) for c in (tally.predicted, tally.actual))
-    # In floats, because an int32 may not hold the sum of two counts.
+    # Floats are used because the sum of two counts may not fit an int32.
     return _averaged(top, tally, tally.tp, (predicted + actual) / 2, average, zero_division)
 
 
@@ -188,15 +188,15 @@ def r_precision_at_k(
     """R-precision at k: precision at k over the best that the number of true labels allows.
 
     Formula:
-        mean over samples of |top_k(s) ∩ Y| / min(k, |Y|); of tied scores the lowest index comes
-        first, and a sample without labels is 0 and counts
+        mean over samples of |top_k(s) ∩ Y| / min(k, |Y|); ties go to the lowest index,
+        and a sample without labels counts as 0
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k, and a sample without any is not in the mean.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k, and a sample without any is left out of the mean.
 
     Returns:
         The precision in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
@@ -238,16 +238,16 @@ def ndcg_at_k(
 
     Formula:
         mean over samples of Σ_{r≤k} [label at rank r ∈ Y] / log₂(r + 1), over the same sum of
-        ones up to r = min(k, |Y|); a sample without labels is 0 and counts
+        ones up to r = min(k, |Y|); a sample without labels counts as 0
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
-        ties: "average", the mean over all orders of tied scores, those across rank k included;
-            "first": of tied scores the lowest index comes first, as in the other metrics at k.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k, and a sample without any is not in the mean.
+        ties: "average", the mean over all orders of tied scores, including ties across rank k;
+            "first", the lowest index wins a tie, as in the other metrics at k.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k, and a sample without any is left out of the mean.
 
     Returns:
         nDCG in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
@@ -261,7 +261,7 @@ def ndcg_at_k(
         K. Järvelin and J. Kekäläinen, "Cumulated Gain-Based Evaluation of IR Techniques", 2002;
         "average" is `sklearn.metrics.ndcg_score(labels, scores, k=k)`, after F. McSherry and M.
         Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence
-        of Tied Scores", 2008. Without ties also that of pyxclib, napkinXC and LibMultiLabel.
+        of Tied Scores", 2008. Without ties, pyxclib, napkinXC and LibMultiLabel agree.
 
     Example:
         >>> import jax.numpy as jnp
@@ -286,15 +286,15 @@ def hit_at_k(
     """Hit rate at k: the fraction of samples with a true label among the k top-ranked.
 
     Formula:
-        mean over samples of [top_k(s) ∩ Y ≠ ∅]; of tied scores the lowest index comes first, and
-        a sample without labels is 0 and counts
+        mean over samples of [top_k(s) ∩ Y ≠ ∅]; ties go to the lowest index, and a sample
+        without labels counts as 0
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
+        scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         k: number of labels taken, 1 to L.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k, and a sample without any is not in the mean.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k, and a sample without any is left out of the mean.
 
     Returns:
         The rate in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score that
@@ -324,18 +324,18 @@ def hit_at_k(
 def label_coverage_at_k(
     scores: ArrayLike, labels: ArrayLike, k: int, *, where: ArrayLike | None = None
 ) -> Array:
-    """Label coverage at k: the fraction of the labels in use that are ever predicted rightly.
+    """Label coverage at k: the fraction of the labels in use that are ever predicted correctly.
 
     Formula:
-        |∪ᵢ (top_k(sᵢ) ∩ Yᵢ)| / |∪ᵢ Yᵢ|; of tied scores the lowest index comes first
+        |∪ᵢ (top_k(sᵢ) ∩ Yᵢ)| / |∪ᵢ Yᵢ|; ties go to the lowest index
 
     Args:
-        scores: float array (N, L), of any monotone scale: logits do.
-        labels: bool, integer or float array (N, L); positive where > 0. Labels that are true of no
-            sample do not count.
+        scores: float array (N, L), on any monotone scale, such as logits.
+        labels: bool, integer or float array (N, L); positive where > 0. Labels that are not true
+            for any sample do not count.
         k: number of labels taken, 1 to L.
-        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in the
-            top k.
+        where: bool, (N, L) with axes equal or 1: which entries count; the others are never in
+            the top k.
 
     Returns:
         The coverage in [0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
@@ -369,7 +369,7 @@ def label_coverage_at_k(
 
 
 def _tally_at_k(top: TopK, average: AverageAtK) -> Tally:
-    """Returns the counts that an average of the sets of k is made of."""
+    """Returns the counts from which an average over the top-k sets is computed."""
     checks.one_of("average", average, (*get_args(get_args(AverageAtK)[0]), None))
     if average != "samples":
         return tally_of(top.sets(), average, None)

@@ -1,8 +1,8 @@
 """Weights, propensities and biases from label counts, for imbalanced and long-tailed labels.
 
-Most take `label_counts` (L,), the number of positives of each label in the training data, and
-return arrays for `pos_weight`, `weights`, `prior`, `propensity` or a bias initialiser. A label
-without positives never gives inf or NaN; what it gives instead is documented.
+Most functions take `label_counts` (L,), the number of positives of each label in the training data,
+and return arrays for `pos_weight`, `weights`, `prior`, `propensity` or a bias initialiser. A label
+without positives never gives inf or NaN; each function documents what it gives instead.
 
 - Counts: `label_counts`, `label_counts_from_indices`, `label_priors`.
 - Balance: `negative_positive_ratio`, `effective_number_weights`, `class_balanced_weights`,

@@ -1,4 +1,4 @@
-"""Label counts, and the labels that are counted, checked; and the effective number of samples."""
+"""Checked label counts, checked labels to be counted, and the effective number of samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checked_counts(label_counts: ArrayLike) -> Array:
 
 
 def counted_labels(labels: ArrayLike, where: ArrayLike | None) -> Array:
-    """Returns labels, bool if they are hard by dtype, that are 0 where they do not count."""
+    """Returns labels with 0 where they do not count, bool unless they were floats."""
     y = checks.label_array("labels", labels)
     y = y if jnp.issubdtype(y.dtype, jnp.floating) else is_positive(y)
     mask = checks.mask("where", where, y.shape)
@@ -27,7 +27,7 @@ def counted_labels(labels: ArrayLike, where: ArrayLike | None) -> Array:
 
 
 def counts_beside(label_counts: ArrayLike, y: Array) -> Array:
-    """Returns counts that can be combined with labels (..., L)."""
+    """Returns counts in a shape that broadcasts with labels (..., L)."""
     counts = checked_counts(label_counts)
     if counts.shape != y.shape[-1:]:
         raise ValueError(
@@ -40,6 +40,6 @@ def counts_beside(label_counts: ArrayLike, y: Array) -> Array:
 def per_effective_number(counts: Array, b: Array) -> Array:
     """Returns (1 − β) / (1 − β^n) for counts of at least 1."""
     inside = jnp.where((b > 0) & (b < 1), b, 0.5)
-    # expm1 keeps 1 - beta ** n accurate for beta close to 1
+    # expm1 keeps 1 - beta ** n accurate for beta close to 1.
     effective = -jnp.expm1(counts * jnp.log1p(inside - 1)) / (1 - inside)
     return 1 / jnp.where(b == 1, counts, jnp.where(b == 0, 1, effective))

@@ -1,4 +1,4 @@
-"""Weights and biases that make up for how much rarer some labels are than others."""
+"""Weights and biases that compensate for label imbalance."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def class_balanced_weights(
     mode: ClassBalance = "average_w",
     where: ArrayLike | None = None,
 ) -> Array:
-    """Class-balanced weights of samples with many labels: the four readings in use.
+    """Class-balanced weights of samples with many labels, in the four variants in use.
 
-    They are those of the code of the distribution-balanced loss, and unlike
-    `effective_number_weights` are not normalised.
+    They are those in the code of the distribution-balanced loss and, unlike
+    `effective_number_weights`, are not normalised.
 
     Formula:
         w(n) = (1 − β) / (1 − β^n), and with Y the positives of a sample:
@@ -80,7 +80,7 @@ def class_balanced_weights(
         "min_n"       w(min of n_c over Y)       (..., 1)
 
     Args:
-        labels: bool, integer or float array (..., L); means weigh labels by their softness.
+        labels: bool, integer or float array (..., L); means weight labels by their value.
         label_counts: n, array (L,): positives of each label in the training data.
         beta: β in [0, 1]: 0 gives equal weights, 1 gives inverse counts.
         mode: one of the names above.
@@ -96,7 +96,7 @@ def class_balanced_weights(
     Reference:
         T. Wu, Q. Huang, Z. Liu, Y. Wang and D. Lin, "Distribution-Balanced Loss for Multi-Label
         Classification in Long-Tailed Datasets", 2020, arXiv:2007.09654 (code); the weights are
-        of Y. Cui et al., 2019, arXiv:1901.05555.
+        from Y. Cui et al., 2019, arXiv:1901.05555.
 
     Example:
         >>> import jax.numpy as jnp
@@ -139,7 +139,7 @@ def rebalanced_weights(
     mu: ArrayLike = 0.2,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Weights of the distribution-balanced loss: how rare a label is beside those it came with.
+    """Weights of the distribution-balanced loss: how rare a label is among those of its sample.
 
     Formula:
         w_c = α + σ(β·(r_c − μ)),  r_c = (1/n_c) / Σ_j y_j/n_j
@@ -148,8 +148,8 @@ def rebalanced_weights(
         labels: bool, integer or float array (..., L), hard or soft.
         label_counts: n, array (L,): positives of each label in the training data.
         alpha: α ≥ 0: the smallest weight.
-        beta: β ≥ 0.
-        mu: μ.
+        beta: β ≥ 0, the slope of the sigmoid.
+        mu: μ, the ratio at which the sigmoid is ½.
         where: bool, the rank of labels with axes equal or 1: which entries count.
 
     Returns:
@@ -190,12 +190,12 @@ def negative_positive_ratio(label_counts: ArrayLike, num_samples: ArrayLike) -> 
 
     Args:
         label_counts: n, array (L,): positives of each label.
-        num_samples: N ≥ 2, a scalar, or (L,) where each label was known for another number of
+        num_samples: N ≥ 2, a scalar, or (L,) if the labels were known for different numbers of
             samples.
 
     Returns:
-        Ratios (L,). Counts are clamped to [1, N − 1]: an absent label gets N − 1, a universal
-        one 1/(N − 1).
+        Ratios (L,). Counts are clamped to [1, N − 1], so that a label that never occurs gets N − 1
+        and one that always occurs 1/(N − 1).
 
     Raises:
         ValueError: if label_counts is not (L,), or num_samples below 2.
@@ -224,13 +224,13 @@ def prior_bias(prior: ArrayLike) -> Array:
 
     Args:
         prior: π, float array of any shape: share of positives, such as counts / N, or 0.01
-            for all labels as in RetinaNet.
+            for all labels, as in RetinaNet.
 
     Returns:
         Biases of the same shape, finite: priors are clamped to [1e-6, 1 − 1e-6].
 
     Raises:
-        TypeError: if prior is not floating point, as counts are not.
+        TypeError: if prior is not floating point, such as counts.
 
     Reference:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object

@@ -25,7 +25,7 @@ def label_counts(labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
         where: bool, the rank of labels with axes equal or 1: which entries count.
 
     Returns:
-        Counts (L,): int32 of bool and integer labels, of floats their sums in the wider of
+        Counts (L,): int32 for bool and integer labels; for floats, their sums in the wider of
         float32 and their dtype.
 
     Raises:
@@ -51,14 +51,14 @@ def label_counts_from_indices(
     Args:
         indices: the labels of all samples: the `indices` of a CSR matrix without explicit zeros;
             an integer array of any shape, negative where padded; or for each sample a list.
-        num_labels: L.
+        num_labels: the number of labels, L.
 
     Returns:
-        Counts (L,), int32. An index that a sample repeats counts each time.
+        Counts (L,), int32. An index repeated in a sample is counted every time.
 
     Raises:
         TypeError: if the indices are not integers.
-        ValueError: if an index of a list is not in [0, L). In an array, whose values are not
+        ValueError: if an index in a list is not in [0, L). In an array, whose values are not
             known at trace time, an index of L or more is ignored like padding.
 
     Example:

@@ -1,4 +1,4 @@
-"""Propensities: the chance that a relevant label was noted at all, and weights from it."""
+"""Propensities: the probability that a relevant label was annotated, and weights from it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _INF = float("inf")
 def inverse_propensity(
     label_counts: ArrayLike, num_samples: ArrayLike, *, a: ArrayLike = 0.55, b: ArrayLike = 1.5
 ) -> Array:
-    """Inverse propensities: one over the chance that a relevant label was noted at all.
+    """Inverse propensities: one over the probability that a relevant label was annotated.
 
     Formula:
         1/ρ_c = 1 + C·(n_c + B)^−A,  C = (log N − 1)·(B + 1)^A
 
     Args:
         label_counts: n, array (L,): positives of each label in the training data.
-        num_samples: N ≥ 1, a scalar or (L,): samples of the training data.
+        num_samples: N ≥ 1, a scalar or (L,): number of samples in the training data.
         a: A ≥ 0: 0.5 for Wikipedia, 0.6 for Amazon, 0.55 elsewhere.
         b: B ≥ 0: 0.4 for Wikipedia, 2.6 for Amazon, 1.5 elsewhere.
 
     Returns:
-        Inverse propensities (L,), at least 1: C is negative for fewer than e samples, and is
-        then taken to be 0. With B = 0, a label without positives counts as if it had one.
+        Inverse propensities (L,), at least 1: for fewer than e samples C is negative and taken to
+        be 0 instead. With B = 0, a label without positives counts as if it had one.
 
     Raises:
         ValueError: if label_counts is not (L,), or a parameter is out of its range.
@@ -64,17 +64,17 @@ def propensity_weights(
     b: ArrayLike = 1.5,
     beta: ArrayLike | None = None,
 ) -> Array:
-    """Weights of positives for labels that go missing: PW, and with `beta` PW-cb.
+    """Weights of the positives for missing labels: PW or, with `beta`, PW-cb.
 
     Formula:
         w_c ∝ 2/ρ_c − 1, or w_c ∝ (2/ρ_c − 1)·(1 − β) / (1 − β^{n_c});  Σ_c w_c = L
 
     Args:
         label_counts: n, array (L,): positives of each label in the training data.
-        num_samples: N ≥ 1, a scalar or (L,): samples of the training data.
+        num_samples: N ≥ 1, a scalar or (L,): number of samples in the training data.
         a: A of `inverse_propensity`, which gives 1/ρ.
         b: B of `inverse_propensity`.
-        beta: β in [0, 1] of the effective number of samples; the paper has 0.9. None: without.
+        beta: β in [0, 1] of the effective number of samples, 0.9 in the paper; None leaves it out.
 
     Returns:
         Weights (L,) with mean 1, for `pos_weight`. With `beta`, a label without positives gets 0.

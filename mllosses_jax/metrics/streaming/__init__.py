@@ -1,10 +1,10 @@
-"""Accumulators: metrics of more data than is held at a time, on one device or many.
+"""Accumulators: metrics of more data than fits in memory at once, on one device or many.
 
 An accumulator is an immutable pytree of integers made by `init`. `update` returns it with a batch
-added, `merge` adds two, methods named after metrics and `compute` read it. All arrays in it are
-additive, so that batches may be split, ordered and merged in any way with the same result, and
-`jax.lax.psum` of an accumulator is that of all devices. Several fit into any pytree, such as a
-dictionary, and each feeds many metrics:
+added, `merge` adds two of them, and `compute` and the methods named after metrics read it. All
+arrays in it are additive, so that batches may be split, ordered and merged in any way with the same
+result, and `jax.lax.psum` of an accumulator is the accumulator of all devices. Any pytree, such as
+a dictionary, can hold several accumulators, and each serves many metrics:
 
     >>> from functools import partial
     >>> import jax
@@ -40,7 +40,7 @@ Batches sharded over devices need nothing else under `jit`:
     >>> print(bounds.lower <= metrics.roc_auc(logits, labels) <= bounds.upper)
     True
 
-Inside `shard_map`, sum what the devices have seen:
+Inside `shard_map`, sum the accumulators of the devices:
 
     >>> @jax.jit
     ... @partial(jax.shard_map, mesh=mesh, in_specs=(P("batch"), P("batch")), out_specs=P())

@@ -1,4 +1,4 @@
-"""What all accumulators share: the sum of two of them, leaf by leaf."""
+"""The base of all accumulators: the sum of two of them, leaf by leaf, and checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Accumulator:
     """A pytree whose array leaves are all additive."""
 
     def merge(self, other: Self) -> Self:
-        """Returns the accumulator of both data sets, sharded as this one on an explicit mesh.
+        """Returns the accumulator of both data sets, on an explicit mesh sharded like this one.
 
         Args:
             other: an accumulator of the same labels and options.
@@ -43,15 +43,15 @@ def _description(accumulator: object) -> str:
 
 
 def check_size(name: str, value: object) -> None:
-    """Raises unless a number that sets a shape is a positive Python integer."""
+    """Raises ValueError unless a number that sets a shape is a positive Python integer."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
 def check_known_labels(labels: object, where: object) -> None:
-    """Raises ValueError if a label of a numpy array counts and does not lie in [0, 1].
+    """Raises ValueError if a label in a numpy array counts and does not lie in [0, 1].
 
-    To look into a JAX array would wait for the device.
+    JAX arrays are not checked, because looking at their values would wait for the device.
     """
     if isinstance(labels, np.ndarray):
         check_labels("update", labels, where)

@@ -1,4 +1,4 @@
-"""What the counts of bins say about areas under curves, whatever the order inside each bin."""
+"""Bounds of areas under curves from the counts of bins, for any order inside each bin."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Bracket(NamedTuple):
     """A number known up to an interval.
 
     Attributes:
-        estimate: the middle of the interval.
-        lower: no exact value is below.
-        upper: no exact value is above.
+        estimate: the middle of the interval, () or (L,), as are the bounds.
+        lower: the exact value is not below this.
+        upper: the exact value is not above this.
     """
 
     estimate: Array
@@ -29,13 +29,13 @@ class Bracket(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """Counts of rows (R, T), the bins in ascending order, as floats.
+    """Counts in the bins of each row, (R, T), in ascending order of the score, as floats.
 
     Attributes:
-        positives: in each bin.
-        negatives: in each bin.
-        positives_above: in all higher bins.
-        negatives_above: in all higher bins.
+        positives: the positives in each bin.
+        negatives: the negatives in each bin.
+        positives_above: the positives in all higher bins.
+        negatives_above: the negatives in all higher bins.
     """
 
     positives: Array
@@ -50,7 +50,7 @@ class Bins(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Bounds of each row (R,), and where the value is defined."""
+    """Bounds of the value of each row, (R,), and whether it is defined."""
 
     lower: Array
     upper: Array
@@ -59,9 +59,9 @@ class Bounds(NamedTuple):
 
 @jax.jit(inline=True)
 def bins_of_counts(counts: Array) -> Bins:
-    """Returns the counts (R, T, 2), negatives first, with those of all higher bins."""
+    """Returns the counts (R, T, 2), negatives first, together with those of all higher bins."""
     counts = counts.astype(result_dtype())
-    # A scan adds in a tree: where counts pass 2²⁴ the rounding grows with log T only.
+    # A scan adds in a tree, so that for counts above 2²⁴ rounding grows only with log T.
     cumulative = lax.associative_scan(jnp.add, counts, axis=1, reverse=True)
     above = jnp.pad(cumulative[:, 1:], ((0, 0), (0, 1), (0, 0)))
     return Bins(counts[..., 1], counts[..., 0], above[..., 1], above[..., 0])
@@ -71,9 +71,9 @@ def bins_of_counts(counts: Array) -> Bins:
 def pooled(counts: Array) -> Array:
     """Returns the counts (L, T, 2) of all labels together, (1, T, 2).
 
-    They are floats, because they may not fit an int32.
+    They are floats because they may not fit an int32.
     """
-    # Each device adds up its labels.
+    # Each device adds up the labels that it holds.
     spec = Spec(spec_of(counts)[0])
     parts = on_shards(_sum_labels, [counts.astype(result_dtype())], [spec], spec)
     return _sum_labels(whole(parts))
@@ -92,16 +92,16 @@ def average_precision_bounds(bins: Bins) -> Bounds:
     of the bin whose score is at least that of the positive.
 
     Upper: r ≤ p and k ≥ 0, and the fraction rises with r and falls with k, so each positive adds
-    at most (P + p) / (P + p + N). It does where all p are tied above all n.
+    at most (P + p) / (P + p + N). It adds exactly that if all p are tied above all n.
 
-    Lower: number the positives of the bin by descending score, those that are tied in any order;
-    then r ≥ i for the i-th, and k ≤ n, so it adds at least f(i) = (P + i) / (M + i) with
-    M = P + N + n. The sum of f over i = 1 ... p, reached where all n come before p distinct
-    scores, is itself at least
+    Lower: number the positives of the bin by descending score, with ties in any order; then r ≥ i
+    for the i-th, and k ≤ n, so it adds at least f(i) = (P + i) / (M + i) with M = P + N + n. The
+    sum of f over i = 1 ... p, which is reached if all n come before p distinct scores, is itself
+    at least
         p·(f(1) + f(p)) / 2, because f is concave, so that f(i) + f(p + 1 − i) ≥ f(1) + f(p), and
         p − (N + n)·log(1 + p / (M + ½)), because f(i) = 1 − (N + n) / (M + i), and 1/x, being
         convex, is at most its integral from x − ½ to x + ½.
-    The first is exact for p ≤ 2, the second nearly so for large M.
+    The first is exact for p ≤ 2, and the second is nearly so for large M.
     """
     p, n, above, wrong = bins
     new = jnp.maximum(p, 1)
@@ -118,11 +118,11 @@ def average_precision_bounds(bins: Bins) -> Bounds:
 def roc_auc_bounds(bins: Bins) -> Bounds:
     """Returns bounds of the area under the ROC curve.
 
-    Pairs of different bins are known; each of the p·n pairs inside a bin is worth 0, ½ or 1.
+    The order of a pair from two bins is known; each of the p·n pairs in one bin is worth 0, ½ or 1.
     """
     positives, negatives = bins.totals()
     share = bins.positives / jnp.maximum(positives, 1)[:, None]
-    # Counted from above, in which nothing cancels: the part of the negatives that is not below.
+    # Counting the negatives that are not below avoids cancellation.
     above, inside = (
         x / jnp.maximum(negatives, 1)[:, None] for x in (bins.negatives_above, bins.negatives)
     )
@@ -138,7 +138,7 @@ def bracket(
     average: Average,
     undefined: Undefined,
 ) -> Bracket:
-    """Returns the average of bounds (R,) of rows, widened by what rounding can do to them."""
+    """Returns the average of the bounds of rows, (R,), widened by the possible rounding error."""
     lower, upper, defined = bounds
     positives, negatives = counts
     exists = (positives + negatives > 0) | broken
@@ -146,7 +146,7 @@ def bracket(
         mean_of_defined(values, defined, exists, broken, average, undefined, positives)
         for values in (lower, upper)
     )
-    # Fewer than 128 roundings of numbers in [0, 1] lie between counts and bounds.
+    # Fewer than 128 roundings of numbers in [0, 1] lead from counts to bounds.
     margin = 128 * jnp.finfo(lower.dtype).eps
     return Bracket(
         lower / 2 + upper / 2,
@@ -156,7 +156,7 @@ def bracket(
 
 
 def sum_tree(values: Array) -> Array:
-    """Returns the sum over the last axis, halves added to halves: it rounds log₂ T times."""
+    """Returns the sum over the last axis, adding halves to halves, which rounds log₂ T times."""
     while (size := values.shape[-1]) > 1:
         half = -(-size // 2)
         rest = jnp.pad(values[..., half:], [(0, 0)] * (values.ndim - 1) + [(0, 2 * half - size)])

@@ -1,7 +1,7 @@
-"""Sums of floats that are exact and additive: digits in base 256, each summed in an int32.
+"""Exact and additive sums of floats: digits in base 256, each summed in an int32.
 
 A float32 total stops counting at 2²⁴ and depends on the order of its terms; these digits do
-neither. Numbers below 2³¹ keep all bits down to 2⁻⁴⁰, which a float32 above 2⁻¹⁷ has at most.
+neither. Numbers below 2³¹ keep all bits down to 2⁻⁴⁰; a float32 above 2⁻¹⁷ has no lower bits.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from mllosses_jax._core.sets import result_dtype
 
 WHOLE, FRACTION = 3, 5  # digits before and after the point, the most significant first
 DIGITS = WHOLE + FRACTION
-LARGEST = 2.0**31  # of a value
-MOST_VALUES = 2**23  # in one sum: 255 times as many fit an int32
+LARGEST = 2.0**31  # values stay below this
+MOST_VALUES = 2**23  # values in one sum: 255 times this number fits an int32
 
 
 def sum_digits(values: Array) -> Array:
@@ -32,7 +32,7 @@ def sum_digits(values: Array) -> Array:
 
 
 def carried(digits: Array) -> Array:
-    """Returns the same numbers (..., DIGITS) with all digits but the first in 0 to 255."""
+    """Returns the same numbers, (..., DIGITS), with all digits except the first in 0 to 255."""
     result = [digits[..., i] for i in range(DIGITS)]
     for i in reversed(range(1, DIGITS)):
         result[i - 1] = result[i - 1] + (result[i] >> 8)
@@ -44,6 +44,6 @@ def total(digits: Array) -> Array:
     """Returns the numbers as floats, (..., DIGITS) to (...)."""
     exact = carried(digits).astype(result_dtype())
     value = jnp.zeros_like(exact[..., 0])
-    for i in reversed(range(DIGITS)):  # small ones first
+    for i in reversed(range(DIGITS)):  # the least significant digits first
         value = value + exact[..., i] * 256.0 ** (WHOLE - 1 - i)
     return value

@@ -1,10 +1,10 @@
 """The bins of a score histogram: half of them uniform in probability, half in logit over ±16.
 
 A uniform grid of either kind alone fails: in probability all scores of a rare label share the
-lowest bin, in logit those of a flat one share a few. A score is turned into an integer key by
-operations that are exact, hence monotone and the same on every device; all edges lie between keys,
-so that the bin of a key is looked up in a table. (A search among 1024 edges costs five times as
-much, and bins from computed sigmoids could swap two scores, against which no bound would hold.)
+lowest bin, and in logit those of a label with flat scores share a few. A score is turned into an
+integer key by exact operations, which are monotone and the same on every device. All edges lie
+between keys, so the bin of a key can be looked up in a table. (A search among 1024 edges costs five
+times as much, and bins from computed sigmoids could swap two scores, which would break the bounds.)
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mllosses_jax._core.probabilities import ScoreKind
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
-_REACH = 16  # of the grid in logit: the sigmoid is 1e-7 there
-_OCTAVES = 23  # of keys of a probability from 2⁻²⁴ to 1/2
+_REACH = 16  # the largest logit of the grid, where 1 − sigmoid is 1e-7
+_OCTAVES = 23  # the octaves of keys of a probability, from 2⁻²⁴ to 1/2
 _LARGEST_BINS = 2**16
 
 
 class Grid(NamedTuple):
-    """Edges and the table of bins.
+    """The edges of the bins, and the table from keys to bins.
 
     Attributes:
-        edges: the least float32 score of each bin but the lowest, ascending, (T - 1,).
-        bin_of_key: the bin of each key, and of an invalid score at the end, unsigned (K + 1,).
+        edges: the least float32 score of each bin except the lowest, ascending, (T - 1,).
+        bin_of_key: the bin of each key and, last, of an invalid score, unsigned (K + 1,).
     """
 
     edges: HostArray
@@ -39,7 +39,7 @@ class Grid(NamedTuple):
 
 
 def check_bins(bins: object) -> None:
-    """Raises ValueError unless the number of bins is an even integer of a sensible size."""
+    """Raises ValueError unless the number of bins is an even integer in the supported range."""
     known = isinstance(bins, int) and not isinstance(bins, bool)
     if not (known and 4 <= bins <= _LARGEST_BINS and bins % 2 == 0):  # type: ignore[operator]
         raise ValueError(f"bins must be an even integer from 4 to {_LARGEST_BINS}, got {bins!r}")
@@ -47,7 +47,7 @@ def check_bins(bins: object) -> None:
 
 @functools.lru_cache(maxsize=16)
 def grid(bins: int, inputs: ScoreKind) -> Grid:
-    """Returns the grid of so many bins on the scale of the scores."""
+    """Returns the grid with the given number of bins, on the scale of the scores."""
     half = bins // 2
     probabilities = np.arange(1, half) / half
     logits = np.log(probabilities) - np.log1p(-probabilities)
@@ -58,11 +58,11 @@ def grid(bins: int, inputs: ScoreKind) -> Grid:
     first_keys = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
     edges = _round_up(starts[first_keys])
     bin_of_key = np.append(np.searchsorted(first_keys, np.arange(len(starts)), "right"), bins)
-    return Grid(edges, bin_of_key.astype(np.min_scalar_type(bins)))  # small: it stays in the cache
+    return Grid(edges, bin_of_key.astype(np.min_scalar_type(bins)))  # small, for the cache
 
 
 def bins_of(scores: Array, bins: int, inputs: ScoreKind) -> Array:
-    """Returns the bin of each float32 score, int32; `bins` for NaN and for no probability."""
+    """Returns the bin of each float32 score, int32; `bins` for an invalid score."""
     if inputs == "logits":
         keys, valid = _logit_keys(scores, _bits(bins)), ~jnp.isnan(scores)
     else:
@@ -77,12 +77,12 @@ def bins_of(scores: Array, bins: int, inputs: ScoreKind) -> Array:
 
 
 def _bits(bins: int) -> int:
-    """Returns how finely keys resolve scores: at the centre a bin spans 4 keys or more."""
+    """Returns how finely keys resolve scores: a bin at the center spans at least 4 keys."""
     return (bins - 1).bit_length() - 1
 
 
 def _key_starts(bits: int, inputs: ScoreKind) -> HostArray:
-    """Returns the score at which each key but the first starts, in float64, with -inf for it."""
+    """Returns the score at which each key starts, float64; -inf for the first."""
     if inputs == "logits":
         reach = _REACH << bits
         starts = np.arange(-reach - 1, reach + 1) / 2.0**bits
@@ -98,20 +98,20 @@ def _key_starts(bits: int, inputs: ScoreKind) -> HostArray:
 def _logit_keys(logits: Array, bits: int) -> Array:
     """Returns ⌊x·2^bits⌋ clipped to the reach of the grid, from 0."""
     reach = _REACH << bits
-    scaled = jnp.floor(logits * 2.0**bits)  # a power of two: exact
+    scaled = jnp.floor(logits * 2.0**bits)  # scaling by a power of two is exact
     return jnp.clip(scaled, -reach - 1, reach).astype(jnp.int32) + (reach + 1)
 
 
 def _probability_keys(probabilities: Array, bits: int) -> Array:
-    """Returns the leading bits of p below 1/2, and, from the other end, those of 1 - p above it."""
+    """Returns the leading bits of p below 1/2 and, from the other end, of 1 - p above it."""
     size, shift = _OCTAVES << bits, 23 - bits
 
     def pattern(p: Array) -> Array:
         return lax.bitcast_convert_type(p, jnp.int32) - _smallest_pattern()
 
     low = pattern(jnp.abs(probabilities)) >> shift  # -0 has the bits of a negative number
-    # 1 - p is exact from 1/2 on. Its keys hold their upper end and not the lower one, so that
-    # those of p hold the lower end.
+    # 1 - p is exact from 1/2 on. Its keys include their upper end and not the lower one, so that
+    # the keys of p include their lower end.
     high = 2 * size - 1 - ((pattern(1 - probabilities) - 1) >> shift)
     return jnp.clip(jnp.where(probabilities < 0.5, low, high), 0, 2 * size - 1)
 
@@ -121,6 +121,6 @@ def _smallest_pattern() -> int:
 
 
 def _round_up(values: HostArray) -> HostArray:
-    """Returns the least float32 that is at least each value."""
+    """Returns the least float32 that is not below each value."""
     nearest = values.astype(np.float32)
     return np.where(nearest < values, np.nextafter(nearest, np.float32(np.inf)), nearest)

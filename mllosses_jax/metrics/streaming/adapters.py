@@ -1,4 +1,4 @@
-"""Accumulators as metrics of other libraries, which are imported only here and only when asked."""
+"""Accumulators as metrics of other libraries, which are imported here, and only on demand."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def as_clu(
     labels: str = "labels",
     mask: str = "mask",
 ) -> type[clu.metrics.Metric]:
-    """An accumulator as a class for `clu.metrics.Collection`, and so for metrax.
+    """An accumulator as a metric class for `clu.metrics.Collection`, and so for metrax.
 
     Args:
         empty: the accumulator of no data, from `init`.
-        compute: what the metric is, a function of the accumulator.
+        compute: a function that computes the metric from the accumulator.
         outputs: name of the model output that the accumulator takes first: "logits", or the name
             under which you pass probabilities or predicted sets.
         labels: name of the model output with the labels.
@@ -94,7 +94,7 @@ def as_nnx(
 
     Args:
         empty: the accumulator of no data, from `init`.
-        compute: what the metric is, a function of the accumulator.
+        compute: a function that computes the metric from the accumulator.
         outputs: name of the argument of `update` that the accumulator takes first.
         labels: name of the argument of `update` with the labels.
         mask: name of the optional argument that says which samples (N,) or entries (N, L) count:
@@ -152,5 +152,5 @@ def _updated(state: Any, given: dict[str, Any], outputs: str, labels: str, mask:
 
 
 def _copy(state: Any) -> Any:
-    # A training step may donate the buffers of a metric: those of `empty` are kept.
+    # A training step may donate the buffers of a metric, which must not be those of `empty`.
     return jax.tree.map(jnp.copy, state)

@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 def _in_one_program(method: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a result, so that `jax_debug_nans` looks at nothing but the result."""
+    """Compiles a method, so that `jax_debug_nans` checks its result only."""
     program = jax.jit(method, static_argnames=("average",), inline=True)
 
     @functools.wraps(method)
@@ -60,10 +60,10 @@ class ConfusionCounts(Accumulator):
     point and so cannot overflow.
 
     Attributes:
-        tp: entries predicted and true, int32 (L,).
-        predicted: entries predicted.
-        actual: entries true.
-        entries: entries that count.
+        tp: the number of entries that are predicted and true, int32 (L,).
+        predicted: the number of entries that are predicted, int32 (L,).
+        actual: the number of entries that are true, int32 (L,).
+        entries: the number of entries that count, int32 (L,).
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,13 +87,13 @@ class ConfusionCounts(Accumulator):
         """Returns the accumulator of no data.
 
         Args:
-            num_labels: L.
+            num_labels: the number of labels, L.
 
         Raises:
             ValueError: if num_labels is not a positive integer.
         """
         check_size("num_labels", num_labels)
-        # Four arrays: a buffer cannot be donated twice.
+        # Four separate arrays, because a buffer cannot be donated twice.
         return cls(*(jnp.zeros(num_labels, jnp.int32) for _ in range(4)))
 
     def update(
@@ -108,8 +108,8 @@ class ConfusionCounts(Accumulator):
 
         Raises:
             TypeError: if predictions are floating point, or where is not bool.
-            ValueError: if shapes differ, L is not that of the accumulator, or a label that counts
-                does not lie in [0, 1] in a numpy array.
+            ValueError: if shapes differ, L is not that of the accumulator, or a label in a numpy
+                array counts and does not lie in [0, 1].
         """
         check_known_labels(labels, where)
         total: Self = _with_batch(self, predictions, labels, where)
@@ -141,7 +141,7 @@ class ConfusionCounts(Accumulator):
         zero_division: ArrayLike = 0.0,
     ) -> Array:
         """Returns `metrics.fbeta` of all batches; `average` may not be "samples"."""
-        fbeta_shares(beta, result_dtype())  # refuses a negative number, which is traced below
+        fbeta_shares(beta, result_dtype())  # rejects a negative number, which is traced below
         return self._fbeta(beta=beta, average=average, zero_division=zero_division)
 
     @_in_one_program
@@ -175,7 +175,7 @@ class ConfusionCounts(Accumulator):
     def negative_predictive_value(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> Array:
-        """Returns `metrics.negative_predictive_value` of all batches; not for "samples"."""
+        """Returns `metrics.negative_predictive_value` of all batches; not average="samples"."""
         return rates.negative_predictive_value_of(self._tally(average), average, zero_division)
 
     @_in_one_program
@@ -214,11 +214,11 @@ class ConfusionCounts(Accumulator):
     def compute(
         self, *, average: LabelAverage = "macro", zero_division: ArrayLike = 0.0
     ) -> dict[str, Array]:
-        """Returns precision, recall, f1, jaccard and specificity, averaged, and hamming_loss.
+        """Returns averaged precision, recall, f1, jaccard and specificity, and hamming_loss.
 
         Args:
             average: "macro", "micro", "weighted" or None; see `metrics.precision`.
-            zero_division: the value where undefined: a number or nan, which leaves it out.
+            zero_division: the number used where undefined; nan leaves the value out of the mean.
 
         Raises:
             ValueError: if average or zero_division is none of these.
@@ -255,5 +255,5 @@ def _with_batch(
 
 
 def _total(counts: Array) -> Array:
-    """Returns the sum over labels, (L,) to (1,), in floating point: it may not fit an int32."""
+    """Returns the sum over labels, (L,) to (1,), as a float, because it may not fit an int32."""
     return jnp.sum(counts.astype(result_dtype()), keepdims=True)

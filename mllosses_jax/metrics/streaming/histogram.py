@@ -1,4 +1,4 @@
-"""Histograms of scores, from which areas under curves follow with bounds, and thresholds."""
+"""Histograms of scores, which give thresholds, and areas under curves with bounds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BinnedCurve(NamedTuple):
     """Precision and recall of predicting every score that reaches a threshold.
 
     Attributes:
-        thresholds: ascending, the first -inf, (T,).
+        thresholds: the thresholds, ascending from -inf, (T,).
         precision: exact at each threshold, 1 where nothing is predicted, (L, T).
         recall: exact at each threshold, NaN for a label without positives, (L, T).
     """
@@ -59,20 +59,20 @@ class BinnedCurve(NamedTuple):
 class ScoreHistogram(Accumulator):
     """Histogram of the scores of each label, over any number of batches.
 
-    It gives average precision and the area under the ROC curve with bounds between which the exact
-    value lies, whatever the scores were; precision and recall, exact at every edge of a bin; and
-    thresholds. Half of the bins are uniform in probability and half in logit over ±16, so that
-    neither flat nor sharp scores share a few bins. Counts are exact up to 2³¹ − 1 entries of a
-    label. Scores are taken as float32.
+    It gives average precision and the area under the ROC curve, with bounds between which the exact
+    value lies for any scores; precision and recall, exact at every edge of a bin; and thresholds.
+    Half of the bins are uniform in probability and half in logit over ±16, so that neither flat nor
+    sharp scores crowd into a few bins. Counts are exact up to 2³¹ − 1 entries of a label. Scores
+    are taken as float32.
 
     Attributes:
         cells: negatives and positives per label and bin, int32 (L, T + 1, 2); the last "bin" holds
-            the entries that count and whose score is NaN, or outside [0, 1] where it should be a
-            probability. A label that has any is NaN in every result.
-        inputs: "logits" or "probabilities".
+            the entries that count but whose score is NaN, or outside [0, 1] where it should be a
+            probability. A label with such an entry is NaN in every result.
+        inputs: what the scores are, "logits" or "probabilities".
 
     Reference:
-        Bins as thresholds: torchmetrics' and Keras' binned curves, there without bounds.
+        The binned curves of torchmetrics and Keras use bins as thresholds, but give no bounds.
 
     Example:
         >>> import jax.numpy as jnp
@@ -97,9 +97,10 @@ class ScoreHistogram(Accumulator):
         """Returns the histogram of no data.
 
         Args:
-            num_labels: L.
-            inputs: "logits" or "probabilities", what the scores will be.
-            bins: T, an even integer from 4 to 65536; the histogram takes 8·L·T bytes.
+            num_labels: the number of labels, L.
+            inputs: what the scores will be, "logits" or "probabilities".
+            bins: the number of bins, T, an even integer from 4 to 65536; the histogram takes
+                8·L·T bytes.
 
         Raises:
             ValueError: if an argument is none of these, or L·(T + 1) is 2³⁰ or more.
@@ -121,7 +122,7 @@ class ScoreHistogram(Accumulator):
 
     @property
     def invalid(self) -> Array:
-        """Entries of each label that count and are no valid score, int32 (L,)."""
+        """Number of entries of each label that count but hold no valid score, int32 (L,)."""
         return jnp.sum(self.cells[:, -1], axis=-1, dtype=jnp.int32)
 
     def update(
@@ -136,11 +137,11 @@ class ScoreHistogram(Accumulator):
 
         Raises:
             TypeError: if scores are not floating point, or where is not bool.
-            ValueError: if shapes differ, L is not that of the histogram, or in a numpy array a
-                score that counts should be a probability and is none, or a label that counts does
-                not lie in [0, 1]. (Such scores in a JAX array are counted as invalid.)
+            ValueError: if shapes differ, L is not that of the histogram, or a numpy array holds a
+                score that counts but is not a probability where it should be one, or a label that
+                counts but does not lie in [0, 1]. (In a JAX array, such scores count as invalid.)
         """
-        # To look into a JAX array would wait for the device.
+        # Looking at the values of a JAX array would wait for the device.
         if self.inputs == "probabilities" and isinstance(scores, np.ndarray):
             check_probabilities(
                 'scores must lie in [0, 1] with inputs="probabilities"', scores, where
@@ -157,7 +158,7 @@ class ScoreHistogram(Accumulator):
 
         Args:
             average: "macro", "weighted", "micro" or None, as there.
-            undefined: what a label without positives is: "skip", "nan", "zero" or "raise".
+            undefined: how to treat a label without positives: "skip", "nan", "zero" or "raise".
 
         Raises:
             ValueError: if an option is unknown, or with undefined="raise" if a value is not
@@ -171,7 +172,8 @@ class ScoreHistogram(Accumulator):
 
         Args:
             average: "macro", "weighted", "micro" or None, as there.
-            undefined: what a label is whose labels are all equal: "skip", "nan", "zero" or "raise".
+            undefined: how to treat a label that is always positive or always negative: "skip",
+                "nan", "zero" or "raise".
 
         Raises:
             ValueError: if an option is unknown, or with undefined="raise" if a value is not
@@ -186,7 +188,8 @@ class ScoreHistogram(Accumulator):
 
         Args:
             average: "macro", "weighted", "micro" or None.
-            undefined: what a label is of which a value is undefined, as in those.
+            undefined: how to treat a label whose value is undefined: "skip", "nan", "zero" or
+                "raise".
 
         Raises:
             ValueError: if an option is unknown, or with undefined="raise" if a value is not
@@ -199,7 +202,7 @@ class ScoreHistogram(Accumulator):
         }
 
     def thresholds(self) -> Array:
-        """Returns the least score of each bin, ascending, the first -inf, float32 (T,)."""
+        """Returns the least score of each bin, ascending from -inf, float32 (T,)."""
         edges = grid(self.counts.shape[1], self.inputs).edges
         return jnp.concatenate([jnp.full(1, -jnp.inf, jnp.float32), jnp.asarray(edges)])
 
@@ -221,13 +224,13 @@ class ScoreHistogram(Accumulator):
     def best_thresholds(
         self, *, beta: ArrayLike = 1.0, scope: Literal["label", "global"] = "label"
     ) -> Array:
-        """Returns the thresholds with the highest F-beta of all batches among `thresholds`.
+        """Returns the thresholds, among `thresholds`, with the highest F-beta of all batches.
 
-        Of equally good ones it is the highest, so that a label without positives is hardly ever
+        The highest of equally good ones is chosen, so that a label without positives is hardly ever
         predicted.
 
         Args:
-            beta: β ≥ 0.
+            beta: β ≥ 0 of F-beta.
             scope: "label" finds the best threshold of each label, (L,); "global" one for all
                 labels, (), which maximises micro-averaged F-beta.
 
@@ -255,7 +258,7 @@ def _with_batch(
 ) -> ScoreHistogram:
     inputs = scored(scores, labels, where)
     check_label_axis("scores", inputs.scores, state.cells.shape[0])
-    # Entries go to the devices that hold the counts of their labels.
+    # Entries are sent to the devices that hold the counts of their labels.
     labels_axes, sample_axes = spec_of(state.cells)[0], names_of(spec_of(inputs.scores)[0])
     sample_axes = tuple(name for name in sample_axes if name not in names_of(labels_axes))
 
@@ -276,8 +279,8 @@ def _counted(cells: Array, batch: Scored, inputs: ScoreKind) -> Array:
     """Returns the cells of some labels with their entries added."""
     num_labels, rows, _ = cells.shape
     bins = bins_of(batch.scores.astype(jnp.float32), rows - 1, inputs)
-    # One index per entry, because three cost twice the time; what does not count is sent past the
-    # end.
+    # One index per entry, because three take twice the time. Entries that do not count are sent
+    # past the end.
     label = 2 * rows * jnp.arange(num_labels, dtype=jnp.int32)[None, :]
     entry = label + 2 * bins + batch.actual.astype(jnp.int32)
     if batch.where is not None:

@@ -1,4 +1,4 @@
-"""Means over samples of any metric of this package that is one, added up over batches."""
+"""Means over samples, accumulated over batches, for any metric that is such a mean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Entry(NamedTuple):
     options: tuple[tuple[str, Any], ...]
 
     def of_rows(self, outputs: Array, labels: Array, where: Array) -> Array:
-        """Returns the metric of each sample alone, (N,)."""
+        """Returns the metric of each sample on its own, (N,)."""
 
         def of_row(x: Array, y: Array, mask: Array) -> Array:
             options = dict(self.options)
@@ -48,20 +48,21 @@ class _Entry(NamedTuple):
 class SampleMeans(Accumulator):
     """Means over samples of one or more metrics, over any number of batches.
 
-    The metric of each sample is that of the function on this sample alone, so that every mean
-    over samples in `metrics` can be accumulated: those of `metrics.ranking`, the "samples"
-    averages, subset accuracy, and functions of your own with the same arguments. (Ratios of means,
-    like propensity-scored precision, are no means of samples.) Sums are integers: they do not
-    depend on the order of batches, and nothing is lost past 2²⁴ samples. Values below 2⁻¹⁷ are
-    cut to multiples of 2⁻⁴⁰; those of 2³¹ or more make a mean infinite.
+    Each metric is evaluated on one sample at a time, so that every mean over samples in `metrics`
+    can be accumulated: those of `metrics.ranking`, the "samples" averages, subset accuracy, and
+    functions of your own with the same arguments. (Ratios of means, such as propensity-scored
+    precision, are not means over samples.) Sums are integers: they do not depend on the order of
+    batches, and nothing is lost beyond 2²⁴ samples. Values below 2⁻¹⁷ are truncated to multiples of
+    2⁻⁴⁰; values of 2³¹ or more make a mean infinite.
 
     Attributes:
         digits: the sums, in base 256, int32 (M, 8) for M metrics.
-        samples: how many samples each metric is the mean of, int32 (M,).
-        infinite: how many samples have a value of 2³¹ or more, or of -2³¹ or less, int32 (M, 2).
-        broken: how many samples hold a score that counts and is NaN or, where a metric has
-            inputs="probabilities", outside [0, 1], int32 (); then all means are NaN.
-        metrics: the metrics.
+        samples: the number of samples in the mean of each metric, int32 (M,).
+        infinite: the number of samples with a value of 2³¹ or more, and of -2³¹ or less,
+            int32 (M, 2).
+        broken: the number of samples with a score that counts but is NaN or, if a metric has
+            inputs="probabilities", outside [0, 1], int32 (); if it is not 0, all means are NaN.
+        metrics: the metrics, with their names and options.
 
     Example:
         >>> from functools import partial
@@ -89,15 +90,15 @@ class SampleMeans(Accumulator):
 
         Args:
             **metrics: functions of (scores, labels, where=) or (predictions, labels, where=),
-                by the names of the results; fix options with `functools.partial`. A sample of
+                under the names of the results; fix options with `functools.partial`. A sample for
                 which a metric is NaN without a NaN score is left out of its mean.
 
         Raises:
             TypeError: if a metric is not a function, or an option cannot be hashed.
-            ValueError: if there is no metric, or one is asked for undefined="nan".
+            ValueError: if there is no metric, or one has the option undefined="nan".
         """
         if not metrics:
-            raise ValueError("metrics must hold one function at least, got none")
+            raise ValueError("metrics must hold at least one function, got none")
         entries = tuple(_entry(name, function) for name, function in metrics.items())
         size = len(entries)
         return cls(
@@ -118,12 +119,12 @@ class SampleMeans(Accumulator):
                 integer (N, L), with N at most 2²³.
             labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
             where: bool, (N, L) with axes equal or 1: which entries count; a sample without any
-                is in no mean.
+                is left out of all means.
 
         Raises:
             TypeError: if a metric does not take such outputs, or where is not bool.
-            ValueError: if shapes differ, N is too large, or a label that counts does not lie in
-                [0, 1] in a numpy array.
+            ValueError: if shapes differ, N is too large, or a label in a numpy array counts and
+                does not lie in [0, 1].
         """
         check_known_labels(labels, where)
         total: Self = _with_batch(self, outputs, labels, where)
@@ -132,7 +133,7 @@ class SampleMeans(Accumulator):
     def compute(self) -> dict[str, Array]:
         """Returns the mean of each metric by name, () in float32, or float64 under x64.
 
-        It is NaN where no sample counts and where a score that counts was none.
+        It is NaN if no sample counts, or if a score that counts was NaN or not a probability.
         """
         means = _exact_sum.total(self.digits) / self.samples.astype(result_dtype())
         above, below = (jnp.where(count > 0, jnp.inf, 0) for count in self.infinite.T)
@@ -142,7 +143,7 @@ class SampleMeans(Accumulator):
 
 
 def _entry(name: str, function: Metric) -> _Entry:
-    # Partials are taken apart, because two that are alike are not equal.
+    # Partials are taken apart, because two identical ones do not compare equal.
     options: dict[str, Any] = {}
     if isinstance(function, functools.partial):
         if function.args:
@@ -198,7 +199,7 @@ def _with_batch(
 
 
 def _broken_rows(inputs: Scored, metrics: tuple[_Entry, ...]) -> Array:
-    """Returns which rows hold a score that counts and is none: bool (N,)."""
+    """Returns which rows hold an invalid score that counts, bool (N,)."""
     broken = inputs.has_nan()
     if any(("inputs", "probabilities") in entry.options for entry in metrics):
         outside = (inputs.scores < 0) | (inputs.scores > 1)

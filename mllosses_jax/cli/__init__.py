@@ -4,7 +4,7 @@ It knows the whole package, and nothing in the package knows it but `python -m m
 
 - `main`: the entry point, with the exit status of every failure.
 - `compare`, `show`, `listing`, `describe`, `check`, `evaluate`, `tune`, `calibrate`: the
-  sub-commands; each has `add_parser` and `run`.
+  sub-commands; each has `add_parser` and `run`, and imports inside `run` what is slow to load.
 - `score_metrics`, `score_thresholds`, `score_calibration`: what `evaluate`, `tune` and `calibrate`
   compute of given scores; `score_report`: what they print.
 - `profile`: the picture that `describe --plot` draws.

@@ -6,7 +6,10 @@ makes more of the embedded data, `standardize` scales features, `split` cuts off
 each label has its share.
 
 - `loading`: `load`, on one reader a format: `npz`, `csv_file`, `svmlight`, `arff`.
-- `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`.
+- `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`, on
+  `_score_files`. These are other files than those of `load`.
+- `_text`, `_csv_table`, `_archive`: what readers share: cells, label columns, tables and archives;
+  `_reading`: the boundary that makes a `DataError` of whatever else a file causes.
 - `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
 """

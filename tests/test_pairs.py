@@ -8,7 +8,7 @@ import pytest
 from compiling import jit
 
 import mllosses_jax as mll
-from mllosses_jax._core import pairs
+from mllosses_jax.losses import _pairs as pairs
 
 
 def test_a_hinge_that_just_closes_has_no_slope():

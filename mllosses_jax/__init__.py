@@ -1,14 +1,14 @@
 """Multi-label learning in JAX: one sample carries several labels at once.
 
-The losses are functions of this package, pure and compiled when called:
+The losses are pure functions in this package, compiled when they are called:
 
     loss(logits, labels, *, <own parameters>, weights=None, where=None,
          reduction="mean", axis_name=None)
 
-`logits` and `labels` have one shape (..., L), the label axis last, and nothing is broadcast.
-`where` says which entries count: what it masks is exactly zero in value and gradient. Every loss is
-right at any finite logit, as are its first two derivatives. `mllosses_jax.losses` states all
-conventions, `mllosses_jax.catalogue` lists the losses.
+`logits` and `labels` have the same shape (..., L), with the label axis last, and nothing is
+broadcast. `where` says which entries count: masked entries are exactly zero in value and gradient.
+Every loss and its first two derivatives are correct at any finite logit. `mllosses_jax.losses`
+states all conventions, and `mllosses_jax.catalogue` lists the losses.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -21,8 +21,8 @@ conventions, `mllosses_jax.catalogue` lists the losses.
     >>> print(f"{loss:.4f}, at the unknown label {gradient[1, 1]}")
     0.2552, at the unknown label 0.0
 
-What turns scores into decisions, and tells how good they are, takes its arrays in the same order,
-what the model says first, and the same `where`:
+Functions that turn scores into decisions, or measure how good they are, take the model's output
+first as well, and the same `where`:
 
     >>> thresholds = mll.decisions.tune_thresholds(logits, labels, scope="global", where=known)
     >>> predictions = mll.decisions.apply_thresholds(logits, thresholds)
@@ -31,7 +31,7 @@ what the model says first, and the same `where`:
 
 Where things are:
 
-- `losses`: the losses by family; `labels` converts encodings of labels to `labels` and `where`;
+- `losses`: the losses by family; `labels` converts label encodings to `labels` and `where`;
   `weighting` makes weights and priors from label counts; `pseudo_labels` keeps estimated labels.
 - `metrics`: exact metrics; `metrics.streaming`: accumulators over batches and devices.
 - `decisions`: thresholds, set sizes, sets of highest expected F.
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from mllosses_jax import pseudo_labels as pseudo_labels
     from mllosses_jax import training as training
     from mllosses_jax import weighting as weighting
-else:  # submodules are imported when they are first used: all of them would double the import time
+else:  # submodules are imported on first use: importing all would double the import time
     _SUBMODULES = (
         "calibration",
         "catalogue",

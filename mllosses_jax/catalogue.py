@@ -1,7 +1,7 @@
-"""The catalogue of losses: one row each, from which lists, descriptions and tests are made.
+"""The catalogue of losses: one row per loss, the source of lists, descriptions and tests.
 
-A row holds what code cannot say of itself. Summary, formula, parameters and reference are read
-from the docstring of the loss, where they are written once.
+A row holds what cannot be read from the code. The summary, formula, parameters and reference are
+read from the docstring of the loss.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Entry:
     Attributes:
         loss: the public function.
         kind: what one unreduced entry is: an element, a sample, a label or the batch.
-        soft_labels: whether labels strictly between 0 and 1 have a meaning.
+        soft_labels: whether labels strictly between 0 and 1 are meaningful.
         class_ids: whether labels may also be class ids (...).
-        takes: what the first argument holds.
+        takes: what the first argument holds, logits or probabilities.
         zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
-            only order the labels have no such origin.
-        penalty: whether it sees no labels, and is to be added to a loss that does.
+            only order the labels have no such threshold.
+        penalty: whether the function ignores the labels and is meant to be added to a loss.
     """
 
     loss: Callable[..., Any]
@@ -55,24 +55,24 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The public name."""
+        """The public name of the loss."""
         return self.loss.__name__
 
     @property
     def family(self) -> str:
-        """The module of `mllosses_jax.losses` that it lives in."""
+        """The module of `mllosses_jax.losses` in which the loss is defined."""
         return self.loss.__module__.rpartition(".")[2]
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The own parameters that have no default."""
+        """The loss's own parameters without a default."""
         parameters = inspect.signature(self.loss).parameters.values()
         own = (p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
         return tuple(p.name for p in own if p.default is inspect.Parameter.empty)
 
     @property
     def own_parameters(self) -> dict[str, Any]:
-        """The parameters beyond the common signature, with their defaults."""
+        """The parameters that are not in the common signature, with their defaults."""
         parameters = inspect.signature(self.loss).parameters.values()
         return {
             p.name: p.default
@@ -86,7 +86,7 @@ class Entry:
         return inspect.getdoc(self.loss).split("\n", 1)[0]  # type: ignore[union-attr]
 
     def section(self, title: str) -> str:
-        """Returns a section of the docstring, such as "Formula" or "Reference", without indent."""
+        """Returns a section of the docstring, such as "Formula", without its indentation."""
         lines = iter(inspect.getdoc(self.loss).splitlines())  # type: ignore[union-attr]
         for line in lines:
             if line == f"{title}:":
@@ -107,12 +107,12 @@ class Entry:
 
     @property
     def reference(self) -> str:
-        """The paper or source, on one line."""
+        """The paper or other source, on one line."""
         return " ".join(self.section("Reference").split())
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the docstring says of each argument."""
+        """The description of each argument in the docstring."""
         described: dict[str, str] = {}
         name = ""
         for line in self.section("Args").splitlines():
@@ -206,13 +206,13 @@ CATALOGUE: tuple[Entry, ...] = (
 
 
 def find(name: str) -> Entry:
-    """Finds the row of a loss.
+    """Returns the row of a loss.
 
     Args:
-        name: the public name.
+        name: the public name of the loss.
 
     Returns:
-        The row.
+        The row with this name.
 
     Raises:
         KeyError: if no loss has this name; the message lists the nearest names.

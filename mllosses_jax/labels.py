@@ -1,7 +1,7 @@
-"""Label encodings: converters to labels and `where`, and label smoothing by its many names.
+"""Label encodings: converters to labels and `where`, and the conventions of label smoothing.
 
-Losses and metrics know one encoding: labels in [0, 1], and a bool `where` that says which are
-known. Every other encoding in use is converted here, explicitly, never guessed.
+Losses and metrics use one encoding: labels in [0, 1], and a bool `where` that says which are
+known. Every other encoding in use is converted here explicitly and never guessed.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def _signed(labels: ArrayLike) -> Array:
 
 @compiled(any_labels=True)
 def from_minus_one_unknown(labels: ArrayLike) -> tuple[Array, Array]:
-    """Converts 1 = positive, 0 = negative, -1 = unknown.
+    """Converts labels in which 1 is positive, 0 negative and -1 unknown.
 
     Args:
         labels: signed integer or float array (..., L); every value below 0, and NaN, is unknown.
 
     Returns:
-        Bool labels (..., L), and bool `where` (..., L), true where the label is known.
+        Bool labels (..., L), and a bool `where` (..., L), true where the label is known.
 
     Example:
         >>> import jax.numpy as jnp
@@ -61,13 +61,13 @@ def from_minus_one_unknown(labels: ArrayLike) -> tuple[Array, Array]:
 
 @compiled(any_labels=True)
 def from_zero_unknown(labels: ArrayLike) -> tuple[Array, Array]:
-    """Converts 1 = positive, -1 = negative, 0 = unknown.
+    """Converts labels in which 1 is positive, -1 negative and 0 unknown.
 
     Args:
         labels: signed integer or float array (..., L); NaN is unknown as well.
 
     Returns:
-        Bool labels (..., L), and bool `where` (..., L), true where the label is known.
+        Bool labels (..., L), and a bool `where` (..., L), true where the label is known.
 
     Example:
         >>> import jax.numpy as jnp
@@ -88,7 +88,8 @@ def from_nan(labels: ArrayLike) -> tuple[Array, Array]:
         labels: float array (..., L), hard or soft.
 
     Returns:
-        Labels (..., L) of the same dtype with 0 for NaN, and bool `where` (..., L).
+        Labels (..., L) of the same dtype with 0 for NaN, and a bool `where` (..., L), true where
+        the label is known.
 
     Example:
         >>> import jax.numpy as jnp
@@ -106,15 +107,16 @@ def from_indices(indices: ArrayLike | Sequence[Sequence[int]], num_labels: int) 
     """Converts label indices: ragged lists, or an integer array padded with negative numbers.
 
     Args:
-        indices: for each sample the indices of its positive labels; or an integer array
+        indices: a list with the indices of the positive labels of each sample, or an integer array
             (..., K) in which negative entries are padding.
-        num_labels: L.
+        num_labels: the number L of labels.
 
     Returns:
         Bool labels (..., L).
 
     Raises:
-        ValueError: if an index of a list is not in [0, L). In an array, whose values are not
+        TypeError: if indices are not lists of integers or an integer array.
+        ValueError: if an index in a list is not in [0, L). In an array, whose values are not
             known at trace time, an index of L or more is ignored like padding.
 
     Example:
@@ -151,27 +153,27 @@ def smooth_labels(
 ) -> Array:
     """Smooths labels by one of the five conventions in use, which are incompatible.
 
-    Formula:
-        with s the smoothing, L labels of which k are positive, y in [0, 1]:
+    In the formulas s is the smoothing, y is in [0, 1], and k of the L labels are positive.
 
+    Formula:
         "half"           y·(1 − s) + s/2             Keras, TensorFlow, timm's asymmetric loss
         "full"           y·(1 − s) + (1 − y)·s       mmpretrain "multi_label", SMP, Cole et al.
         "uniform"        y·(1 − s) + s/L             optax, Szegedy et al.; for distributions
-        "others"         y·(1 − s) + s/(L − k)       on labels with y = 0 alone; no smoothing
-                                                     where there is none; for distributions
+        "others"         y·(1 − s) + s/(L − k)       only on labels with y = 0, no smoothing
+                                                     if there are none; for distributions
         "classy_vision"  (y + s/L) / (1 + s)         ClassyVision
 
     Args:
         labels: bool, integer or float array (..., L).
         label_smoothing: s in [0, 1], a scalar or (L,).
         convention: one of the names above.
-        where: bool, the rank of labels with axes equal or 1: L and k count only these.
+        where: bool array of the rank of labels, axes equal or 1: which entries L and k count.
 
     Returns:
-        Float labels (..., L), float32 unless the labels are of another floating dtype.
+        Float labels (..., L): float32, unless the labels have another floating dtype.
 
     Raises:
-        ValueError: if the convention is unknown or the smoothing out of range.
+        ValueError: if the convention is unknown or the smoothing is out of range.
 
     Example:
         >>> import jax.numpy as jnp

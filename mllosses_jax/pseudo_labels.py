@@ -1,7 +1,7 @@
-"""What training estimates of unknown labels: a state, passed in and out, for the whole data set.
+"""Estimates of unknown labels for the whole data set, as a state that is passed in and out.
 
-The arrays have one row for each training sample; a step takes the rows of its batch. Nothing
-here changes shape from epoch to epoch, so nothing is compiled again.
+The arrays have one row per training sample; a training step takes the rows of its batch. Shapes do
+not change from epoch to epoch, so nothing is recompiled.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = [
 
 show_public_names(__name__)
 
-_SURE = math.log(0.995 / 0.005)  # of an observed label
-_UNSURE = math.log(0.6 / 0.4)  # at most, of an unknown one
+_SURE = math.log(0.995 / 0.005)  # the size of the logit of a known label
+_UNSURE = math.log(0.6 / 0.4)  # the largest size of the logit of an unknown label
 
 
 class PseudoLabels(NamedTuple):
     """Pseudo-labels of a data set, for `entropy_maximization_loss`.
 
     Attributes:
-        labels: probabilities, float32 (N, L); 0 where there is none.
+        labels: probabilities, float32 (N, L); 0 where a label has no pseudo-label.
         where: bool (N, L): which labels are pseudo-labelled.
     """
 
@@ -57,15 +57,15 @@ def add_pseudo_negatives(
 ) -> PseudoLabels:
     """Pseudo-labels the unknown labels that look most negative (asymmetric pseudo-labelling, APL).
 
-    Of each label the least probable entries that are neither observed nor pseudo-labelled get
-    their present probability as soft pseudo-label, and keep it.
+    For each label, the least probable entries that are neither observed nor pseudo-labelled get
+    their current probability as a soft pseudo-label, and keep it.
 
     Args:
-        pseudo: the state; nothing that it holds changes.
-        logits: of all training samples, float array (N, L).
-        labels: bool, integer or float array (N, L): observed where above 0, unknown elsewhere;
-            none is known to be negative.
-        share: which share of the unknown labels to choose, a scalar, rounded down to a number of
+        pseudo: the current state, whose pseudo-labels are kept.
+        logits: float array (N, L), the logits of all training samples.
+        labels: bool, integer or float array (N, L): observed where above 0, unknown elsewhere. No
+            label is known to be negative.
+        share: the share of the unknown labels to choose, a scalar, rounded down to a number of
             samples for each label. The authors spread 0.9 evenly over the epochs after the
             warm-up: 0.9 / (epochs − warm-up).
 
@@ -73,7 +73,7 @@ def add_pseudo_negatives(
         The new state.
 
     Raises:
-        TypeError: if logits are not floating point.
+        TypeError: if the logits are not floating point.
         ValueError: if shapes differ or are not (N, L), or share is not in [0, 1].
 
     Example:
@@ -96,7 +96,7 @@ def add_pseudo_negatives(
     def of_label(x: Array, unknown: Array, taken: Array) -> Array:
         number = (fraction * jnp.sum(unknown).astype(x.dtype)).astype(jnp.int32)  # rounded down
         free = unknown & ~taken
-        order = jnp.lexsort((x, ~free))  # the free ones first, the least probable first
+        order = jnp.lexsort((x, ~free))  # free entries first, by ascending probability
         rank = jnp.zeros(x.shape, jnp.int32).at[order].set(jnp.arange(x.size, dtype=jnp.int32))
         return free & (rank < number)
 
@@ -107,7 +107,7 @@ def add_pseudo_negatives(
 
 @compiled()
 def initial_label_logits(key: Array, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
-    """Returns the first estimated label logits of `role_loss`.
+    """Returns initial estimates of the label logits for `role_loss`.
 
     Formula:
         logit 0.995 for observed positives, logit 0.005 for observed negatives,
@@ -117,15 +117,15 @@ def initial_label_logits(key: Array, labels: ArrayLike, *, where: ArrayLike | No
         key: a random key.
         labels: bool, integer or float array (..., L) of all training samples, positive where
             above 0.
-        where: bool, the rank of labels with axes equal or 1: which labels are known. Without it
-            the positives are, and no other.
+        where: bool array of the rank of labels, axes equal or 1: which labels are known. Without
+            it, only the positives are.
 
     Returns:
         Float32 logits (..., L).
 
     Raises:
-        TypeError: if where is not bool.
-        ValueError: if the shape of where does not fit.
+        TypeError: if `where` is not bool.
+        ValueError: if the shape of `where` does not fit.
 
     Example:
         >>> import jax, jax.numpy as jnp

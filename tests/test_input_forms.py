@@ -112,7 +112,7 @@ def test_calibrators_of_any_labels(fit):
 
 @pytest.mark.parametrize("name", ["plugin_f_thresholds", "block_coordinate_sets"])
 def test_nothing_to_decide_on_is_named(name):
-    with pytest.raises(ValueError, match="must hold a sample and a label at least"):
+    with pytest.raises(ValueError, match="must hold at least one sample and one label"):
         DECISIONS[name](np.zeros((0, 3), np.float32))
 
 

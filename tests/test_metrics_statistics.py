@@ -125,7 +125,7 @@ def test_under_jit_vmap_and_x64():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"labels must have two axes.*got \(3,\)"):
         metrics.label_statistics(np.ones(3))
-    with pytest.raises(ValueError, match="labels must hold a sample and a label"):
+    with pytest.raises(ValueError, match="labels must hold at least one sample and one label"):
         metrics.label_cooccurrence(np.ones((0, 3)))
     with pytest.raises(TypeError, match="where must be a bool array"):
         metrics.label_statistics(np.ones((2, 3)), where=np.ones((2, 3)))

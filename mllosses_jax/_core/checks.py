@@ -1,6 +1,6 @@
-"""Trace-time checks: each names the argument, what it should be and what it was.
+"""Trace-time checks, whose errors name the argument, what it should be and what it was.
 
-They look at types, dtypes and shapes only, so they cost nothing in a compiled program.
+They look only at types, dtypes and shapes, so they cost nothing in a compiled program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 
 def array(name: str, value: ArrayLike) -> Array:
-    """Returns `value` as an array of real numbers; a TypeError says what else was given."""
+    """Returns `value` as an array of real numbers; raises TypeError for anything else."""
     if value is None:
         raise TypeError(f"{name} must be an array or a number, got None")
     if isinstance(value, list | tuple | dict | str):
@@ -59,7 +59,7 @@ def same_shape(name: str, value: Array, other_name: str, other: Array) -> None:
 
 
 def mask(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
-    """Returns a bool mask of exactly `shape`; each of its axes may have been 1."""
+    """Returns a bool mask broadcast to `shape`; each axis of `value` must be equal or 1."""
     if value is None:
         return None
     result = array(name, value)
@@ -102,7 +102,7 @@ def element_parameter(name: str, value: ArrayLike, like: Array) -> Array:
 
 
 def exponent(name: str, value: ArrayLike, like: Array) -> Array | int:
-    """Returns an element parameter, but leaves a Python integer the constant that it is."""
+    """Returns an element parameter, but keeps a Python integer as a constant."""
     return value if isinstance(value, int) else element_parameter(name, value, like)
 
 
@@ -117,7 +117,7 @@ def scalar(name: str, value: ArrayLike | str | None, dtype: jnp.dtype) -> Array:
 
 
 def per_sample(name: str, value: ArrayLike, like: Array) -> Array:
-    """Returns a floating-point array of one entry per sample of logits (..., L)."""
+    """Returns a floating-point array with one entry per sample of logits (..., L)."""
     result = array(name, value)
     if not jnp.issubdtype(result.dtype, jnp.floating):
         raise TypeError(f"{name} must be a floating-point array, got {result.dtype}")
@@ -144,7 +144,7 @@ def integer(name: str, value: object, *, least: int) -> None:
 
 
 def label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]:
-    """Returns the names of labels, numbers if None; raises unless all differ, one per label."""
+    """Returns the label names, or numbers for None; raises unless each label has a unique name."""
     if names is None:
         return tuple(map(str, range(num_labels)))
     found = tuple(names)
@@ -154,7 +154,7 @@ def label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]
         raise ValueError(f"label_names must name each of the {num_labels} labels, got {len(found)}")
     twice = sorted(name for name, times in collections.Counter(found).items() if times > 1)
     if twice:
-        raise ValueError(f"label_names must differ, these are there twice: {twice}")
+        raise ValueError(f"label_names must differ, but these are there twice: {twice}")
     return found
 
 

@@ -1,15 +1,15 @@
-"""The decorators of public functions: one checks eager calls, the other compiles them as well.
+"""The decorators of public functions: one checks eager calls, the other also compiles them.
 
-A call such as ``loss(logits, labels, gamma=2.0, alpha=0.25)`` is split into compile-time
-constants (integral numbers, bools, strings, None: ``gamma`` is a multiplication here) and traced
-values (arrays and all other floats: changing ``alpha`` never recompiles, and it can be
-differentiated, scheduled and vmapped). Under a caller's ``jit`` the function is inlined.
+A call such as `loss(logits, labels, gamma=2.0, alpha=0.25)` is split into compile-time
+constants (integral numbers, bools, strings, None: `gamma` is a multiplication here) and traced
+values (arrays and all other floats: changing `alpha` never recompiles, and it can be
+differentiated, scheduled and vmapped). Under a caller's `jit` the function is inlined.
 
-numpy sorts several times faster than XLA on a CPU. A function that gains by it is declared with
-``host=True`` and written as a chain of calls, each of a `step` or of a function that asks
+On a CPU, numpy sorts several times faster than XLA. A function that benefits is declared with
+`host=True` and written as a chain of calls, each to a `step` or to a function that asks
 `on_host` whether it may use numpy. An eager call whose arrays are all on the host runs them one
-after the other; any other call compiles them as one program, in which they find tracers and leave
-numpy alone.
+after the other; any other call compiles them as one program, where they see tracers and do not use
+numpy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mllosses_jax._core.values import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LARGEST_CONSTANT = 2**24  # beyond it a float32 no longer counts
+_LARGEST_CONSTANT = 2**24  # beyond it, float32 no longer holds every integer
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 
 
@@ -52,16 +52,17 @@ def compiled(
     """Returns a decorator that jit-compiles a function of arrays and parameters.
 
     Args:
-        host: whether an eager call on a CPU runs the function as it is: it uses numpy there.
-        any_labels: whether its `labels` may be others than 0, 1 and what is between. Without it,
-            an eager call looks into those that count.
+        host: whether an eager call on a CPU runs the function uncompiled, so that it can use numpy.
+        any_labels: whether `labels` may lie outside [0, 1]. If not, an eager call checks the labels
+            that count.
         probabilities: the name of the argument that holds probabilities; if the function has an
-            argument `inputs`, only where that says so. An eager call looks into those that count.
-        **bounds: closed interval of each numeric parameter, checked if it is a Python number or a
-            numpy array. (To look into a JAX array would wait for the device.)
+            argument `inputs`, it holds them only if that says so. An eager call checks those that
+            count.
+        **bounds: the closed interval of each numeric parameter, checked if it is a Python number or
+            a numpy array. (Checking a JAX array would wait for the device.)
 
     Returns:
-        A decorator that keeps the signature, the docstring and, as ``__wrapped__``, the function.
+        A decorator that keeps the signature, the docstring and, as `__wrapped__`, the function.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -99,13 +100,13 @@ def compiled(
 def compiled_loss(
     *, probabilities: str | None = None, **bounds: Bounds
 ) -> Callable[[Callable[P, LossValue]], Loss[P]]:
-    """Returns `compiled` for a loss, to whose callers it says when the result is a pair."""
+    """Returns `compiled` for a loss, typed so that callers know when the result is a pair."""
     decorate = compiled(probabilities=probabilities, **bounds)  # type: ignore[arg-type]
     return cast(Callable[[Callable[P, LossValue]], Loss[P]], decorate)
 
 
 def checked(*, probabilities: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Returns a decorator that checks calls as `compiled` does, of a function that runs as it is.
+    """Returns a decorator that checks calls as `compiled` does, but does not compile the function.
 
     Args:
         probabilities: as in `compiled`.
@@ -126,10 +127,10 @@ def checked(*, probabilities: str | None = None) -> Callable[[Callable[P, R]], C
 
 
 def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Returns a decorator that jit-compiles a step of a function that is declared ``host=True``.
+    """Returns a decorator that jit-compiles one step of a function declared with `host=True`.
 
     Args:
-        *constants: the names of its compile-time constants.
+        *constants: the names of the step's compile-time constants.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -140,7 +141,7 @@ def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _binder(function: Callable[..., Any]) -> Callable[[Any, Any], inspect.BoundArguments]:
-    """Returns what binds the arguments of a call, defaults included; its TypeErrors help."""
+    """Returns a function that binds arguments and defaults, with TypeErrors that suggest names."""
     signature = inspect.signature(function)
     names = list(signature.parameters)
 
@@ -163,7 +164,7 @@ def _binder(function: Callable[..., Any]) -> Callable[[Any, Any], inspect.BoundA
 def _check_values(
     function: str, arguments: dict[str, Any], any_labels: bool, probabilities: str | None
 ) -> None:
-    """Looks into the arrays of an eager call whose values can be wrong in silence."""
+    """Checks the arrays of an eager call whose wrong values would go unnoticed."""
     check_amounts(function, arguments)
     where = arguments.get("where")
     if probabilities is not None:

@@ -1,6 +1,6 @@
-"""Files of results: whole or not there, never written over by accident, of a named format.
+"""Result files: written whole or not at all, never overwritten by accident, in a named format.
 
-JSON has neither NaN nor infinity. In every JSON file of this package NaN, which is undefined, is
+JSON has neither NaN nor infinity. In every JSON file of this package NaN, which means undefined, is
 null, and infinity is "inf" or "-inf", which `float` reads.
 """
 
@@ -23,27 +23,27 @@ import numpy as np
 
 from mllosses_jax._core.text import cut, shown
 
-LEFTOVERS = ".*.partial"  # what only a killed process leaves
+LEFTOVERS = ".*.partial"  # files that only a killed process leaves behind
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes the place of `path` once it is whole; a failure leaves no trace.
+    """Opens a file that replaces `path` once it is complete; a failure leaves no trace.
 
-    Each writer has a name of its own until then, so that two of them do not meet.
+    Until then each writer uses a unique file name, so that two writers do not collide.
 
     Raises:
-        OSError: the file cannot be written; its name and the reason are in the error.
+        OSError: if the file cannot be written; the error holds its name and the reason.
     """
-    target = Path(os.path.realpath(path))  # a link stays one
-    is_device = target.exists() and not target.is_file()  # such as /dev/null: nothing to replace
+    target = Path(os.path.realpath(path))  # a link stays a link
+    is_device = target.exists() and not target.is_file()  # such as /dev/null, which is not replaced
     partial = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with target.open("wb") if is_device else partial.open("xb") as file:
             yield file
         if not is_device:
             partial.replace(target)
-    except OSError as error:  # numpy's has neither number nor text of the system
+    except OSError as error:  # numpy raises it without the system's number and text
         reason = error.strerror or str(error)
         raise OSError(error.errno or errno.EIO, reason, str(path)) from None
     finally:
@@ -52,14 +52,14 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes text as UTF-8, in the place of what is there."""
+    """Writes text as UTF-8 and replaces an existing file."""
     content = text.encode()
     with replacing(path) as file:
         file.write(content)
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows under a header of their names, in the place of what is there."""
+    """Writes rows under a header with their names and replaces an existing file."""
     table = io.StringIO()
     writer = csv.DictWriter(table, list(rows[0]))
     writer.writeheader()
@@ -68,23 +68,23 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Writes an archive of arrays by name, in the place of what is there."""
+    """Writes an archive of named arrays and replaces an existing file."""
     with replacing(path) as file:
         np.savez(file, **arrays)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes an object, in the place of what is there; floats are kept to the bit."""
+    """Writes an object with exact floats and replaces an existing file."""
     text = json.dumps(_encoded(content), indent=1, allow_nan=False, ensure_ascii=False)
     with replacing(path) as file:
-        # A path may have half a character, which UTF-8 has not; JSON knows the escape.
+        # A path may hold a lone surrogate, which UTF-8 cannot encode but JSON can escape.
         file.write(f"{text}\n".encode(errors="backslashreplace"))
 
 
 def write_format(
     path: str | Path, content: Mapping[str, Any], *, format_name: str, force: bool
 ) -> None:
-    """Writes an object that begins with the name of its format, as JSON.
+    """Writes an object as JSON, beginning with the name of its format.
 
     Raises:
         FileExistsError: if the file exists, unless `force`.
@@ -95,10 +95,10 @@ def write_format(
 
 
 def read_format(path: str | Path, *, format_name: str) -> dict[str, Any]:
-    """Reads what `write_format` wrote under this name.
+    """Reads a file that `write_format` wrote with this format name.
 
     Raises:
-        ValueError: if the file is something else.
+        ValueError: if the file is anything else.
     """
     try:
         content = json.loads(
@@ -106,7 +106,7 @@ def read_format(path: str | Path, *, format_name: str) -> dict[str, Any]:
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
         )
-    except (ValueError, RecursionError, MemoryError) as error:  # also of endless numbers
+    except (ValueError, RecursionError, MemoryError) as error:  # ValueError: also huge integers
         reason = cut(str(error)) or "it does not fit into memory"
         raise ValueError(f"{path} must be a JSON file: {reason}") from None
     found = content.get("format") if isinstance(content, dict) else None
@@ -124,7 +124,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _encoded(value: Any) -> Any:

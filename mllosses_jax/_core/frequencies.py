@@ -1,4 +1,4 @@
-"""What losses and weights make of how often labels are positive; all of it stays finite."""
+"""What losses and weights compute from how often labels are positive; all results are finite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jax import Array
 from mllosses_jax._core.numerics import sigmoid_pair
 
 _LOWEST_PRIOR = 1e-6
-_LOWEST_RATE = 1e-15  # of a sample with positives; its square does not underflow
+_LOWEST_RATE = 1e-15  # the rate of a sample with positives is higher; the square does not underflow
 _UNBOUNDED = 1e30
 
 
@@ -20,15 +20,15 @@ def log_odds(prior: Array) -> Array:
 
 def proper_counts(counts: Array, num_samples: Array) -> tuple[Array, Array]:
     """Returns counts clamped to [1, N − 1], and N, which is at least 2."""
-    total = jnp.maximum(num_samples, 2)  # where its value was not known
+    total = jnp.maximum(num_samples, 2)  # a traced value could not be checked
     return jnp.clip(counts, 1, total - 1), total
 
 
 def rebalanced(y: Array, counts: Array, alpha: Array, beta: Array, mu: Array) -> Array:
-    """Returns α + σ(β·(r − μ)), r = (1/n_c) / Σ_j y_j/n_j, for labels (..., L), 0 where masked.
+    """Returns α + σ(β·(r − μ)), r = (1/n_c) / Σ_j y_j/n_j, for labels y (..., L), 0 where masked.
 
-    r is how often a label would be drawn if all were drawn equally often, over how often its
-    sample would be. It is unbounded for a sample without positives, whose weight is α + 1.
+    If all labels were drawn equally often, r would be how often a label is drawn over how often its
+    sample is. It is unbounded for a sample without positives, whose weight is α + 1.
     """
     inverse = 1 / counts
     rate = jnp.sum(y * inverse, axis=-1, keepdims=True)

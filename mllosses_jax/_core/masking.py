@@ -1,7 +1,7 @@
-"""Brings logits, labels and `where` into the form in which a formula may use them.
+"""Checked and masked inputs: logits, labels and `where` in the form that formulas use.
 
-What is masked is replaced before any formula sees it. Masking the result alone would not do:
-the gradient of a masked NaN is 0 * NaN.
+Masked entries are replaced before any formula sees them. Masking only the result would not
+suffice, because the gradient of a masked NaN is 0 * NaN.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from mllosses_jax._core import checks
 
 
 class LossInputs(NamedTuple):
-    """Checked and masked arguments of a loss.
+    """The checked and masked arguments of a loss.
 
     Attributes:
-        x: logits `(..., L)` in the dtype of the computation, 0 where masked.
-        y: labels `(..., L)`: bool if they are hard by dtype, else in the dtype of `x`.
-        where: bool `(..., L)`, or None where every entry counts.
+        x: logits (..., L) in the dtype of the computation, 0 where masked.
+        y: labels (..., L), 0 where masked: bool if their dtype makes them hard, else in the dtype
+            of `x`.
+        where: bool (..., L), or None if every entry counts.
     """
 
     x: Array
@@ -64,14 +65,14 @@ class LossInputs(NamedTuple):
 def loss_inputs(
     logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "logits"
 ) -> LossInputs:
-    """Checks the three arrays of a loss, converts their dtypes and replaces what is masked.
+    """Checks the three arrays of a loss, converts their dtypes and replaces masked entries.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array of the same shape. Bool and integer labels are
-            positive where `labels > 0`, so that an integer -1 is never a positive.
+        labels: bool, integer or float array of the same shape. Integer labels are positive where
+            `labels > 0`, so an integer -1 is never a positive.
         where: bool array of the same rank with every axis equal or 1, or None.
-        name: what the caller calls its first argument.
+        name: the caller's name for its first argument.
     """
     x = checks.float_array(name, logits)
     y = checks.label_array("labels", labels)
@@ -88,14 +89,14 @@ def loss_inputs(
 def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> LossInputs:
     """Checks the arrays of a loss that takes class ids (...) as well as labels (..., L).
 
-    Ids outside [0, L) are an empty label set.
+    An id outside [0, L) becomes an empty label set.
     """
     x = checks.float_array("logits", logits)
     y = checks.array("labels", labels)
     if y.ndim == x.ndim - 1:
         if not jnp.issubdtype(y.dtype, jnp.integer):
             raise TypeError(
-                f"labels of shape {y.shape} would be class ids, which are integers, got {y.dtype}"
+                f"labels of shape {y.shape} are class ids and must be integers, got {y.dtype}"
             )
         if y.shape != x.shape[:-1]:
             raise ValueError(
@@ -107,7 +108,7 @@ def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | 
 
 
 def counted_entries(where: Array | None, shape: tuple[int, ...]) -> Array:
-    """Returns which entries of an array of this shape count: all of them without a mask."""
+    """Returns which entries of an array of this shape count; without a mask, all do."""
     return jnp.ones(shape, bool) if where is None else where
 
 
@@ -117,5 +118,5 @@ def compute_dtype(logits: Array) -> jnp.dtype:
 
 
 def is_positive(labels: Array) -> Array:
-    """Returns which labels, of any dtype, are positive."""
+    """Returns which labels are positive, for any dtype."""
     return labels if labels.dtype == jnp.bool_ else labels > 0

@@ -1,4 +1,4 @@
-"""How much memory there is, so that what does not fit is refused before it is read."""
+"""How much memory is available, so that files that do not fit are refused before reading."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if sys.platform != "win32":
     import resource
 
 
-SMALL = 2**26  # bytes; what takes less is tried, whatever the system tells
+SMALL = 2**26  # bytes; what needs less is always tried, whatever the system reports
 
 
 def available_memory() -> int:
-    """Returns how many bytes this process can still take, as far as the system tells."""
+    """Returns how many bytes this process can still allocate, as far as the system reports."""
     found = [sys.maxsize]
     with contextlib.suppress(OSError, ValueError, AttributeError):  # the whole machine
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with contextlib.suppress(OSError, ValueError):  # a container; without a limit it says "max"
+    with contextlib.suppress(OSError, ValueError):  # a container; the file says "max" if unlimited
         found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -1,8 +1,8 @@
 """Accurate primitives with analytic derivatives, and the one value-and-slope mechanism.
 
-Everything is built from ``exp(-|x|)``, which neither overflows nor cancels, so values and slopes
-are right in both tails. Derivatives are written with these same primitives, so they hold at any
-order, at x = 0 too, where automatic differentiation of ``|x|`` would give 0.
+Everything is built from `exp(-|x|)`, which neither overflows nor cancels, so values and slopes
+are accurate in both tails. Derivatives are written with the same primitives, so they hold at any
+order, even at x = 0, where automatic differentiation of `|x|` would give 0.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.types import AxisName
 
-TINY = 1e-18  # the square of what is smaller underflows in float32
-_LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
+TINY = 1e-18  # squares of smaller numbers underflow in float32
+_LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
 
 
 def exp_unit(x: Array) -> Array:
     """Returns exp(x) for x <= 0.
 
-    The bound, which changes nothing, is there for XLA: it writes a costly result with several
-    users out to memory, but not a cheap one.
+    The bound changes no value. It makes the last operation cheap: XLA writes a costly result with
+    several users to memory, but recomputes a cheap one.
     """
     return jnp.minimum(jnp.exp(x), 1)
 
@@ -50,9 +50,9 @@ def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
 def log1p_unit(u: Array) -> Array:
     """Returns log(1 + u) for u in [-1/2, 1], in float32 several times faster than XLA's log1p.
 
-    log(1 + u) = 2 artanh(s) with s = u / (2 + u), |s| <= 1/3: seven terms of the series of
+    As log(1 + u) = 2 artanh(s) with s = u / (2 + u) and |s| <= 1/3, seven terms of the series of
     artanh leave a relative error of 2e-8, so the result is within 3 ulp. XLA's log1p evaluates
-    two branches everywhere, and keeps the loop around it from being vectorised on CPU.
+    two branches everywhere and keeps the loop around it from being vectorised on CPU.
     """
     if u.dtype != jnp.float32:
         return jnp.log1p(u)
@@ -65,7 +65,7 @@ def log1p_unit(u: Array) -> Array:
 
 
 def log_share(u: Array, rest: Array) -> Array:
-    """Returns log(u) of u in (0, 1] with u + rest = 1, accurate next to 1 as well."""
+    """Returns log(u) for u in (0, 1] and rest = 1 − u, accurate for u near 1 too."""
     near = rest < 0.5
     log_near = log1p_unit(-jnp.minimum(rest, 0.5))
     return jnp.where(near, log_near, jnp.log(jnp.where(near, jnp.ones_like(u), u)))
@@ -86,10 +86,10 @@ def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
 
 @jax.custom_jvp
 def log_sigmoid_tail(x: Array) -> Array:
-    """Returns −log p − q − q²/2 = Σ_{k≥3} q^k/k of p = σ(x), q = 1 − p."""
+    """Returns −log p − q − q²/2 = Σ_{k≥3} q^k/k for p = σ(x) and q = 1 − p."""
     p, q = sigmoid_pair(x)
     # With s = q/(1 + p), −log p = 2·artanh(s) and q = 2s/(1 + s): all terms are positive.
-    s = jnp.minimum(q / (1 + p), 1)  # cheap at the end: see exp_unit
+    s = jnp.minimum(q / (1 + p), 1)  # the bound makes XLA recompute s, as in exp_unit
     z = s * s
     terms = 10 if x.dtype == jnp.float32 else 24  # for x >= -1/2, s <= 0.452
     series = jnp.zeros_like(x)
@@ -111,31 +111,31 @@ def softplus(x: Array) -> Array:
 
 
 def _large(dtype: jnp.dtype) -> float:
-    """Returns a number far above all logits in use that leaves room for factors."""
+    """Returns a number far above all practical logits, small enough to be multiplied."""
     return float(jnp.finfo(dtype).max) * 1e-8
 
 
 def power(base: Array, log_base: Array, exponent: ArrayLike) -> Array:
-    """Returns base ** exponent for base in [0, 1], with its finite derivatives.
+    """Returns base ** exponent for base in [0, 1], with finite derivatives.
 
-    An exponent known at compile time is a chain of multiplications; any other goes through the
-    logarithm, which the caller knows more accurately than the base.
+    A constant integer exponent becomes a chain of multiplications; any other exponent goes through
+    the logarithm, which the caller knows more accurately than the base.
 
     Args:
-        base: the base; used by integer exponents.
-        log_base: its logarithm, -inf where the base is zero.
+        base: the base, which is used for integer exponents.
+        log_base: the logarithm of the base, -inf where the base is zero.
         exponent: a Python integer, or an array that broadcasts against the base.
     """
     if isinstance(exponent, int):
         return jnp.ones_like(base) if exponent == 0 else jax.lax.integer_pow(base, exponent)
-    # 0 * -inf is NaN: a very low number gives 0 ** 0 = 1 and 0 ** g = 0.
+    # As 0 * -inf is NaN, a very low number replaces -inf; it gives 0 ** 0 = 1 and 0 ** g = 0.
     return jnp.exp(exponent * jnp.maximum(log_base, -_large(log_base.dtype)))
 
 
 def finite_product(weight: Array, value: Array) -> Array:
-    """Returns weight * value for value >= 0, and 0 where the weight is 0 and the value infinite.
+    """Returns weight * value for value >= 0, which is 0 if the weight is 0 and the value infinite.
 
-    The derivative in such a weight is large, but leaves room for the factors of a chain rule.
+    The derivative in such a weight is large, but its product in a chain rule stays finite.
     """
     return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
 
@@ -144,7 +144,7 @@ def finite_product(weight: Array, value: Array) -> Array:
 def tempered(x: Array, temperature: Array) -> Array:
     """Returns x / temperature, with a derivative in the temperature that is never infinite.
 
-    What follows is flat where the quotient is huge: 0 * inf would make NaN of its derivative.
+    The functions applied to a huge quotient are flat, and 0 * inf would make their derivative NaN.
     """
     return x / temperature
 
@@ -164,15 +164,16 @@ def log_sum_exp(
     """Returns log(sum of weights * exp(x)) along `axis`, -inf with zero gradient if all are 0.
 
     Args:
-        x: exponents. Among infinite ones the gradient is shared out.
-        weights: non-negative, of the same shape; a bool mask selects a set.
+        x: exponents; infinite ones share the gradient.
+        weights: non-negative weights of the same shape; a bool mask selects a set.
         axis: the axes to sum over.
-        axis_name: mesh axes that continue `axis` over devices.
+        axis_name: mesh axes over which `axis` continues.
     """
     lowest = jnp.asarray(-jnp.inf, x.dtype)
     live, shifted, relative = weights, x, weights.astype(x.dtype)
     if weights.dtype != jnp.bool_:
-        # In the exponent, or a tiny sum is left, of which no derivative has the square.
+        # The weights move into the exponent, because the square of a tiny sum would underflow in
+        # derivatives.
         live = weights > 0
         size = jax.lax.stop_gradient(jnp.where(live, relative, 1))
         shifted, relative = x + jnp.log(size), relative / size
@@ -180,9 +181,9 @@ def log_sum_exp(
     top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
-    centre = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
-    # Only entries of weight 0 exceed the top: the bound keeps 0 * exp finite.
-    terms = relative * jnp.exp(jnp.minimum(_below_inf(shifted) - centre, _LARGEST_EXPONENT))
+    center = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
+    # Only entries of weight 0 exceed the top; the bound keeps their 0 * exp finite.
+    terms = relative * jnp.exp(jnp.minimum(_below_inf(shifted) - center, _LARGEST_EXPONENT))
     total = jnp.sum(terms, axis=axis)
     if axis_name is not None:
         total = jax.lax.psum(total, axis_name)
@@ -192,12 +193,12 @@ def log_sum_exp(
 
 
 class _Exponentials(NamedTuple):
-    """The terms of a softmax relative to its largest, of which the others add up to `rest`."""
+    """The terms of a softmax relative to the largest term."""
 
     shifted: Array  # x - max(x)
     scaled: Array  # exp(shifted)
-    outside: Array  # the sum of the scaled terms but this one
-    rest: Array
+    outside: Array  # the sum of all scaled terms except this one
+    rest: Array  # the sum of all scaled terms except the largest
 
 
 def _exponentials(x: Array) -> _Exponentials:
@@ -212,11 +213,11 @@ def _exponentials(x: Array) -> _Exponentials:
 
 @jax.custom_jvp
 def softmax_pair(x: Array) -> tuple[Array, Array]:
-    """Returns (s, 1 - s) of s = softmax(x) along the last axis.
+    """Returns (s, 1 - s) for s = softmax(x) along the last axis.
 
-    The largest entry is kept apart: with R the sum of the others relative to it, its 1 - s is
-    R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of -inf
-    are outside the softmax.
+    The largest entry is treated separately: if R is the sum of the others relative to it, its
+    1 - s is R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of
+    -inf are outside the softmax.
     """
     _, scaled, outside, rest = _exponentials(x)
     share = 1 / (1 + rest)
@@ -232,7 +233,7 @@ def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
 
 @jax.custom_jvp
 def log_softmax_pair(x: Array) -> tuple[Array, Array]:
-    """Returns (log s, log(1 - s)) of s = softmax(x) along the last axis; see `softmax_pair`."""
+    """Returns (log s, log(1 - s)) for s = softmax(x) along the last axis; see `softmax_pair`."""
     shifted, _, outside, rest = _exponentials(x)
     log_total = jnp.log1p(rest)
     return shifted - log_total, jnp.log(outside) - log_total
@@ -242,21 +243,21 @@ def log_softmax_pair(x: Array) -> tuple[Array, Array]:
 def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
     log_s, log_rest = log_softmax_pair(*primals)
     d_log_s = _log_softmax_change(*softmax_pair(*primals), tangents[0])
-    # The bound keeps odds * d_log_s, a quotient of numbers that vanish together, finite.
+    # The bound keeps odds * d_log_s finite, a quotient of numbers that vanish together.
     odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
     return (log_s, log_rest), (d_log_s, -odds * d_log_s)
 
 
 def _log_softmax_change(s: Array, rest: Array, dx: Array) -> Array:
-    """Returns dx - sum(s dx) without its cancellation at s = 1; it transposes to the same form."""
+    """Returns dx - sum(s dx) without cancellation at s = 1; its transpose has the same form."""
     change = s * dx
     return rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
 
 
 def inside(x: Array, where: Array | None) -> Array:
-    """Returns x for a softmax over the entries that count: -inf where they do not.
+    """Returns x for a softmax over the entries that count, with -inf for all others.
 
-    A row in which nothing counts keeps finite values, which the reducer drops.
+    A row in which nothing counts keeps finite values, which the reduction drops.
     """
     if where is None:
         return x
@@ -268,17 +269,17 @@ def with_slope(
 ) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     """Returns a decorator that gives a function its derivative in the first argument.
 
-    ``value(x, *parameters)`` and ``slope(x, *parameters)`` are plain functions of arrays;
+    `value(x, *parameters)` and `slope(x, *parameters)` are plain functions of arrays;
     Python numbers, bools and None among the parameters are constants. The slope may be any
-    function: where a focusing weight is held constant, it is not the derivative of the value.
-    It is differentiated as it stands, so gradients of every order exist. Tangents of the other
-    parameters flow through the value; those that are not asked for cost nothing.
+    function: if a focusing weight is held constant, it is not the derivative of the value.
+    Higher derivatives are those of the slope, so they exist at every order. Tangents of the other
+    parameters flow through the value; those that are not needed cost nothing.
 
     Args:
         slope: the derivative with respect to the first argument.
-        share: let XLA keep what value and slope have in common in memory. As a rule it is
-            cheaper to compute it twice.
-        over_labels: the function sums over the last axis of its first argument.
+        share: whether XLA may keep in memory what value and slope have in common. Computing it
+            twice is usually cheaper.
+        over_labels: whether the function sums over the last axis of its first argument.
     """
 
     def decorate(value: Callable[..., Array]) -> Callable[..., Array]:
@@ -327,5 +328,5 @@ def with_slope(
 
 @with_slope(jnp.ones_like, share=True)
 def _below_inf(x: Array) -> Array:
-    """Returns the largest finite number for inf, with the slope of the identity."""
+    """Returns x with inf replaced by the largest finite number, and the slope of the identity."""
     return jnp.minimum(x, jnp.finfo(x.dtype).max)

@@ -1,7 +1,7 @@
-"""Rows ranked by descending score, exactly and with ties grouped: one sort, then running counts.
+"""Exact ranking of rows by descending score, with ties grouped: one sort, then running counts.
 
-Scores are mapped to integers of the same order. A float32 key and its label are packed in one
-64-bit integer, because sorting single integers is several times faster than sorting pairs.
+Scores are mapped to integers that ascend as scores descend. A float32 key and its label are packed
+in one 64-bit integer, because single integers sort several times faster than pairs.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ class Ranking(NamedTuple):
         """Counts int32 flags in {0, 1} (R, n) along each row.
 
         Returns:
-            The counts up to each entry and with it, and those up to the end of the group of tied
-            scores before its own, both (R, n).
+            The counts up to and including each entry, and the counts up to the end of the previous
+            group of tied scores, both (R, n).
         """
         if self.keys.shape[0] < _FEW_ROWS:
             return _parallel_count(flags, self.group_end)
-        # Across many rows at a time, a loop is faster than parallel prefix sums on a CPU only.
+        # For many rows, a loop is faster than parallel prefix sums, but only on a CPU.
         return lax.platform_dependent(  # type: ignore[no-any-return]
             flags, self.group_end, cpu=_sequential_count, default=_parallel_count
         )
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
-    """Returns integers that ascend as scores descend; equal for equal scores, -0 and 0 included.
+    """Returns integers that ascend as scores descend and are equal for equal scores (-0 and 0 too).
 
-    Entries that do not count get the largest integer, which no score but a NaN has.
+    Entries that do not count get the largest integer, which otherwise only a NaN can have.
     """
     signed = jnp.int64 if scores.dtype == jnp.float64 else jnp.int32
     largest = jnp.iinfo(signed).max
@@ -70,11 +70,11 @@ def scores_of_keys(keys: Array, dtype: jnp.dtype) -> Array:
 
 
 def smallest(keys: Array, k: int) -> Array:
-    """Returns where the k smallest keys of each row are, int32 (R, k); of equal ones the first."""
+    """Returns the indices of the k smallest keys per row, int32 (R, k); ties go to the first."""
     if keys.dtype != jnp.int32:
         return _select(keys, k)
-    # XLA's CPU backend selects among floats, where it sorts integers: 20 times slower. Floats are
-    # taken in their total order, which puts the (negative) NaN of the largest key last.
+    # XLA's CPU backend has a selection for floats, but sorts integers, which is 20 times slower.
+    # Floats compare in their total order, which puts the (negative) NaN of the largest key last.
     return lax.platform_dependent(  # type: ignore[no-any-return]
         keys,
         cpu=lambda keys: lax.top_k(scores_of_keys(keys, jnp.float32), k)[1],
@@ -87,12 +87,12 @@ def _select(keys: Array, k: int) -> Array:
 
 
 def ranked(keys: Array, positive: Array) -> Ranking:
-    """Sorts each row of keys (R, n), and among equal keys its labels, bool (R, n), false first."""
+    """Sorts each row of keys (R, n); equal keys are sorted by label, bool (R, n), false first."""
     return ranking_of(sort_rows(packed(keys, positive)))
 
 
 def packed(keys: Array, positive: Array) -> Packed:
-    """Returns keys and labels as one int64 array or, where a key has 64 bits, as they are."""
+    """Returns keys and labels packed in one int64 array, or unpacked if a key has 64 bits."""
     if keys.dtype != jnp.int32:
         return keys, positive.astype(jnp.int32)
     with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
@@ -104,7 +104,7 @@ def packed(keys: Array, positive: Array) -> Packed:
 
 
 def sort_rows(rows: Packed) -> Packed:
-    """Sorts each row of what `packed` returned, on the host by numpy."""
+    """Sorts each row of a result of `packed`, with numpy on the host."""
     if isinstance(rows, tuple):
         keys, positive = lax.sort([*map(whole_rows, rows)], dimension=1, num_keys=2)
         return keys, positive
@@ -115,7 +115,7 @@ def sort_rows(rows: Packed) -> Packed:
 
 
 def ranking_of(rows: Packed) -> Ranking:
-    """Unpacks sorted rows."""
+    """Returns the ranking of sorted rows."""
     keys, positive = rows if isinstance(rows, tuple) else _unpacked(rows)
     last = jnp.ones_like(keys[:, :1], dtype=bool)
     group_end = jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)

@@ -1,6 +1,6 @@
-"""What functions of probabilities are computed from: scores that are said to be one or the other.
+"""Scores as probabilities, for functions whose caller says what the scores are.
 
-Nothing is guessed from the values: a batch of logits may well lie in [0, 1].
+Nothing is guessed from the values, because a batch of logits may well lie in [0, 1].
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ScoreKind = Literal["logits", "probabilities"]
 
 
 def check_inputs(inputs: object) -> None:
-    """Raises ValueError unless `inputs` says what the scores are."""
+    """Raises ValueError unless `inputs` is a kind of score."""
     checks.one_of("inputs", inputs, get_args(ScoreKind))
 
 
@@ -32,7 +32,7 @@ def forecasts(
 
 
 def scores_or_zero(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> Scored:
-    """Checks scores and labels, both (N, L); the score of what is masked becomes 0."""
+    """Checks scores and labels, both (N, L); masked scores become 0."""
     given = scored(scores, labels, where)
     if given.where is None:
         return given
@@ -40,7 +40,7 @@ def scores_or_zero(scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None
 
 
 def probabilities_of(scores: Array, inputs: ScoreKind) -> Array:
-    """Returns the probabilities that scores stand for, NaN where they are none."""
+    """Returns scores as probabilities, with NaN for values outside [0, 1]."""
     check_inputs(inputs)
     if inputs == "logits":
         return sigmoid_pair(scores)[0]

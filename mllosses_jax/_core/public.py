@@ -1,4 +1,4 @@
-"""What a package shows: its public names, in `dir` and so in tab completion, and nothing else."""
+"""What a package shows in `dir`, and so in tab completion: its public names and nothing else."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mllosses_jax._core.text import did_you_mean
 
 
 def show_public_names(package: str, *, lazy: Collection[str] = ()) -> None:
-    """Makes `dir` of a package its `__all__`, and lets a misspelled name tell what there is.
+    """Limits `dir` of a package to `__all__`, and lets a misspelled name suggest the right one.
 
-    To be called at the end of the package as `show_public_names(__name__)`. What is not public
-    stays where it is. (The two hooks are set here, where no type checker sees a `__getattr__` by
-    which any name would exist.)
+    Call it at the end of the package as `show_public_names(__name__)`. Names that are not public
+    can still be imported. (The hooks are set here, because a type checker that saw `__getattr__`
+    in the package would accept any name.)
 
     Args:
-        package: its `__name__`; it defines `__all__`.
-        lazy: the public names that are submodules to be imported when they are first used.
+        package: the `__name__` of the package, which defines `__all__`.
+        lazy: the public names of submodules that are imported when they are first used.
     """
     module = sys.modules[package]
     public = sorted(module.__all__)
@@ -28,7 +28,7 @@ def show_public_names(package: str, *, lazy: Collection[str] = ()) -> None:
         if name in lazy:
             return importlib.import_module(f"{package}.{name}")
         hint = "" if name.startswith("_") else did_you_mean(name, public)
-        # With a name of its own, a traceback adds no second hint.
+        # The name argument keeps Python from adding a second hint to the traceback.
         raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}", name=name)
 
     vars(module).update(__getattr__=__getattr__, __dir__=public.copy)

@@ -1,8 +1,8 @@
 """The only place where losses are weighted, summed and averaged.
 
-Each kind of loss has its function, which says what one unreduced entry is, which entries count,
-and what weights look like; the six reductions are then the same for all. Losses that need sums,
-counts and means over their batch take them from here too.
+Each kind of loss has its own function, which determines what one unreduced entry is, which entries
+count and what shape weights have; the six reductions are then the same for all. Losses that need
+sums, counts and means over their batch use the helpers here too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
-_SHORT = 1024  # the product with ones of a longer axis would lose digits
+_SHORT = 1024  # along a longer axis, a product with ones would lose digits
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 
@@ -28,7 +28,7 @@ def reduce_elements(
     reduction: AnyReduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Reduces element losses (..., L); weights are (L,), or of their rank with axes equal or 1."""
+    """Reduces element losses (..., L); weights are (L,), or have the same rank, axes equal or 1."""
     scale = None if weights is None else _element_weights(weights, losses)
     samples = None if where is None else jnp.any(where, axis=-1)
     return _reduce(losses, scale, where, samples, losses.shape[:-1], reduction, axis_name)
@@ -41,7 +41,7 @@ def reduce_samples(
     reduction: AnyReduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Reduces sample losses (...); a sample counts if `where` (..., L) holds for a label of it."""
+    """Reduces sample losses (...); a sample counts if `where` (..., L) holds for a label in it."""
     scale = None if weights is None else _weights_of_shape(weights, losses, "sample")
     samples = None if where is None else jnp.any(where, axis=-1)
     return _reduce(losses, scale, samples, samples, losses.shape, reduction, axis_name)
@@ -56,8 +56,8 @@ def reduce_labels(
 ) -> LossValue:
     """Reduces label losses (L,), which are equal on all devices of `axis_name`.
 
-    A label counts if `where` (..., L) holds for one of its entries on any device. Losses of shape
-    () see all entries as one label.
+    A label counts if `where` (..., L) holds for any of its entries on any device. For losses of
+    shape (), all entries belong to one label.
     """
     if reduction == "batchmean":
         raise ValueError('reduction="batchmean" averages over samples; label losses (L,) have none')
@@ -70,7 +70,7 @@ def reduce_labels(
 
 
 def all_sum(value: Array, axis_name: AxisName) -> Array:
-    """Returns the sum of `value` over the devices of `axis_name`, or `value` without one."""
+    """Returns the sum of `value` over the devices of `axis_name`, or `value` if that is None."""
     return value if axis_name is None else jax.lax.psum(value, axis_name)
 
 
@@ -84,9 +84,9 @@ def masked_sum(
 def masked_count(
     where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
 ) -> Array:
-    """Returns how many entries count along `axis`, over all devices, as an int32.
+    """Returns how many entries count along `axis`, over all devices, as int32.
 
-    Integers stay exact beyond the 2 ** 24 of float32.
+    Integers stay exact where float32 does not, above 2 ** 24.
     """
     return all_sum(jnp.sum(where, axis=axis, dtype=jnp.int32), axis_name)
 
@@ -141,9 +141,9 @@ def _reduce(
 def _total(losses: Array) -> Array:
     """Returns the sum of all entries.
 
-    XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; as a
-    product with ones it is written out once and read once. The derivative is that of the sum.
-    The product adds up terms one after the other, so it is kept to short axes.
+    XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; before a
+    product with ones, it is written once and read once. The derivative is that of the sum. The
+    product adds up terms one after another, so it is used for short axes only.
     """
     short = [axis for axis in (-1, 0) if losses.ndim > 1 and _is_short(losses.shape[axis])]
     if not short:
@@ -153,14 +153,14 @@ def _total(losses: Array) -> Array:
         ones = jnp.ones(losses.shape[short[0]], losses.dtype)
         return jnp.sum(jnp.tensordot(losses, ones, (short[0], 0), precision="highest"))
 
-    # The platform of the program, which need not be that of this host.
+    # The program may run on another platform than this host.
     return jax.lax.platform_dependent(  # type: ignore[no-any-return]
         losses, cpu=by_product, default=jnp.sum
     )
 
 
 def _is_short(size: int) -> bool:
-    """Returns whether an axis is known to be short; that of an exported program may be a symbol."""
+    """Returns whether an axis is known to be short; in an exported program it may be symbolic."""
     return isinstance(size, int) and size <= _SHORT
 
 
@@ -181,7 +181,7 @@ def _count(
 
 
 def _size(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
-    """Returns the product of axes, of which those that are symbols are known when it runs."""
+    """Returns the product of axes, whose symbolic sizes are known when the program runs."""
     known = math.prod(axis for axis in shape if isinstance(axis, int))
     size = jnp.asarray(float(known), dtype)
     for axis in shape:

@@ -1,4 +1,4 @@
-"""What the fields of a file hold, checked one by one: an error names the field."""
+"""Checks of the fields of a file, one by one, with errors that name the field."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def mapping(value: object, field: str, keys: Collection[str] | None = None) -> Mapping[str, Any]:
-    """Returns an object, which has exactly these keys if they are given.
+    """Returns an object, which must have exactly these keys if they are given.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: if the value is not such an object.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{field} must be an object, got {shown(value)}")
@@ -27,14 +27,14 @@ def mapping(value: object, field: str, keys: Collection[str] | None = None) -> M
 
 
 def named(value: object, field: str) -> Mapping[str, Any]:
-    """Returns an object whose keys are names of labels.
+    """Returns an object whose keys are label names.
 
     Raises:
-        ValueError: it is something else, or a name cannot be one.
+        ValueError: if the value is not such an object, or a name is not valid.
     """
     found = mapping(value, field)
     if not found:
-        raise ValueError(f"{field} must hold a label at least, got {{}}")
+        raise ValueError(f"{field} must hold at least one label, got {{}}")
     for name in found:
         if not name or not is_text(name):
             raise ValueError(f"{field} must have names of whole characters, got {shown(name)}")
@@ -49,10 +49,10 @@ def number(
     *,
     others: Collection[str | None] = (),
 ) -> float:
-    """Returns a number within bounds, or one of the others: "inf", "-inf", or None for NaN.
+    """Returns a number within bounds, or one of `others`: "inf", "-inf", or None for NaN.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: if the value is none of these.
     """
     if isinstance(value, str | None) and value in others:
         return math.nan if value is None else float(value)
@@ -68,7 +68,7 @@ def whole(value: object, field: str) -> int:
     """Returns a whole number from 0 to 2³¹ − 1.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: if the value is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
         raise ValueError(f"{field} must be a whole number from 0 to 2**31 - 1, got {shown(value)}")
@@ -78,10 +78,10 @@ def whole(value: object, field: str) -> int:
 def ascending(
     value: object, field: str, low: float = -LARGEST, high: float = LARGEST
 ) -> list[float]:
-    """Returns a list of numbers within bounds, none of which is below the one before.
+    """Returns a list of numbers within bounds that do not descend.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: if the value is not such a list.
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{field} must be a list of numbers, got {shown(value)}")
@@ -89,6 +89,6 @@ def ascending(
     fall = next((j for j in range(1, len(found)) if found[j] < found[j - 1]), None)
     if fall is not None:
         raise ValueError(
-            f"{field} must ascend, got {found[fall]:g} behind {found[fall - 1]:g} at {fall}"
+            f"{field} must ascend, got {found[fall]:g} after {found[fall - 1]:g} at {fall}"
         )
     return found

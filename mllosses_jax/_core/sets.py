@@ -1,4 +1,4 @@
-"""What metrics and decisions are computed from: checked, hard, two-dimensional arrays."""
+"""The inputs of metrics and decisions: checked, two-dimensional arrays with hard labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sets(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Scores of at least float32 with hard labels, which are false where masked."""
+    """Scores in float32 or wider, and hard labels, which are false where masked."""
 
     scores: Array  # float (N, L)
     actual: Array  # bool (N, L)
@@ -83,7 +83,7 @@ def sets(predictions: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> 
 
 
 def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array | None]:
-    """Checks labels, (N, L), and returns which are positive, none where masked, and the mask."""
+    """Checks labels (N, L); returns which are positive, false where masked, and the mask."""
     y = checks.label_array("labels", labels)
     two_axes("labels", y)
     mask = checks.mask("where", where, y.shape)
@@ -94,7 +94,7 @@ def label_sets(labels: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array
 def scored(
     scores: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "scores"
 ) -> Scored:
-    """Checks scores, which the caller calls by this name, and labels, both (N, L)."""
+    """Checks scores and labels, both (N, L); `name` is the caller's name for the scores."""
     s = checks.float_array(name, scores)
     two_axes(name, s)
     y, mask = _labels_and_mask(labels, where, name, s)
@@ -114,18 +114,18 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
 
 
 def _one_row(x: Any) -> Any:
-    """Returns all entries (N, L) as one row, (1, N·L), which is on one device."""
+    """Returns all entries (N, L) as one row (1, N·L) on one device."""
     return (whole(x) if isinstance(x, jax.Array) else x).reshape(1, -1)
 
 
 def two_axes(name: str, value: Array) -> None:
-    """Raises ValueError unless an array is (N, L) with a sample and a label."""
+    """Raises ValueError unless an array is (N, L) with at least one sample and one label."""
     if value.ndim != 2:
         raise ValueError(
             f"{name} must have two axes, samples and labels: expected (N, L), got {value.shape}"
         )
     if 0 in value.shape:
-        raise ValueError(f"{name} must hold a sample and a label at least, got {value.shape}")
+        raise ValueError(f"{name} must hold at least one sample and one label, got {value.shape}")
 
 
 def _labels_and_mask(
@@ -139,15 +139,15 @@ def _labels_and_mask(
 def fbeta_denominator(
     beta: ArrayLike, num_positives: Array, num_predicted: Array, dtype: jnp.dtype
 ) -> Array:
-    """Returns D with F-beta = TP / D."""
+    """Returns the D in F-beta = TP / D."""
     on_positives, on_predicted = fbeta_shares(beta, dtype)
     return on_positives * num_positives.astype(dtype) + on_predicted * num_predicted.astype(dtype)
 
 
 def fbeta_shares(beta: ArrayLike, dtype: jnp.dtype) -> tuple[Array, Array]:
-    """Returns a and b with F-beta = TP / (a·(TP + FN) + b·(TP + FP)), a + b = 1."""
+    """Returns the a and b in F-beta = TP / (a·(TP + FN) + b·(TP + FP)), with a + b = 1."""
     if isinstance(beta, int | float) and not beta >= 0:
         raise ValueError(f"beta must be 0 or more, got {beta}")
-    # Shares, rather than factors 1 + β² and β², are finite for an infinite beta.
+    # Unlike the factors 1 + β² and β², shares are finite for an infinite beta.
     squared = checks.scalar("beta", beta, dtype) ** 2
     return 1 / (1 + 1 / squared), 1 / (1 + squared)

@@ -1,7 +1,7 @@
-"""Arrays on explicit meshes, whose axes know how they are split over devices.
+"""Arrays on explicit meshes, whose types say how axes are split over devices.
 
-Elsewhere, inside `shard_map` too, no axis is split as far as JAX knows, and nothing here changes
-an array.
+On other meshes and inside `shard_map`, JAX sees no axis as split, and these functions change
+nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from jax.sharding import PartitionSpec as Spec
 
 
 def spec_of(x: Array) -> tuple[Any, ...]:
-    """Returns which mesh axes each axis of an array is split over: a name, several, or None."""
+    """Returns the mesh axes over which each axis of an array is split: a name, a tuple or None."""
     spec = jax.typeof(x).sharding.spec
     return (*spec, *[None] * (x.ndim - len(spec)))
 
 
 def names_of(axis: Any) -> tuple[str, ...]:
-    """Returns the mesh axes that an axis is split over, from an entry of a spec."""
+    """Returns the mesh axes in one entry of a spec."""
     return () if axis is None else axis if isinstance(axis, tuple) else (axis,)
 
 
 def split(x: Array, *spec: Any, like: Array) -> Array:
-    """Returns x split in this way over the mesh of another array; axes not named are whole."""
+    """Returns x split by `spec` over the mesh of `like`; axes without an entry are not split."""
     mesh = jax.typeof(like).sharding.mesh
     spec = (*spec, *[None] * (x.ndim - len(spec)))
     if mesh.empty or spec_of(x) == spec:
@@ -37,24 +37,24 @@ def split(x: Array, *spec: Any, like: Array) -> Array:
 
 
 def whole_rows(x: Array) -> Array:
-    """Returns x with its last axis on one device, which explicit meshes ask of what is sorted."""
+    """Returns x with its last axis on one device, as explicit meshes require for sorting."""
     return split(x, *spec_of(x)[:-1], like=x)
 
 
 def whole(x: Array) -> Array:
-    """Returns x on each device, which explicit meshes ask of what is reshaped or looped over."""
+    """Returns x whole on each device, as explicit meshes require for reshapes and loops."""
     return split(x, like=x)
 
 
 def on_shards(
     function: Callable[..., Any], args: Sequence[Any], specs: Sequence[Spec], result: Spec
 ) -> Any:
-    """Returns a function's result, found by each device from its part of the arguments.
+    """Returns the result of a function that each device applies to its part of the arguments.
 
     Args:
-        function: of the parts.
+        function: the function to apply to the parts.
         args: pytrees of arrays, all on one mesh or on none.
-        specs: how each argument is to be split; axes that are not named are whole.
+        specs: how to split each argument; axes without an entry are not split.
         result: how the result is split.
     """
     leaves = jax.tree.leaves(args)

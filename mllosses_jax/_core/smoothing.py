@@ -1,4 +1,4 @@
-"""Label smoothing by its many names; `mllosses_jax.labels.smooth_labels` documents them."""
+"""The conventions of label smoothing, which `mllosses_jax.labels.smooth_labels` documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
 
 
 def smoothed(y: Array, s: Array, convention: Convention, counted: Array) -> Array:
-    """Returns float labels (..., L) smoothed by s, with L and k over the entries that count."""
+    """Returns float labels (..., L) smoothed by s; L and k are numbers of entries that count."""
     size = jnp.maximum(jnp.sum(counted, axis=-1, keepdims=True), 1).astype(y.dtype)
     if convention == "half":
         return y * (1 - s) + s / 2

@@ -1,17 +1,17 @@
-"""Text of messages: from files as a terminal can show it, and what a misspelled name may mean."""
+"""Text for messages: safe to show in a terminal, and suggestions for misspelled names."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
 
-# They turn the direction of what follows, so that it reads as something else.
+# These change the direction of the text that follows, so that it reads as something else.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, breaks of lines
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line breaks
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Returns text whose control characters, save those to keep, are written as escapes.
+    r"""Returns text with control characters written as escapes, except those in `keep`.
 
     Example:
         >>> print(printable("sea\x1b[31m"))
@@ -29,24 +29,24 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether a file can hold text: it has no half of a character (a lone surrogate)."""
+    """Returns whether a file can hold text: it has no lone surrogate (half of a character)."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def cut(text: str, length: int = 120) -> str:
-    """Returns text cut where it is long: messages are one line."""
+    """Returns text cut to a length that fits a one-line message."""
     return text if len(text) <= length else f"{text[:length]}..."
 
 
 def shown(value: object) -> str:
-    """Returns a value as Python writes it, cut where it is long."""
+    """Returns the repr of a value, cut if it is long."""
     length = 60
     start = value[: 2 * length] if isinstance(value, str | bytes | list | tuple) else value
     return cut(repr(start), length)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns the end of a message that says which known name is meant, "" if none is near."""
+    """Returns the end of a message that suggests the nearest known name, or "" if none is near."""
     import difflib  # only errors need it
 
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -8,7 +8,7 @@ from jax import Array
 
 P = ParamSpec("P")
 AxisName = str | tuple[str, ...] | None
-Exponent = Array | int  # an integer is a constant of the program: its power is a multiplication
+Exponent = Array | int  # an integer is a constant of the program, so its power is a product
 Reduction = Literal["none", "sum", "mean", "batchmean", "weighted_mean"]
 AnyReduction = Reduction | Literal["sum_and_count"]
 LossValue = Array | tuple[Array, Array]

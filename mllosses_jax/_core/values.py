@@ -1,8 +1,8 @@
-"""Checks of values, for eager calls: under a transformation there are none to look at.
+"""Checks of values in eager calls; under a transformation, values cannot be inspected.
 
-To look into an array waits for its device. That is done for labels, weights and counts, because
-what is none of them makes a number like any other; other parameters are looked into where they are
-Python numbers or numpy arrays.
+Inspecting an array waits for its device. Labels, weights and counts are worth the wait, because a
+wrong value would give a plausible result. Other parameters are checked only if they are Python
+numbers or numpy arrays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SCORES = ("logits", "scores", "probabilities")
 
 
 def on_host(value: object) -> bool:
-    """Returns whether a value is no tracer and JAX would compute with it on one CPU device."""
+    """Returns whether a value is not a tracer and JAX would compute with it on one CPU device."""
     if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
         return False
     if isinstance(value, jax.Array):
@@ -59,7 +59,7 @@ def check_amounts(function: str, arguments: dict[str, Any]) -> None:
 
 
 def _known(value: Any) -> Any:
-    """Returns a number or an array of numbers for numpy, None if its values are not known."""
+    """Returns a number or an array of numbers as a numpy array, or None if values are unknown."""
     if isinstance(value, numbers.Real):
         return np.asarray(value)
     if isinstance(value, jax.core.Tracer) or not isinstance(value, jax.Array | np.ndarray):
@@ -72,10 +72,10 @@ def _known(value: Any) -> Any:
 
 
 def fits_labels(arguments: Mapping[str, Any]) -> bool:
-    """Returns whether scores or predictions, if there are any, can be those of the labels.
+    """Returns whether scores or predictions, if there are any, fit the labels in shape and dtype.
 
-    If not, the function itself has more to say: that two arguments are swapped, or class ids not
-    taken.
+    If not, the function itself raises a more helpful error, such as that two arguments are swapped
+    or class ids are not accepted.
     """
     name = next((name for name in (*_SCORES, "predictions") if name in arguments), None)
     if name is None:
@@ -86,20 +86,20 @@ def fits_labels(arguments: Mapping[str, Any]) -> bool:
 
 
 def check_labels(function: str, labels: Any, where: Any) -> None:
-    """Raises ValueError if a label that counts is known not to lie in [0, 1]."""
+    """Raises ValueError if a label that counts has a known value outside [0, 1]."""
     if not isinstance(labels, jax.Array | np.ndarray) or labels.size == 0:
         return
     if isinstance(labels, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
         return
     if not any(jnp.issubdtype(labels.dtype, kind) for kind in (jnp.integer, jnp.floating)):
-        return  # bool; the function itself refuses all others
-    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        return  # bool; the function itself rejects all other dtypes
+    with jax.ensure_compile_time_eval():  # checks arrays that a traced function closes over, too
         if not on_host(labels) and _all_in_unit(labels):
             return
         values = np.asarray(labels)
         one = np.ones(1, values.dtype)
         unsigned = np.dtype(f"{values.dtype.byteorder}u{values.itemsize}")
-        # As bits, what is above 1, below 0 or NaN is above 1: one pass, fast in any dtype.
+        # The bits of values above 1, below 0 or NaN are above those of 1: one fast pass suffices.
         bits, bits_of_one = values.view(unsigned), one.view(unsigned)[0]
         if bits.max() <= bits_of_one:
             return
@@ -107,7 +107,7 @@ def check_labels(function: str, labels: Any, where: Any) -> None:
         if where is not None:
             suspect &= np.asarray(checks.mask("where", where, labels.shape))
         if suspect.any():
-            suspect &= values != 0  # the sign of -0.0 is a high bit
+            suspect &= values != 0  # -0.0 has its sign bit set
         if suspect.any():
             place = np.unravel_index(suspect.argmax(), suspect.shape)
             index = tuple(int(axis) for axis in place)
@@ -115,18 +115,18 @@ def check_labels(function: str, labels: Any, where: Any) -> None:
 
 
 def check_probabilities(demand: str, scores: Any, where: Any) -> None:
-    """Raises ValueError, which begins with the demand, if a known score is outside [0, 1].
+    """Raises ValueError, beginning with `demand`, if a known score that counts is outside [0, 1].
 
-    Only values can show that logits were passed as probabilities. Where there are none, what takes
-    probabilities must not make a number of such a score.
+    Only values can show that logits were passed as probabilities. Under a transformation, a
+    function of probabilities must return NaN for such a score.
     """
     if not isinstance(scores, jax.Array | np.ndarray):
         return
     if isinstance(scores, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
         return
     if not jnp.issubdtype(scores.dtype, jnp.floating):
-        return  # the function itself refuses them, and knows what it calls them
-    with jax.ensure_compile_time_eval():  # arrays that a traced function closes over, too
+        return  # the function itself rejects them and knows the name of the argument
+    with jax.ensure_compile_time_eval():  # checks arrays that a traced function closes over, too
         low, high = cast(tuple[float, float], jax.device_get(_range(scores, where)))
     if low < 0 or high > 1:
         raise ValueError(f"{demand}, got values from {low:g} to {high:g}; were logits passed?")
@@ -136,18 +136,19 @@ def _complaint(value: Any, place: tuple[int, ...]) -> str:
     if np.isnan(value):
         return (
             f"labels must be known where they count, got NaN at {place}; "
-            f"labels, where = mll.labels.from_nan(labels) leaves out what is unknown"
+            f"labels, where = mll.labels.from_nan(labels) masks the unknown ones"
         )
     wrong = f"labels must lie in [0, 1] where they count, got {value} at {place}; "
     if value == -1:
         return (
-            f"{wrong}if -1 is unknown, labels, where = mll.labels.from_minus_one_unknown(labels) "
-            f"leaves it out, and so does from_zero_unknown(labels) if 0 is; if -1 is false, pass "
-            f"labels > 0"
+            f"{wrong}if -1 means unknown, "
+            f"labels, where = mll.labels.from_minus_one_unknown(labels) masks it; "
+            f"if 0 means unknown, use from_zero_unknown(labels); "
+            f"if -1 means negative, pass labels > 0"
         )
     return (
-        f"{wrong}if that is unknown, leave it out by the mask where=labels != {value}; if all "
-        f"above 0 is true, pass labels > 0"
+        f"{wrong}if that means unknown, mask it with where=labels != {value}; if every label above "
+        f"0 is positive, pass labels > 0"
     )
 
 
@@ -158,7 +159,7 @@ def _all_in_unit(labels: Array) -> Array:
 
 @jax.jit
 def _range(scores: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:
-    """Returns the lowest and the highest score that counts, NaN left out."""
+    """Returns the lowest and the highest score that counts, ignoring NaN."""
     s = checks.float_array("scores", scores)
     s = s.astype(compute_dtype(s))
     mask = checks.mask("where", where, s.shape)

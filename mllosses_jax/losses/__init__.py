@@ -1,37 +1,45 @@
 """Losses for multi-label learning, one module per family.
 
-All have one signature::
+All losses have one signature::
 
     loss(logits, labels, *, <own parameters>, weights=None, where=None,
          reduction="mean", axis_name=None)
 
-- `logits` is a float array (..., L), the label axis last; `labels` has the same shape, and is
-  bool, integer (0 and 1) or float (soft labels in [0, 1]). Nothing is broadcast. An eager call
-  raises ValueError where a label that counts is none of these, such as -1 or NaN for unknown.
-  Under a transformation, where there are no values to look at, integers are positive where above 0.
-- `where` says which entries count: bool, of the rank of the logits, each axis equal or 1. Masked
-  entries contribute nothing to value and gradient, even if they hold NaN. Unknown labels are
-  expressed this way and no other, but in the losses that are made for them, of single-positive
-  and partial labels, which take 0 for unknown, some with `annotated` to say which zeros are
-  known; `mllosses_jax.labels` converts every encoding in use.
-- `weights` scale terms and change no denominator but that of "weighted_mean".
+- `logits` is a float array (..., L) with the label axis last. `labels` has the same shape and is
+  bool, integer (0 and 1) or float (soft labels in [0, 1]). Nothing is broadcast. Under a
+  transformation, where values cannot be inspected, integer labels above 0 are positive.
+- `where` says which entries count: it is bool and has the rank of the logits, each axis equal or
+  1. Masked entries contribute nothing to the value and the gradient, even if they hold NaN. This
+  is the only way to express unknown labels, except in the losses for single-positive and partial
+  labels: these take 0 for unknown, and some have `annotated` to say which zeros are known.
+  `mllosses_jax.labels` converts every encoding in use.
+- `weights` scale the terms; the only denominator that they change is that of "weighted_mean".
 - `reduction` is "none"; "sum"; "mean", over the unreduced entries that count, 0 if none does;
   "batchmean", the sum over the number of samples with an entry that counts; "weighted_mean",
   the sum over the sum of the weights that count; or "sum_and_count", the pair from which means
   over micro-batches and devices are built.
 - `axis_name` names mesh axes of a `shard_map` (with `check_vma=True`): sums and counts, and the
   statistics of losses that see the whole batch, then run over all devices.
-- Integral numbers among the parameters are constants of the compiled program; other floats and
-  arrays are traced: changing them does not recompile, and they can be differentiated.
-- Computation is in the wider of float32 and the dtype of the logits, which is the dtype of the
-  loss; gradients have the dtype of the logits. The mean over a large float16 batch makes
-  gradients too small for float16 in any framework: scale the loss, or use bfloat16.
+- Parameters with an integral value are constants of the compiled program; other floats and arrays
+  are traced: changing them does not recompile, and they can be differentiated.
+- Losses are computed, and returned, in the wider of float32 and the dtype of the logits; gradients
+  have the dtype of the logits. The mean over a large float16 batch makes gradients too small for
+  float16 in any framework: scale the loss, or use bfloat16.
 
-CPUs flush subnormal numbers to 0, in XLA's programs: a probability, logit or sum whose float32 is
-subnormal, below 1.2e-38, counts as 0, so that −log p of such a p is not 87.5 but what 0 gives.
+All losses raise the same errors; a docstring lists only those that are its own.
 
-What one unreduced entry is depends on the loss: an entry (..., L), a sample (...), a label (L,)
-or the whole batch (); its docstring says so. `mllosses_jax.catalogue` lists them by family.
+- TypeError: the logits are not floating point, or `where` or another mask is not bool.
+- ValueError: shapes differ, a parameter is out of its range, an option is unknown, or
+  reduction="batchmean" is asked of a loss per label, which has no samples to average over.
+- ValueError in an eager call: a label that counts lies outside [0, 1], such as -1 or NaN for
+  unknown, or a weight is negative.
+
+In XLA's CPU programs subnormal numbers are flushed to 0: a probability, logit or sum below 1.2e-38
+in float32 counts as 0, so −log p of such a p is not 87.5 but what 0 gives.
+
+An unreduced entry is an element (..., L), a sample (...), a label (L,) or the whole batch (),
+depending on the loss; its docstring says which. `mllosses_jax.catalogue` lists the losses by
+family.
 """
 
 from __future__ import annotations
@@ -64,7 +72,7 @@ from mllosses_jax.losses.soft_f1 import *
 from mllosses_jax.losses.softmax import *
 from mllosses_jax.losses.sparse import *
 
-if not TYPE_CHECKING:  # checkers follow the imports, each of which brings what its family exports
+if not TYPE_CHECKING:  # type checkers follow the imports above, which bring each family's names
     __all__ = [
         name
         for name, value in globals().items()

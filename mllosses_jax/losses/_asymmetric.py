@@ -22,7 +22,7 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.types import Exponent
 
-_LEAST = 1e-30  # the inverse of a probability stays below its inverse
+_LEAST = 1e-30  # bounds the inverse of a probability
 
 
 class Shifted(NamedTuple):
@@ -30,8 +30,8 @@ class Shifted(NamedTuple):
 
     Attributes:
         p_m: max(p − clip, 0).
-        above: whether it is above 0.
-        slope: of −log(1 − p_m), with respect to the logit.
+        above: whether p_m is above 0.
+        slope: the derivative of −log(1 − p_m) with respect to the logit.
     """
 
     p_m: Array
@@ -40,12 +40,13 @@ class Shifted(NamedTuple):
 
 
 def shifted(x: Array, clip: Exponent) -> Shifted:
-    """Returns p_m = max(σ(x) − clip, 0) with what is needed of it beside."""
+    """Returns p_m = max(σ(x) − clip, 0), its sign and the slope of −log(1 − p_m)."""
     p, q = sigmoid_pair(x)
     if isinstance(clip, int) and clip == 0:
         return Shifted(p, p > 0, p)
     above = p > clip
-    # q / (q + clip), scaled so that no square of a denominator underflows; 1 where both are 0
+    # This is q / (q + clip), and 1 where both are 0. The scaling keeps the square of the
+    # denominator from underflowing in derivatives.
     scale = jax.lax.stop_gradient(jnp.maximum(q, clip))
     some = scale > 0
     scale = jnp.where(some, scale, 1)
@@ -60,7 +61,7 @@ def _per_survival_slope(x: Array, clip: Array) -> Array:
 
 @with_slope(_per_survival_slope)
 def _per_survival(x: Array, clip: Array) -> Array:
-    """Returns 1/(1 − p_m), of a p_m above 0; bounded, to leave room for the factors of a chain."""
+    """Returns 1/(1 − p_m) for p_m > 0, bounded so that products in a chain rule stay finite."""
     return 1 / jnp.maximum(sigmoid_pair(x)[1] + clip, _LEAST)
 
 
@@ -68,8 +69,8 @@ def _per_survival(x: Array, clip: Array) -> Array:
 def _log_survival(x: Array, clip: Array) -> Array:
     """Returns log(1 − p_m)."""
     q, log_q, p_m = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1], shifted(x, clip).p_m
-    # 1 - p_m = q + clip: for small p_m the left side is accurate, for large ones the right,
-    # log(q + clip) = log(higher) + log(1 + lower / higher).
+    # In 1 - p_m = q + clip the left side is accurate for small p_m and the right side for large
+    # p_m, where log(q + clip) = log(higher) + log(1 + lower / higher).
     small = p_m <= 0.5
     q_is_higher = q >= clip
     by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
@@ -88,7 +89,7 @@ def _log_survival_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
-    """Returns the derivative of `asymmetric_entropy` in x."""
+    """Returns the derivative of `asymmetric_entropy` with respect to x."""
     _, q = sigmoid_pair(x)
     slope = shifted(x, clip).slope
     return (1 - y) * slope - y * q if y.dtype == x.dtype else jnp.where(y, -q, slope)
@@ -100,7 +101,7 @@ def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     log_p, log_q = log_sigmoid_pair(x)
     positive, negative = -log_p, -log_q
     if not (isinstance(clip, int) and clip == 0):
-        negative = 0 - _log_survival(x, jnp.asarray(clip, x.dtype))  # 0 where p_m is, not -0
+        negative = 0 - _log_survival(x, jnp.asarray(clip, x.dtype))  # gives 0, not -0, at p_m = 0
     if y.dtype == x.dtype:
         return finite_product(y, positive) + finite_product(1 - y, negative)
     return jnp.where(y, positive, negative)
@@ -123,7 +124,7 @@ class SoftFocus(NamedTuple):
     Attributes:
         weight: u^γ.
         gamma: γ = y·γ₊ + (1 − y)·γ₋.
-        growth: u'/u, with respect to the logit.
+        growth: u'/u, where u' is the derivative with respect to the logit.
     """
 
     weight: Array
@@ -134,7 +135,7 @@ class SoftFocus(NamedTuple):
 def soft_focus(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
 ) -> SoftFocus:
-    """Returns the focusing weight of soft labels with what its derivative needs."""
+    """Returns the focusing weight of soft labels and what its derivative needs."""
     p, q = sigmoid_pair(x)
     p_m, above, _ = shifted(x, clip)
     u = y * q + (1 - y) * p_m
@@ -207,6 +208,6 @@ def _soft_asymmetric(
 def asymmetric_kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
     """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
     slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)
-    # The power of a soft label costs more than the memory in which value and slope share it.
+    # For soft labels, computing the power twice costs more than keeping it in memory.
     share = detach_focus and not hard
     return with_slope(functools.partial(slope, detach_focus=detach_focus), share=share)(value)

@@ -1,4 +1,4 @@
-"""The cross-entropies that losses of several families are made of."""
+"""The cross-entropies from which losses of several families are built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _hard_slope(x: Array, y: Array) -> Array:
 
 @with_slope(_hard_slope)
 def hard_cross_entropy(x: Array, y: Array) -> Array:
-    """Returns −log p for positives and −log(1 − p) for negatives, of bool labels."""
+    """Returns −log p for positives and −log(1 − p) for negatives, for bool labels y."""
     log_p, log_q = log_sigmoid_pair(x)
     return -jnp.where(y, log_p, log_q)
 

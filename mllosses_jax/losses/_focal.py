@@ -1,4 +1,4 @@
-"""Focal kernels: cross-entropy times a weight that fades as the label gets easy."""
+"""Focal kernels: cross-entropy times a weight that fades as a label becomes easy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mllosses_jax._core.types import Exponent
 
 
 def faded_entropy_slope(z: Array, gamma: Exponent) -> Array:
-    """Returns the derivative of `faded_entropy` in z."""
+    """Returns the derivative of `faded_entropy` with respect to z."""
     p, q = sigmoid_pair(z)
     log_p, log_q = log_sigmoid_pair(z)
     return -power(q, log_q, gamma) * (gamma * finite_product(p, -log_p) + q)
@@ -33,7 +33,7 @@ def faded_entropy(z: Array, gamma: Exponent) -> Array:
 
 
 class WrongProbability(NamedTuple):
-    """The probability u = y·q + (1 − y)·p that a label drawn by the model is wrong.
+    """The probability u = y·q + (1 − y)·p that a label drawn from the model is wrong.
 
     Attributes:
         u: the probability.
@@ -60,7 +60,7 @@ def wrong_probability(x: Array, y: Array) -> WrongProbability:
 
 
 def hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
-    """Returns the derivative of `hard_focal` in x."""
+    """Returns the derivative of `hard_focal` with respect to x."""
     slope = faded_entropy_slope(jnp.where(y, x, -x), gamma)
     return jnp.where(y, slope, -slope)
 

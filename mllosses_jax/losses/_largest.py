@@ -1,4 +1,4 @@
-"""Which entries of a batch are its largest, over all devices: no sort, no reshape."""
+"""Selection of the largest entries of a batch over all devices, without sorting or reshaping."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mllosses_jax._core.types import AxisName
 
 
 def largest(values: Array, among: Array, k: Array | int, axis_name: AxisName) -> Array:
-    """Returns which of the entries `among` are the k largest, with all that equal the k-th.
+    """Returns which of the entries `among` are the k largest, including all ties with the k-th.
 
-    The k-th largest is found by halving the interval in which it lies, counted in floats: k may
-    be traced, devices exchange one count per bit, and nothing is kept or differentiated.
+    The k-th largest value is found by bisection over the floats: k may be traced, devices exchange
+    one count per bit, and no intermediate value is kept or differentiated.
 
     Args:
-        values: floats of any shape.
-        among: bool, of the same shape.
-        k: how many; more than there are selects all of them.
+        values: float array of any shape.
+        among: bool array of the same shape.
+        k: the number of entries to select; if there are fewer, all are selected.
         axis_name: mesh axes over which the batch continues.
     """
     values = lax.stop_gradient(values)
@@ -32,8 +32,8 @@ def largest(values: Array, among: Array, k: Array | int, axis_name: AxisName) ->
         return among & (values >= scores_of_keys(key, values.dtype))
 
     def halve(_: int, keys: tuple[Array, Array]) -> tuple[Array, Array]:
-        first, last = keys  # they ascend as values descend
-        middle = (first & last) + ((first ^ last) >> 1)  # their mean, without overflow
+        first, last = keys  # keys ascend as values descend
+        middle = (first & last) + ((first ^ last) >> 1)  # the mean of both, without overflow
         enough = masked_count(from_key(middle), axis_name) >= k
         return jnp.where(enough, first, middle + 1), jnp.where(enough, middle, last)
 

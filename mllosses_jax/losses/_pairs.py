@@ -1,8 +1,8 @@
-"""Sums over the pairs of a positive and a negative of a row, never with an array of all pairs.
+"""Sums over all pairs of a positive and a negative in a row, without an array of all pairs.
 
-Sums of hinges come from one sort: between two neighbours in the sorted row every pair that spans
-the gap grows by the gap, so a sum is one of gaps times counts. All of its terms are positive:
-nothing cancels. Sums that have no such form go over blocks of positives.
+Sums of hinges need one sort: each gap between two neighbors in the sorted row adds its length to
+every pair that spans it, so the sum is one of gaps times counts. All terms are positive, so
+nothing cancels. Sums without such a form are taken over blocks of positives.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from jax import Array, lax
 from mllosses_jax._core.numerics import sigmoid_pair, softplus, with_slope
 from mllosses_jax._core.ordering import ranking_keys
 
-_BLOCK = 2**21  # entries of a block of pairs
-_FEW = 8  # anchors of a block where the number of logits is not known
-_HALF = 31  # bits of an index
+_BLOCK = 2**21  # entries in a block of pairs
+_FEW = 8  # anchors in a block where the number of logits is unknown
+_HALF = 31  # bits in an index
 
 
-# Hinges, by sorting
+# Sums of hinges, by sorting
 
 
 class _Gaps(NamedTuple):
@@ -33,9 +33,9 @@ class _Gaps(NamedTuple):
     gaps: Array  # (..., n - 1), z of the next entry minus z of this one
     positives: Array  # bool (..., n)
     negatives: Array
-    before: Array  # the sum of the weights of the positives up to each entry and with it
-    after: Array  # int32, the number of negatives after it
-    weights: Array  # of each entry, if it is a positive
+    before: Array  # the sum of the weights of the positives up to and including each entry
+    after: Array  # int32, the number of negatives after each entry
+    weights: Array  # the weight of each entry; only those of positives are used
 
 
 def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gaps:
@@ -45,7 +45,7 @@ def _sorted(z: Array, positives: Array, negatives: Array, by_rank: bool) -> _Gap
         negatives, axis=-1, dtype=jnp.int32
     )
     if by_rank:
-        # One table per row, sharded as the rows are; a rank is below n.
+        # Each row has its own copy of the table, so that it is sharded like the row.
         table = jnp.asarray(_rank_weights(z.shape[-1]), z.dtype)
         table = jnp.zeros_like(z) + jnp.broadcast_to(table, z.shape)
         weights = _by_row(jnp.take)(table, after)
@@ -65,7 +65,7 @@ def _order(z: Array, positives: Array) -> Array:
     if keys.dtype != jnp.int32:
         operands = (keys, positives.astype(jnp.int32), index)
         return lax.sort(operands, dimension=z.ndim - 1, num_keys=2)[2]
-    # Key, label and index in one integer: sorting single integers is several times faster.
+    # Key, label and index are packed in one integer, which sorts several times faster than three.
     low = lax.bitcast_convert_type(index, jnp.uint32) | (positives.astype(jnp.uint32) << _HALF)
     with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
         high = lax.convert_element_type(keys, jnp.int64)
@@ -77,7 +77,7 @@ def _order(z: Array, positives: Array) -> Array:
 
 
 def _times(length: Array, count: Array) -> Array:
-    """Returns length * count, and 0 where nothing is counted of an infinite length."""
+    """Returns length * count, and 0 where the count is 0, even for an infinite length."""
     return jnp.where(count == 0, 0, length * count)
 
 
@@ -100,7 +100,7 @@ def _by_row(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _restored(values: Array, order: Array) -> Array:
-    """Returns values of sorted entries at the places of the entries."""
+    """Returns the values of sorted entries in the original order."""
     put = _by_row(lambda v, o: jnp.zeros_like(v).at[o].set(v, unique_indices=True))
     return put(values, order)
 
@@ -117,11 +117,11 @@ def hinge_sum(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Ar
     """Returns Σ_{i∈P} w_i·Σ_{j∈N} (z_j − z_i)₊ along the last axis, in O(n log n).
 
     Args:
-        z: (..., n); a margin is taken off the positives beforehand.
-        positives: bool, P.
-        negatives: bool, N.
+        z: (..., n); the caller has subtracted the margin from the positives.
+        positives: bool (..., n), the set P.
+        negatives: bool (..., n), the set N.
         by_rank: whether w_i is L(r)/r, with r the number of negatives above z_i and
-            L(r) = 1 + 1/2 + ... + 1/r, held constant in the gradient; else 1.
+            L(r) = 1 + 1/2 + ... + 1/r, held constant in the gradient; otherwise w_i is 1.
     """
     row = _sorted(z, positives, negatives, by_rank)
     spanning = (row.before * row.after.astype(z.dtype))[..., :-1]
@@ -129,7 +129,7 @@ def hinge_sum(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Ar
 
 
 def _distances(row: _Gaps) -> tuple[Array, Array]:
-    """Returns the sum of distances to the positives before and to the negatives after, (..., n)."""
+    """Returns the sums of distances to all positives before and all negatives after, (..., n)."""
     zero = jnp.zeros_like(row.before[..., :1])
     after = row.after.astype(zero.dtype)
     to_positives = jnp.cumsum(_times(row.gaps, row.before[..., :-1]), axis=-1)
@@ -155,26 +155,26 @@ def squared_hinge_sum(z: Array, positives: Array, negatives: Array) -> Array:
     after = row.after.astype(z.dtype)[..., :-1]
     distances = _distances(row)[0][..., :-1]
     growth = 2 * _times(distances, after) + _times(row.gaps, row.before[..., :-1] * after)
-    growth = jnp.where(row.gaps == 0, 0, growth)  # it may be infinite
+    growth = jnp.where(row.gaps == 0, 0, growth)  # an infinite growth would give 0 * inf below
     return jnp.sum(_times(row.gaps, growth), axis=-1)
 
 
-# Other functions of pairs, by blocks of positives
+# Sums of other functions, by blocks of positives
 
 Step = Callable[[Any, Array, Array, Array], tuple[Any, Array]]
 
 
 def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, Array]:
-    """Folds over blocks of anchors, which are few where positives are.
+    """Folds a step over blocks of anchors; few positives make few blocks.
 
     Args:
-        step: (carry, logits, indices, live) of a block (..., k) -> (carry, results (..., k)).
-        carry: the first carry.
-        x: (..., n).
-        anchors: bool, which entries are visited. Blocks without any are skipped.
+        step: maps (carry, logits, indices, live) of a block (..., k) to (carry, results (..., k)).
+        carry: the initial carry.
+        x: logits (..., n).
+        anchors: bool (..., n), which entries to visit. Blocks without an anchor are skipped.
 
     Returns:
-        The last carry, and the results at the places of the anchors, (..., n), 0 elsewhere.
+        The final carry, and the results at the anchors, (..., n), 0 elsewhere.
     """
     n = x.shape[-1]
     if n == 0:
@@ -191,7 +191,7 @@ def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, 
     def taken(entries: Array) -> Array:
         return _by_row(jnp.take)(entries, order)
 
-    @jax.checkpoint  # else a gradient through the loop would keep every pair
+    @jax.checkpoint  # otherwise a gradient through the loop would keep every pair
     def visit(carry: Any, block: tuple[Array, Array, Array]) -> tuple[Any, Array]:
         def nothing(carry: Any) -> tuple[Any, Array]:
             return carry, jnp.zeros_like(block[0])

@@ -1,7 +1,7 @@
-"""What overlap losses share: counts in which probabilities stand for decisions, and their average.
+"""The basis of overlap losses: counts in which probabilities replace decisions, and averages.
 
-Such a loss is a formula of soft counts, given to `overlap_loss`. The formulas are written as the
-share of what is wrong, rather than one minus the share of what is right, which would cancel.
+Such a loss passes a formula of soft counts to `overlap_loss`. The formulas are written as the
+share of what is wrong, because one minus the share of what is right would cancel.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ AVERAGES = ("macro", "samples", "micro")
 
 
 class SoftCounts(NamedTuple):
-    """Soft counts of each label (L,), of each sample (...) or of everything (), by the average."""
+    """Soft counts per label (L,), per sample (...) or over all entries (), as `average` says."""
 
-    tp: Array  # sum of p·y
-    fp: Array  # sum of p·(1 − y)
-    fn: Array  # sum of (1 − p)·y
-    tn: Array  # sum of (1 − p)·(1 − y)
+    tp: Array  # the sum of p·y
+    fp: Array  # the sum of p·(1 − y)
+    fn: Array  # the sum of (1 − p)·y
+    tn: Array  # the sum of (1 − p)·(1 − y)
 
 
 def share(part: Array, rest: Array) -> Array:
-    """Returns part / (part + rest) of numbers ≥ 0, and 0 for 0/0.
+    """Returns part / (part + rest) for numbers ≥ 0, and 0 for 0/0.
 
-    Its derivative does not cancel: where the rest is 0, the share does not depend on the part.
+    The derivative does not cancel: where the rest is 0, the share does not depend on the part.
     """
     total = jax.lax.stop_gradient(part + rest)
-    scale = jnp.where(total > TINY, total, 1)  # or the square of a large total is infinite
+    scale = jnp.where(total > TINY, total, 1)  # the square of a large total would be infinite
     return _share(part / scale, rest / scale)
 
 
@@ -66,14 +66,14 @@ def overlap_loss(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Returns the reduced loss of soft counts over what `average` says.
+    """Returns the reduced loss of soft counts, which run over what `average` says.
 
     Args:
-        formula: the unreduced loss, elementwise in the counts.
+        formula: the unreduced loss as an elementwise function of the counts.
         probabilities: p and 1 − p, (..., L).
-        inputs: checked logits, labels and where.
-        average: "macro", the batch (all leading axes), for each label; "samples", the labels of
-            each sample; "micro", everything.
+        inputs: the checked logits, labels and mask.
+        average: what the counts run over: "macro", the batch (all leading axes), for each label;
+            "samples", the labels of each sample; "micro", all entries.
         weights: as in the public losses.
         reduction: as in the public losses.
         axis_name: mesh axes over which the batch continues.

@@ -1,7 +1,7 @@
 """Asymmetric losses: focal losses that treat positives and negatives differently.
 
-A negative counts with p_m = max(p - clip, 0) in the place of its probability p, so that the
-easiest negatives count nothing.
+The probability p of a negative is replaced by p_m = max(p - clip, 0), so the easiest negatives
+contribute nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def asymmetric_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Asymmetric loss (ASL): a stronger focus on negatives, the easiest of which count nothing.
+    """Asymmetric loss (ASL): a stronger focus on negatives, the easiest of which have no loss.
 
     Formula:
         ℓ = −u^γ·[y·log p + (1 − y)·log(1 − p_m)],  p = σ(x),  p_m = max(p − m, 0)
@@ -42,16 +42,16 @@ def asymmetric_loss(
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
         gamma_neg: γ₋ ≥ 0, a scalar or (L,).
-        gamma_pos: γ₊ ≥ 0, a scalar or (L,). The authors' class has 1, their COCO runs 0.
+        gamma_pos: γ₊ ≥ 0, a scalar or (L,). The authors' class has 1, their COCO runs use 0.
         clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0.
-        detach_focus: hold u^γ constant in the slope with respect to the logits, as the authors'
-            training script does. That slope is then differentiated as it stands, and the
-            derivatives of the value with respect to the parameters are live, so mixed partial
-            derivatives do not commute. False lets the gradient flow, as in timm.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        detach_focus: whether u^γ is held constant in the slope with respect to the logits, as in
+            the authors' training script. Higher derivatives are those of this slope, while
+            derivatives with respect to the parameters are those of the value, so mixed partial
+            derivatives do not commute. With False the gradient flows through u^γ, as in timm.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 

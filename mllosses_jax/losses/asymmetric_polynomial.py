@@ -1,6 +1,6 @@
 """Asymmetric polynomial losses: asymmetric losses with other Taylor coefficients of −log p.
 
-In the kernels `lamb` is None where the Hill factor of the robust loss is absent.
+In the kernels `lamb` is None if the Hill factor of the robust loss is absent.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
 def _negative(
     x: Array, clip: Exponent, e_neg: Exponent, lamb: Exponent | None
 ) -> tuple[Array, Array]:
-    """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if there is one; and its slope.
+    """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if any, and its slope.
 
     The factor is (λ − p)·p²·(λ − (1 − p_m)).
     """
@@ -80,7 +80,7 @@ def _polynomial_entropy(
     e_neg: Exponent,
     lamb: Exponent | None,
 ) -> tuple[Array, Array]:
-    """Returns the loss without its focus, and the slope of it."""
+    """Returns the loss without its focusing weight, and the slope of this loss."""
     positive, positive_slope = _positive(x, e1, e2), _positive_slope(x, e1, e2)
     negative, negative_slope = _negative(x, clip, e_neg, lamb)
     if y.dtype == x.dtype:
@@ -106,7 +106,7 @@ def _asymmetric_polynomial_slope(
         focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
         p, q = sigmoid_pair(x)
         p_m, above, _ = shifted(x, clip)
-        sound = p_m > TINY  # else p_m is p = exp(x), or clipped to 0
+        sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
         growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
         positive, negative = finite_product(p, loss), finite_product(growth, loss)
         by_weight = jnp.where(y, -gamma_pos * positive, gamma_neg * negative)
@@ -128,7 +128,7 @@ def _asymmetric_polynomial(
 
 
 def _kernel(detach_focus: bool) -> Callable[..., Array]:
-    """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
+    """Returns the kernel, called as (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
     slope = functools.partial(_asymmetric_polynomial_slope, detach_focus=detach_focus)
     return with_slope(slope)(_asymmetric_polynomial)
 
@@ -150,29 +150,29 @@ def asymmetric_polynomial_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Asymmetric polynomial loss (APL): asymmetric loss with other first Taylor coefficients.
+    """Asymmetric polynomial loss (APL): asymmetric loss with different first Taylor coefficients.
 
     Formula:
         ℓ = −u^γ·[y·(log p + ε₁·(1 − p) + ε₂·(1 − p)²/2) + (1 − y)·(log r + ε₋·r)]
         p = σ(x),  p_m = max(p − m, 0),  r = 1 − p_m
         u = y·(1 − p) + (1 − y)·p_m,  γ = y·γ₊ + (1 − y)·γ₋
 
-    The sign of ε is opposite to that of `poly1_binary_cross_entropy`: ε₁ = 1 removes the first
+    The sign of ε is the opposite of that in `poly1_binary_cross_entropy`: ε₁ = 1 removes the first
     term of −log p = (1 − p) + (1 − p)²/2 + …, and ε₂ = −2.5 makes the second 3.5 times as large.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
         gamma_neg: γ₋ ≥ 0, a scalar or (L,).
         gamma_pos: γ₊ ≥ 0, a scalar or (L,).
         clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have gradient 0.
         epsilon_pos: ε₁, a scalar or (L,).
         epsilon_pos_pow: ε₂, a scalar or (L,).
-        epsilon_neg: ε₋, a scalar or (L,). As in the authors' code it multiplies 1 − p_m.
-        detach_focus: hold u^γ constant in the slope with respect to the logits, as the authors'
-            code does; see `asymmetric_loss`.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        epsilon_neg: ε₋, a scalar or (L,). It multiplies 1 − p_m, as in the authors' code.
+        detach_focus: whether u^γ is held constant in the slope with respect to the logits, as in
+            the authors' code; see `asymmetric_loss`.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -232,23 +232,23 @@ def robust_asymmetric_loss(
         p = σ(x),  p_m = max(p − m, 0),  r = 1 − p_m
         u = y·(1 − p) + (1 − y)·p_m,  γ = y·γ₊ + (1 − y)·γ₋
 
-    The factor λ − r is that of the authors' code, which is followed here.
+    The factor λ − r follows the authors' code.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
         gamma_neg: γ₋ ≥ 0, a scalar or (L,).
         gamma_pos: γ₊ ≥ 0, a scalar or (L,).
         clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0 if
             γ₋ > 0.
-        lamb: λ ≥ 0, a scalar or (L,). Below 1 confident negatives have a negative loss.
+        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, confident negatives have a negative loss.
         epsilon_pos: ε₁, a scalar or (L,).
         epsilon_pos_pow: ε₂, a scalar or (L,).
         epsilon_neg: ε₋, a scalar or (L,).
-        detach_focus: hold u^γ constant in the slope with respect to the logits; see
-            `asymmetric_loss`. The authors' code lets the gradient flow.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        detach_focus: whether u^γ is held constant in the slope with respect to the logits; see
+            `asymmetric_loss`. In the authors' code the gradient flows through u^γ.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 

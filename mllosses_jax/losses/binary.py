@@ -1,4 +1,4 @@
-"""Binary cross-entropy and its close relatives: each label is a Bernoulli variable of its own."""
+"""Binary cross-entropy and its close relatives: each label is a separate Bernoulli variable."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def sigmoid_binary_cross_entropy(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); hard in {0, 1} or soft in [0, 1].
-        pos_weight: w, a scalar or (L,): scales the positive term, of soft labels too.
-        label_smoothing: s, a scalar in [0, 1] or (L,); the convention of Keras and timm.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        pos_weight: w, a scalar or (L,): scales the positive term, for soft labels too.
+        label_smoothing: s, a scalar in [0, 1] or (L,), in the convention of Keras and timm.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -91,7 +91,7 @@ def balanced_binary_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Alpha-balanced binary cross-entropy: positives weigh alpha, negatives 1 - alpha.
+    """Alpha-balanced binary cross-entropy: positives have weight alpha, negatives 1 - alpha.
 
     Formula:
         ℓ = −α·y·log σ(x) − (1 − α)·(1 − y)·log σ(−x)
@@ -100,10 +100,10 @@ def balanced_binary_cross_entropy(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         alpha: α in [0, 1], a scalar or (L,). Below 1/2 it weakens the positives: the 0.25 of
-            RetinaNet was tuned together with a focal gamma of 2. (L − |Y|)/L of Xie and Tu's
-            edge detector gives each class the same total weight.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+            RetinaNet was tuned together with a focal gamma of 2. The (L − |Y|)/L of Xie and Tu's
+            edge detector gives both classes the same total weight.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -151,14 +151,14 @@ def multilabel_soft_margin_loss(
         labels: bool, integer or float array (..., L), hard or soft.
         label_weights: w, a scalar or (L,). The sum is divided by the number of labels that
             count, not by the sum of the weights.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats per label: (...) with "none", else (). Without masks the mean is that of
-        `sigmoid_binary_cross_entropy`; `torch.nn.MultiLabelSoftMarginLoss` is "mean".
+        The loss in nats per label: (...) with "none", else (). Without masks, "mean" equals that
+        of `sigmoid_binary_cross_entropy`; `torch.nn.MultiLabelSoftMarginLoss` is "mean".
 
     Reference:
         PyTorch, `torch.nn.MultiLabelSoftMarginLoss`.
@@ -190,18 +190,18 @@ def ova_n_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Normalised one-versus-all loss (OVA-N): binary cross-entropy with the label distribution.
+    """Normalised one-versus-all loss (OVA-N): binary cross-entropy with a label distribution.
 
     Formula:
         ℓ = −Σ_c [q_c·log σ(x_c) + (1 − q_c)·log σ(−x_c)],  q = y/Σy
 
-    It is consistent for recall@k. Its optimum is σ(x_c) = E[y_c/Σy], so 0 sets no threshold.
+    It is consistent for recall@k. Its optimum is σ(x_c) = E[y_c/Σy], so 0 is not a threshold.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): label sets or distributions.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -257,8 +257,8 @@ def binary_cross_entropy(
 ) -> LossValue:
     """Binary cross-entropy of probabilities, for models that do not expose their logits.
 
-    Probabilities have lost what logits still know: next to 0 and 1 the loss is coarse. Prefer
-    `sigmoid_binary_cross_entropy` wherever logits are at hand.
+    Probabilities near 0 and 1 have lost digits that logits still have, so the loss is coarse there.
+    Prefer `sigmoid_binary_cross_entropy` wherever logits are available.
 
     Formula:
         ℓ = −y·max(log p, −100) − (1 − y)·max(log(1 − p), −100)
@@ -266,20 +266,20 @@ def binary_cross_entropy(
     Args:
         probabilities: float array (..., L) in [0, 1].
         labels: bool, integer or float array (..., L), hard or soft.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of probabilities with axes equal or 1: which entries count.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of probabilities, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (); `torch.nn.BCELoss` is "mean". The slope
-        −y/p + (1 − y)/(1 − p) has denominators of at least 1e-12, in float16 6e-5, so a wrong
-        certainty keeps a finite gradient. Under a transformation, where there are no values to look
-        at, it is NaN where a probability that counts lies outside [0, 1].
+        −y/p + (1 − y)/(1 − p) has denominators of at least 1e-12, in float16 6e-5, so a certain
+        but wrong prediction has a finite gradient. Under a transformation, where values cannot be
+        inspected, the loss is NaN where a probability that counts lies outside [0, 1].
 
     Raises:
-        TypeError: if probabilities are not floating point, or where is not bool.
-        ValueError: if shapes differ, or a known probability that counts lies outside [0, 1].
+        TypeError: if the probabilities are not floating point.
+        ValueError: if, in an eager call, a probability that counts lies outside [0, 1].
 
     Reference:
         PyTorch, `torch.nn.BCELoss`.

@@ -1,4 +1,4 @@
-"""Losses of label counts: labels as a measure, which is a distribution times a count."""
+"""Losses that see labels as a measure, which is a distribution times a label count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mllosses_jax.losses._cross_entropy import softmax_entropy
 __all__ = ["abs_kl_divergence", "factorized_count_loss"]
 
 _INF = float("inf")
-_LARGEST_EXPONENT = 80.0  # beyond it exponentials stay what they are, so that gradients are finite
+_LARGEST_EXPONENT = 80.0  # exponentials are constant beyond it, so their gradients are finite
 _EPSILON = 1e-7
 _LOWEST_COUNT = 0.01
 
@@ -36,7 +36,7 @@ def _bounded_exp(x: Array) -> Array:
 
 
 def _log_at_least(x: Array, epsilon: Array) -> Array:
-    """Returns log(max(x, ε)), in which an x below ε takes no part: ε⁻² may be infinite."""
+    """Returns log(max(x, ε)), to which an x below ε is not passed: ε⁻² may be infinite."""
     above = x > epsilon
     return jnp.where(above, jnp.log(jnp.where(above, x, 1)), jnp.log(epsilon))
 
@@ -62,25 +62,25 @@ def abs_kl_divergence(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Absolute Kullback-Leibler divergence, symmetric, of labels and predictions as measures.
+    """Absolute (symmetric) Kullback-Leibler divergence of labels and predictions as measures.
 
     Formula:
         ℓ = Σ_c |(P_c − Q_c)·log(P_c/Q_c)| = KL(P‖Q) + KL(Q‖P)
         P = max(y, ε),  Q = max(a(x), ε)
 
-    Neither side needs to sum to 1. A negative costs about Q·log(Q/ε): the loss depends on ε, and
+    Neither side needs to sum to 1. A negative costs about Q·log(Q/ε), so the loss depends on ε and
     has no limit for ε → 0.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L): label sets or, divided by their sum,
-            distributions.
+        labels: bool, integer or float array (..., L): label sets, or distributions if they are
+            divided by their sum.
         activation: a: "sigmoid"; "softmax", which suits distributions; "exp", bounded by e^80; or
-            None for logits that are the predicted measure itself.
+            None if the logits are the predicted measure itself.
         epsilon: ε in [1e-30, 1], a scalar: the floor of both sides. Where Q is below it the
             gradient is 0.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -90,7 +90,7 @@ def abs_kl_divergence(
 
     Reference:
         H. Jeffreys, "An Invariant Form for the Prior Probability in Estimation Problems", 1946;
-        with floors as a loss for Keras on stats.stackexchange.com.
+        the floors come from a loss for Keras on stats.stackexchange.com.
 
     Example:
         >>> import jax.numpy as jnp
@@ -139,7 +139,7 @@ def factorized_count_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Factorized count loss: which labels, as a distribution, and how many, as a count.
+    """Factorized count loss: a distribution says which labels, and a count says how many.
 
     Formula:
         ℓ = D + λ·C,  q = y/Σy,  k = Σy,  s = softmax(x)
@@ -149,31 +149,33 @@ def factorized_count_loss(
         "product":  D = Σ_c |(P_c − Q_c)·log(P_c/Q_c)|, P = max(y, 1e-7),
                     Q = max(max(n, 0.01)·s, 1e-7)
 
-    With "poisson" on factors, Σ_c (exp x_c − y_c·x_c), where each label is a Poisson variable, is
-    k times the cross-entropy of q and s plus C at u = LSE(x). `decisions.sets_from_counts` turns
-    scores and n into label sets.
+    If each label is a Poisson variable, its loss Σ_c (exp x_c − y_c·x_c) is k times the
+    cross-entropy of q and s, plus the C of "poisson" at u = LSE(x).
+    `decisions.sets_from_counts` turns scores and n into label sets.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): label sets, or soft labels.
         count_logits: u, float array (...), the output of a second head: the expected count with
-            "mse", its logarithm with "poisson". Where no label of a sample counts it is not used.
+            "mse", its logarithm with "poisson". It is not used for samples without a label that
+            counts.
         count: "mse" or "poisson", the loss of the count.
-        count_weight: λ ≥ 0, a scalar. On the product 0 is as good: D depends on n itself, though
-            with no gradient for n below its floor.
-        on: "factors" compares the distributions; "product" the labels with n·s, as measures.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part, in the
+        count_weight: λ ≥ 0, a scalar. With on="product" it may be 0, because D depends on n too,
+            though without a gradient if n is below its floor.
+        on: "factors" compares the distributions; "product" compares the labels with n·s, as
+            measures.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part, in the
             softmax and in the count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample: (...) with "none", else (). An empty set has D = 0 on factors, and
-        always its loss of the count. "poisson" leaves out log k!, so it may be negative.
+        The loss per sample: (...) with "none", else (). An empty set has D = 0 with "factors", but
+        always the loss of its count. "poisson" leaves out log k!, so it may be negative.
 
     Reference:
-        Proposed for Keras on stats.stackexchange.com. For the Poisson case see S. G. Baker, "The
+        A proposal for Keras on stats.stackexchange.com; for the Poisson case see S. G. Baker, "The
         Multinomial-Poisson Transformation", 1994.
 
     Example:

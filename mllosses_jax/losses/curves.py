@@ -1,4 +1,4 @@
-"""Surrogates of the area under the ROC and precision-recall curves, label by label."""
+"""Surrogates for the areas under the ROC and precision-recall curves, one label at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SURROGATES = ("logistic", "squared_hinge", "squared")
 
 
 class _Columns(NamedTuple):
-    """The batch of each label as a row (L, n)."""
+    """The batch with labels as rows, (L, n)."""
 
     x: Array
     positives: Array
@@ -56,7 +56,7 @@ def _row(entries: Array) -> Array:
 
 
 def _gathered(columns: _Columns, axis_name: AxisName) -> tuple[Array, Array, Array, Array]:
-    """Returns logits, positives and negatives of all devices, and the positives of this one."""
+    """Returns the logits, positives and negatives of all devices, and this device's positives."""
     x, positives, negatives = columns.x, columns.positives, columns.negatives
     if axis_name is None:
         return x, positives, negatives, positives
@@ -69,7 +69,7 @@ def _gathered(columns: _Columns, axis_name: AxisName) -> tuple[Array, Array, Arr
 
 
 def _moments(values: Array, columns: _Columns, axis_name: AxisName) -> tuple[Array, Array]:
-    """Returns the sum of both variances, and the negative minus the positive mean, (L,)."""
+    """Returns the sum of both variances, and the negative mean minus the positive mean, (L,)."""
     variances, means = jnp.zeros_like(columns.num_positives), []
     for entries, count in (
         (columns.positives, columns.num_positives),
@@ -97,7 +97,7 @@ def auc_margin_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """AUC margin loss (AUC-M): two variances and the squared hinge of a distance of means.
+    """AUC margin loss (AUC-M): two variances and the squared hinge of the distance of the means.
 
     Formula:
         ℓ = Var_P(p) + Var_N(p) + max(0, m + mean_N(p) − mean_P(p))²,  p = σ(x)
@@ -106,18 +106,18 @@ def auc_margin_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         margin: m ≥ 0, a scalar.
-        weights: scale labels: shape (L,).
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss per label, without a unit: (L,) with "none", else (). A label without a positive
-        or without a negative in the batch has 0 with zero gradient. In "mean" it counts: to leave
-        it out, give weights that are 0 for it and 1 for others, and "weighted_mean". This is the
-        authors' saddle function at the optimum of its variables a, b and α for the batch, with the
-        same gradient; with weights π·(1 − π), π the share of positives, it is version 1 of their
-        code.
+        or without a negative in the batch has loss 0 with zero gradient. It counts in "mean"; to
+        leave it out, use "weighted_mean" with weight 0 for it and 1 for the others. The loss is
+        the authors' saddle function at the optimum of its variables a, b and α for the batch, with
+        the same gradient; with weights π·(1 − π), where π is the share of positives, it is version
+        1 of their code.
 
     Reference:
         Z. Yuan, Y. Yan, M. Sonka and T. Yang, "Large-scale Robust Deep AUC Maximization: A New
@@ -151,7 +151,7 @@ def pairwise_auc_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Pairwise AUC loss: the mean surrogate of all pairs of a positive and a negative sample.
+    """Pairwise AUC loss: the mean surrogate over all pairs of a positive and a negative sample.
 
     Formula:
         ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} φ(x_i − x_j), over the samples of a label
@@ -162,18 +162,18 @@ def pairwise_auc_loss(
     Args:
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
-        surrogate: φ: "logistic", "squared_hinge" or "squared", which cost O(|P|·n), O(n log n)
-            and O(n) for n samples; none holds all pairs.
-        margin: m ≥ 0, a scalar, of the squared surrogates; the logistic one has none.
-        weights: scale labels: shape (L,).
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        surrogate: φ: "logistic", "squared_hinge" or "squared", which take O(|P|·n), O(n log n)
+            and O(n) time for n samples. None of them holds all pairs in memory.
+        margin: m ≥ 0, a scalar, for the squared surrogates; the logistic one has no margin.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss per label: (L,) with "none", else (). A label without a positive or without a
-        negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it out, give
-        weights that are 0 for it and 1 for others, and "weighted_mean".
+        negative in the batch has loss 0 with zero gradient. It counts in "mean"; to leave it out,
+        use "weighted_mean" with weight 0 for it and 1 for the others.
 
     Reference:
         W. Gao and Z.-H. Zhou, "On the Consistency of AUC Pairwise Optimization", 2012,
@@ -215,7 +215,7 @@ def smooth_ap_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Smooth AP loss: one minus average precision with sigmoids in place of comparisons.
+    """Smooth AP loss: one minus average precision, with sigmoids in place of comparisons.
 
     Formula:
         ℓ = 1 − 1/|P|·Σ_{i∈P} (1 + Σ_{j∈P, j≠i} s_ij)/(1 + Σ_{j≠i} s_ij)
@@ -224,19 +224,19 @@ def smooth_ap_loss(
     Args:
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
-        temperature: τ > 0, a scalar. Far above or below the distances of logits the gradient
-            vanishes: the default is the authors', for cosine similarities; logits need about
-            0.1 to 1.
-        weights: scale labels: shape (L,).
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        temperature: τ > 0, a scalar. The gradient vanishes if τ is far above or below the
+            distances between logits. The default is the authors', for cosine similarities; logits
+            need about 0.1 to 1.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1] per label, without a unit: (L,) with "none", else (). A label without a
-        positive or without a negative in the batch has 0 with zero gradient. In "mean" it counts:
-        to leave it out, give weights that are 0 for it and 1 for others, and "weighted_mean". The
-        time is O(|P|·n) for n samples; pairs are held for a block of positives at a time.
+        positive or without a negative in the batch has loss 0 with zero gradient. It counts in
+        "mean"; to leave it out, use "weighted_mean" with weight 0 for it and 1 for the others. The
+        time is O(|P|·n) for n samples; only the pairs of one block of positives are in memory.
 
     Reference:
         A. Brown, W. Xie, V. Kalogeiton and A. Zisserman, "Smooth-AP: Smoothing the Path Towards

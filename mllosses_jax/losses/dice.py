@@ -1,4 +1,4 @@
-"""Region losses of segmentation: Dice, Tversky and Jaccard, of label sets instead of pixels."""
+"""Region losses from segmentation: Dice, Tversky and Jaccard, on label sets instead of pixels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _tversky(counts: SoftCounts, alpha: Array, beta: Array, smooth: Array) -> Ar
 def _focused(loss: Array, gamma: Array | int) -> Array:
     """Returns loss ** gamma, whose derivative in the loss is infinite at 0 for gamma < 1.
 
-    In a logit it is not: the derivative of the loss falls as fast as the loss, down to 0.
+    The derivative in a logit is finite: that of the loss falls as fast as the loss, down to 0.
     """
     wrong = loss > TINY
     base = jnp.where(wrong, loss, 1)
@@ -50,13 +50,13 @@ def dice_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Dice loss: one minus the smoothed overlap of prediction and labels, relative to their sizes.
+    """Dice loss: one minus the smoothed overlap of predictions and labels over their mean size.
 
     Formula:
         ℓ = 1 − (2·TP + s) / (Σ p + Σ y + s) = (FP + FN) / (2·TP + FP + FN + s)
         TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
 
-    It is the soft F1 loss with the smoothing in the numerator too. (V-Net's own form squares p
+    This is the soft F1 loss with the smoothing in the numerator too. (V-Net's own form squares p
     and y in the denominator.)
 
     Args:
@@ -64,18 +64,18 @@ def dice_loss(
         labels: bool, integer or float array (..., L), hard or soft.
         smooth: s ≥ 0, a scalar.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "samples", the labels of each sample; "micro", all entries.
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has FP / (FP + s), which falls with p; with s = 0
-        that is 1 with zero gradient. MONAI's batch=True is "macro"; segmentation_models_pytorch
-        too, with weights of 0 for labels without a positive.
+        label or a sample without a positive has loss FP / (FP + s), which falls with p; with s = 0
+        that is 1 with zero gradient. MONAI's batch=True is "macro", and so is
+        segmentation_models_pytorch, with weight 0 for labels without a positive.
 
     Reference:
         F. Milletari, N. Navab and S.-A. Ahmadi, "V-Net: Fully Convolutional Neural Networks for
@@ -121,27 +121,27 @@ def tversky_loss(
         ℓ = 1 − (TP + s) / (TP + α·FP + β·FN + s)
         TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
 
-    α = β = 1/2 is the Dice loss with 2·s for s, α = β = 1 the Jaccard loss.
+    α = β = 1/2 gives the Dice loss with 2·s for s, and α = β = 1 the Jaccard loss.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         alpha: α ≥ 0, a scalar: the weight of false positives, as in the paper, MONAI and
             segmentation_models_pytorch; Keras calls this weight beta.
-        beta: β ≥ 0, a scalar: the weight of false negatives; above α recall weighs more.
+        beta: β ≥ 0, a scalar: the weight of false negatives; if it is above α, recall weighs more.
         smooth: s ≥ 0, a scalar.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "samples", the labels of each sample; "micro", all entries.
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has α·FP / (α·FP + s), which falls with p; with s = 0
-        that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
+        label or a sample without a positive has loss α·FP / (α·FP + s), which falls with p; with
+        s = 0 that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
 
     Reference:
         S. S. M. Salehi, D. Erdogmus and A. Gholipour, "Tversky Loss Function for Image
@@ -183,35 +183,35 @@ def focal_tversky_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Focal Tversky loss: a power of the Tversky loss, which shifts weight between easy and hard.
+    """Focal Tversky loss: a power of the Tversky loss, to shift weight between easy and hard.
 
     Formula:
         ℓ = (1 − TI)^γ,  TI = (TP + s) / (TP + α·FP + β·FN + s)
         TP = Σ p·y,  FP = Σ p·(1 − y),  FN = Σ (1 − p)·y
 
-    The paper writes the exponent 1/γ with γ = 4/3: that is 0.75 here, as in the authors' code.
-    Below 1 the power is steepest at TI = 1; the gradient in the logits is finite all the same,
-    and goes to 0 there.
+    The paper writes the exponent as 1/γ with γ = 4/3: that is 0.75 here, as in the authors' code.
+    For γ < 1 the power is steepest at TI = 1, but the gradient in the logits is finite and goes to
+    0 there.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         alpha: α ≥ 0, a scalar: the weight of false positives. (This paper exchanges α and β.)
-        beta: β ≥ 0, a scalar: the weight of false negatives; above α recall weighs more.
-        gamma: γ > 0, a scalar: the exponent; 1 is the Tversky loss.
+        beta: β ≥ 0, a scalar: the weight of false negatives; if it is above α, recall weighs more.
+        gamma: γ > 0, a scalar: the exponent; 1 gives the Tversky loss.
         smooth: s ≥ 0, a scalar.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "samples", the labels of each sample; "micro", all entries.
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has (α·FP / (α·FP + s))^γ, which falls with p; where
-        1 − TI is below 1e-18 the loss is 0 with zero gradient. The authors' code is "micro".
+        label or a sample without a positive has loss (α·FP / (α·FP + s))^γ, which falls with p. If
+        1 − TI is below 1e-18, the loss is 0 with zero gradient. The authors' code is "micro".
 
     Reference:
         N. Abraham and N. M. Khan, "A Novel Focal Tversky Loss Function with Improved Attention
@@ -263,17 +263,17 @@ def jaccard_loss(
         labels: bool, integer or float array (..., L), hard or soft.
         smooth: s ≥ 0, a scalar.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+            "samples", the labels of each sample; "micro", all entries.
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has FP / (FP + s), which falls with p; with s = 0
-        that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weights of 0 for
+        label or a sample without a positive has loss FP / (FP + s), which falls with p; with s = 0
+        that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weight 0 for
         labels without a positive.
 
     Reference:

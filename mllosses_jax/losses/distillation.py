@@ -19,7 +19,7 @@ from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["multilabel_distillation_loss"]
 
-_SMALLEST = 1e-30  # a temperature is above it
+_SMALLEST = 1e-30  # the smallest temperature
 
 
 def _divergence_slope(x: Array, teacher: Array) -> Array:
@@ -32,13 +32,13 @@ def _divergence_slope(x: Array, teacher: Array) -> Array:
 def _divergence(x: Array, teacher: Array) -> Array:
     """Returns KL(Bernoulli(σ(teacher)) ‖ Bernoulli(σ(x))).
 
-    With w the smaller of the teacher's two probabilities and d the change of its logit, it is
-    log(1 + w·(eᵈ − 1)) − w·d. Next to d = 0, where both terms are nearly w·d, it is the sum of
-    (log(1 + z) − z) at z = w·(eᵈ − 1) and of w·(eᵈ − 1 − d), each from its series.
+    With w the smaller of the teacher's two probabilities and d the change of its logit, this is
+    log(1 + w·(eᵈ − 1)) − w·d. Near d = 0, where both terms are close to w·d, it is computed as
+    the sum of log(1 + z) − z at z = w·(eᵈ − 1) and w·(eᵈ − 1 − d), each from its series.
     """
     (log_p, log_q), (log_p_t, log_q_t) = log_sigmoid_pair(x), log_sigmoid_pair(teacher)
     p_t, q_t = sigmoid_pair(teacher)
-    # Logits of either sign may be infinite by their temperature.
+    # Dividing by the temperature may make logits infinite.
     apart = jnp.where(p_t > 0, p_t * (log_p_t - log_p), 0)
     apart = apart + jnp.where(q_t > 0, q_t * (log_q_t - log_q), 0)
     near = jnp.abs(x - teacher) < 0.5
@@ -51,7 +51,8 @@ def _divergence(x: Array, teacher: Array) -> Array:
     return jnp.where(near, together, apart)
 
 
-# Terms enough for float64 at |d| < 1/2: of (eᵈ − 1 − d)/d², and of 2·(artanh s − s)/s³ in s².
+# The denominators in the series of (eᵈ − 1 − d)/d² and, in powers of s², of 2·(artanh s − s)/s³.
+# There are enough terms for float64 at |d| < 1/2.
 _EXPONENTIAL = tuple(math.factorial(n + 2) for n in range(12))
 _ARTANH = tuple((2 * n + 3) / 2 for n in range(7))
 
@@ -81,26 +82,26 @@ def multilabel_distillation_loss(
     Formula:
         ℓ = Σ_c KL(Bernoulli(σ(t_c/T)) ‖ Bernoulli(σ(x_c/T)))
 
-    The labels are not used: add a loss of the labels (the authors weigh the distillation by 10
-    in the sum). The authors have no temperature, T = 1; at another one the gradient shrinks with
-    1/T², and the loss is not multiplied by T² here.
+    The labels are not used: add a loss that uses them (the authors weight the distillation by 10
+    in the sum). The authors have no temperature, so T = 1; with another T the gradient shrinks
+    with 1/T², and the loss is not multiplied by T² here.
 
     Args:
         logits: x, the student's, float array (..., L).
-        labels: bool, integer or float array (..., L): not used, so that the loss is called like
-            every other one.
+        labels: bool, integer or float array (..., L): unused, but required so that the loss has
+            the common signature.
         teacher_logits: t, the teacher's, float array (..., L). They get no gradient.
-        temperature: T > 0, a scalar. Derivatives in it are finite from 1e-7 on, for logits whose
-            quotients by T² are.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        temperature: T > 0, a scalar. Derivatives in T are finite for T ≥ 1e-7 if the logits
+            divided by T² are finite.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats per sample, at least 0: (...) with "none", else (). The authors' code is
-        "mean" (its "batchmean"), apart from its clamp of probabilities at 1e-8, whose gradient
-        is 0 or NaN where the student is sure and wrong.
+        "mean" (its "batchmean"), except that it clamps probabilities at 1e-8, so its gradient is
+        0 or NaN if the student is certain but wrong.
 
     Reference:
         P. Yang, M.-K. Xie, C.-C. Zong, L. Feng, G. Niu, M. Sugiyama and S.-J. Huang, "Multi-Label

@@ -1,4 +1,4 @@
-"""The distribution-balanced loss, for long-tailed labels that occur together."""
+"""The distribution-balanced loss for long-tailed labels that occur together."""
 
 from __future__ import annotations
 
@@ -66,8 +66,9 @@ def distribution_balanced_loss(
 ) -> LossValue:
     """Distribution-balanced loss (DB): rebalanced, negative-tolerant, focal cross-entropy.
 
-    Rare labels weigh more, but less so in a sample that rare labels already made likely to be
-    drawn; and negatives, of which a rare label has so many, push less once they are right.
+    Rare labels weigh more, but less so in a sample that class-balanced sampling already draws often
+    for its other rare labels. Negatives, which a rare label has so many of, push less once they are
+    predicted correctly.
 
     Formula:
         ℓ_c = η·r̂_c·[y_c·f(z_c) + (1 − y_c)·f(−λ·z_c)/λ],  f(z) = −(1 − σ(z))^γ·log σ(z)
@@ -76,34 +77,35 @@ def distribution_balanced_loss(
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft. The weights r̂ are of these
-            labels, and constant in the logits. Soft labels mix the two terms; the authors' code
-            mixes logits and weights, which is the same for hard ones.
-        label_counts: n, a scalar or (L,): positives of each label in the training data.
+        labels: bool, integer or float array (..., L), hard or soft. They determine the weights r̂,
+            which are constant in the logits. Soft labels mix the two terms; the authors' code
+            mixes logits and weights, which is the same for hard labels.
+        label_counts: n, a scalar or (L,): the number of positives of each label in the training
+            data.
         num_samples: N ≥ 2, a scalar or (L,).
         alpha: α ≥ 0, a scalar or (L,): the smallest weight.
-        beta: β ≥ 0, a scalar or (L,). With α = 0.5, β = 0 all weights are 1.
+        beta: β ≥ 0, a scalar or (L,). With α = 0.5 and β = 0 all weights are 1.
         mu: μ, a scalar or (L,): 0.2 for COCO-LT, 0.3 for VOC-LT.
-        kappa: κ ≥ 0, a scalar or (L,): 0 leaves the logits where they are.
-        neg_scale: λ > 0, a scalar or (L,): 2 for COCO-LT, 5 for VOC-LT, 1 to treat negatives as
-            positives. Derivatives in it are finite for logits whose quotients by λ² are.
-        gamma: γ ≥ 0, a scalar or (L,): 0 is cross-entropy.
-        balance: η ≥ 0, a scalar or (L,): a constant factor; in the code it is 1 without focus.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        kappa: κ ≥ 0, a scalar or (L,): 0 leaves the logits unchanged.
+        neg_scale: λ > 0, a scalar or (L,): 2 for COCO-LT, 5 for VOC-LT, 1 to treat negatives like
+            positives. Derivatives in λ are finite if the logits divided by λ² are finite.
+        gamma: γ ≥ 0, a scalar or (L,): 0 gives cross-entropy.
+        balance: η ≥ 0, a scalar or (L,): a constant factor. The authors' code has 1 without focus.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (); the authors' training is "mean". Where
-        no label of a sample is positive, r is unbounded and r̂ = α + 1. Counts are clamped to
+        The loss in nats: (..., L) with "none", else (); the authors' training is "mean". In a
+        sample without a positive label, r is unbounded and r̂ = α + 1. Counts are clamped to
         [1, N − 1].
 
-        The division of κ by λ is not in the paper. It was a slip of the code, which its authors
-        acknowledge, but all published results and values of κ have it. The version for text of
-        Huang et al. (2021, arXiv:2109.04712) does without: it is kappa=0.05·λ, mu=0.9,
-        balance=0.5. The defaults of the authors' class, α = 10 and β = 0.2, are in no
-        experiment of theirs.
+        The division of κ by λ is not in the paper. It was a slip in the code, which the authors
+        acknowledge, but all published results and values of κ include it. The version for text by
+        Huang et al. (2021, arXiv:2109.04712) does not divide: it is kappa=0.05·λ, mu=0.9,
+        balance=0.5. The authors do not use the defaults of their class, α = 10 and β = 0.2, in any
+        experiment.
 
     Reference:
         T. Wu, Q. Huang, Z. Liu, Y. Wang and D. Lin, "Distribution-Balanced Loss for Multi-Label

@@ -1,4 +1,4 @@
-"""Focal losses: cross-entropy times a weight that fades as a label gets easy."""
+"""Focal losses: cross-entropy times a weight that fades as a label becomes easy."""
 
 from __future__ import annotations
 
@@ -56,22 +56,23 @@ def sigmoid_focal_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Focal loss: binary cross-entropy, faded where the label is already predicted well.
+    """Focal loss: binary cross-entropy that fades for labels already predicted well.
 
     Formula:
         ℓ = −α_t·(1 − p_t)^γ·[y·log p + (1 − y)·log(1 − p)],  p = σ(x)
         p_t = y·p + (1 − y)·(1 − p),  α_t = α·y + (1 − α)·(1 − y)
 
-    With soft labels no focal form but quality focal loss has its minimum at p = y.
+    With soft labels, only `quality_focal_loss` among the focal losses has its minimum at p = y.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
-        gamma: γ ≥ 0, a scalar or (L,). 0 is binary cross-entropy. The gradient of every order is
-            right at γ = 0 too, for a Python number and for an array.
-        alpha: α in [0, 1], a scalar or (L,); None for no balancing. 0.25 is torchvision's default.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
+        gamma: γ ≥ 0, a scalar or (L,). 0 gives binary cross-entropy. Derivatives of every order
+            are right at γ = 0 too, whether γ is a Python number or an array.
+        alpha: α in [0, 1], a scalar or (L,); None turns balancing off. torchvision's default is
+            0.25.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -101,10 +102,10 @@ def sigmoid_focal_loss(
 
 
 def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns d = p − y, log |d|, and the slope of log |d|, 0 where d is 0."""
+    """Returns d = p − y, log |d|, and the slope of log |d|, which is 0 if d is 0."""
     p, q = sigmoid_pair(x)
     d = (1 - y) * p - y * q
-    # Where d is tiny, p is y, or else the label is hard and |d| is exp(-|x|).
+    # Where d is tiny, either p is y, or the label is hard and |d| is exp(-|x|).
     sound = jnp.abs(d) > TINY
     safe = jnp.where(sound, d, jnp.ones_like(d))
     tail = jnp.abs(x) > _SATURATED
@@ -136,20 +137,20 @@ def quality_focal_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Quality focal loss (QFL): a focal loss for soft labels, with its minimum at p = y.
+    """Quality focal loss (QFL): a focal loss for soft labels with its minimum at p = y.
 
     Formula:
         ℓ = −|y − p|^β·[y·log p + (1 − y)·log(1 − p)],  p = σ(x)
 
-    With hard labels it is `sigmoid_focal_loss` with γ = β.
+    With hard labels this is `sigmoid_focal_loss` with γ = β.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
-        beta: β ≥ 0, a scalar or (L,). 0 is binary cross-entropy. Below 1 the slope is unbounded
-            around p = y for soft labels; at p = y itself it is 0 for every β.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
+        beta: β ≥ 0, a scalar or (L,). 0 gives binary cross-entropy. For β < 1 and soft labels the
+            slope is unbounded around p = y; at p = y itself it is 0 for every β.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 

@@ -1,6 +1,6 @@
 """Losses that know how labels relate: hierarchies, and graphs of labels that go together.
 
-The penalties are terms to add to a loss: they look at the predictions alone.
+The penalties look only at the predictions and are meant to be added to a loss.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["hierarchical_coherence_loss", "hierarchy_penalty", "label_graph_pena
 def _largest_below(x: Array, ancestors: Array, positive: Array, counted: Array) -> Array:
     """Returns the index of the largest logit at or below each label, int32 (..., L).
 
-    For a positive label the descendants that are positive are looked at. One label at a time is,
-    so that no array is larger than the logits.
+    For a positive label, only its positive descendants are considered. Labels are processed one at
+    a time, so no array is larger than the logits.
     """
 
     def of_label(label: tuple[Array, Array]) -> Array:
@@ -56,29 +56,32 @@ def hierarchical_coherence_loss(
         ℓ_a = −y_a·log max_{b∈D(a)} y_b·p_b − (1 − y_a)·log(1 − max_{b∈D(a)} p_b),  p = σ(x)
         D(a): a and its descendants
 
-    A label is predicted at least as likely as what is below it; a positive label is explained by
-    its positive descendants alone. The maxima are taken of logits, with which they commute, so
-    nothing is rounded to 0 or 1. The coherent logits to decide by are those of an all-negative
-    example: the largest logit at or below each label.
+    A label is predicted to be at least as likely as its descendants; a positive label is explained
+    by its positive descendants alone. The maxima are taken over logits, which is equivalent and
+    rounds nothing to 0 or 1. Decide by the coherent logits, which are the largest logit at or below
+    each label, as in an all-negative example.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0. They should obey
             the hierarchy: the ancestors of a positive label are positive.
-        ancestors: bool array (L, L): [a, b] says that a is an ancestor of b, at any distance
-            (the transitive closure); the diagonal counts as true. It may be any directed acyclic
-            graph.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count; an entry that
-            does not is no descendant either.
+        ancestors: bool array (L, L): entry [a, b] says that a is an ancestor of b at any distance
+            (the transitive closure); the diagonal counts as true. Any directed acyclic graph is
+            allowed.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count; one that does
+            not count is not a descendant either.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (). The gradient of a term goes to the entry
-        of the largest logit, of equal ones to the first. The authors' code is "mean", with weights
-        of 0 in "weighted_mean" for labels that are not evaluated. Time is O(L) per entry, memory
-        that of the logits.
+        with the largest logit, and to the first one if several are equal. The authors' code is
+        "mean", or "weighted_mean" with weight 0 for labels that are not evaluated. The time is
+        O(L) per entry; the memory is that of the logits.
+
+    Raises:
+        TypeError: if ancestors is not bool.
 
     Reference:
         E. Giunchiglia and T. Lukasiewicz, "Coherent Hierarchical Multi-Label Classification
@@ -120,32 +123,32 @@ def hierarchy_penalty(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Hierarchy penalty: the squares by which children are predicted likelier than their parents.
+    """Hierarchy penalty: squares of how much likelier children are predicted than their parents.
 
     Formula:
         ℓ = Σ_{(a, b)∈E} max(0, p_b − p_a)²,  p = σ(x),  a the parent of b
 
-    It is a term to add to a loss: `binary_cross_entropy + 0.1·hierarchy_penalty`.
+    The penalty is added to a loss: `binary_cross_entropy + 0.1·hierarchy_penalty`.
 
     Args:
         logits: float array (..., L).
-        labels: array (..., L), which only has to have this shape: a penalty does not look at it.
-        edges: integer array (E, 2) of pairs (parent, child) from 0 to L − 1, which is not checked.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: an edge counts where both ends do.
+        labels: array (..., L); only its shape matters, because a penalty ignores the labels.
+        edges: integer array (E, 2) of pairs (parent, child) in [0, L); this range is not checked.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: an edge counts if both ends do.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The penalty per sample in [0, E], without a unit: (...) with "none", else (). Where
-        predictions are coherent it is 0 with zero gradient.
+        The penalty per sample in [0, E], without a unit: (...) with "none", else (). For coherent
+        predictions it is 0 with zero gradient.
 
     Raises:
-        TypeError: if logits are not floating point, where is not bool, or edges are not integers.
-        ValueError: if shapes differ, or edges are not pairs.
+        TypeError: if edges are not integers.
+        ValueError: if edges are not pairs.
 
     Reference:
-        The squared hinge on p_child − p_parent; for hierarchies in regularisers S. Gopal and
+        The squared hinge of p_child − p_parent; for hierarchies in regularisers see S. Gopal and
         Y. Yang, "Recursive Regularization for Large-scale Classification with Hierarchical and
         Graphical Dependencies", 2013 (KDD).
 
@@ -180,26 +183,26 @@ def label_graph_penalty(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Graph Laplacian penalty: labels that go together should be predicted alike.
+    """Graph Laplacian penalty: labels that occur together should be predicted alike.
 
     Formula:
         ℓ = ½·Σ_{i,j} A_ij·(p_i − p_j)² = pᵀ·(D − A)·p,  p = σ(x),  D the row sums of A
 
-    It is a term to add to a loss. (The second form is of a symmetric A; of another A the symmetric
-    part counts.)
+    The penalty is added to a loss. (The second form assumes a symmetric A; only the symmetric part
+    of A matters.)
 
     Args:
         logits: float array (..., L).
-        labels: array (..., L), which only has to have this shape: a penalty does not look at it.
-        affinity: A, array (L, L), at least 0, such as how often two labels occur together.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: a pair counts where both labels do.
+        labels: array (..., L); only its shape matters, because a penalty ignores the labels.
+        affinity: A ≥ 0, array (L, L), such as how often two labels occur together.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: a pair counts if both labels do.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The penalty per sample, in the unit of A: (...) with "none", else (). It is 0 where all p
-        are equal, up to rounding.
+        The penalty per sample, in the unit of A: (...) with "none", else (). If all p are equal,
+        it is 0 up to rounding.
 
     Reference:
         M. Belkin and P. Niyogi, "Laplacian Eigenmaps for Dimensionality Reduction and Data
@@ -219,7 +222,7 @@ def label_graph_penalty(
     pairs = (pairs + pairs.T) / 2
     counted = inputs.counted().astype(inputs.x.dtype)
     p = sigmoid_pair(inputs.x)[0]
-    # The form does not see what all p have in common, and without it nothing large cancels.
+    # Subtracting what all p have in common does not change the form, and avoids cancellation.
     common = safe_divide(
         jnp.sum(counted * p, axis=-1, keepdims=True), jnp.sum(counted, axis=-1, keepdims=True)
     )

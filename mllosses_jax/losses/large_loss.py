@@ -1,4 +1,4 @@
-"""Losses that distrust the largest losses of assumed negatives: they may be missing positives."""
+"""Losses that distrust assumed negatives with the largest losses: they may be missing positives."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def _large_losses(
     """Returns which unknown labels have the largest losses as negatives, bool (..., L).
 
     Args:
-        inputs: of the loss; labels that are not positive are unknown, unless annotated.
-        annotated: bool, of the rank of the logits, or None.
-        relative_rate: how many, as a share of all entries that count, rounded up.
+        inputs: the checked inputs of the loss; negatives are unknown unless they are annotated.
+        annotated: bool array of the rank of the logits, or None.
+        relative_rate: the number of labels to select as a share of all entries that count,
+            rounded up.
         axis_name: mesh axes over which the batch continues.
     """
     unknown, known = inputs.negatives(), checks.mask("annotated", annotated, inputs.x.shape)
     unknown = unknown if known is None else unknown & ~known
     rate = checks.scalar("relative_rate", relative_rate, inputs.x.dtype)
     size = masked_count(inputs.counted(), axis_name).astype(rate.dtype)
-    # A rate that was rounded up to a float must not reach beyond the next integer.
+    # Rounding the rate to a float must not raise the count to the next integer.
     k = jnp.ceil(size * rate * (1 - 2 * jnp.finfo(rate.dtype).eps)).astype(jnp.int32)
-    # As negatives, their losses are in the order of their logits.
+    # The losses of negatives are in the order of their logits.
     return largest(inputs.x, unknown, k, axis_name)
 
 
@@ -50,34 +51,34 @@ def large_loss_rejection(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Large loss rejection (LL-R): assumed negatives with the largest losses count nothing.
+    """Large loss rejection (LL-R): assumed negatives with the largest losses contribute nothing.
 
     Formula:
         ℓ = −y·log σ(x) − λ·(1 − y)·log σ(−x)
         λ = 0 for the ⌈r·n⌉ unknown labels of the largest loss in the batch, else 1
 
-    with n the number of entries of the batch, known or not.
+    Here n is the number of entries of the batch, known or not.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive, or 0 where the label is unknown.
-        relative_rate: r in [0, 1], a scalar, which may be a schedule: the authors have
+        relative_rate: r in [0, 1], a scalar, which may follow a schedule: the authors use
             r = (t − 1)·Δ at epoch t = 1, 2, ..., with a Δ of a few thousandths. Their code calls
-            1 − r the clean rate; their paper has a share of the unknown labels alone.
-        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
-            negative, and so never rejected; None for none. Positives never are.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+            1 − r the clean rate; in their paper r is a share of the unknown labels alone.
+        annotated: bool array of the rank of logits, axes equal or 1: which zeros are known to be
+            negative and never rejected; None means none. Positives are never rejected.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums, counts and the largest losses are taken inside
             `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (); the authors' code is "mean". Rejected
-        entries have loss 0, and count in a mean; entries that equal the last of them are
-        rejected with it. The selection is held constant in derivatives. Where fewer labels are
-        unknown than are to be rejected, all of them are, and no other; the authors' code then
-        rejects positives too.
+        entries have loss 0 but count in a mean; entries that tie with the last one are rejected
+        too. The selection is held constant in derivatives. If fewer labels are unknown than should
+        be rejected, only the unknown ones are rejected; the authors' code then rejects positives
+        too.
 
     Reference:
         Y. Kim, J. M. Kim, Z. Akata and J. Lee, "Large Loss Matters in Weakly Supervised
@@ -109,35 +110,34 @@ def large_loss_correction(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Large loss correction (LL-Ct): assumed negatives with the largest losses are positives.
+    """Large loss correction (LL-Ct): assumed negatives with the largest losses become positives.
 
     Formula:
         ℓ = −y·log σ(x) − (1 − y)·log σ(−x)
         y ← 1 for the ⌈r·n⌉ unknown labels of the largest loss in the batch
 
-    with n the number of entries of the batch, known or not.
+    Here n is the number of entries of the batch, known or not.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive, or 0 where the label is unknown.
-        relative_rate: r in [0, 1], a scalar, which may be a schedule: see `large_loss_rejection`.
-            The permanent correction LL-Cp is this loss with a constant r from the second epoch
-            on, after which `pseudo_labels.correct_large_losses` gives the labels for the next
-            epoch.
-            The authors' code in its last version compares the name of the scheme by identity,
-            which fails, and lets r grow there too.
-        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
-            negative, and so never corrected; None for none.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        relative_rate: r in [0, 1], a scalar, which may follow a schedule: see
+            `large_loss_rejection`. The permanent correction LL-Cp is this loss with a constant r
+            from the second epoch on; `pseudo_labels.correct_large_losses` gives the labels for the
+            next epoch. The last version of the authors' code lets r grow there too, because it
+            compares the name of the scheme by identity, which fails.
+        annotated: bool array of the rank of logits, axes equal or 1: which zeros are known to be
+            negative and never corrected; None means none.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums, counts and the largest losses are taken inside
             `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (); the authors' code is "mean". Entries
-        that equal the last of the corrected ones are corrected with it. The selection is held
-        constant in derivatives.
+        that tie with the last corrected one are corrected too. The selection is held constant in
+        derivatives.
 
     Reference:
         Y. Kim, J. M. Kim, Z. Akata and J. Lee, "Large Loss Matters in Weakly Supervised
@@ -166,23 +166,24 @@ def correct_large_losses(
     where: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Array:
-    """Makes positives of the unknown labels that contradict a model most (LL-Cp).
+    """Turns the unknown labels that contradict a model most into positives (LL-Cp).
 
-    They are those that `large_loss_correction` takes for positives with the same arguments. (The
-    authors' code keeps the last of these in the loss, but not in the labels.) With the labels
-    that are returned, the next epoch starts.
+    They are the labels that `large_loss_correction` treats as positives with the same arguments.
+    (The authors' code corrects the last of them in the loss, but not in the labels.) The next epoch
+    starts with the labels that are returned.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); 0 where the label is unknown.
-        relative_rate: how many, as a share in [0, 1] of all entries of the batch, rounded up.
-        annotated: bool, the rank of logits with axes equal or 1: which zeros are known to be
-            negative; None for none.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        relative_rate: a scalar in [0, 1]: the number of labels to correct as a share of all entries
+            of the batch, rounded up.
+        annotated: bool array of the rank of logits, axes equal or 1: which zeros are known to be
+            negative; None means none.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        Bool labels (..., L), of which no positive has become negative.
+        Bool labels (..., L); all positives stay positive.
 
     Example:
         >>> import jax.numpy as jnp

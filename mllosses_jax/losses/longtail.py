@@ -1,4 +1,4 @@
-"""Cross-entropies that know how often each label is positive, or how often it goes missing."""
+"""Cross-entropies that know how often each label is positive, or how often a positive is missed."""
 
 from __future__ import annotations
 
@@ -48,29 +48,28 @@ def ldam_loss(
 ) -> LossValue:
     """Label-distribution-aware margin loss (LDAM): the rarer a label, the larger its margin.
 
-    This is the form for many labels: a binary cross-entropy per label. That of the paper, for
-    one label of many, is a softmax cross-entropy of the same logits s·(x − Δ·y). Code that feeds
-    label sets to the authors' matrix product takes the sum of all margins of a set off each of
-    its logits.
+    This is the multi-label form, a binary cross-entropy per label. The paper's form for a single
+    label is a softmax cross-entropy of the same logits s·(x − Δ·y). Code that feeds label sets to
+    the authors' matrix product subtracts the sum of all margins of a set from each of its logits.
 
     Formula:
         ℓ_c = BCE(s·(x_c − Δ_c·y_c), y_c),  Δ_c = m·(min_j n_j / n_c)^{1/4}
 
     Args:
-        logits: float array (..., L); for s = 30 cosines in [−1, 1], for s = 1 any logits.
+        logits: float array (..., L): cosines in [−1, 1] for s = 30, or any logits for s = 1.
         labels: bool, integer or float array (..., L), hard or soft.
-        label_counts: n, a scalar or (L,): positives of each label in the training data. A label
-            without positives counts as if it had one.
+        label_counts: n, a scalar or (L,): the number of positives of each label in the training
+            data. A label without positives is treated as if it had one.
         max_margin: m ≥ 0, a scalar or (L,): the margin of the rarest label.
         scale: s ≥ 0, a scalar or (L,).
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry; the
-            deferred reweighting (DRW) of the paper passes effective-number weights late on.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry. For the
+            paper's deferred reweighting (DRW), pass effective-number weights late in training.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The gradient in x is up to s.
+        The loss in nats: (..., L) with "none", else (). The gradient in x is at most s.
 
     Reference:
         K. Cao, C. Wei, A. Gaidon, N. Arechiga and T. Ma, "Learning Imbalanced Datasets with
@@ -109,8 +108,8 @@ def logit_adjusted_binary_cross_entropy(
 ) -> LossValue:
     """Binary cross-entropy of logits to which the log-odds of the priors are added in training.
 
-    What is left for the model to learn are log-odds as if positives and negatives were equally
-    frequent: its own logits, without the addition, decide for a balanced error.
+    The model then learns log-odds as if positives and negatives were equally frequent: decisions by
+    its own logits, without the addition, minimize the balanced error.
 
     Formula:
         ℓ = BCE(x + τ·log(π/(1 − π)), y)
@@ -118,17 +117,17 @@ def logit_adjusted_binary_cross_entropy(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        prior: π in [0, 1], a scalar or (L,): share of positives in the training data, such as
-            `weighting.label_priors` gives. Priors are clamped to [1e-6, 1 − 1e-6].
-        tau: τ, a scalar or (L,): 1 is the theory's, 0 is binary cross-entropy.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        prior: π in [0, 1], a scalar or (L,): the share of positives in the training data, as
+            returned by `weighting.label_priors`. Priors are clamped to [1e-6, 1 − 1e-6].
+        tau: τ, a scalar or (L,): 1 follows from theory, 0 gives binary cross-entropy.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The paper has the softmax form, with
-        log π; this is the same argument for one label at a time.
+        The loss in nats: (..., L) with "none", else (). The paper has the softmax form with log π;
+        this is the same argument for one label at a time.
 
     Reference:
         A. K. Menon, S. Jayasumana, A. S. Rawat, H. Jain, A. Veit and S. Kumar, "Long-Tail
@@ -171,19 +170,19 @@ def equalization_loss(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        label_frequencies: f in [0, 1], a scalar or (L,): share of training samples with the
-            label, such as `weighting.label_priors` gives.
+        label_frequencies: f in [0, 1], a scalar or (L,): the share of training samples with the
+            label, as returned by `weighting.label_priors`.
         threshold: t in [0, 1], a scalar or (L,): labels of a lower frequency are rare. The
-            default is that of the authors' code for LVIS; it has no gradient.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+            default is that of the authors' code for LVIS. It gets no gradient.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (); the authors' code is "batchmean". Every
         sample is treated as foreground: in detection the paper keeps the negatives of background
-        proposals. A rare label of which no positive counts has loss and gradient 0.
+        proposals. A rare label without a positive that counts has loss and gradient 0.
 
     Reference:
         J. Tan, C. Wang, B. Li, Q. Li, W. Ouyang, C. Yin and J. Yan, "Equalization Loss for
@@ -220,7 +219,7 @@ def _unbiased_slope(x: Array, positive: Array, negative: Array) -> Array:
 def _unbiased_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
     """Returns −positive·log p − negative·log(1 − p) for weights that add up to 1.
 
-    The terms of a negative weight would cancel; what they have in common, once.
+    With a negative weight the two terms would cancel, so what they have in common is computed once.
     """
     size = jnp.abs(x)
     linear = finite_product(jnp.where(x >= 0, negative, positive), size)
@@ -238,29 +237,29 @@ def unbiased_binary_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Unbiased binary cross-entropy where each positive was noted with a known propensity only.
+    """Unbiased binary cross-entropy for positives that are observed with a known propensity.
 
-    Its expectation over which positives went missing is the cross-entropy of the complete labels.
+    Its expectation over which positives are missing is the cross-entropy of the complete labels.
 
     Formula:
         ℓ = −(y/ρ)·log σ(x) − (1 − y/ρ)·log σ(−x)
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft: what was noted.
-        propensity: ρ in (0, 1], a scalar or (L,): the chance that a positive is noted, such as
-            1 / `weighting.inverse_propensity`. 1 is binary cross-entropy. The
-            derivative in ρ is finite for logits whose quotients by ρ² are.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        labels: bool, integer or float array (..., L), hard or soft: the observed labels.
+        propensity: ρ in (0, 1], a scalar or (L,): the probability that a positive is observed, such
+            as 1 / `weighting.inverse_propensity`. 1 gives binary cross-entropy. The derivative in ρ
+            is finite if the logits divided by ρ² are finite.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The negative term of a noted positive
-        has a negative weight: its loss falls below 0, and without bound as its logit grows,
-        with a gradient of 1 − 1/ρ. A model that can fit every positive is driven to infinity,
-        and low propensities have a high variance: regularise, or use its convex upper bound,
+        The loss in nats: (..., L) with "none", else (). The negative term of an observed positive
+        has a negative weight: the loss falls without bound as the logit grows, with a gradient of
+        1 − 1/ρ. A model that can fit every positive is driven to infinity, and low propensities
+        have a high variance: regularise, or use the convex upper bound,
         `sigmoid_binary_cross_entropy` with pos_weight = 2/ρ − 1 (`weighting.propensity_weights`).
 
     Reference:

@@ -19,8 +19,8 @@ __all__ = ["lovasz_hinge_loss"]
 def _jaccard_increments(positive: Array, dtype: jnp.dtype) -> Array:
     """Returns by how much the Jaccard loss grows as entries (..., L) become wrong one by one.
 
-    With k wrong so far, of which c were positive and n negative, it is 1 − (P − c) / (P + n).
-    Its differences are written out, for subtracting them would cancel.
+    Once c of the P positives and n negatives are wrong, the loss is 1 − (P − c) / (P + n). Its
+    increments are written out, because subtracting its values would cancel.
     """
     c = jnp.cumsum(positive, axis=-1, dtype=jnp.int32).astype(dtype)
     n = jnp.cumsum(~positive, axis=-1, dtype=jnp.int32).astype(dtype)
@@ -55,21 +55,22 @@ def lovasz_hinge_loss(
         ℓ = Σ_k max(0, e_(k))·[J(k) − J(k − 1)],  e = 1 − x·(2y − 1),  e_(1) ≥ e_(2) ≥ …
         J(k): the Jaccard loss of a prediction that is wrong in the k entries of largest error
 
-    It costs a sort of each row and one of its order, which is held constant in the derivative:
-    that is the true one but at ties, where entries rank by their index.
+    The loss sorts each row and inverts the order, which is held constant in the derivative. The
+    derivative is exact except at ties, where entries rank by their index.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss per sample, in the units of the logits: (...) with "none", else (). Without a
-        positive it is the largest hinge alone. The authors' per_image=True is "mean" (it counts
-        samples in which all is ignored); per_image=False is one row, `logits.reshape(1, -1)`.
+        positive it is the largest hinge alone. The authors' per_image=True is "mean" (but also
+        counts samples in which every entry is ignored); per_image=False is one row,
+        `logits.reshape(1, -1)`.
 
     Reference:
         M. Berman, A. Rannen Triki and M. B. Blaschko, "The Lovász-Softmax Loss: A Tractable

@@ -1,4 +1,4 @@
-"""Margin losses per label: zero once a logit is on its side of 0 by a margin."""
+"""Margin losses per label, which are zero once a logit is on the right side of 0 by a margin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INF = float("inf")
 
 
 def _mixed(y: Array, positive: Array, negative: Array) -> Array:
-    """Returns y·positive + (1 − y)·negative of hard or soft labels and non-negative terms."""
+    """Returns y·positive + (1 − y)·negative for hard or soft labels and non-negative terms."""
     if y.dtype == jnp.bool_:
         return jnp.where(y, positive, negative)
     return finite_product(y, positive) + finite_product(1 - y, negative)
@@ -35,7 +35,7 @@ def _hinge(x: Array, y: Array, margin: Array) -> Array:
 
 
 def _squared_hinge_slope(x: Array, y: Array, margin: Array) -> Array:
-    half = jnp.finfo(x.dtype).max / 2  # of which the double is finite
+    half = jnp.finfo(x.dtype).max / 2  # twice this is still finite
     positive = jnp.minimum(jnp.maximum(margin - x, 0), half)
     negative = jnp.minimum(jnp.maximum(margin + x, 0), half)
     return _mixed(y, -2 * positive, 2 * negative)
@@ -58,18 +58,18 @@ def hinge_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Hinge loss per label: one linear support vector machine for each.
+    """Hinge loss per label: one linear support vector machine for each label.
 
     Formula:
         ℓ = y·max(0, margin − x) + (1 − y)·max(0, margin + x)
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft; a soft label is the share of
-            its positive term. Labels of −1 and 1 are for `labels > 0`.
-        margin: ≥ 0, a scalar or (L,).
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        labels: bool, integer or float array (..., L), hard or soft; a soft label is the weight of
+            the positive term. For labels in {−1, 1} pass `labels > 0`.
+        margin: a number ≥ 0, a scalar or (L,).
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -104,24 +104,24 @@ def squared_hinge_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Squared hinge loss per label: smooth where the margin begins, harsh on far errors.
+    """Squared hinge loss per label: smooth at the margin, harsh on large errors.
 
     Formula:
         ℓ = y·max(0, margin − x)² + (1 − y)·max(0, margin + x)²
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft; a soft label is the share of
-            its positive term.
-        margin: ≥ 0, a scalar or (L,).
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        labels: bool, integer or float array (..., L), hard or soft; a soft label is the weight of
+            the positive term.
+        margin: a number ≥ 0, a scalar or (L,).
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss: (..., L) with "none", else (). `keras.losses.SquaredHinge` is "mean". For
-        logits beyond 1e19 it overflows float32 to infinity; the gradient stays finite.
+        logits beyond 1e19 the loss overflows float32 to infinity; the gradient stays finite.
 
     Reference:
         Y. Tang, "Deep Learning using Linear Support Vector Machines", 2013, arXiv:1306.0239.

@@ -1,4 +1,4 @@
-"""Losses over the pairs of a positive and a negative of a sample, one term for each pair."""
+"""Losses over all pairs of a positive and a negative label, with one term per pair."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 _INF = float("inf")
-_LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
+_LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
 
 
 def _hinges(inputs: LossInputs, margin: ArrayLike, by_rank: bool = False) -> Array:
-    """Returns the sum of (m − x_i + x_j)₊ over pairs, weighted by rank if asked for."""
+    """Returns the sum of (m − x_i + x_j)₊ over pairs, weighted by rank if `by_rank`."""
     positives = whole_rows(inputs.positives())
     m = checks.scalar("margin", margin, inputs.x.dtype)
     z = whole_rows(inputs.x) - jnp.where(positives, m, 0)
@@ -46,7 +46,7 @@ def _mean_over_pairs(totals: Array, inputs: LossInputs) -> Array:
 
 @with_slope(lambda s: jnp.exp(jnp.minimum(s, _LARGEST_EXPONENT)))
 def _exponential(s: Array) -> Array:
-    """Returns exp(s), of which the slope stays finite, so that no gradient is inf * 0."""
+    """Returns exp(s) with a slope that stays finite, so that no gradient is inf * 0."""
     return jnp.exp(s)
 
 
@@ -64,23 +64,26 @@ def bp_mll_loss(
     """BP-MLL loss: the mean over pairs of the exponential of negative minus positive output.
 
     Formula:
-        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} exp(t_j − t_i) = (mean over P of exp(−t))·(mean over N of
-        exp(t)) t = tanh(x) if bounded, else x
+        ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} exp(t_j − t_i)
+          = (1/|P|·Σ_{i∈P} exp(−t_i))·(1/|N|·Σ_{j∈N} exp(t_j))
+        t = tanh(x) if bounded, else x
+
+    The second form needs no pairs: the cost is O(L).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
-        bounded: whether logits go through tanh, as the outputs of the paper's network do.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        bounded: whether logits go through tanh, like the outputs of the paper's network.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss per sample, without a unit: (...) with "none", else (). Without a positive or
-        without a negative it is 0 with zero gradient; the authors leave such samples out and ports
-        divide by zero there. Bounded it is below e² = 7.4; unbounded it overflows to inf where
-        outputs are wrong by more than 88, while its gradient stops growing at e⁸⁰.
+        without a negative it is 0 with zero gradient; the authors leave such samples out, and ports
+        divide by zero there. The bounded loss is below e² = 7.4; the unbounded one overflows to inf
+        if outputs are wrong by more than 88, while its gradient stops growing at e⁸⁰.
 
     Reference:
         M.-L. Zhang and Z.-H. Zhou, "Multilabel Neural Networks with Applications to Functional
@@ -118,19 +121,19 @@ def multilabel_margin_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Multi-label margin loss: hinges of all pairs of a positive and a negative, over the labels.
+    """Multi-label margin loss: the hinges of all positive-negative pairs over the number of labels.
 
     Formula:
         ℓ = (1/L)·Σ_{i∈P} Σ_{j∈N} max(0, m − x_i + x_j)
 
-    One sort of the labels takes the place of the pairs: the cost is O(L log L).
+    One sort of the labels replaces the pairs: the cost is O(L log L).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
         margin: m ≥ 0, a scalar.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -168,27 +171,27 @@ def pairwise_hinge_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Pairwise hinge loss: the mean hinge of all pairs of a positive and a negative.
+    """Pairwise hinge loss: the mean hinge over all pairs of a positive and a negative.
 
     Formula:
         ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} max(0, m − x_i + x_j)
 
-    One sort of the labels takes the place of the pairs: the cost is O(L log L).
+    One sort of the labels replaces the pairs: the cost is O(L log L).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
         margin: m ≥ 0, a scalar.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss per sample in units of the logits: (...) with "none", else (). Without a positive
         or without a negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over
-        pairs, and reduction "weighted_mean" then the mean over all pairs of the batch, as
-        `rax.pairwise_hinge_loss` takes it.
+        pairs, and "weighted_mean" is then the mean over all pairs of the batch, as in
+        `rax.pairwise_hinge_loss`.
 
     Reference:
         R. Herbrich, T. Graepel and K. Obermayer, "Large Margin Rank Boundaries for Ordinal
@@ -221,22 +224,23 @@ def pairwise_logistic_loss(
     Formula:
         ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} log(1 + exp(x_j − x_i))
 
-    The sum has no closed form. It goes over blocks of positives: the time is O(|P|·L) with the
-    largest |P| of the batch, the memory that of one block. `lsep_loss` is a relative at O(L).
+    The sum has no closed form. It is taken over blocks of positives: the time is O(|P|·L) for the
+    largest |P| of the batch, and the memory is that of one block. `lsep_loss` is a relative with
+    cost O(L).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats per sample: (...) with "none", else (). Without a positive or without a
         negative it is 0 with zero gradient. With weights |P|·|N| it is the sum over pairs, and
-        reduction "weighted_mean" then the mean over all pairs of the batch, as
-        `rax.pairwise_logistic_loss` takes it.
+        "weighted_mean" is then the mean over all pairs of the batch, as in
+        `rax.pairwise_logistic_loss`.
 
     Reference:
         C. Burges, T. Shaked, E. Renshaw, A. Lazier, M. Deeds, N. Hamilton and G. Hullender,
@@ -267,30 +271,30 @@ def warp_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """WARP loss: hinges of pairs, of which violations near the top of the ranking weigh more.
+    """WARP loss: hinges of pairs in which violations near the top of the ranking weigh more.
 
     Formula:
         ℓ = Σ_{i∈P} (L(r_i)/r_i)·Σ_{j∈N} max(0, m − x_i + x_j)
         r_i = number of negatives with x_j > x_i − m,  L(r) = 1 + 1/2 + … + 1/r
 
     This is the expectation of what WSABIE samples: a random violator of each positive, weighted by
-    L of the rank, which is exact here instead of estimated. One sort gives it at O(L log L).
+    L of its rank, which is exact here instead of estimated. With one sort the cost is O(L log L).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
         margin: m ≥ 0, a scalar.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss per sample in units of the logits: (...) with "none", else (). Without a positive
-        or without a negative it is 0 with zero gradient. The gradient holds the ranks constant;
-        they are so but where a hinge opens. There the value drops by a jump, for L(r)/r falls as r
-        grows. Gong et al. leave the division by r_i out. Code that
-        copies `1.0/i + 1` for 1/(i + 1) has other weights.
+        or without a negative it is 0 with zero gradient. The gradient holds the ranks constant,
+        and they are, except where a hinge opens. There the value jumps down, because L(r)/r falls
+        as r grows. Gong et al. leave out the division by r_i. Code with the common slip
+        `1.0/i + 1` for 1/(i + 1) has different weights.
 
     Reference:
         J. Weston, S. Bengio and N. Usunier, "WSABIE: Scaling Up To Large Vocabulary Image

@@ -1,4 +1,4 @@
-"""Losses for labels of which some are missing: single positives, known parts, positives alone."""
+"""Losses for incomplete labels: some labels are known, or only positives are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def partial_binary_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Partial binary cross-entropy: a sample weighs by the share of its labels that is known.
+    """Partial binary cross-entropy: samples are weighted by the share of labels that are known.
 
     Formula:
         ℓ = −(g(ρ)/L)·Σ_known [y_c·log σ(x_c) + (1 − y_c)·log σ(−x_c)]
@@ -49,20 +49,20 @@ def partial_binary_cross_entropy(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        alpha: α, a scalar. With the defaults g(1) = 1 and g(0.1) = 5, about: the fewer labels
-            are known, the more each counts.
+        alpha: α, a scalar. With the defaults g(1) = 1 and g(0.1) is about 5: the fewer labels are
+            known, the more each of them counts.
         beta: β, a scalar.
-        gamma: γ, a scalar. α = 1, β = 0, γ = −1 is the mean over the known labels, in which
-            each counts more still.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels are known. L is the
+        gamma: γ, a scalar. α = 1, β = 0, γ = −1 gives the mean over the known labels, in which
+            each counts even more.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are known. L is the
             length of the label axis, known or not.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats per label: (...) with "none", else (). A sample of which no label is
-        known has loss 0 and does not count.
+        The loss in nats per label: (...) with "none", else (). A sample without a known label has
+        loss 0 and does not count.
 
     Reference:
         T. Durand, N. Mehrasa and G. Mori, "Learning a Deep ConvNet for Multi-label Classification
@@ -79,7 +79,7 @@ def partial_binary_cross_entropy(
     inputs = loss_inputs(logits, labels, where)
     dtype, counted = inputs.x.dtype, inputs.counted()
     size = max(inputs.x.shape[-1], 1)
-    number = jnp.maximum(jnp.sum(counted, axis=-1), 1)  # no power of 0 where none is known
+    number = jnp.maximum(jnp.sum(counted, axis=-1), 1)  # a power of 0 may be infinite
     share = number.astype(dtype) / size
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
     a, b = checks.scalar("alpha", alpha, dtype), checks.scalar("beta", beta, dtype)
@@ -89,7 +89,7 @@ def partial_binary_cross_entropy(
 
 
 def _risks(inputs: LossInputs, x: Array, prior: Array, axis_name: AxisName) -> tuple[Array, Array]:
-    """Returns the risks (L,) of the positives, and of the negatives, which may be below 0."""
+    """Returns the risks of the positives and of the negatives, both (L,); the latter may be < 0."""
 
     def of_label(x: Array, positive: Array, unlabeled: Array) -> tuple[Array, ...]:
         (p, q), mean = sigmoid_pair(x), functools.partial(masked_mean, axis_name=axis_name)
@@ -112,30 +112,30 @@ def positive_unlabeled_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Positive-unlabeled loss (nnPU): an estimate of the risk when no label is known negative.
+    """Positive-unlabeled loss (nnPU): an estimate of the risk if no label is known to be negative.
 
     Formula:
         ℓ = π·mean_P σ(−x) + max(0, R),  R = mean_U σ(x) − π·mean_P σ(x)
 
-    for each label, with P its positives in the batch and U its unlabeled entries. The surrogate
-    of the 0-1 loss is the authors' σ(−z), which is bounded and flat in both tails.
+    Each label has its own loss, where P are its positives in the batch and U its unlabeled entries.
+    The surrogate of the 0-1 loss is the authors' σ(−z), which is bounded and flat in both tails.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); 0 is unlabeled, not negative.
         prior: π in [0, 1], a scalar or (L,): the share of true positives of each label, which
-            is more than the share of its known ones.
-        weights: scale the losses of labels: shape (L,).
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+            exceeds the share of its known positives.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 2], without a unit: (L,) with "none", else (). Where R is below 0, which
+        The loss in [0, 2], without a unit: (L,) with "none", else (). If R is below 0, which
         shows that the model overfits, the gradient in the logits is that of −R alone, as in the
-        authors' algorithm with β = 0 and γ = 1: it is not the derivative of the value. In the
-        prior the derivative is that of the value. A label without positives in the batch has
-        loss mean_U σ(x), one without unlabeled entries π·mean_P σ(−x).
+        authors' algorithm with β = 0 and γ = 1: it is not the derivative of the value. The
+        derivative in the prior is always that of the value. A label without positives in the batch
+        has loss mean_U σ(x), and one without unlabeled entries has π·mean_P σ(−x).
 
     Reference:
         R. Kiryo, G. Niu, M. C. du Plessis and M. Sugiyama, "Positive-Unlabeled Learning with

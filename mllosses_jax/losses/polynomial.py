@@ -1,7 +1,7 @@
-"""Polynomial losses: cross-entropy with another coefficient of its first Taylor term.
+"""Polynomial losses: cross-entropy with a different coefficient of its first Taylor term.
 
-−log p = Σ_k (1 − p)^k/k. The losses here are written as the terms that they change plus the tail
-of that series, so that nothing cancels where p is next to 1.
+The series is −log p = Σ_k (1 − p)^k/k. The losses are computed as the terms that they change plus
+the tail of the series, so that nothing cancels for p near 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _INF = float("inf")
 
 
 def _poly1(x: Array, scale: Exponent, epsilon: Array) -> Array:
-    """Returns −scale·log p + ε·q, the loss of a positive label without its focus."""
+    """Returns −scale·log p + ε·q, the loss of a positive label without its focusing weight."""
     _, q = sigmoid_pair(x)
     return scale * (log_sigmoid_tail(x) + q * q / 2) + (scale + epsilon) * q
 
@@ -107,7 +107,7 @@ def poly1_binary_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Poly-1 binary cross-entropy: the first term of its Taylor series has another coefficient.
+    """Poly-1 binary cross-entropy: the first term of its Taylor series has a new coefficient.
 
     Formula:
         ℓ = −y·log p − (1 − y)·log(1 − p) + ε·(1 − p_t),  p = σ(x)
@@ -116,16 +116,16 @@ def poly1_binary_cross_entropy(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        epsilon: ε, a scalar or (L,); 0 is binary cross-entropy. The paper takes 2 for images and
+        epsilon: ε, a scalar or (L,); 0 gives binary cross-entropy. The paper uses 2 for images and
             −1 for detection; below −1 the loss of an easy label is negative.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The paper's is a softmax loss; as here,
-        timm's `PolyBinaryCrossEntropy` with gamma 0 is "mean".
+        The loss in nats: (..., L) with "none", else (). The paper has a softmax loss; timm's
+        `PolyBinaryCrossEntropy` with gamma 0 is the loss here, at "mean".
 
     Reference:
         Z. Leng, M. Tan, C. Liu, E. D. Cubuk, X. Shi, S. Cheng and D. Anguelov, "PolyLoss: A
@@ -157,7 +157,7 @@ def poly1_focal_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Poly-1 focal loss: the first term of the focal loss's series has another coefficient.
+    """Poly-1 focal loss: the first term of the focal loss's series has a new coefficient.
 
     Formula:
         ℓ = −α_t·(1 − p_t)^γ·[y·log p + (1 − y)·log(1 − p)] + ε·(1 − p_t)^(γ + 1),  p = σ(x)
@@ -166,13 +166,13 @@ def poly1_focal_loss(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        epsilon: ε, a scalar or (L,); 0 is the focal loss. The paper takes −1 for detection.
-        gamma: γ ≥ 0, a scalar or (L,). 0 is `poly1_binary_cross_entropy`.
-        alpha: α in [0, 1], a scalar or (L,); None for no balancing. It scales the focal term
-            alone, as in the PyTorch port in common use; timm's scales both, which `weights` of
-            α_t and alpha None do too.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        epsilon: ε, a scalar or (L,); 0 gives the focal loss. The paper uses −1 for detection.
+        gamma: γ ≥ 0, a scalar or (L,). 0 gives `poly1_binary_cross_entropy`.
+        alpha: α in [0, 1], a scalar or (L,); None turns balancing off. It scales the focal term
+            alone, as in the common PyTorch port. In timm it scales both terms; to do the same,
+            pass α_t as `weights` and leave alpha None.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 

@@ -1,4 +1,4 @@
-"""Losses over pairs of a positive and a negative label, in closed form: never (L, L) arrays."""
+"""Losses over pairs of a positive and a negative label, in closed form without (L, L) arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["lsep_loss", "two_way_label_loss", "two_way_loss", "two_way_sample_loss", "zlpr_loss"]
 
-_SMALLEST = 1e-30  # a temperature is above it
+_SMALLEST = 1e-30  # the smallest temperature
 
 
 @compiled_loss()
@@ -34,14 +34,14 @@ def lsep_loss(
     Formula:
         ℓ = log(1 + Σ_{i∈P} Σ_{j∈N} exp(x_j − x_i)) = softplus(LSE_N(x) + LSE_P(−x))
 
-    The right-hand side needs no pairs and no sampling of pairs. The loss only ranks: it sets no
-    threshold.
+    The right-hand side needs neither pairs nor a sample of them. The loss only ranks: it does not
+    set a threshold.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -84,14 +84,14 @@ def zlpr_loss(
     Args:
         logits: float array (..., L); the prediction is x > 0.
         labels: bool, integer or float array (..., L), hard or soft.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats per sample: (...) with "none", else (). Empty and full label sets have a
-        true gradient: they push all logits to one side of 0.
+        The loss in nats per sample: (...) with "none", else (). Empty and full label sets have an
+        ordinary gradient, which pushes all logits to one side of 0.
 
     Reference:
         J. Su, M. Zhu, A. Murtadha, S. Pan, B. Wen and Y. Liu, "ZLPR: A Novel Loss for
@@ -121,7 +121,7 @@ def _below_top(
     axis: int | tuple[int, ...],
     axis_name: AxisName,
 ) -> tuple[Array, Array]:
-    """Returns the top of the entries, which is finite, and LSE((x − top)/T) over them."""
+    """Returns the largest of the entries, clipped to be finite, and LSE((x − largest)/T)."""
     lowest = jnp.asarray(-jnp.inf, x.dtype)
     inside = jax.lax.stop_gradient(jnp.where(entries, x, lowest))
     top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
@@ -145,7 +145,7 @@ def _two_way(
     """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
     t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
     t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
-    # T·LSE(z/T) = top + T·LSE((z − top)/T): so its derivative in T does not cancel.
+    # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
     low, negative = _below_top(x, negatives, t_n, axis, axis_name)
     high, positive = _below_top(-x, positives, t_p, axis, axis_name)
     # Without pairs the derivative in a temperature would be 0 * inf.
@@ -183,7 +183,7 @@ def two_way_sample_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Sample-wise part of the two-way loss: LSEP with temperatures.
+    """The sample-wise part of the two-way loss: LSEP with temperatures.
 
     Formula:
         ℓ = softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)), over the labels of a sample
@@ -192,10 +192,10 @@ def two_way_sample_loss(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+        negative_temperature: T_n > 0, a scalar. Second derivatives in either temperature are
             finite from 1e-7 on.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: which labels take part.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -231,7 +231,7 @@ def two_way_label_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Label-wise part of the two-way loss: each label ranks the samples of the batch.
+    """The label-wise part of the two-way loss: each label ranks the samples of the batch.
 
     Formula:
         ℓ = softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)), over the samples of a label
@@ -240,17 +240,17 @@ def two_way_label_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+        negative_temperature: T_n > 0, a scalar. Second derivatives in either temperature are
             finite from 1e-7 on.
-        weights: scale labels: shape (L,).
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in nats per label: (L,) with "none", else (). A label without a positive or
-        without a negative in the batch has 0 with zero gradient. In "mean" it counts: to leave it
-        out, give weights that are 0 for it and 1 for others, and "weighted_mean".
+        without a negative in the batch has loss 0 with zero gradient. It counts in "mean"; to
+        leave it out, use "weighted_mean" with weight 0 for it and 1 for the others.
 
     Reference:
         T. Kobayashi, "Two-way Multi-Label Loss", 2023 (CVPR).
@@ -287,9 +287,9 @@ def two_way_loss(
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
         positive_temperature: T_p > 0, a scalar.
-        negative_temperature: T_n > 0, a scalar. Of either temperature, second derivatives are
+        negative_temperature: T_n > 0, a scalar. Second derivatives in either temperature are
             finite from 1e-7 on.
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:

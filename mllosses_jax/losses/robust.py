@@ -1,4 +1,4 @@
-"""Losses robust to wrong labels: they give up on labels that the model firmly disbelieves."""
+"""Losses robust to wrong labels: they give up on labels that the model strongly contradicts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _traced_jvp(primals: Any, tangents: Any) -> Any:
     def bounded(log_p: Array, order: Array) -> Array:
         return _by_series(jnp.maximum(log_p, -1 / TINY), order)
 
-    # In the order it grows as the square of the logarithm, which the bound keeps finite.
+    # The derivative in the order grows as the square of the logarithm; the bound keeps it finite.
     return _traced(*primals), jax.jvp(bounded, primals, tangents)[1]
 
 
@@ -111,15 +111,16 @@ def generalized_binary_cross_entropy(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        q: in [0, 1], a scalar or (L,). 0 is the limit, binary cross-entropy; 1 is the absolute
-            error |y − p| of hard labels, the most robust to wrong labels and the slowest to learn.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        q: a number in [0, 1], a scalar or (L,). 0 gives the limit, binary cross-entropy; 1 gives
+            the absolute error |y − p| of hard labels, which is the most robust to wrong labels and
+            the slowest to learn.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss: (..., L) with "none", else (); at most 1/q. The paper's is a softmax loss.
+        The loss, at most 1/q: (..., L) with "none", else (). The paper has a softmax loss.
 
     Reference:
         Z. Zhang and M. R. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
@@ -138,7 +139,7 @@ def generalized_binary_cross_entropy(
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-# Hill
+# Hill loss
 
 
 def _hill(p: Array, q: Array, lamb: Exponent) -> Array:
@@ -163,7 +164,7 @@ def _hard_hill(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponen
 
 
 def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns u = 1 − y·p, its logarithm, and −u'/u, of p = σ(z)."""
+    """Returns u = 1 − y·p, its logarithm, and −u'/u, for p = σ(z)."""
     p, q = sigmoid_pair(z)
     u = (1 - y) + y * q
     # Where u is tiny, y is 1, and u is exp(-z).
@@ -204,7 +205,7 @@ def hill_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Hill loss: negatives that the model believes to be positive pull less, as if unlabelled.
+    """Hill loss: negatives that the model takes for positives pull less, as if unlabelled.
 
     Formula:
         ℓ = (1 − y·p̄)^γ·[−y·log p̄ + (1 − y)·(λ − p)·p²],  p = σ(x),  p̄ = σ(x − margin)
@@ -213,12 +214,12 @@ def hill_loss(
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L). Bool and integers take a cheaper kernel.
-        margin: ≥ 0, a scalar or (L,); the authors recommend 0.5 to 1.
+        labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
+        margin: a number ≥ 0, a scalar or (L,); the authors recommend 0.5 to 1.
         gamma: γ ≥ 0, a scalar or (L,).
-        lamb: λ ≥ 0, a scalar or (L,). Below 1 confident negatives have a negative loss.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, confident negatives have a negative loss.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -254,7 +255,7 @@ def hill_loss(
 def _corrected(
     x: Array, y: Array, margin: Array, threshold: Array, correct: Array
 ) -> tuple[Array, Array]:
-    """Returns the logits less the margin of observed positives, and the labels believed."""
+    """Returns logits, less the margin for observed positives, and the corrected labels."""
     z = jnp.where(y, x - margin, x)
     return z, y | (correct & (sigmoid_pair(z)[0] > threshold))
 
@@ -289,22 +290,22 @@ def splc_loss(
     """Self-paced loss correction (SPLC): negatives predicted confidently count as positives.
 
     Formula:
-        z = x − margin·y,  ŷ = 1 if y = 1, or if σ(z) > τ and correct; else 0
+        z = x − margin·y,  ŷ = max(y, c·[σ(z) > τ])
         ℓ = −ŷ·(1 − p)^γ·log p − (1 − ŷ)·p^γ·log(1 − p),  p = σ(z)
 
-    A corrected label has no margin, as in the authors' code.
+    A label whose ŷ differs from y has no margin, as in the authors' code.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L): the observed positives are those above 0.
-        correct: bool scalar: whether missing labels are corrected. The authors begin to after
-            the first epoch. Pass an array, such as `jnp.asarray(epoch >= 1)`, to switch without
-            recompilation.
+        labels: bool, integer or float array (..., L): observed positives, where y = 1, are above 0.
+        correct: c, bool scalar: whether missing labels are corrected. The authors start correcting
+            after the first epoch. Pass an array, such as `jnp.asarray(epoch >= 1)`, to switch
+            without recompilation.
         threshold: τ in [0, 1], a scalar or (L,).
-        margin: ≥ 0, a scalar or (L,).
+        margin: a number ≥ 0, a scalar or (L,).
         gamma: γ ≥ 0, a scalar or (L,).
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 

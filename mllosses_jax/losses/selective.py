@@ -1,4 +1,4 @@
-"""Losses that select which of the unannotated labels are taken for negatives."""
+"""Losses that select which of the unannotated labels to treat as negatives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INF = float("inf")
 
 
 def _highest(inputs: LossInputs, unannotated: Array, per_sample: int, axis_name: AxisName) -> Array:
-    """Returns which unannotated entries of the batch have its highest logits."""
+    """Returns which unannotated entries have the highest logits of the batch, bool (..., L)."""
     samples = jnp.any(inputs.counted(), axis=-1)
     k = per_sample * masked_count(samples, axis_name)
     return largest(inputs.x, unannotated & inputs.counted(), k, axis_name)
@@ -60,41 +60,45 @@ def class_aware_selective_loss(
     Formula:
         ℓ = −ω·α·u^γ·log(1 − u),  p = σ(x),  u = 1 − p for positives, else max(p − m, 0)
 
-    with α and γ those of positives, of annotated negatives, or of unannotated labels.
+    Positives, annotated negatives and unannotated labels have an α and a γ of their own.
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L); not looked at where unannotated.
-        annotated: bool, the rank of logits with axes equal or 1: which labels somebody has
-            annotated, for instance the `where` of `labels.from_minus_one_unknown`; None for all.
-        mode: ω, which is 1 for annotated labels unless said otherwise. "negative": 1.
-            "ignore": 0 for unannotated ones. "ignore_normalize_classes": that, and
-            1 + 1/(1 + n) for those n of a row that are annotated. "selective": 0 for unannotated
-            ones that are likely positive, because their label has a prior above the threshold,
-            or because they are among the likelihood_topk·B highest logits of the unannotated
-            entries of the batch of B samples.
-        gamma_neg: γ ≥ 0 of annotated negatives, a scalar or (L,).
-        gamma_pos: γ ≥ 0 of positives, a scalar or (L,).
-        gamma_unannotated: γ ≥ 0 of unannotated labels, a scalar or (L,).
-        alpha_neg: α of annotated negatives, a scalar or (L,).
-        alpha_pos: α of positives, a scalar or (L,).
-        alpha_unannotated: α of unannotated labels, a scalar or (L,).
+        labels: bool, integer or float array (..., L); ignored where unannotated.
+        annotated: bool array of the rank of logits, axes equal or 1: which labels are
+            annotated, for instance the `where` of `labels.from_minus_one_unknown`; None means all.
+        mode: what determines ω, which is 1 unless stated otherwise. "negative": ω is 1 for all.
+            "ignore": it is 0 for unannotated labels. "ignore_normalize_classes": it is 0 for
+            unannotated labels and 1 + 1/(1 + n) for the n annotated labels of a row. "selective":
+            it is 0 for unannotated labels that are likely positive, because the prior of the label
+            is above the threshold, or because they are among the likelihood_topk·B highest logits
+            of unannotated entries in a batch of B samples.
+        gamma_neg: γ ≥ 0 for annotated negatives, a scalar or (L,).
+        gamma_pos: γ ≥ 0 for positives, a scalar or (L,).
+        gamma_unannotated: γ ≥ 0 for unannotated labels, a scalar or (L,).
+        alpha_neg: α for annotated negatives, a scalar or (L,).
+        alpha_pos: α for positives, a scalar or (L,).
+        alpha_unannotated: α for unannotated labels, a scalar or (L,).
         clip: m in [0, 1], a scalar or (L,).
-        prior: the share of positives of each label, (L,), which the authors estimate by the
-            mean probability that a first model gives it; None to select by likelihood alone.
-        prior_threshold: a scalar.
-        likelihood_topk: a Python integer; 0 to select by prior alone.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count at all.
+        prior: the share of positives of each label, (L,), which the authors estimate as the
+            mean probability that a first model predicts; None selects by likelihood alone.
+        prior_threshold: the prior above which a label is likely positive, a scalar.
+        likelihood_topk: the number of highest logits per sample, a Python integer ≥ 0; 0 selects by
+            prior alone.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count at all.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums, counts and the highest logits are taken inside
             `shard_map`.
 
     Returns:
         The loss in nats: (..., L) with "none", else (); the authors' code is "sum". Entries with
-        ω = 0 have loss 0, and count in a mean. The weight u^γ is held constant in the slope with
-        respect to the logits, and so is ω; see `asymmetric_loss`. Entries that equal the last of
-        the highest logits are selected with it.
+        ω = 0 have loss 0 but count in a mean. The weight u^γ is held constant in the slope with
+        respect to the logits, and so is ω; see `asymmetric_loss`. Entries that tie with the last of
+        the highest logits are selected too.
+
+    Raises:
+        TypeError: if likelihood_topk is not a Python integer.
 
     Reference:
         E. Ben-Baruch, T. Ridnik, I. Friedman, A. Ben-Cohen, N. Zamir, A. Noy and L. Zelnik-Manor,

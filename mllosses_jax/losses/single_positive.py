@@ -1,8 +1,8 @@
-"""Losses for labels of which few positives are observed and all others are unknown.
+"""Losses for data in which a few positives are observed and all other labels are unknown.
 
-Their labels are positive where a positive was observed; 0 says unknown, not negative. What
-training estimates of the unknown labels is a state that the caller holds:
-`mllosses_jax.pseudo_labels` makes and updates it.
+A label is positive where a positive was observed; 0 means unknown, not negative. The caller holds
+what training estimates about the unknown labels as a state, which `mllosses_jax.pseudo_labels`
+creates and updates.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ def assume_negative_loss(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); 0 where the label is unknown or negative.
         label_smoothing: s, a scalar in [0, 1] or (L,), in the convention "full" of
-            `labels.smooth_labels`. AN-LS has 0.1 in the authors' code; their paper writes s/2.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count. It is not
-            needed for unknown labels here.
+            `labels.smooth_labels`. The authors' code for AN-LS has 0.1; their paper writes s/2.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count. Unknown
+            labels do not need it here.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", but for the
-        1e-5 that it adds to probabilities within the logarithm.
+        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", except that it
+        adds 1e-5 to probabilities in the logarithm.
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label Learning
@@ -92,7 +92,7 @@ def weak_assume_negative_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Weak assume-negative loss (WAN): unknown labels are negatives of a small weight.
+    """Weak assume-negative loss (WAN): unknown labels are negatives with a small weight.
 
     Formula:
         ℓ = −y·log σ(x) − γ·(1 − y)·log σ(−x)
@@ -100,17 +100,17 @@ def weak_assume_negative_loss(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); 0 where the label is unknown or negative.
-        gamma: γ ≥ 0, a scalar or (L,). None is 1/(L − 1) with the L that count in the row, at
-            which a single positive weighs as much as all other labels together.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count. It is not
-            needed for unknown labels here.
+        gamma: γ ≥ 0, a scalar or (L,). None means 1/(L − 1) with L the number of labels that count
+            in the row, so that a single positive weighs as much as all other labels together.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count. Unknown
+            labels do not need it here.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", but for the
-        1e-5 that it adds to probabilities within the logarithm. A row of one label has γ = 1.
+        The loss in nats: (..., L) with "none", else (). The authors' code is "mean", except that it
+        adds 1e-5 to probabilities in the logarithm. A row with one label has γ = 1.
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label Learning
@@ -139,7 +139,7 @@ def weak_assume_negative_loss(
 def _deviation(
     p: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
 ) -> Array:
-    """Returns ((Σp per sample) − k)² / L², with L the labels per sample that count."""
+    """Returns ((Σp per sample) − k)² / L², with L the number of labels per sample that count."""
     counted = inputs.counted()
     rows = masked_count(jnp.any(counted, axis=-1), axis_name)
     entries = masked_count(counted, axis_name)
@@ -156,25 +156,25 @@ def expected_positive_regularized_loss(
     where: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Array:
-    """Expected positive regularisation (EPR): observed positives, and how many to expect in all.
+    """Expected positive regularisation (EPR): observed positives and how many to expect in total.
 
     Formula:
         ℓ = (1/(B·L))·Σ_observed −log p + ((1/B)·Σp − k)² / L²,  p = σ(x)
 
-    The unknown labels get no other loss. The batch estimates the expected number of positives
-    per sample: a small batch is a noisy one.
+    The unknown labels get no other loss. The expected number of positives per sample is estimated
+    from the batch, so a small batch gives a noisy estimate.
 
     Args:
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
-        expected_positives: k ≥ 0, a scalar: positives per sample. The authors have 1.5 for VOC,
+        expected_positives: k ≥ 0, a scalar: positives per sample. The authors use 1.5 for VOC,
             2.9 for COCO, 1.9 for NUS-WIDE and 31.4 for CUB.
-        where: bool, the rank of logits with axes equal or 1: which entries take part. B are the
-            samples with such an entry, L is their number per sample.
+        where: bool array of the rank of logits, axes equal or 1: which entries take part. B is the
+            number of samples with such an entry, L the number of these entries per sample.
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
+        The loss, (); 0 if nothing counts. It equals the authors' code except for its log(p + 1e-5).
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
@@ -199,7 +199,7 @@ def expected_positive_regularized_loss(
 def _of_party(
     x: Array, other: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
 ) -> Array:
-    """Returns the loss of one party of ROLE, for which the other's labels are constants."""
+    """Returns the loss of one party of ROLE; the labels from the other party are constants."""
     (log_p, log_q), (p, _) = log_sigmoid_pair(x), sigmoid_pair(x)
     y, rest = sigmoid_pair(jax.lax.stop_gradient(other))
     losses = -(y * log_p + rest * log_q) - jnp.where(inputs.positives(), log_p, 0)
@@ -220,24 +220,25 @@ def role_loss(
     """Regularised online label estimation (ROLE): classifier and estimated labels train together.
 
     Formula:
-        ℓ = ½·L(x | σ(g)) + ½·L(g | σ(x)),  where the labels σ(·) after the bar are constants and
+        ℓ = ½·L(x | σ(g)) + ½·L(g | σ(x))
         L(x | y) = (1/(B·L))·Σ[−y·log p − (1 − y)·log(1 − p)] + EPR(x),  p = σ(x)
 
-    EPR is `expected_positive_regularized_loss`. The gradient is taken with respect to both: the
-    estimates are parameters, one for each training sample and label, with an optimiser of their
-    own (the authors' learning rate for them is ten times that of the classifier), and
-    `mllosses_jax.pseudo_labels.initial_label_logits` makes the first ones.
+    The labels σ(·) after the bar are constants, and EPR is `expected_positive_regularized_loss`.
+    The gradient is taken with respect to x and g: the estimates are parameters, one for each
+    training sample and label, with their own optimiser (the authors' learning rate for them is ten
+    times that of the classifier). `mllosses_jax.pseudo_labels.initial_label_logits` creates the
+    first estimates.
 
     Args:
         logits: x, float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
-        estimated_logits: g, the rows of this batch, float array (..., L).
+        estimated_logits: g, the estimates for this batch, float array (..., L).
         expected_positives: k ≥ 0, a scalar: positives per sample.
-        where: bool, the rank of logits with axes equal or 1: which entries take part.
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss, (); 0 if nothing counts. The authors' code, but for its log(p + 1e-5).
+        The loss, (); 0 if nothing counts. It equals the authors' code except for its log(p + 1e-5).
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
@@ -292,7 +293,7 @@ def entropy_maximization_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Entropy maximisation (EM): unknown labels are kept uncertain until they are pseudo-labelled.
+    """Entropy maximisation (EM): unknown labels stay uncertain until they are pseudo-labelled.
 
     Formula:
         observed positive  ℓ = −log p
@@ -300,32 +301,30 @@ def entropy_maximization_loss(
         pseudo-labelled    ℓ = β·[−ỹ·log p − (1 − ỹ)·log(1 − p)],  p = σ(x)
 
     `mllosses_jax.pseudo_labels.add_pseudo_negatives` chooses pseudo-labels from epoch to epoch,
-    as the authors do (APL). Positive pseudo-labels of a vision-language model (VLPL) are ỹ = 0.9
-    with β = 0.7.
+    as the authors do (APL). Positive pseudo-labels from a vision-language model (VLPL) have ỹ = 0.9
+    and β = 0.7.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): observed where above 0, unknown elsewhere.
-        alpha: α ≥ 0, a scalar or (L,). The authors have 0.1 for COCO and NUS-WIDE, 0.2 for VOC
+        alpha: α ≥ 0, a scalar or (L,). The authors use 0.1 for COCO and NUS-WIDE, 0.2 for VOC
             and 0.01 for CUB.
-        beta: β ≥ 0, a scalar or (L,). The authors have 0.9 for COCO, 0.2 for NUS-WIDE, 0.02 for
+        beta: β ≥ 0, a scalar or (L,). The authors use 0.9 for COCO, 0.2 for NUS-WIDE, 0.02 for
             VOC and 0.4 for CUB.
-        pseudo_labels: ỹ in [0, 1], (..., L), or None.
-        pseudo_where: bool (..., L): which of the unknown labels are pseudo-labelled; with
-            pseudo_labels only. An observed positive stays one.
-        weights: scale terms: (L,) per label, (..., 1) per sample, (..., L) per entry.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        pseudo_labels: ỹ in [0, 1], array (..., L), or None.
+        pseudo_where: bool array (..., L): which of the unknown labels are pseudo-labelled; required
+            with pseudo_labels. An observed positive stays one.
+        weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
         The loss in nats, which may be negative: (..., L) with "none", else (). The authors' code
-        is "mean", but for its log(p + 1e-5).
+        is "mean", except for its log(p + 1e-5).
 
     Raises:
-        TypeError: if logits are not floating point, or a mask is not bool.
-        ValueError: if shapes differ, a parameter is negative, or only one of pseudo_labels and
-            pseudo_where is given.
+        ValueError: if only one of pseudo_labels and pseudo_where is given.
 
     Reference:
         D. Zhou, P. Chen, Q. Wang, G. Chen and P.-A. Heng, "Acknowledging the Unknown for

@@ -1,4 +1,4 @@
-"""Overlap losses: smooth versions of set measures such as F1, on probabilities instead of sets."""
+"""Overlap losses: smooth versions of set measures such as F1, for probabilities, not sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS = ("sigmoid", "softmax")
 
 
 def _probabilities(inputs: LossInputs, activation: str) -> tuple[Array, Array]:
-    """Returns p and 1 − p, each accurate; (..., L)."""
+    """Returns p and 1 − p, both (..., L) and accurate."""
     if activation == "sigmoid":
         return sigmoid_pair(inputs.x)
     return softmax_pair(inside(inputs.x, inputs.where))
@@ -45,7 +45,7 @@ def soft_fbeta_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Soft F-beta loss: one minus F-beta of counts in which probabilities stand for decisions.
+    """Soft F-beta loss: one minus F-beta of counts in which probabilities replace decisions.
 
     Formula:
         ℓ = 1 − (1 + β²)·TP / ((1 + β²)·TP + β²·FN + FP + ε)
@@ -53,26 +53,26 @@ def soft_fbeta_loss(
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft; with activation="softmax"
-            class ids (...) as well.
-        beta: β ≥ 0, a scalar: above 1 recall weighs more.
+        labels: bool, integer or float array (..., L), hard or soft; or class ids (...)
+            with activation="softmax".
+        beta: β ≥ 0, a scalar: if it is above 1, recall weighs more.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        activation: what turns logits into p: "sigmoid" or "softmax".
+            "samples", the labels of each sample; "micro", all entries.
+        activation: the function that maps logits to p: "sigmoid" or "softmax".
         epsilon: ε > 0, a scalar.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss 1 with zero gradient, whatever is predicted.
+        label or a sample without a positive has loss 1 with zero gradient for any prediction.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019;
-        for soft counts G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1", 2021,
+        for soft counts see G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1", 2021,
         arXiv:2108.10566.
 
     Example:
@@ -118,21 +118,21 @@ def soft_f1_loss(
 
     Args:
         logits: float array (..., L).
-        labels: bool, integer or float array (..., L), hard or soft; with activation="softmax"
-            class ids (...) as well.
+        labels: bool, integer or float array (..., L), hard or soft; or class ids (...)
+            with activation="softmax".
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
-        activation: what turns logits into p: "sigmoid" or "softmax".
+            "samples", the labels of each sample; "micro", all entries.
+        activation: the function that maps logits to p: "sigmoid" or "softmax".
         epsilon: ε > 0, a scalar.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss 1 with zero gradient, whatever is predicted.
+        label or a sample without a positive has loss 1 with zero gradient for any prediction.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -185,18 +185,18 @@ def double_soft_f1_loss(
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
+            "samples", the labels of each sample; "micro", all entries.
         epsilon: ε > 0, a scalar.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
-        author's code is "mean". Unlike soft F1 it has a gradient for a label or a sample without
-        a positive: the first half is 1 there, the second falls with p.
+        author's code is "mean". Unlike soft F1, it has a gradient for a label or a sample without
+        a positive: there the bracket of the first half is 1, and the second half falls with p.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -236,35 +236,35 @@ def sigmoid_f1_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """SigmoidF1 loss: soft F1 whose decisions are a sigmoid of tunable slope and offset.
+    """SigmoidF1 loss: soft F1 with decisions made by a sigmoid of tunable slope and offset.
 
     Formula:
         ℓ = 1 − 2·TP / (2·TP + FN + FP + ε),  S = 1 / (1 + exp(−β·(u + η)))
         TP = Σ S·y,  FP = Σ S·(1 − y),  FN = Σ (1 − S)·y
 
-    With the defaults it is `soft_f1_loss`; a large β comes close to the F1 of hard decisions.
+    With the defaults this is `soft_f1_loss`; a large β comes close to the F1 of hard decisions.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
         beta: β > 0, a scalar: the slope.
         eta: η, a scalar: the offset; the decision threshold is u = −η.
-        applied_to: what u is: "logits", u = x, or "probabilities", u = σ(x), which the authors'
-            code does. It names β = −S and η = E, and its defaults S = −1, E = 0 keep S(u) between
-            0.5 and 0.73, nearly flat: probabilities want something like β = 10, η = −0.5.
+        applied_to: what u is: "logits" for u = x, or "probabilities" for u = σ(x), as in the
+            authors' code. There β is −S and η is E, and the defaults S = −1, E = 0 keep S(u)
+            between 0.5 and 0.73, nearly flat: with probabilities use about β = 10, η = −0.5.
         average: what the sums run over: "macro", the batch (all leading axes), for each label;
-            "samples", the labels of each sample; "micro", everything.
+            "samples", the labels of each sample; "micro", all entries.
         epsilon: ε > 0, a scalar.
-        weights: scale the unreduced losses: (L,) with "macro", (...) with "samples".
-        where: bool, the rank of logits with axes equal or 1: which entries count.
-        reduction: "none", "sum", "mean", "batchmean" (with "samples" alone), "weighted_mean" or
+        weights: scale factors of the unreduced losses: (L,) with "macro", (...) with "samples".
+        where: bool array of the rank of logits, axes equal or 1: which entries count.
+        reduction: "none", "sum", "mean", "batchmean" (only with "samples"), "weighted_mean" or
             "sum_and_count".
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
         The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
         authors' code is "mean". A label or a sample without a positive has loss 1 with zero
-        gradient, whatever is predicted.
+        gradient for any prediction.
 
     Reference:
         G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1: A Smooth F1 Score Surrogate

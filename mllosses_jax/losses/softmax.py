@@ -43,7 +43,7 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
     by_on = power(rest, log_rest, on) * (1 + on * jnp.where(sound, ratio, 1))
     fading = power(s, log_s, off)
     by_off = fading - finite_product(off * fading, -log_s)
-    # Minus the derivative in log s. What is masked has no target, and may have no finite logarithm.
+    # This is minus the derivative in log s. A masked entry has target 0, but log s may be infinite.
     change = jnp.where(target == 0, 0, target * jnp.where(positive, by_on, by_off))
     total = jnp.sum(change, axis=-1, keepdims=True)
     return s * (total - change) - rest * change
@@ -51,7 +51,7 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
 
 @with_slope(_faded_slope, over_labels=True)
 def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
-    """Returns −Σ target·w·log s, s = softmax(x), with w = (1 − s)^on for positives, else s^off."""
+    """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off."""
     rest = softmax_pair(x)[1]
     log_s, log_rest = log_softmax_pair(x)
     focus = jnp.where(positive, power(rest, log_rest, on), power(jnp.exp(log_s), log_s, off))
@@ -69,20 +69,20 @@ def softmax_cross_entropy(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Softmax cross-entropy with label sets (PAL-N, and PAL without the normalisation).
+    """Softmax cross-entropy with label sets (PAL-N, or PAL without normalisation).
 
     Formula:
         ℓ = −Σ_c t_c·log softmax(x)_c,  t = y/Σy (PAL-N) or t = y (PAL)
 
-    PAL-N is consistent for recall@k, PAL for precision@k (Menon et al.).
+    PAL-N is consistent for recall@k, and PAL for precision@k (Menon et al.).
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): label sets or distributions. An empty set
             has loss and gradient 0.
-        normalize: divide the labels of a sample by their sum (PAL-N).
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        normalize: whether the labels of a sample are divided by their sum (PAL-N).
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are in the softmax.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -124,18 +124,18 @@ def smoothed_softmax_cross_entropy(
     Formula:
         ℓ = −Σ_c t_c·log softmax(x)_c
         "others":   t = (1 − s)·y/Σy on the positives, s/(L − k) on the L − k other labels;
-                    no smoothing where there are none
+                    no smoothing if all labels are positive
         "uniform":  t = (1 − s)·y/Σy + s/L
 
     Args:
         logits: float array (..., L).
         labels: class ids (...) of integer dtype, or label sets or distributions (..., L). An
-            empty set, and an id outside [0, L), has loss and gradient 0.
+            empty set or an id outside [0, L) has loss and gradient 0.
         label_smoothing: s, a scalar in [0, 1].
-        convention: "others" spares the positives; "uniform" is that of Szegedy et al., PyTorch
-            and optax.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        convention: "others" smooths only the labels that are not positive; "uniform" is the
+            convention of Szegedy et al., PyTorch and optax.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are in the softmax.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -143,8 +143,7 @@ def smoothed_softmax_cross_entropy(
         The loss in nats per sample: (...) with "none", else ().
 
     Raises:
-        TypeError: if logits are not floating point, or class ids are not integers.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        TypeError: if class ids are not integers.
 
     Reference:
         C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
@@ -188,12 +187,12 @@ def softmax_focal_loss(
 
     Args:
         logits: float array (..., L).
-        labels: class ids (...) of integer dtype, or label sets or distributions (..., L), used
-            as they are. An empty set, and an id outside [0, L), has loss and gradient 0.
+        labels: class ids (...) of integer dtype, or label sets or distributions (..., L), which
+            are not normalized. An empty set or an id outside [0, L) has loss and gradient 0.
         gamma: γ ≥ 0, a scalar or (L,).
-        alpha: α ≥ 0, a scalar or (L,), the weight of each class; None for no weights.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        alpha: α ≥ 0, a scalar or (L,), the weight of each class; None means no weights.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are in the softmax.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -201,8 +200,7 @@ def softmax_focal_loss(
         The loss in nats per sample: (...) with "none", else ().
 
     Raises:
-        TypeError: if logits are not floating point, or class ids are not integers.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        TypeError: if class ids are not integers.
 
     Reference:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal Loss for Dense Object
@@ -244,18 +242,18 @@ def single_label_asymmetric_loss(
         ℓ = −Σ_c t_c·w_c·log s_c,  s = softmax(x),  t = (1 − ε)·y + ε/L
         w_c = (1 − s_c)^γ₊ where y_c = 1, s_c^γ₋ elsewhere
 
-    Gradients flow through w, as in the authors' code for single labels. Without smoothing it is
-    the softmax focal loss with γ₊: only smoothing gives the other classes a term.
+    Gradients flow through w, as in the authors' code for single labels. Without smoothing this is
+    the softmax focal loss with γ₊, because only smoothing gives the other classes a term.
 
     Args:
         logits: float array (..., L).
         labels: class ids (...) of integer dtype, or one-hot labels (..., L), positive where above
-            0. An empty set, and an id outside [0, L), has loss and gradient 0.
-        gamma_neg: γ₋ ≥ 0, a scalar or (L,), focuses the smoothing of the other classes.
-        gamma_pos: γ₊ ≥ 0, a scalar or (L,), focuses the positive.
+            0. An empty set or an id outside [0, L) has loss and gradient 0.
+        gamma_neg: γ₋ ≥ 0, a scalar or (L,); it focuses the smoothing terms of the other classes.
+        gamma_pos: γ₊ ≥ 0, a scalar or (L,); it focuses the positive class.
         label_smoothing: ε, a scalar in [0, 1].
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the softmax.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are in the softmax.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
@@ -263,8 +261,7 @@ def single_label_asymmetric_loss(
         The loss in nats per sample: (...) with "none", else (); the authors' code is "mean".
 
     Raises:
-        TypeError: if logits are not floating point, or class ids are not integers.
-        ValueError: if shapes differ, or a parameter is out of its range.
+        TypeError: if class ids are not integers.
 
     Reference:
         T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter and L. Zelnik-Manor,

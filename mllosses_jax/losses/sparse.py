@@ -18,12 +18,12 @@ __all__ = ["entmax15_loss", "sparsemax_loss"]
 
 
 def _below_top(x: Array) -> Array:
-    """Returns x minus its largest entry, which no projection onto the simplex sees."""
+    """Returns x minus its largest entry, which changes no projection onto the simplex."""
     return x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
 
 
 def _descending(z: Array) -> tuple[Array, Array]:
-    """Returns z in descending order along the last axis, and the numbers 1 to L."""
+    """Returns z in descending order along the last axis, and the numbers 1, 2, ..., L."""
     sizes = jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
     ordered = jnp.sort(whole_rows(z), axis=-1, descending=True)
     return ordered, sizes.reshape((1,) * (z.ndim - 1) + (-1,))
@@ -31,12 +31,12 @@ def _descending(z: Array) -> tuple[Array, Array]:
 
 def _sparsemax_threshold(z: Array) -> Array:
     """Returns the τ of Σ max(z − τ, 0) = 1, (..., 1), for z with largest entry 0."""
-    z = jnp.maximum(z, -1)  # τ ≥ −1: lower entries are all the same
+    z = jnp.maximum(z, -1)  # τ ≥ −1, so lower entries make no difference
     ordered, k = _descending(z)
-    # Any k entries would have theirs at (sum − 1)/k; the highest such threshold is τ.
+    # The threshold of the first k entries alone is (sum − 1)/k; τ is the highest of these.
     candidates = (jnp.cumsum(ordered, axis=-1) - 1) / k
     tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
-    # A Newton step restores the digits that long sums lose.
+    # A Newton step restores the digits lost in long sums.
     excess = jnp.sum(jnp.maximum(z - tau, 0), axis=-1, keepdims=True) - 1
     return tau + excess / jnp.maximum(jnp.sum(z > tau, axis=-1, keepdims=True), 1).astype(z.dtype)
 
@@ -47,11 +47,12 @@ def _entmax_threshold(z: Array) -> Array:
     ordered, k = _descending(z)
     mean = jnp.cumsum(ordered, axis=-1) / k
     variance = jnp.cumsum(ordered * ordered, axis=-1) / k - mean * mean
-    # The first k entries would have theirs here; τ is the highest that is not above an entry.
+    # These are the thresholds of the first k entries alone; τ is the highest of those that do not
+    # exceed the k-th entry.
     candidates = mean - jnp.sqrt(jnp.maximum(1 / k - variance, 0))
     candidates = jnp.where(candidates <= ordered, candidates, -1)
     tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
-    # As above; of the norm, which is nearly linear in τ, so that few steps do.
+    # Newton steps on the norm, which is nearly linear in τ, so a few suffice.
     for _ in range(4):
         root = jnp.maximum(z - tau, 0)
         norm = jnp.sqrt(jnp.sum(root * root, axis=-1, keepdims=True))
@@ -60,7 +61,7 @@ def _entmax_threshold(z: Array) -> Array:
     return tau
 
 
-def _centred(weights: Array, dx: Array) -> Array:
+def _centered(weights: Array, dx: Array) -> Array:
     """Returns weights * (dx - the weighted mean of dx)."""
     total = jnp.sum(weights, axis=-1, keepdims=True)
     mean = jnp.sum(weights * dx, axis=-1, keepdims=True) / jnp.where(total == 0, 1, total)
@@ -76,7 +77,7 @@ def _sparsemax(x: Array) -> Array:
 @_sparsemax.defjvp
 def _sparsemax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     p = _sparsemax(*primals)
-    return p, _centred((p > 0).astype(p.dtype), tangents[0])
+    return p, _centered((p > 0).astype(p.dtype), tangents[0])
 
 
 @jax.custom_jvp
@@ -88,11 +89,11 @@ def _entmax15(x: Array) -> Array:
 @_entmax15.defjvp
 def _entmax15_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     p = _entmax15(*primals)
-    return p, _centred(jnp.sqrt(p), tangents[0])
+    return p, _centered(jnp.sqrt(p), tangents[0])
 
 
-# The values below are the Fenchel-Young losses Ω*(x) + Ω(q) − q·x without their cancellation: a
-# Bregman divergence of q and the projection, and what q has outside the support of the latter.
+# The Fenchel-Young losses Ω*(x) + Ω(q) − q·x are computed without cancellation, as a Bregman
+# divergence of q and the projection plus a term for what q has outside the projection's support.
 
 
 def _sparsemax_slope(x: Array, q: Array) -> Array:
@@ -122,7 +123,7 @@ def _entmax15_loss(x: Array, q: Array) -> Array:
 
 
 def _of_label_sets(inputs: LossInputs, losses: Array) -> Array:
-    """Returns the losses, 0 for empty sets."""
+    """Returns the losses with 0 for empty label sets."""
     return jnp.where(jnp.any(inputs.soft_y != 0, axis=-1), losses, 0)
 
 
@@ -142,20 +143,20 @@ def sparsemax_loss(
         ℓ = (p − q)·x + ½‖q‖² − ½‖p‖²,  q = y/Σy,  p = sparsemax(x) = max(x − τ, 0), Σp = 1
         ∂ℓ/∂x = p − q
 
-    The projection has exact zeros, and the loss is 0 where the logits equal q up to a constant:
-    unlike those of a softmax they need not grow without end. It costs a sort of the labels.
+    The projection has exact zeros, and the loss is 0 if the logits equal q up to a constant:
+    unlike with a softmax, they need not grow without bound. The cost is a sort of the labels.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): label sets or distributions.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the projection.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are projected.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample: (...) with "none", else (); with one-hot labels `sparsemax_loss` of the
-        package entmax. An empty set has loss and gradient 0.
+        The loss per sample: (...) with "none", else (). With one-hot labels it is `sparsemax_loss`
+        of the package entmax. An empty set has loss and gradient 0.
 
     Reference:
         A. F. T. Martins and R. F. Astudillo, "From Softmax to Sparsemax: A Sparse Model of
@@ -191,20 +192,20 @@ def entmax15_loss(
         p = 1.5-entmax(x) = max(x/2 − τ, 0)², Σp = 1
         ∂ℓ/∂x = p − q
 
-    Its projection has exact zeros, and unlike that of sparsemax its gradient has no kinks. It
-    costs a sort of the labels.
+    Its projection has exact zeros, and unlike that of sparsemax its gradient has no kinks. The
+    cost is a sort of the labels.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L): label sets or distributions.
-        weights: scale samples: shape (...).
-        where: bool, the rank of logits with axes equal or 1: labels outside the projection.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels are projected.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss per sample: (...) with "none", else (); with one-hot labels `entmax15_loss` of the
-        package entmax. An empty set has loss and gradient 0.
+        The loss per sample: (...) with "none", else (). With one-hot labels it is `entmax15_loss`
+        of the package entmax. An empty set has loss and gradient 0.
 
     Reference:
         B. Peters, V. Niculae and A. F. T. Martins, "Sparse Sequence-to-Sequence Models", 2019,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 # These change the direction of the text that follows, so that it reads as something else.
@@ -19,6 +18,8 @@ def printable(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
+    import unicodedata  # costs as much as all of this module
+
     return "".join(
         character.encode("unicode_escape").decode()
         if character not in keep

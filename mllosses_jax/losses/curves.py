@@ -55,17 +55,26 @@ def _row(entries: Array) -> Array:
     return whole_rows(rows)
 
 
-def _gathered(columns: _Columns, axis_name: AxisName) -> tuple[Array, Array, Array, Array]:
-    """Returns the logits, positives and negatives of all devices, and this device's positives."""
+class _Gathered(NamedTuple):
+    """The batch of all devices, each label as a row (L, n)."""
+
+    x: Array
+    positives: Array
+    negatives: Array
+    own_positives: Array  # those of this device
+
+
+def _gathered(columns: _Columns, axis_name: AxisName) -> _Gathered:
     x, positives, negatives = columns.x, columns.positives, columns.negatives
     if axis_name is None:
-        return x, positives, negatives, positives
+        return _Gathered(x, positives, negatives, positives)
     size = x.shape[-1]
     x, positives, negatives = (
         lax.all_gather(a, axis_name, axis=1, tiled=True) for a in (x, positives, negatives)
     )
     device = lax.broadcasted_iota(jnp.int32, x.shape, 1) // max(1, size)
-    return x, positives, negatives, positives & (device == lax.axis_index(axis_name))
+    own_positives = positives & (device == lax.axis_index(axis_name))
+    return _Gathered(x, positives, negatives, own_positives)
 
 
 def _moments(values: Array, columns: _Columns, axis_name: AxisName) -> tuple[Array, Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -101,8 +103,13 @@ def sigmoid_focal_loss(
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
-def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns d = p − y, log |d|, and the slope of log |d|, which is 0 if d is 0."""
+class _Distance(NamedTuple):
+    d: Array  # p − y
+    log_d: Array  # log |d|
+    growth: Array  # the slope of log |d|, which is 0 if d is 0
+
+
+def _distance(x: Array, y: Array) -> _Distance:
     p, q = sigmoid_pair(x)
     d = (1 - y) * p - y * q
     # Where d is tiny, either p is y, or the label is hard and |d| is exp(-|x|).
@@ -111,7 +118,7 @@ def _distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
     tail = jnp.abs(x) > _SATURATED
     log_d = jnp.where(sound, jnp.log(jnp.abs(safe)), jnp.where(tail, -jnp.abs(x), -jnp.inf))
     growth = jnp.where(sound, p * q / safe, jnp.where(tail, -jnp.sign(x), 0))
-    return d, log_d, growth
+    return _Distance(d, log_d, growth)
 
 
 def _soft_quality_slope(x: Array, y: Array, beta: Exponent) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,14 +163,20 @@ def _hard_hill(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponen
     return jnp.where(y, faded_entropy(z, gamma), _hill(*sigmoid_pair(z), lamb))
 
 
-def _remaining(z: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Returns u = 1 − y·p, its logarithm, and −u'/u, for p = σ(z)."""
+class _Remaining(NamedTuple):
+    u: Array  # 1 − y·p, for p = σ(z)
+    log_u: Array
+    decay: Array  # −u'/u
+
+
+def _remaining(z: Array, y: Array) -> _Remaining:
     p, q = sigmoid_pair(z)
     u = (1 - y) + y * q
     # Where u is tiny, y is 1, and u is exp(-z).
     sound = u > TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
-    return u, jnp.where(sound, jnp.log(safe), -z), jnp.where(sound, y * p * q / safe, 1)
+    log_u = jnp.where(sound, jnp.log(safe), -z)
+    return _Remaining(u, log_u, decay=jnp.where(sound, y * p * q / safe, 1))
 
 
 def _soft_hill_slope(x: Array, y: Array, margin: Array, gamma: Exponent, lamb: Exponent) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -283,7 +285,15 @@ def h_mean_of(tally: Tally, average: Average, zero_division: ArrayLike) -> Array
     return average_of(values, defined, tally, average, zero_division)
 
 
-def _both_rates(tally: Tally) -> tuple[Array, Array, Array]:
-    """Returns recall, specificity and where both are defined."""
-    defined = (tally.actual != 0) & (tally.negatives != 0)
-    return ratio(tally.tp, tally.actual), ratio(tally.tn, tally.negatives), defined
+class _BothRates(NamedTuple):
+    recall: Array
+    specificity: Array
+    defined: Array  # whether both are
+
+
+def _both_rates(tally: Tally) -> _BothRates:
+    return _BothRates(
+        recall=ratio(tally.tp, tally.actual),
+        specificity=ratio(tally.tn, tally.negatives),
+        defined=(tally.actual != 0) & (tally.negatives != 0),
+    )

@@ -1,6 +1,7 @@
-"""Parameters that come with the batch of a contract case, made from its labels and `where`.
+"""Parameters that come with the batch of a contract case, computed from its labels and `where`.
 
-So they are cut, split, sharded and masked with it. `where` is None where all entries count.
+They are therefore cut, split, sharded and masked with the batch. If `where` is None, all entries
+count.
 """
 
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 
 
 def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, jax.Array]:
-    """A mask that is sound, and the positives of each sample that count (..., 1).
+    """Returns a valid mask and the number of known positives of each sample (..., 1).
 
-    Inputs of a batch made from them and from the labels are cut, split and masked with it. The
-    numbers that they are made of are exact in every dtype.
+    Inputs computed from these and from the labels are cut, split and masked with the batch. The
+    numbers used in them are exact in every dtype.
     """
     labels = jnp.asarray(labels).astype(jnp.float32)
     fits = where is not None and np.ndim(where) == labels.ndim
@@ -25,14 +26,14 @@ def _counts_positives(labels: jax.Array, where: jax.Array | None) -> tuple[Any, 
 
 
 def _second_logits(labels: jax.Array, where: jax.Array | None) -> jax.Array:
-    """Logits of another model, with NaN where masked."""
+    """Returns the logits of another model, with NaN where masked."""
     mask, count = _counts_positives(labels, where)
     positive = jnp.asarray(labels).astype(jnp.float32) > 0
     return jnp.where(mask, jnp.where(positive, 1.25, -0.5) + count / 4, jnp.nan)
 
 
 def pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:
-    """Pseudo-labels for samples with an even number of positives, elsewhere NaN."""
+    """Returns pseudo-labels for samples with an even number of positives, NaN elsewhere."""
     mask, count = _counts_positives(labels, where)
     chosen = jnp.broadcast_to(count % 2 == 0, jnp.shape(labels))
     pseudo = jnp.where(chosen & mask, 0.125 + count / 16, jnp.nan)
@@ -40,9 +41,9 @@ def pseudo_labels(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.A
 
 
 def _divisors(labels, where=None):
-    """A hierarchy of any number of labels: 0 is above all, else a divisor is an ancestor.
+    """Returns a hierarchy of any number of labels: 0 is the root, and divisors are ancestors.
 
-    The suite deletes all labels but 0, 2 and 4, which leaves the hierarchy of three labels.
+    The suite deletes all labels except 0, 2 and 4, which leaves the hierarchy of three labels.
     """
     del where
     numbers = np.arange(labels.shape[-1])
@@ -62,7 +63,7 @@ def _affinity(labels, where=None):
 
 
 def _count_logits(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:
-    """A count that misses the true one, NaN for samples of which no label counts."""
+    """Returns counts that differ from the true ones, NaN for samples without a known label."""
     mask, count = _counts_positives(labels, where)
     missed = jnp.asarray(0.75) * count[..., 0] + jnp.asarray(0.25)
     known = jnp.any(mask, axis=-1) | (where is None)

@@ -1,9 +1,9 @@
-"""One or more rows per public loss: what drives the contract suite.
+"""The cases that drive the contract suite: one or more rows per public loss.
 
-`kwargs` are given to the loss and, as float64, to the oracle. Arrays of shape (L,) in it are
-per label, and are cut where the suite deletes labels. To add a loss, write its oracle in `oracles/`
-and a row in `CASES`. An oracle may have a `NAME_slope` beside it, where the slope is not the
-derivative of the value or where differences of the value would be noise.
+`kwargs` are passed to the loss and, as float64, to the oracle. Arrays of shape (L,) among them are
+per label, and are cut when the suite deletes labels. To add a loss, write its oracle in `oracles/`
+and a row in `CASES`. An oracle may have a `NAME_slope` beside it, if the slope is not the
+derivative of the value or if differences of the value would be noise.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from mllosses_jax import catalogue
 NUM_SAMPLES, NUM_LABELS = 8, 5
 PER_LABEL = np.linspace(0.3, 1.9, NUM_LABELS).astype(np.float32)
 IN_UNIT = np.linspace(0.1, 0.9, NUM_LABELS).astype(np.float32)
-COUNTS = np.array([4, 150, 12, 180, 60], np.float32)  # of 200 samples
+COUNTS = np.array([4, 150, 12, 180, 60], np.float32)  # positives among 200 samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +30,16 @@ class Case:
 
     Attributes:
         name: the public name of the loss.
-        oracle: unreduced float64 loss of (logits, labels, mask, **kwargs).
-        kwargs: own parameters.
+        oracle: the unreduced float64 loss as a function of (logits, labels, mask, **kwargs).
+        kwargs: the loss's own parameters.
         slope: the gradient of the sum of the loss as (logits, labels, mask, **kwargs) -> (B, L),
             if differences of the oracle do not give it.
-        kind: what one unreduced entry is, if a parameter changes it from the catalogue's.
-        traced: the name of a parameter that changes without recompilation, and two values; the
-            first case of a loss has it.
-        inputs: parameters that come with the batch, such as a second head's logits, made from its
-            labels and `where` (None: all count): so they are cut, split and masked with it.
+        kind: what one unreduced entry stands for, if a parameter changes it from the catalogue's.
+        traced: the name of a parameter that changes without recompilation, and two values for
+            it; the first case of a loss has it.
+        inputs: computes the parameters that come with the batch, such as a second head's logits,
+            from its labels and `where` (None if all count), so that they are cut, split and
+            masked with it.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Case:
 
     @property
     def loss(self) -> Callable[..., Any]:
-        """The public loss, given its inputs."""
+        """The public loss, with its batch inputs filled in."""
         if self.inputs is None:
             return self.entry.loss
 
@@ -66,20 +67,20 @@ class Case:
         return loss
 
     def batch_inputs(self, labels: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
-        """The parameters that come with a batch."""
+        """Returns the parameters that come with a batch."""
         return {} if self.inputs is None else self.inputs(jnp.asarray(labels), mask)
 
     def reference(
         self, logits: np.ndarray, labels: np.ndarray, mask: np.ndarray, **kwargs: Any
     ) -> np.ndarray:
-        """The oracle in float64, of parameters as float32 rounds them; `kwargs` replace its own."""
+        """Computes the oracle in float64, with parameters rounded to float32; `kwargs` override."""
         kwargs = self._exactly({**self.kwargs, **kwargs}, labels, mask)
         return self.oracle(*self._in_float64(logits, labels, mask), **kwargs)
 
     def reference_slope(
         self, logits: np.ndarray, labels: np.ndarray, mask: np.ndarray, h: float = 1e-6
     ) -> np.ndarray:
-        """The gradient of the sum of the oracle; by central differences, if it is a derivative."""
+        """Computes the gradient of the oracle's sum, by central differences if `slope` is None."""
         kwargs = self._exactly(self.kwargs, labels, mask)
         logits, labels, mask = self._in_float64(logits, labels, mask)
         if self.slope is not None:
@@ -96,7 +97,7 @@ class Case:
         return result
 
     def cut(self, columns: list[int]) -> dict[str, Any]:
-        """The parameters for some of the labels: every axis of an array among them is a label."""
+        """Returns the parameters for some of the labels; every axis of an array indexes labels."""
         return {
             name: value[np.ix_(*(columns,) * value.ndim)]
             if isinstance(value, np.ndarray)
@@ -143,8 +144,8 @@ def _row(
     return Case(name, oracles.find(name), kwargs, slope, kind, traced, inputs or INPUTS.get(name))
 
 
-# Losses that see how many labels are masked: to mask one is not to delete it.
-OF_THE_KNOWN_SHARE = {"partial_binary_cross_entropy"}
+# These losses depend on how many labels are masked, so masking a label is not deleting it.
+DEPENDENT_ON_KNOWN_SHARE = {"partial_binary_cross_entropy"}
 
 CASES: tuple[Case, ...] = (
     _row("sigmoid_binary_cross_entropy", traced=("label_smoothing", 0.1, 0.2)),
@@ -306,7 +307,7 @@ FIRST_OF_EACH: tuple[Case, ...] = tuple(
     for name in dict.fromkeys(case.name for case in CASES)
 )
 
-# Parameters that set the unreduced shape make another loss for all that is about shapes.
+# Where shapes matter, a case whose parameters change the unreduced shape is another loss.
 FIRST_OF_EACH_SHAPE: tuple[Case, ...] = tuple(
     {(case.name, case.unreduced): case for case in reversed(CASES)}.values()
 )[::-1]

@@ -1,4 +1,4 @@
-"""What the tests of `mllosses compare` share."""
+"""Constants and helpers that the tests of `mllosses compare` share."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ NAMES = ("sun", "sea", "sand", "snow")
 
 
 def assert_refused(done, *words):
-    """Exit status 2 and one line on stderr that holds the words."""
+    """Asserts exit status 2 and a single line on stderr that contains the words."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -19,7 +19,7 @@ def assert_refused(done, *words):
 
 
 def passes(done):
-    """What the command said that it did, without the time left."""
+    """Returns the progress messages of a command, without the remaining time."""
     return list(dict.fromkeys(line.split(" (about")[0] for line in done.stderr.splitlines()))
 
 

@@ -1,4 +1,4 @@
-"""Outcomes of a comparison that nothing was trained for, and the data they belong to."""
+"""Outcomes of a comparison made up without training, and the data set for them."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ RATES = (0.5, 0.3, 0.25, 0.2)
 
 
 def make_dataset(masked=False, labels=4):
-    """Test labels of unequal frequency; with masks, nothing is known of the first test row."""
+    """Returns data with labels of unequal frequency; if masked, the first test row is unknown."""
     generator = np.random.default_rng(0)
     y = generator.random((2 * ROWS, labels)) < np.resize(RATES, labels)
     mask = generator.random(y.shape) < 0.8
@@ -30,7 +30,7 @@ def make_dataset(masked=False, labels=4):
 
 
 def make_outcome(dataset, *, models=2, seed=1, skill=1.0, validation=0.5, digits=6, **changed):
-    """Scores that tell positives from negatives as well as `skill` says; models differ a little."""
+    """Returns an outcome whose scores separate the classes by `skill`; models differ slightly."""
     generator = np.random.default_rng(seed)
     y = dataset.y_test
     num_labels = y.shape[1]

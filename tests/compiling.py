@@ -1,4 +1,4 @@
-"""How much the compiler optimises: little where a program runs once, as users have it elsewhere."""
+"""Two ways to compile: with little optimisation for programs that run once, or as for users."""
 
 import functools
 

@@ -1,11 +1,11 @@
-"""Strict settings for every test: no silent promotion, no silent broadcast, eight CPU devices."""
+"""Strict settings for every test: no silent promotion or broadcasting, and eight CPU devices."""
 
 import gc
 import os
 from pathlib import Path
 
-# Most of the suite's time is compilation. Tests of accuracy and memory ask for `jit_fully`; with
-# XLA_FLAGS set, if only to nothing, everything is compiled as users have it. CI does both.
+# Most of the suite's time is compilation. Tests of accuracy and memory use `jit_fully`. If
+# XLA_FLAGS is set, even to an empty string, everything is compiled as for users. CI does both.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
@@ -14,7 +14,7 @@ import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
-# The command keeps programs in the user's cache folder, which is not the tests'.
+# The command caches programs in the user's folder, which the tests must not touch.
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -26,7 +26,7 @@ _FINISHED = pytest.StashKey[int]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests of one case or notebook, or else of one file or folder, to one process.
 
-    They share compiled programs and fixtures.
+    Such tests share compiled programs and fixtures.
     """
     tests = Path(__file__).parent
     for item in items:
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spares the garbage collector what lives as long as the process: modules and tests."""
+    """Exempts modules and tests, which live as long as the process, from garbage collection."""
     gc.collect()
     gc.freeze()
 
@@ -45,7 +45,7 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Drops compiled programs from time to time.
 
-    Each holds memory maps, of which Linux gives a process 65,530; a compiler that gets none dies.
+    Each holds memory maps. Linux allows a process 65,530, and a compiler without any left dies.
     """
     count = item.session.stash.setdefault(_FINISHED, 0) + 1
     item.session.stash[_FINISHED] = count

@@ -1,4 +1,4 @@
-"""What the contract suite shares: its rows, inputs, and programs that are compiled once."""
+"""The rows, inputs and programs (compiled once) that the contract suite shares."""
 
 import functools
 
@@ -37,7 +37,7 @@ def make_inputs(case, seed=0, soft=False, samples=NUM_SAMPLES):
 
 
 def written_out(case, reduction=None):
-    """Returns the loss of (logits, labels, where, weights) of a case."""
+    """Returns the loss of a case as a function of (logits, labels, where, weights)."""
     kwargs = dict(case.kwargs)
     if case.entry.kind != "batch":
         kwargs["reduction"] = reduction or "none"
@@ -55,13 +55,13 @@ def written_out(case, reduction=None):
 
 @functools.cache
 def compiled(case, reduction=None):
-    """Returns the same, jitted."""
+    """Returns the jitted loss of a case."""
     return jit(written_out(case, reduction))
 
 
 @functools.cache
 def every_reduction(case):
-    """Returns the jitted losses of a case by each reduction that it has, one program for all."""
+    """Returns one jitted program for the losses of a case by every reduction that it supports."""
     names = [n for n in REDUCTIONS if n != "batchmean" or case.unreduced in ("element", "sample")]
 
     def function(logits, labels, where=None, weights=None):
@@ -75,7 +75,7 @@ def every_reduction(case):
 
 @functools.cache
 def mean_and_gradient(case):
-    """Returns the jitted mean of a case and its gradient, of (logits, labels, where)."""
+    """Returns a jitted function of (logits, labels, where): a case's mean and its gradient."""
     return jit(jax.value_and_grad(written_out(case, "mean")))
 
 
@@ -83,8 +83,8 @@ def mean_and_gradient(case):
 def derivatives(case):
     """Returns the jitted value, gradient and Hessian-vector product of the sum of a case.
 
-    One program serves many tests: they call it with (logits, labels, where, direction), all of
-    them (NUM_SAMPLES, NUM_LABELS).
+    One program serves many tests: they call it with (logits, labels, where, direction), each of
+    shape (NUM_SAMPLES, NUM_LABELS).
     """
     function = written_out(case, "sum")
 
@@ -97,7 +97,7 @@ def derivatives(case):
 
 
 EXTREMES = np.array([0, 17, 25, 88, 110, 1e4, 1e30, 3e38])
-# The sum of extreme losses of either sign is not a number.
+# The sum of extreme losses of both signs is NaN.
 UNBOUNDED_BELOW = ("unbiased_binary_cross_entropy",)
 
 

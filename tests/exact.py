@@ -1,6 +1,6 @@
-"""Numbers and their derivatives in the logit to 50 digits: what the formulas in `references` use.
+"""Numbers and their derivatives in the logit to 50 digits, for the formulas in `references`.
 
-The last lines hold the logits at which losses are compared, and the unit of the comparison.
+The end of the file defines the logits at which losses are compared, and the unit of comparison.
 """
 
 import functools
@@ -10,11 +10,11 @@ import mpmath
 import numpy as np
 
 mp = mpmath.MPContext()
-mp.dps = 100  # exp(-110) takes 48 of them from 1 - p
+mp.dps = 100  # 1 - p loses 48 of them to exp(-110)
 
 
 class Jet(NamedTuple):
-    """A number and its first two derivatives in the logit."""
+    """A number and its first two derivatives with respect to the logit."""
 
     v: Any
     d: Any = mp.zero
@@ -56,7 +56,7 @@ def sigmoids(x: float) -> tuple[Jet, Jet]:
 
 
 class Terms(NamedTuple):
-    """A loss = weight * entropy, and what its derivative in gamma multiplies the loss with.
+    """The terms of a loss = weight * entropy, and its derivative in gamma divided by the loss.
 
     `cancelling` is the size of the terms that cancel in the curvature of the entropy.
     """
@@ -73,7 +73,7 @@ def entropy(x: float, positive: Any, negative: Any) -> Jet:
 
 
 class Numbers(NamedTuple):
-    """What is compared, and the sizes of the terms of a curvature; numbers or arrays of them."""
+    """The quantities compared, and the size of a curvature's terms; each a number or an array."""
 
     value: Any
     slope: Any
@@ -100,7 +100,7 @@ def numbers(terms: Terms) -> Numbers:
 
 # The comparison
 
-ZERO = 1e-36  # XLA's CPU backend flushes subnormal numbers
+ZERO = 1e-36  # XLA's CPU backend flushes subnormal numbers to zero
 
 
 def spread_of_logits() -> np.ndarray:
@@ -114,12 +114,12 @@ LOGITS = spread_of_logits()
 
 
 def excess(found: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Returns by how much a number is outside its interval; what is below ZERO counts as zero."""
+    """Returns how far a number lies outside its interval; anything below ZERO counts as zero."""
     both_zero = (np.abs(found) <= ZERO) & (np.maximum(np.abs(low), np.abs(high)) <= ZERO)
     return np.where(both_zero, 0, np.maximum(np.maximum(low - found, found - high), 0))
 
 
 def ulps(found, low, high, conditions):
-    """Returns errors in units of the last place of float32, over 1 + condition number."""
+    """Returns errors in float32 units in the last place, divided by 1 + condition number."""
     unit = np.spacing(np.maximum(np.abs(high), np.abs(low)).astype(np.float32))
     return excess(found, low, high) / (unit * (1 + conditions))

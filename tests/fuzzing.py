@@ -1,10 +1,11 @@
 """Random inputs against independent oracles: losses, metrics and files.
 
-`tests/test_fuzzing.py` runs a few draws of each kind. For a long search:
+`tests/test_fuzzing.py` runs a few draws of each kind. For a long search, run
 
     python tests/fuzzing.py --minutes 60 [--seed N] [--kind losses]
 
-prints each draw that fails, with the seed that repeats it, and ends with status 1 if there was one.
+which prints each failing draw with the seed that repeats it, and exits with status 1 if there was
+one.
 """
 
 import argparse
@@ -28,11 +29,11 @@ from mllosses_jax.data import DataError, load
 from mllosses_jax.decisions import ThresholdReport
 
 SAMPLES, LABELS = (1, 2, 8, 33), (1, 2, 5, 17)
-SHARES = (0.0, 0.03, 0.4, 1.0)  # of positives, and of entries that are known
+SHARES = (0.0, 0.03, 0.4, 1.0)  # of positives
 
 
 def _inputs(rng, labels):
-    """Scores, labels and a mask of a shape, with ties now and then."""
+    """Returns scores, labels and a mask of some number of rows, now and then with ties."""
     shape = int(rng.choice(SAMPLES)), labels
     scores = rng.normal(scale=rng.choice([0.1, 1, 4]), size=shape)
     if rng.random() < 0.3:
@@ -43,11 +44,11 @@ def _inputs(rng, labels):
 
 
 def check_loss(rng):
-    """One loss with the parameters of a case: value and slope by its oracle in float64."""
+    """Checks one loss, with the parameters of a case, against its oracle in float64."""
     case = CASES[rng.integers(len(CASES))]
     per_label = any(isinstance(value, np.ndarray) for value in case.kwargs.values())
     logits, labels, mask = _inputs(rng, NUM_LABELS if per_label else int(rng.choice(LABELS)))
-    logits += rng.normal(scale=1e-3, size=logits.shape).astype(np.float32)  # ties are open
+    logits += rng.normal(scale=1e-3, size=logits.shape).astype(np.float32)  # ties have no rule
     if case.entry.takes == "probabilities":
         logits = 1 / (1 + np.exp(-logits))
     drawn = {}
@@ -67,7 +68,7 @@ def check_loss(rng):
 
 
 def check_metric(rng):
-    """One metric of labels in columns or rows, where scikit-learn defines it."""
+    """Checks one metric over columns or rows, where scikit-learn defines it."""
     scores, labels, _ = _inputs(rng, int(rng.choice(LABELS[1:])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -101,12 +102,12 @@ def _check_rows(rng, scores, labels):
     ]
     ours, theirs = pairs[rng.integers(len(pairs))]
     if ours is metrics.coverage_error:
-        labels = labels | (np.arange(labels.shape[1]) == 0)  # a row without a label has none
+        labels = labels | (np.arange(labels.shape[1]) == 0)  # a row without a label has no coverage
     np.testing.assert_allclose(ours(scores, labels), theirs(labels, scores), rtol=1e-5, atol=1e-6)
 
 
 def _files(folder, rng):
-    """A whole file of each format, and what reads it."""
+    """Writes a sound file of each format, and returns their names with their readers."""
     x, y = rng.normal(size=(6, 3)).round(2), rng.random((6, 2)) < 0.5
     rows = [",".join(map(str, [*a, *b.astype(int)])) for a, b in zip(x, y, strict=True)]
     csv = "\n".join(["f,g,h,label:a,label:b", *rows])
@@ -144,7 +145,7 @@ def _files(folder, rng):
 
 
 def check_file(rng):
-    """A file with some bytes changed is read, or refused in a line that names it."""
+    """Checks that a file with some changed bytes is read, or refused in a line that names it."""
     with tempfile.TemporaryDirectory() as folder:
         files = _files(Path(folder), rng)
         name, read = files[rng.integers(len(files))]
@@ -155,7 +156,7 @@ def check_file(rng):
 
 
 def _complaint(read, path):
-    """What a reader says of a file that it refuses, as it may."""
+    """Returns the message with which a reader refuses a file, or None if it reads the file."""
     refusals = (DataError, ValueError) if path.suffix == ".json" else (DataError,)
     try:
         read(path)
@@ -165,7 +166,7 @@ def _complaint(read, path):
 
 
 def _mutated(content, rng):
-    """Flips, inserts, deletes, repeats or cuts off some bytes."""
+    """Returns the content with some bytes changed, inserted, deleted, repeated or cut off."""
     result = bytearray(content)
     for _ in range(rng.integers(1, 5)):
         at, length = int(rng.integers(len(result) + 1)), int(rng.integers(1, 9))
@@ -187,15 +188,15 @@ KINDS = {"losses": check_loss, "metrics": check_metric, "files": check_file}
 
 
 def draw(kind, seed):
-    """Makes one check."""
+    """Runs one random check of a kind."""
     KINDS[kind](np.random.default_rng([list(KINDS).index(kind), seed]))
 
 
 def main():
-    """Searches for some time, and returns how many draws failed."""
+    """Searches for the given time, and returns how many draws failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=0, help="the first one")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--kind", choices=KINDS, help="default: all in turn")
     options = parser.parse_args()
     kinds = [options.kind] if options.kind else list(KINDS)

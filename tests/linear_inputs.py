@@ -15,7 +15,7 @@ EVERY = np.arange(ROWS)
 
 
 def make_dataset(masked=False, sparse=False, rows=ROWS):
-    """Standard normal features, or sparse ones of which every twentieth is not 0."""
+    """Returns data with standard normal features, or with sparse ones, one in twenty nonzero."""
     generator = np.random.default_rng(0)
     width = 8 * FEATURES if sparse else FEATURES
     x = generator.normal(size=(rows, width))
@@ -46,7 +46,7 @@ def known_of(dataset):
 
 
 def value_and_gradient(loss, dataset, params, strength):
-    """The objective and its gradient (D + 1, L), in double precision."""
+    """Computes the objective and its gradient (D + 1, L), in double precision."""
     x, params = dataset.x_train.astype(np.float64), params.astype(np.float64)
     value, slope = loss(x @ params[:-1] + params[-1], dataset.y_train, known_of(dataset))
     value += strength / 2 * np.sum(params[:-1] ** 2)
@@ -55,7 +55,7 @@ def value_and_gradient(loss, dataset, params, strength):
 
 
 def start_of(dataset):
-    """Where fits begin: the log odds."""
+    """Returns the parameters at which fits begin: the log odds."""
     params = np.zeros((dataset.x_train.shape[1] + 1, LABELS))
     params[-1] = linear_float64.log_odds(dataset.y_train, known_of(dataset))
     return params

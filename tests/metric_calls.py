@@ -1,4 +1,4 @@
-"""Every public function of labels in metrics and decisions, with the arguments it must have."""
+"""Every public function of metrics and decisions that takes labels, with required arguments."""
 
 import functools
 import inspect
@@ -28,7 +28,7 @@ def _needed(num_labels: int, k: int) -> dict[str, object]:
 
 
 def calls(num_labels: int, k: int) -> dict[str, functools.partial]:
-    """Returns functions by name, each to be called with labels=, where= and what `first` says."""
+    """Returns functions by name, to be called with labels=, where= and what `first` names."""
     needed, found = _needed(num_labels, k), {}
     for module in (metrics, decisions):
         for name in module.__all__:
@@ -47,7 +47,7 @@ def calls(num_labels: int, k: int) -> dict[str, functools.partial]:
     return found
 
 
-DECISIONS = {  # of scores, which are probabilities
+DECISIONS = {  # functions of scores, which are probabilities here
     "apply_thresholds": lambda s: decisions.apply_thresholds(s, 0.5),
     "block_coordinate_sets": lambda s: decisions.block_coordinate_sets(s, 1),
     "expected_f_sets": decisions.expected_f_sets,
@@ -66,6 +66,6 @@ FIRST = ("predictions", "scores", "probabilities", "labels")
 
 
 def first(call: functools.partial) -> str | None:
-    """Returns what a function takes beside labels, or None."""
+    """Returns the name of the argument that a function takes besides labels, or None."""
     names = inspect.signature(call.func).parameters
     return next((name for name in FIRST[:3] if name in names), None)

@@ -1,8 +1,8 @@
-"""Where the parameters of losses end: what the contract suite sets each of them to.
+"""The ends of the parameters of losses, to which the contract suite sets each of them.
 
-An end is a bound that the loss checks or, of a parameter without one, a value beyond all use. Next
-to a bound of 0 stand numbers of which the square underflows: there a derivative is most likely to
-be 0 times infinity.
+An end is a bound that the loss checks or, for a parameter without one, a value beyond all use. A
+bound of 0 comes with numbers whose square underflows: there a derivative is most likely to be 0
+times infinity.
 """
 
 from cases import CASES, Case
@@ -15,7 +15,7 @@ _TEMPERATURE = (1e-7, 1e-3, 1e30)
 _SMALL = (1e-37, 1e-18, 1.0, 1e30)
 _COST = (0.0, 1e-18, 1e10, 1e15)
 
-_OF_NAME: dict[str, tuple[float, ...]] = {
+_ENDS_BY_NAME: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("alpha", "clip", "label_smoothing", "prior", "prior_threshold", "q"), _SHARE),
     **dict.fromkeys(("label_frequencies", "relative_rate", "threshold"), _SHARE),
     **dict.fromkeys(("gamma", "gamma_neg", "gamma_pos", "gamma_unannotated"), _EXPONENT),
@@ -32,7 +32,7 @@ _OF_NAME: dict[str, tuple[float, ...]] = {
     "propensity": (1e-18, 1.0),
     "smooth": (0.0, 1e-18, 1e30),
 }
-_OF_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
+_ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("abs_kl_divergence", "epsilon"): (1e-30, 1e-18, 1.0),
     ("auc_margin_loss", "margin"): _COST,
     ("focal_tversky_loss", "alpha"): _COST,
@@ -50,7 +50,7 @@ _OF_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("tversky_loss", "beta"): _COST,
 }
 
-# The docstrings say so: of extreme logits over such a parameter, or its square, there is no float.
+# As documented, extreme logits divided by such a parameter, or by its square, overflow.
 OVERFLOWING = {
     ("distribution_balanced_loss", "neg_scale"),
     ("multilabel_distillation_loss", "temperature"),
@@ -71,16 +71,16 @@ def numbers_of(case: Case) -> dict[str, float]:
 
 def ends_of(case: Case, parameter: str) -> tuple[float, ...]:
     """Returns the ends of a parameter of a case."""
-    return _OF_LOSS.get((case.name, parameter), _OF_NAME.get(parameter))
+    return _ENDS_BY_LOSS.get((case.name, parameter), _ENDS_BY_NAME.get(parameter))
 
 
 def _options(case: Case) -> tuple:
-    """Returns the parameters of a case that make another program of it."""
+    """Returns the name of a case and the parameters that select another program."""
     chosen = {k: v for k, v in case.kwargs.items() if isinstance(v, str | bool | None)}
     return case.name, *sorted(chosen.items(), key=str)
 
 
-# One row for each choice of options: the first that has a number among its parameters.
+# One row for each choice of options: the first with a number among its parameters.
 WITH_ENDS: tuple[Case, ...] = tuple(
     {_options(case): case for case in reversed(CASES) if numbers_of(case)}.values()
 )[::-1]

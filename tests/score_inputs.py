@@ -1,4 +1,4 @@
-"""What the tests of the commands on files of scores share."""
+"""Constants and helpers that the tests of the commands on score files share."""
 
 import json
 
@@ -20,7 +20,7 @@ def write_csv(path, names, rows):
 
 
 def assert_refused(done, *words):
-    """Exit status 2 and one line on stderr that holds the words."""
+    """Asserts exit status 2 and a single line on stderr that contains the words."""
     status, out, err = done
     assert status == 2, out
     assert out == ""

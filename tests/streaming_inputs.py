@@ -1,4 +1,4 @@
-"""One batch and one set of accumulators for the tests of streaming."""
+"""One batch and one set of accumulators for the tests of streaming metrics."""
 
 from functools import partial
 

@@ -15,7 +15,7 @@ TARGET, RATE = 0.1, 0.5
 
 
 def oracle(gamma_neg, logits, labels, where=None, target=TARGET, rate=RATE):
-    """p_t is the probability of the truth: that of a negative is 1 - p."""
+    """Computes one update; the probability of the truth is p, or 1 - p for a negative."""
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels) > 0
     where = np.ones(labels.shape, bool) if where is None else np.broadcast_to(where, labels.shape)
     p = 1 / (1 + np.exp(-logits))
@@ -58,7 +58,7 @@ def test_masked_entries_are_not_there(seed):
 def test_a_batch_without_a_gap_changes_nothing(labels, masked):
     logits = batch((4, 3))[0]
     where = None
-    if masked:  # the only entries of the other kind do not count
+    if masked:  # the only entries of the other class do not count
         where, labels = np.ones((4, 3), bool), labels.copy()
         where[0], labels[0] = False, ~labels[0]
     result = adaptive_asymmetry(3.5, logits, labels, target=1.0, rate=10.0, where=where)
@@ -117,7 +117,7 @@ def test_shards_step_by_the_gap_of_the_whole_batch():
 
 @pytest.mark.parametrize("start", [0.0, 8.0])
 def test_training_comes_to_the_target_gap(start):
-    """With the wrong sign the loop runs away from the target on both sides."""
+    """With the wrong sign, the loop would run away from the target on both sides."""
     generator = np.random.default_rng(0)
     inputs = jnp.asarray(generator.normal(size=(512, 8)), jnp.float32)
     truth = inputs @ jnp.asarray(generator.normal(size=(8, 4)), jnp.float32)

@@ -1,6 +1,6 @@
-"""Who may import whom, maps of folders, and lengths of files: rules that are read off the source.
+"""Rules checked on the source: who may import whom, maps of folders and lengths of files.
 
-Each rule is a function of a folder, so that it is seen to fail on small broken trees as well.
+Each rule is a function of a folder, so that it can be seen to fail on small broken trees as well.
 """
 
 import ast
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mllosses_jax"
 LONGEST = 400
 
-# What each module or package directly below mllosses_jax imports, and may import; "__init__" is
-# the package itself.
+# What each module or package directly below mllosses_jax may import; "__init__" is the package
+# itself.
 EVERYTHING = {
     "_core",
     "calibration",
@@ -33,13 +33,13 @@ MAY_IMPORT = {
     "_core": set(),
     **{part: {"_core"} for part in EVERYTHING - {"_core", "catalogue"}},
     "catalogue": {"_core", "losses"},
-    "pseudo_labels": {"_core", "losses"},  # what a family corrects is written in the family
+    "pseudo_labels": {"_core", "losses"},  # loss families define their corrections
     "compare": (EVERYTHING | {"__init__"}) - {"labels", "pseudo_labels", "training"},
     "cli": EVERYTHING | {"__init__", "compare"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }
-# Packages whose docstring lists their modules, and those where it lists what they export.
+# Packages whose docstrings list their modules, and packages whose docstrings list their exports.
 MAPS_OF_MODULES = (
     "benchmarks",
     "mllosses_jax",
@@ -61,7 +61,7 @@ def read(file):
 
 
 def imported(tree):
-    """Returns the dotted names that code imports, wherever in it."""
+    """Returns the dotted names that a syntax tree imports, at any depth."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -73,7 +73,7 @@ def imported(tree):
 
 
 def at_once(tree):
-    """Returns the dotted names that a module imports while it is loaded, and not for types only."""
+    """Returns the dotted names that a module imports at load time, except those for types only."""
     found, nodes = [], list(tree.body)
     while nodes:
         node = nodes.pop()
@@ -95,7 +95,7 @@ def module_of(package, file):
 
 
 def room_of(package, name):
-    """Returns which part of a package a dotted name belongs to, or None if to no part of it."""
+    """Returns the part of a package that contains a dotted name, or None if it is elsewhere."""
     parts = name.split(".")
     if parts[0] != package.name:
         return None
@@ -119,7 +119,7 @@ def wrong_arrows(package):
 
 
 def families_that_know_others(package):
-    """Returns the modules of losses that import another one which is no private module."""
+    """Returns the imports of public loss modules by other loss modules."""
     found = []
     for file in sorted((package / "losses").glob("*.py")):
         if file.stem == "__init__":
@@ -132,7 +132,7 @@ def families_that_know_others(package):
 
 
 def circle(package):
-    """Returns modules that import each other in a circle while they are loaded, or nothing."""
+    """Returns modules that import each other in a circle at load time, or an empty list."""
     files = {module_of(package, file): file for file in package.rglob("*.py")}
     graph = {}
     for module, file in files.items():
@@ -143,12 +143,12 @@ def circle(package):
 
 
 def circle_of_rooms(package):
-    """Returns parts that know each other, imports in functions and for types included."""
+    """Returns parts that import each other, even in functions or for types only."""
     graph = {}
     for file in package.rglob("*.py"):
         room = room_of(package, module_of(package, file))
         targets = {room_of(package, name) for name in imported(read(file))}
-        if room != "__init__":  # it passes on, when asked, what imports it
+        if room != "__init__":  # it re-exports, on demand, what imports it
             graph.setdefault(room, set()).update(targets - {room, None, "__init__"})
     return _circle(graph)
 
@@ -162,19 +162,19 @@ def _circle(graph):
 
 
 def long_files(files):
-    """Returns the files that are longer than they may be."""
+    """Returns the files that are longer than allowed."""
     counts = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
     return [f"{file.name}: {count}" for file, count in counts.items() if count > LONGEST]
 
 
 def entries(docstring):
-    """Returns what stands behind the dashes of a docstring, each on one line."""
+    """Returns the list items of a docstring, each on one line."""
     blocks = re.findall(r"^- (.+(?:\n  .+)*)", docstring, re.MULTILINE)
     return [" ".join(block.split()) for block in blocks]
 
 
 def errors_in_map_of_modules(package):
-    """Returns the modules that a docstring names and does not have, or has and does not name."""
+    """Returns listed modules that do not exist, and existing modules that are not mentioned."""
     docstring = ast.get_docstring(read(package / "__init__.py"))
     listed = []
     for part in [part for entry in entries(docstring) for part in entry.split("; ")]:
@@ -190,7 +190,7 @@ def errors_in_map_of_modules(package):
 
 
 def errors_in_map_of_names(package):
-    """Returns the names behind the colons of a docstring's list that the package does not have."""
+    """Returns the names after the colons of a docstring's list that the package does not export."""
     tree = read(package / "__init__.py")
     [public] = [
         ast.literal_eval(node.value)
@@ -206,7 +206,7 @@ def errors_in_map_of_names(package):
     return [f"no {name}" for name in named if name not in public]
 
 
-# The rules, of this repository.
+# The rules, applied to this repository.
 
 
 def test_parts_import_what_is_below_them():
@@ -223,7 +223,7 @@ def test_no_import_goes_round_in_a_circle():
 
 
 @pytest.mark.parametrize("folder", MAPS_OF_MODULES)
-def test_docstrings_name_the_modules_that_there_are(folder):
+def test_docstrings_name_the_existing_modules(folder):
     assert errors_in_map_of_modules(ROOT / folder) == []
 
 

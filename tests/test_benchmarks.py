@@ -1,4 +1,4 @@
-"""The harness of the benchmarks runs; their figures are for people, not for tests."""
+"""The harness of the benchmarks runs; its figures are for people, not for tests."""
 
 import jax
 import numpy as np
@@ -40,7 +40,7 @@ def test_quick_linear():
     models = ["one_c", "c_per_label", linear.BASELINE, *linear.OTHERS]
     assert [row["model"] for row in rows] == models
     assert all(row["CPU s"] > 0 for row in rows)
-    # No solver knows of the other.
+    # The solvers are independent of each other, yet agree.
     assert all(abs(row["off"]) < 1e-6 for row in rows[2:] if row["model"] in linear.CONVEX)
     assert all(row["slope"] < 1e-3 for row in rows[2:])
     with pytest.raises(ValueError, match="'flag'"):

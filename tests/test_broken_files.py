@@ -1,4 +1,4 @@
-"""Files that a user may have: broken ones are told in one line, and none is misread in silence."""
+"""Files that a user may have: broken ones are reported in one line, and none is misread."""
 
 import json
 import os
@@ -16,9 +16,9 @@ FEWEST_FILES = 400
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What became of every broken file, in one process with little memory."""
+    """The outcome of every broken file, in one process with little memory."""
     if not sys.platform.startswith("linux"):
-        pytest.skip("the limit of memory is that of Linux")
+        pytest.skip("the memory limit works on Linux alone")
     folder = tmp_path_factory.mktemp("corpus")
     done = subprocess.run(
         [sys.executable, "-m", "broken_files", str(folder)],
@@ -47,7 +47,7 @@ def test_every_broken_file_is_one_line_that_names_it(outcomes):
         or trial["out"]
         or trial["written"]
     ]
-    assert not wrong, f"{len(wrong)} of {len(results)}, the first are {wrong[:5]}"
+    assert not wrong, f"{len(wrong)} of {len(results)} are wrong; the first are {wrong[:5]}"
     assert len({trial["file"] for trial in results}) >= FEWEST_FILES
     commands = {trial["arguments"][0] for trial in results}
     assert commands == {"check", "compare", "show", "evaluate", "tune", "calibrate"}
@@ -59,6 +59,6 @@ def test_memory_stays_small(outcomes):
 
 
 def test_readers_know_what_is_wrong(outcomes):
-    """What only the boundary catches is told in terms of the libraries below."""
+    """Errors that are caught only at the boundary speak in the terms of other libraries."""
     unknown = {trial["file"] for trial in outcomes["results"] if "cannot be read (" in trial["err"]}
     assert unknown == {"broken/shown/report.txt"}

@@ -1,4 +1,4 @@
-"""Sets of k labels for macro measures, against a search through all of them."""
+"""Sets of k labels for macro measures, against an exhaustive search."""
 
 import itertools
 
@@ -23,12 +23,12 @@ def ratio(a, b):
 
 
 def macro(measure, hits, predicted, actual, cells):
-    """The measure of counts (..., L), by the four cells of each confusion matrix."""
+    """Computes the measure of counts (..., L) from the four cells of each confusion matrix."""
     tp, fp, fn = hits, predicted - hits, actual - hits
     tn = cells - tp - fp - fn
     values = {
         "macro_f1": lambda: ratio(2 * tp, 2 * tp + fp + fn),
-        "macro_precision": lambda: tp / np.maximum(tp + fp, 1),  # the counts may be expected ones
+        "macro_precision": lambda: tp / np.maximum(tp + fp, 1),  # counts may be expectations
         "macro_recall": lambda: ratio(tp, tp + fn),
         "macro_jaccard": lambda: ratio(tp, tp + fp + fn),
         "macro_balanced_accuracy": lambda: (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2,
@@ -37,14 +37,14 @@ def macro(measure, hits, predicted, actual, cells):
 
 
 def worth(measure, p, sets, keep=None):
-    """The measure of expected counts of sets (..., N, L)."""
+    """Computes the measure of the expected counts of sets (..., N, L)."""
     keep = np.ones(p.shape, bool) if keep is None else keep
     p = np.where(keep, p, 0).astype(np.float64)
     return macro(measure, (sets * p).sum(-2), sets.sum(-2), p.sum(0), keep.sum(0))
 
 
 def tail(seed, n=60, labels=8):
-    """Frequent and rare labels."""
+    """Returns the probabilities of frequent and rare labels."""
     rng = np.random.default_rng(seed)
     odds = np.linspace(1, -3, labels) + rng.standard_normal((n, labels))
     return (1 / (1 + np.exp(-odds))).astype(np.float32)
@@ -87,7 +87,7 @@ def test_block_coordinate_against_all_sets(measure):
         assert found <= best + 1e-6
         assert found >= worth(measure, p, np.asarray(decisions.top_k(p, 1))) - 1e-6
         reached += found > best - 1e-5
-    assert reached >= 6  # a local optimum, mostly the global one
+    assert reached >= 6  # a local optimum, which is mostly the global one
 
 
 def test_passes_never_lose():
@@ -125,7 +125,7 @@ def test_block_coordinate_of_masked_entries():
 
 
 def mixture_worth(measure, rule, p, y, k):
-    """The measure of the mean counts of a randomised rule."""
+    """Computes the measure of the mean counts of a randomised rule."""
     hits = predicted = 0.0
     for slope, offset, share in zip(rule.slopes, rule.offsets, rule.shares, strict=True):
         sets = np.asarray(decisions.top_k(np.asarray(slope) * p + np.asarray(offset), k))
@@ -152,7 +152,7 @@ def test_frank_wolfe_gains_on_its_data(measure):
 
 
 def test_drawn_sets_are_as_precise_as_the_top_k():
-    """A label of which a hundredth is predicted is not precise."""
+    """A label that is predicted a hundredth of the time must not pass for a precise one."""
     rng = np.random.default_rng(2)
     prevalence = np.geomspace(0.5, 0.01, 12)
     logits = 1.5 * rng.normal(size=(200, 12)) + np.log(prevalence / (1 - prevalence))
@@ -169,7 +169,7 @@ def test_drawn_sets_are_as_precise_as_the_top_k():
 
 
 def test_frank_wolfe_of_a_linear_measure_is_one_step():
-    """Macro recall is linear: the best sets hold the labels of the highest p / positives."""
+    """Macro recall is linear: the best sets hold the labels with the highest p / positives."""
     p = tail(6, 200)
     y = np.random.default_rng(7).random(p.shape) < p
     rule = decisions.fit_frank_wolfe(p, y, 2, measure="macro_recall", iterations=5)

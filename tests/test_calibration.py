@@ -1,4 +1,4 @@
-"""Calibrators, against scikit-learn, SciPy in float64 and the definition of a stationary point."""
+"""Calibrators against scikit-learn, SciPy in float64 and the definition of a stationary point."""
 
 import json
 
@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from mllosses_jax import calibration, metrics
 
 N, L = 150, 6
-LOWEST = 0.01  # what slopes are kept at
+LOWEST = 0.01  # the smallest slope allowed
 FITS = {
     name: getattr(calibration, f"fit_{name}")
     for name in ("temperature", "bias", "platt", "beta", "isotonic")
@@ -23,7 +23,7 @@ PARAMETRIC = [name for name in FITS if name != "isotonic"]
 
 
 def fitted(name, x, y, *, scope="label", shrinkage=2.0, weights=None, where=None):
-    """Fits with every argument an array, so that all tests of a method share a program."""
+    """Fits with every argument as an array, so that all tests of a method share a program."""
     return FITS[name](
         x,
         np.asarray(y, np.float32),
@@ -35,7 +35,7 @@ def fitted(name, x, y, *, scope="label", shrinkage=2.0, weights=None, where=None
 
 
 def problem(seed=0):
-    """Labels with offset, steep, flat, reversed, rare and tied scores."""
+    """Returns scores and labels: offset, steep, flat, reversed, rare and tied ones."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((N, L)) * [1, 4, 1, 1, 1, 2] + [-5, 0, 1, 0, -1, 0]
     sharp = np.array([2, 0.5, 0.2, -1, 1.5, 0.7])
@@ -46,7 +46,7 @@ def problem(seed=0):
 
 
 def features(name, x):
-    """What each model is linear in, its parameters at the identity, bounds and offset."""
+    """Returns a model's features, its parameters at the identity, their bounds and the offset."""
     one, zero = np.ones_like(x), np.zeros_like(x)
     return {
         "temperature": ([x], [1.0], [(LOWEST, None)], zero),
@@ -70,7 +70,7 @@ def parameters(name, calibrator):
 
 
 def optimum(name, x, y, w, centre=None, precision=0.0):
-    """The parameters and the loss of one label in float64, by L-BFGS-B; and its Hessian."""
+    """Returns a label's optimal parameters in float64 by L-BFGS-B, the loss and its Hessian."""
     x = x.astype(np.float64)
     columns, identity, bounds, offset = features(name, x)
     columns = np.stack(columns, -1)
@@ -137,7 +137,7 @@ def test_shrinkage_is_a_gaussian_prior_worth_s_observations(name):
     for label in range(L):
         best, _, _ = optimum(name, x[:, label], y[:, label], np.ones(N), common, prior)
         np.testing.assert_allclose(own[label], best, rtol=2e-3, atol=2e-3)
-    # Ever stronger, the common map.
+    # Ever stronger shrinkage leads to the common map.
     strong = parameters(name, fitted(name, x, y, shrinkage=1e7))
     limit = parameters(name, fitted(name, x, y, shrinkage=1e7, scope="global"))
     np.testing.assert_allclose(strong, np.broadcast_to(limit, strong.shape), atol=1e-3)
@@ -178,7 +178,7 @@ def test_isotonic_is_that_of_scikit_learn(scope, shrinkage):
 
 
 def test_isotonic_where_every_round_merges_one_block():
-    # Block means rise up to the last, so low that it swallows them from the top down.
+    # Block means rise up to the last one, which is so low that it absorbs them from the top down.
     sizes = np.arange(2, 30)
     y = np.concatenate([np.repeat([1.0, 0.0], [n - 1, 1]) for n in sizes] + [np.zeros(500)])
     x = np.arange(len(y), dtype=np.float32)
@@ -213,7 +213,7 @@ def test_masked_entries_weights_and_soft_labels(name):
     rng = np.random.default_rng(1)
     soft = rng.choice([0.0, 0.25, 1.0], (N, L)).astype(np.float32)
     weights = rng.integers(0, 3, N).astype(np.float32)
-    # A soft label is two entries of fractional weight.
+    # A soft label is equivalent to two entries of fractional weight.
     half = N // 2
     weights[half:] = 0
     twice, hard = np.concatenate([x[:half]] * 2), np.repeat([True, False], half)
@@ -224,7 +224,7 @@ def test_masked_entries_weights_and_soft_labels(name):
     alone = fitted(name, np.repeat(x[:, :1], L, 1), np.repeat(soft[:, :1], L, 1), weights=weights)
     np.testing.assert_allclose(alone(x), one(x), atol=1e-5)
     got = fitted(name, x, soft, weights=weights)
-    # What is masked, or has no weight, changes nothing.
+    # Entries that are masked or have no weight change nothing.
     where = np.repeat((weights > 0)[:, None], L, 1)
     dirty = np.where(where, x, np.nan)
     masked = fitted(name, dirty, np.where(where, soft, np.nan), weights=weights, where=where)
@@ -356,14 +356,14 @@ def test_bad_input_is_named(name):
         fitted(name, x, y)(x[:, :4])
 
 
-def test_isotonic_refuses_weights_that_are_no_numbers():
+def test_isotonic_refuses_weights_that_are_not_numbers():
     weights = np.array([1, np.nan, 1], np.float32)
     with pytest.raises(ValueError, match="weights must be at least 0, got nan"):
         calibration.fit_isotonic(np.zeros((3, 1), np.float32), np.eye(3)[:, :1], weights=weights)
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_labels_that_are_none_are_refused(name):
+def test_invalid_labels_are_refused(name):
     logits = np.linspace(-2, 2, 12, dtype=np.float32).reshape(6, 2)
     labels = (logits + 0.3 > 0).astype(np.float32)
     where = np.ones(labels.shape, bool)

@@ -1,4 +1,4 @@
-"""Files of calibrators: nothing is written over, and what is wrong is named."""
+"""Calibrator files: none is overwritten by accident, and mistakes are named."""
 
 import jax.numpy as jnp
 import numpy as np

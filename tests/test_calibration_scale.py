@@ -21,7 +21,7 @@ CHANGES = {
     "scaled and shifted": (50, -3e4),
 }
 SOFTPLUS = {-1: lambda x: -np.logaddexp(0, -x), 1: lambda x: np.logaddexp(0, x)}
-FAMILIES = {  # features, and which of their factors may not be negative
+FAMILIES = {  # features, and which of their coefficients may not be negative
     "fit_platt": (lambda x: [x, np.ones_like(x)], (0,)),
     "fit_temperature": (lambda x: [x], (0,)),
     "fit_beta": (lambda x: [SOFTPLUS[-1](x), SOFTPLUS[1](x), np.ones_like(x)], (0, 1)),
@@ -33,10 +33,10 @@ def log_loss(z, y):
 
 
 def best_log_loss(name, x, y):
-    """The lowest log loss of one label by scipy in float64, on features of unit size."""
+    """Computes the lowest log loss of one label by SciPy in float64, on features of unit size."""
     make, bounded = FAMILIES[name]
     features = np.stack(make(x))
-    if len(features) > 1:  # a constant is among them
+    if len(features) > 1:  # one of them is a constant
         features[:-1] -= features[:-1].mean(1, keepdims=True)
     size = np.maximum(np.median(np.abs(features), 1, keepdims=True), 1e-3)
     features = features / size
@@ -46,8 +46,8 @@ def best_log_loss(name, x, y):
         slope = features @ (1 / (1 + np.exp(-np.clip(z, -700, 700))) - y) / len(y)
         return log_loss(z, y), slope
 
-    # The temperature is at most ten times the size of the scores: it matters where they have
-    # another origin than logits.
+    # The temperature is at most ten times the size of the scores. This matters where the origin of
+    # the scores is not that of logits.
     low = 0.1 if name == "fit_temperature" else 0
     bounds = [(low if k in bounded else None, None) for k in range(len(features))]
     found = optimize.minimize(

@@ -1,4 +1,4 @@
-"""What losses are given in a comparison, and the pictures of `describe`."""
+"""The arguments that losses get in a comparison, and the pictures drawn by `describe`."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ ROWS, LABELS = 40, 4
 
 @pytest.fixture
 def dataset():
-    """Label 1 implies label 0, label 2 implies label 1; label 3 is rare and unknown at times."""
+    """Label 1 implies label 0, label 2 implies label 1; label 3 is rare and sometimes unknown."""
     rng = np.random.default_rng(0)
     y = np.zeros((ROWS, LABELS), bool)
     y[:30, 0], y[:20, 1], y[:10, 2], y[5:8, 3] = True, True, True, True
@@ -186,7 +186,7 @@ def test_curves_are_those_of_an_entry_among_others_that_count():
     loss, _ = profile.curves("hierarchy_penalty", False)
     np.testing.assert_allclose(loss, np.maximum(0.5 - p, 0) ** 2, rtol=1e-4, atol=1e-7)
     loss, _ = profile.curves("label_graph_penalty", False)
-    assert np.all(np.diff(loss[p < 0.49]) < 0)  # towards the probability of its neighbour
+    assert np.all(np.diff(loss[p < 0.49]) < 0)  # it falls towards the neighbour's probability
     loss, _ = profile.curves("equalization_loss", False)
     np.testing.assert_allclose(loss, 0, atol=0)
     loss, _ = profile.curves("logit_adjusted_binary_cross_entropy", True)

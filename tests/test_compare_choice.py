@@ -1,4 +1,4 @@
-"""How losses and their parameters are written, and what is refused before anything is trained."""
+"""How losses and their parameters are written, and what is refused before any training."""
 
 import re
 
@@ -57,7 +57,7 @@ def test_each_choice_is_there_once_and_the_plain_baseline_first():
         "zlpr_loss",
     ]
     both = ["asymmetric_loss(gamma_neg=2)", "asymmetric_loss(gamma_neg=2.0)"]
-    assert labels(both) == both  # other programs: an integer is a constant of compilation
+    assert labels(both) == both  # two programs: an integer is a compile-time constant
     assert len(set(choose(both))) == 2
 
 
@@ -94,7 +94,7 @@ def test_file_names_are_plain_short_and_different():
         "lamb=1.123456789, epsilon_pos=1.123456789, epsilon_neg=1.123456789)",
     ]
     made = [parse(text) for text in texts]
-    # Some of these would be one file where capitals do not count.
+    # Some of these would be the same file on a case-insensitive file system.
     odd = ["None", "none", True, "true", "../up", "a" * 300]
     made += [Choice("abs_kl_divergence", (("activation", value),)) for value in odd]
     names = [each.file_name for each in made]

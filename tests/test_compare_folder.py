@@ -32,7 +32,7 @@ def make_folder(path, choices=BOTH, *, force=False, **config):
 
 
 def finish(folder, *choices, **config):
-    """Writes results as if these losses were done."""
+    """Writes results as if these losses were finished."""
     results = {choice.label: {} for choice in choices}
     folder.write({**folder.named(identity(**config)), "results": results}, [])
 
@@ -59,7 +59,7 @@ def test_an_outcome_survives_its_files(models, masked, tmp_path):
         np.testing.assert_array_equal(model["feature_scale"], [1, 1])
         assert model["label_names"].tolist() == list(dataset.label_names)
 
-    # Scores stand beside their labels.
+    # Scores are stored beside their labels.
     for name, scores in zip(tests, outcome.test_scores, strict=True):
         with np.load(tmp_path / "a" / name) as test:
             np.testing.assert_array_equal(test["scores"], scores)
@@ -74,7 +74,7 @@ def test_an_outcome_survives_its_files(models, masked, tmp_path):
 
 
 def assert_same(found, expected):
-    """Two outcomes are equal in every field, down to each array."""
+    """Asserts that two outcomes are equal in every field, down to each array."""
     for field in dataclasses.fields(Outcome):
         left, right = (flat(getattr(each, field.name)) for each in (found, expected))
         assert left.keys() == right.keys()
@@ -150,7 +150,7 @@ def test_losses_with_parameters_have_folders_of_their_own(tmp_path):
     assert results_of(tmp_path)["config"]["losses"] == [choice.label for choice in choices]
 
 
-# Whose folder it is.
+# Ownership of a folder.
 
 
 def test_a_folder_is_resumed_by_its_own_run_alone(tmp_path):
@@ -180,11 +180,11 @@ def test_losses_are_added_to_those_of_the_folder(tmp_path):
 
 
 def test_what_was_said_of_fewer_losses_is_taken_back(tmp_path):
-    """A report and recommended decisions are there if and only if they are of all losses."""
+    """A report and recommended decisions exist if and only if they cover all losses."""
     folder = make_folder(tmp_path, [FIRST])
     finish(folder, FIRST)
     of_all = [tmp_path / name for name in ("report.txt", "thresholds.json", "calibrator.json")]
-    leftover = tmp_path / ".0123.partial"  # of a run that was killed
+    leftover = tmp_path / ".0123.partial"  # left by a run that was killed
     for path in (*of_all, leftover):
         path.write_text("before")
     make_folder(tmp_path, BOTH)
@@ -204,7 +204,7 @@ def test_label_names_are_part_of_a_run(tmp_path):
 
 
 def test_force_leaves_nothing_of_another_run(tmp_path):
-    """Also of a loss that was interrupted, and where the removal is interrupted itself."""
+    """Files of an interrupted loss go too, even if the removal itself was interrupted."""
     dataset = make_dataset()
     folder = make_folder(tmp_path)
     for choice in BOTH:
@@ -215,12 +215,12 @@ def test_force_leaves_nothing_of_another_run(tmp_path):
     thesis.write_text("mine")
     make_folder(tmp_path, [FIRST], force=True, model="mlp")
     assert [path.name for path in (tmp_path / "losses").iterdir()] == ["zlpr_loss"]
-    assert list((tmp_path / "losses/zlpr_loss").iterdir()) == [thesis]  # of a user
+    assert list((tmp_path / "losses/zlpr_loss").iterdir()) == [thesis]  # the user's own
     assert {path.name for path in tmp_path.iterdir()} == {"losses", "results.json"}
 
 
 def test_force_begins_anew(tmp_path):
-    """Nothing of the run before is left, nor of the losses that are not asked for again."""
+    """Nothing of the previous run is left, not even losses that are not requested again."""
     dataset = make_dataset()
     folder = make_folder(tmp_path)
     for choice in BOTH:
@@ -286,7 +286,7 @@ def test_json_has_no_nan(tmp_path):
     assert results_of(tmp_path) == {"results": {"a": [None, [1.0, "inf"]]}}
 
 
-# The card of the data.
+# The data card.
 
 
 def test_data_card():
@@ -298,9 +298,9 @@ def test_data_card():
         mask_train=[[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 1]],
     )
     card = data_card(dataset)
-    assert card["cardinality"] == 1.0  # 4 positives on 4 rows
+    assert card["cardinality"] == 1.0  # 4 positives in 4 rows
     assert card["density"] == 0.4  # 4 of 10 known entries
-    assert card["mean_imbalance_ratio"] == 2.0  # of 3/3 and 3/1
+    assert card["mean_imbalance_ratio"] == 2.0  # the mean of 3/3 and 3/1
     assert card["labels_with_fewer_than_10_positives"] == 3
     assert card["labels_without_a_positive"] == 1
     assert card["rows_without_a_label"] == 1
@@ -315,7 +315,7 @@ def test_the_fingerprint_tells_data_apart():
     other[0, 0] ^= True
     different = [make_dataset(masked=True), dataclasses.replace(one, y_test=other)]
     assert len({fingerprint(each) for each in [one, *different]}) == 3
-    # What stands at unknown labels is not part of the data.
+    # The values of unknown labels are not part of the data.
     masked = make_dataset(masked=True)
     garbage = np.where(masked.mask_train, masked.y_train, 1)
     assert fingerprint(dataclasses.replace(masked, y_train=garbage)) == fingerprint(masked)

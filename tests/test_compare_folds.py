@@ -1,4 +1,4 @@
-"""Folds: which rows validate, and that rows which are left out count nowhere."""
+"""Folds: which rows validate, and that rows left out count nowhere."""
 
 import jax
 import numpy as np
@@ -31,7 +31,7 @@ def test_seeds_draw_parts_of_their_own():
     y = np.random.default_rng(0).random((1000, 3)) < [0.5, 0.2, 0.1]
     draws = parts.draws(y, None, 4)
     drawn = np.concatenate([part.validation for part in draws])
-    assert len(set(drawn)) == len(drawn)  # none counts twice where thresholds are tuned
+    assert len(set(drawn)) == len(drawn)  # no row counts twice when thresholds are tuned
     for train, validation in draws:
         assert len(validation) == pytest.approx(200, abs=2)
         np.testing.assert_array_equal(np.sort([*train, *validation]), np.arange(1000))
@@ -57,7 +57,7 @@ MASKED = ("hinge_loss", "zlpr_loss", "soft_f1_loss", "two_way_loss", "large_loss
     [*((entry.name, False) for entry in CATALOGUE), *((name, True) for name in MASKED)],
 )
 def test_rows_are_left_out_as_if_they_were_deleted(name, masked):
-    """Fits to folds rest on it, for they leave rows out by `where`."""
+    """Fits to folds rely on this, because they leave rows out by `where`."""
     dataset = make_dataset(masked)
     bound = bind(name, dataset)
     generator = np.random.default_rng(3)
@@ -68,7 +68,7 @@ def test_rows_are_left_out_as_if_they_were_deleted(name, masked):
     some = [outputs[kept], y[kept], None if known is None else known[kept]]
     slopes = jax.value_and_grad(lambda z, labels, counts: bound.loss(z, labels, where=counts))
 
-    @jax.jit  # one program for both: most of the time is spent on making it
+    @jax.jit  # one program for both, because compilation takes most of the time
     def both(among_all, alone):
         return slopes(*among_all), slopes(*alone)
 

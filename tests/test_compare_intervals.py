@@ -1,4 +1,4 @@
-"""Intervals and marks: what they are made of, what they refuse, and the quick simulation."""
+"""Intervals and marks: how they are computed, what they refuse, and the quick simulation."""
 
 import math
 
@@ -17,13 +17,13 @@ def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None):
 
 
 def spread(center, deviation, count=401):
-    """Replicates of a given standard deviation."""
+    """Returns replicates of a given standard deviation."""
     normal = np.random.default_rng(0).standard_normal(count)
     return center + deviation * (normal - normal.mean()) / normal.std(ddof=1)
 
 
 def row_replicates(per_row, num_resamples=2000):
-    """Of the mean over rows of values of each row."""
+    """Returns replicates of the mean over rows."""
     weights = resampling.draw(num_resamples, len(per_row))
     return resampling.row_means(np.asarray(per_row, float)[None, :], weights)[0]
 
@@ -54,7 +54,7 @@ def test_quantiles_are_those_of_students_distribution():
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 1.0, 5.0, 20.0])
 def test_both_sources_together_cover_95_percent(seeds, ratio):
-    """Of normal variation, with the variance of the seeds' mean this multiple of the rows'."""
+    """Variation is normal; the variance of the seeds' mean is `ratio` times that of the rows."""
     variance, draws = 1e-6, 4000
     quantiles = stats.chi2.ppf((np.arange(draws) + 0.5) / draws, seeds - 1) / (seeds - 1)
     signs = np.where(np.arange(seeds) % 2, -1, 1) - np.where(np.arange(seeds) % 2, -1, 1).mean()

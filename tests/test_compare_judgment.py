@@ -1,4 +1,4 @@
-"""Figures of merit of a comparison against scikit-learn, and the thresholds they are at."""
+"""Figures of merit of a comparison against scikit-learn, and the thresholds they use."""
 
 import dataclasses
 import math
@@ -28,20 +28,20 @@ def known_of(dataset):
 
 
 def calibration_error(probabilities, truth):
-    """Of one label, with bins (a, b] of equal width."""
+    """Computes the calibration error of one label, with bins (a, b] of equal width."""
     place = np.ceil(probabilities * 15).astype(int)
     excess = [np.sum((probabilities - truth)[place == each]) for each in np.unique(place)]
     return np.sum(np.abs(excess)) / len(truth)
 
 
 def over_labels(metric, y, scores, known, defined=len):
-    """The mean of a metric over the labels of which enough is known."""
+    """Computes the mean of a metric over the labels for which it is defined."""
     columns = [(truth[k], s[k]) for truth, s, k in zip(y.T, scores.T, known.T, strict=True)]
     return np.mean([metric(*column) for column in columns if defined(column[0])])
 
 
 def over_rows(metric, y, scores, known):
-    """The mean of a metric over the rows of which anything is known."""
+    """Computes the mean of a metric over the rows with a known label."""
     rows = [(t[k], s[k]) for t, s, k in zip(y, scores, known, strict=True) if k.any()]
     return np.mean([metric(*row) for row in rows])
 
@@ -59,7 +59,7 @@ def precision_at(k):
 
 
 def naive(dataset, outcome, model):
-    """All metrics of one model, by other means."""
+    """Computes all metrics of one model without the package."""
     y, known, scores = dataset.y_test, known_of(dataset), outcome.test_scores[model]
     decisions, p = outcome.decisions, expit(scores.astype(float))
     slope, bias = decisions.calibrator.slope, decisions.calibrator.bias
@@ -95,7 +95,7 @@ def naive(dataset, outcome, model):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("labels", "digits"), [(4, 1), (21, 6)])
 def test_values_are_those_of_scikit_learn(labels, digits, masked):
-    """Of few labels with many equal scores, and of many, without them."""
+    """There are few labels with many tied scores, or many labels without ties."""
     dataset = make_dataset(masked, labels)
     outcome = make_outcome(dataset, digits=digits)
     judged = judge(outcome, dataset, resampling.draw(RESAMPLES, ROWS))
@@ -147,7 +147,7 @@ def test_differences_are_paired(weights):
     assert apart.low < apart.mean < apart.high
     back = one.difference(several, "map")
     assert (back.mean, back.low, back.high) == pytest.approx((-apart.mean, -apart.high, -apart.low))
-    # A lead that is the same on all resamples and seeds is sure, however wide the figures are.
+    # A lead that is the same on all resamples and seeds is certain, however wide the intervals are.
     ahead = dataclasses.replace(
         several,
         values={"map": several.values["map"] + 1e-3},
@@ -160,7 +160,7 @@ def test_differences_are_paired(weights):
 
 
 def test_seeds_of_either_loss_are_in_a_difference(weights):
-    """One model against several: the variation of the several counts, whichever is the baseline."""
+    """If one side has several models, their variation counts, whichever side is the baseline."""
     dataset = make_dataset()
     one = judge(make_outcome(dataset, models=1, varies=False), dataset, weights)
     drawn_once = judge(make_outcome(dataset, models=1, seed=2, varies=True), dataset, weights)
@@ -203,7 +203,7 @@ def test_a_test_part_without_a_positive(weights):
 
 
 def make_comparison(dataset, *outcomes):
-    """Of losses in the order of the default ones, with these outcomes."""
+    """Returns a comparison of the first default losses, with these outcomes."""
     comparison = Comparison(dataset, Settings(), baseline=BASELINE)
     for name, outcome in zip((BASELINE, OTHER, "hinge_loss"), outcomes, strict=False):
         comparison.add(parse(name), outcome)
@@ -244,8 +244,8 @@ def test_what_did_not_converge_is_never_best():
     ("skill", "seed", "validation", "best", "recommended"),
     [
         (3.0, 1, 0.6, OTHER, OTHER),  # the best on validation, far ahead on test
-        (1.2, 4, 0.6, OTHER, BASELINE),  # not ahead for sure
-        (0.0, 1, 0.6, OTHER, BASELINE),  # behind for sure
+        (1.2, 4, 0.6, OTHER, BASELINE),  # not certainly ahead
+        (0.0, 1, 0.6, OTHER, BASELINE),  # certainly behind
         (3.0, 1, 0.4, BASELINE, BASELINE),  # far ahead on test, but not chosen on validation
     ],
 )

@@ -1,4 +1,4 @@
-"""The experiment as a library: what `compare` takes, returns, tells, writes and refuses."""
+"""The experiment as a library: what `compare` takes, returns, reports, writes and refuses."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ def optax_promotion():
 
 
 def make_dataset(rows=90, **parts):
-    """Features of unequal scale, and labels of which a tenth is unknown."""
+    """Returns a data set with features of unequal scale and a tenth of its labels unknown."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(rows, 5))
     y = x @ generator.normal(size=(5, 4)) + generator.normal(size=(rows, 1)) > 0.5
@@ -37,7 +37,7 @@ def make_dataset(rows=90, **parts):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A comparison, what it told, and the folder it was written to."""
+    """A comparison, the progress it reported, and the folder it was written to."""
     told, out = [], tmp_path_factory.mktemp("library") / "out"
     comparison = compare(
         make_dataset(),
@@ -70,7 +70,7 @@ def test_what_is_returned(done):
     assert comparison.recommended in LOSSES
     assert comparison.dataset.y_test.shape == (18, 4)  # a fifth of the rows
     for outcome in comparison.outcomes.values():
-        assert len(outcome.test_scores) == 1  # their start does not matter
+        assert len(outcome.test_scores) == 1  # the start does not matter to them
         assert not outcome.varies
         assert np.all(outcome.residuals <= comparison.settings.tolerance)
         assert outcome.quality > 0.7
@@ -125,7 +125,7 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
 
 
 def test_a_written_model_is_the_one_that_was_judged(done):
-    """From features as they came: standardised by what the file says, in training rows alone."""
+    """It takes raw features, and the file holds their scaling, which is that of training rows."""
     comparison, _, out = done
     data = load_data(make_dataset())
     for name in LOSSES:
@@ -143,7 +143,7 @@ def test_a_written_model_is_the_one_that_was_judged(done):
 def test_without_a_folder_nothing_is_written_and_nothing_is_ever_printed(
     done, tmp_path, monkeypatch, capfd
 ):
-    """The same comes out again, whatever stands at unknown labels and in the test part."""
+    """The model is the same, whatever the unknown labels and the test part hold."""
     monkeypatch.chdir(tmp_path)
     data = load_data(make_dataset())
     other = dataclasses.replace(
@@ -167,7 +167,7 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_ever_printed(
 
 
 def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
-    """Nothing is trained for it; until then no report is shown, and no other run may have it."""
+    """Nothing is trained again. Until then there is no report, and other runs are kept out."""
     out = tmp_path / "out"
 
     def killed(*_, **__):
@@ -196,7 +196,7 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
 
 
 def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
-    """It alone is trained, and compared with those that were there."""
+    """Only the new loss is trained; it is compared with those that were there."""
     comparison, _, out = done
     before, told = contents(out), []
     larger = compare(
@@ -257,7 +257,7 @@ def test_mistakes_are_named(options, words):
 
 @pytest.mark.parametrize("losses", ["zlpr", "hinge_loss(margin=[1, 2])"])
 def test_a_mistake_costs_nothing_that_is_there(losses, tmp_path):
-    """Also where it is to be overwritten; and a new folder is not even made."""
+    """This holds even with `force`; and a new folder is not even created."""
     (tmp_path / "results.json").write_text("mine")
     for out, force in ((tmp_path, True), (tmp_path / "new", False)):
         with pytest.raises(ComparisonError):
@@ -296,7 +296,7 @@ def test_labels_and_features_that_say_nothing():
 
 
 def test_features_that_are_all_constant():
-    """Each loss still has its best constant scores."""
+    """Each loss still finds its best constant scores."""
     data = make_dataset(mask_train=None)
     comparison = compare(
         dataclasses.replace(data, x_train=np.ones_like(data.x_train)), losses=LOSSES[0]
@@ -309,7 +309,7 @@ def test_features_that_are_all_constant():
 
 
 def test_data_without_a_positive_has_one_model_and_no_map():
-    """Nothing to learn: that is no divergence, and no start leads elsewhere."""
+    """Having nothing to learn is not divergence, and every start leads to the same model."""
     data = make_dataset(mask_train=None)
     comparison = compare(
         dataclasses.replace(data, y_train=np.zeros_like(data.y_train)),

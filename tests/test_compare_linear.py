@@ -70,7 +70,7 @@ def test_the_model_is_that_of_another_solver(name, masked, sparse):
 
 @pytest.mark.parametrize("name", [BINARY, ZLPR])
 def test_a_fit_to_some_rows_is_that_to_a_data_set_of_them(name):
-    """The penalty beside the sum of the losses is the same: more strength for fewer rows."""
+    """The penalty on the sum of the losses is the same, so fewer rows mean more strength."""
     dataset = make_dataset(masked=True)
     rows = np.random.default_rng(2).permutation(ROWS)[:50]
     params, _ = make_fitter(name, dataset).fit(rows, STRENGTH, tolerance=1e-4)
@@ -91,7 +91,8 @@ def test_cross_entropy_gives_the_regression_of_scikit_learn(masked):
     dataset = make_dataset(masked)
     known = known_of(dataset)
     params, _ = make_fitter(BINARY, dataset).fit(EVERY, STRENGTH, tolerance=1e-5)
-    c = 1 / (STRENGTH * known.sum())  # it sums over rows, of one label, and penalises with 1
+    # scikit-learn sums the losses over the rows of one label, and gives the penalty a weight of 1.
+    c = 1 / (STRENGTH * known.sum())
     for label, where in enumerate(known.T):
         peer = LogisticRegression(C=c, tol=1e-10, max_iter=10_000)
         peer.fit(dataset.x_train[where], dataset.y_train[where, label])
@@ -100,7 +101,7 @@ def test_cross_entropy_gives_the_regression_of_scikit_learn(masked):
 
 
 def held_focus(x, y, known):
-    """The slope of the asymmetric loss of which the focusing weight is held constant."""
+    """Computes the slope of the asymmetric loss with the focusing weight held constant."""
     p, q = expit(x), expit(-x)
     rest = np.maximum(p - 0.05, 0)
     negative = rest**4 * np.where(p > 0.05, p * q / (1 - rest), 0)
@@ -118,7 +119,10 @@ def held_focus(x, y, known):
     ],
 )
 def test_a_fit_ends_at_rest(name, loss, masked):
-    """Where slope + strength * kernel vanishes, also of what is no gradient or not convex."""
+    """It ends where slope + strength * kernel vanishes.
+
+    This holds even for losses that are not convex, or whose slope is not a gradient.
+    """
     dataset = make_dataset(masked)
     fitter = make_fitter(name, dataset)
     strength = 0.01 * fitter.reference
@@ -132,7 +136,7 @@ def test_a_fit_ends_at_rest(name, loss, masked):
 
 
 def test_the_slope_of_the_asymmetric_loss_is_not_its_gradient():
-    """So that rest is not the minimum of the value, which another solver would find."""
+    """Hence a fit does not end at the minimum of the value, which another solver would find."""
     dataset = make_dataset()
     params, _ = make_fitter("asymmetric_loss", dataset).fit(EVERY, STRENGTH, tolerance=1e-4)
     _, gradient = value_and_gradient(linear_float64.asymmetric, dataset, params, STRENGTH)
@@ -142,7 +146,10 @@ def test_the_slope_of_the_asymmetric_loss_is_not_its_gradient():
 
 @pytest.mark.parametrize("name", [BINARY, ZLPR, "soft_f1_loss"])
 def test_features_that_tell_nothing_leave_a_fit_at_rest(name):
-    """The log odds are the answer then but for what labels share: nothing to fall by a share of."""
+    """The log odds are then the solution, except for what labels share.
+
+    The slope is small from the start, so it cannot fall to a small share of its initial value.
+    """
     dataset = make_dataset()
     dataset = dataclasses.replace(dataset, x_train=np.zeros_like(dataset.x_train))
     fit = make_fitter(name, dataset).fit(EVERY, STRENGTH, tolerance=1e-4)
@@ -154,7 +161,7 @@ def test_hinges_are_support_vector_machines():
     dataset = make_dataset()
     strength = 3e-3
     params, residual = make_fitter("hinge_loss", dataset).fit(EVERY, strength, tolerance=1e-4)
-    assert residual > 1e-4  # no rest at a kink: Adam went on
+    assert residual > 1e-4  # the slope does not vanish at a kink: Adam took over
 
     def objective(params):
         z = dataset.x_train @ params[:-1] + params[-1]
@@ -186,7 +193,7 @@ def test_whether_labels_are_independent_is_seen(name, independent):
 
 @pytest.mark.parametrize("scale", [1e-10, 3e6, 1e20])
 def test_the_scale_of_sparse_features_does_not_matter(scale):
-    """They are not standardised, for their zeros must stay."""
+    """They are not standardised, because their zeros must stay."""
     dataset = make_dataset(sparse=True)
     scaled = dataclasses.replace(
         dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale
@@ -199,7 +206,7 @@ def test_the_scale_of_sparse_features_does_not_matter(scale):
 
 
 def test_an_interruption_does_not_wait_for_fits_that_go_on():
-    """Threads do not see it: each fit looks itself."""
+    """Threads do not receive it, so each fit checks for it."""
     dataset = make_dataset()
     fitter = make_fitter(BINARY, dataset)
     begun, seen = threading.Barrier(3), []

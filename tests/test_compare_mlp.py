@@ -29,7 +29,7 @@ def optax_promotion():
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Few short rounds of small batches, and a narrow layer."""
+    """Sets few and short rounds, small batches and a narrow layer."""
     for module, name, value in (
         (mlp, "ROUNDS", 4),
         (mlp, "STEPS", 5),
@@ -57,7 +57,7 @@ def make_dataset(masked=False):
 
 
 def with_train(dataset, **arrays):
-    """The data set with arrays as they are, unknown labels included."""
+    """Returns the data set with arrays replaced unchanged, unknown labels included."""
     changed = dataclasses.replace(dataset)
     for name, value in arrays.items():
         object.__setattr__(changed, name, value)
@@ -74,7 +74,7 @@ def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
 
 
 def numpy_trained(params, dataset, rows, learning_rate, decay):
-    """Parameters and their mean after AdamW on binary cross-entropy, in float64."""
+    """Returns the last parameters of AdamW on binary cross-entropy in float64, and their path."""
     params = {name: np.asarray(value, np.float64) for name, value in params.items()}
     first = {name: np.zeros_like(value) for name, value in params.items()}
     second = {name: np.zeros_like(value) for name, value in params.items()}
@@ -286,7 +286,7 @@ def test_the_same_seeds_give_the_same_and_the_scale_of_a_loss_is_nothing(outcome
 
 
 def test_every_loss_has_the_same_budget(monkeypatch):
-    """However the scores fall: as many attempts, each of as many rounds at most."""
+    """Whatever the scores, there are as many attempts, each of at most as many rounds."""
     dataset = make_dataset()
     places = {}
     for name, goal in {"inside": (0, 0), "corner": (2, -2), "far": (6, 6)}.items():
@@ -308,7 +308,7 @@ def test_every_loss_has_the_same_budget(monkeypatch):
 
 
 def fake_attempts(monkeypatch, goal, rounds=1):
-    """Attempts whose score falls with the distance from a pair of a learning rate and a decay."""
+    """Fakes attempts whose score falls with the distance from a learning rate and a decay."""
 
     def attempt(self, learning_rate, decay):
         distance = np.abs(np.log([learning_rate / goal[0], decay / goal[1]])).sum()
@@ -333,7 +333,7 @@ def test_edges_are_told(goal, rounds, edges, monkeypatch):
 
 
 def test_attempts_that_diverge_are_not_chosen(monkeypatch):
-    monkeypatch.setattr(mlp, "DECAY", 300.0)  # times the learning rate: a factor of up to -27
+    monkeypatch.setattr(mlp, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
     monkeypatch.setattr(mlp, "STEPS", 25)
     outcome = run(make_dataset())
     scores = outcome.tried["score"]

@@ -35,7 +35,7 @@ def make_comparison(dataset, outcomes, **settings):
 
 
 def make_pair(*, dataset=None, base=None, other=None, **settings):
-    """A comparison of two losses whose outcomes are changed."""
+    """Returns a comparison of two losses, with changes to their outcomes."""
     dataset = make_dataset() if dataset is None else dataset
     outcomes = {
         BASELINE: make_outcome(dataset, **{"models": 1} | (base or {})),
@@ -49,13 +49,13 @@ def one_line(text):
 
 
 def rows_of(text, label):
-    """The lines of a loss in the tables, without the intervals below."""
+    """Returns the lines of a loss in the tables, without the intervals below."""
     return [line for line in text.splitlines() if line.startswith(f"{label} ")]
 
 
 @pytest.fixture(scope="module")
 def of_all():
-    """All losses on many labels, with all that may stand in the report."""
+    """A comparison of all losses on many labels, with everything that a report may contain."""
     dataset = make_dataset(masked=True, labels=21)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judgment, "NUM_RESAMPLES", 20)
@@ -157,7 +157,7 @@ def test_marks_stand_behind_the_figures_that_say_something():
     marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, OTHER)]
     assert marks == [[5, 0], [5, 1], [0, 2]]
     marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, "lsep_loss*")]
-    assert marks == [[4, 0], [5, 1], [0, 1]]  # 0.5 and sigmoid say nothing about it
+    assert marks == [[4, 0], [5, 1], [0, 1]]  # 0.5 and the sigmoid mean nothing for it
     assert f"{2 * len(METRICS) - 2} of {2 * len(METRICS) - 2} comparisons" in one_line(text)
     rows = report.csv_rows(comparison.results, comparison.differences)
     judged = [row for row in rows if not row["metric"].endswith("seconds")]
@@ -229,7 +229,7 @@ def test_models_that_were_drawn_once_decide_nothing():
     text = one_line(report.text(comparison))
     assert f"Verdict: keep {BASELINE}." in text
     assert "drawn once: their differences bear no mark. Ask for more seeds." in text
-    assert "comparisons are marked" not in text  # none may be
+    assert "comparisons are marked" not in text  # none may be marked
     assert "drawn once" not in one_line(report.text(make_pair()))
 
 
@@ -284,7 +284,7 @@ def test_fits_without_a_number_are_not_at_rest():
     text = one_line(report.text(make_pair(other={"residuals": np.array([np.nan])})))
     assert f"did not fall to 0.0001 of that at the start ({OTHER} nan)" in text
     text = report.text(make_pair(model="mlp", other={"residuals": np.array([np.nan])}))
-    assert "Not at rest" not in text  # an MLP is not fitted to rest
+    assert "Not at rest" not in text  # an MLP is not fitted until its slope vanishes
 
 
 def test_nothing_is_recommended_where_nothing_could_be_chosen():
@@ -302,7 +302,7 @@ def test_the_settings_of_an_mlp_stand_under_their_names():
 
 
 def test_what_is_said_of_no_baseline_is_compared_with_nothing():
-    """A loss without an origin has no figure at 0.5 that another could be better than."""
+    """A loss without an origin has no figure at 0.5 that another could exceed."""
     dataset = make_dataset()
     outcomes = {
         "softmax_cross_entropy": make_outcome(dataset, models=1, skill=0.2),
@@ -344,7 +344,7 @@ def test_of_many_labels_the_frequent_ones_are_shown():
     assert "left out" not in whole
     assert len(label_lines(shown)) == 20
     assert len(label_lines(whole)) == 25
-    assert shown.splitlines()[-4:] == whole.splitlines()[-4:]  # the averages are over all
+    assert shown.splitlines()[-4:] == whole.splitlines()[-4:]  # averages over all labels
     support = [int(line.split()[-1]) for line in label_lines(whole)]
     assert support == dataset.y_test.sum(0).tolist()
     kept = [int(line.split()[-1]) for line in label_lines(shown)]

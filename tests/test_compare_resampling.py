@@ -1,4 +1,4 @@
-"""Resampled metrics against scikit-learn on rows that are really repeated."""
+"""Resampled metrics against scikit-learn on rows that are actually repeated."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ def make(masked, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.random((ROWS, LABELS)) < [0.5, 0.3, 0.08, 0.2, 0.95]
     where = rng.random((ROWS, LABELS)) < 0.8 if masked else np.ones((ROWS, LABELS), bool)
-    where[0] &= not masked  # a row of which nothing is known
+    where[0] &= not masked  # a row without a known label
     scores = (rng.normal(size=(MODELS, ROWS, LABELS)) + labels).round(1).astype(np.float32)
     return scores, labels, where
 
@@ -40,7 +40,7 @@ def mean_over_labels(function, labels, scores, known, defined):
 
 
 def calibration_error(truth, p):
-    """Equal widths, with the upper edges in the bins."""
+    """Computes the calibration error, with bins of equal width that contain their upper edges."""
     bins = np.ceil(p.astype(float) * 15)
     excess = [abs((p - truth)[bins == index].sum()) for index in np.unique(bins)]
     return sum(excess) / len(p)
@@ -49,7 +49,7 @@ def calibration_error(truth, p):
 @pytest.mark.parametrize("block", [resampling.BLOCK, 50])
 @pytest.mark.parametrize("masked", [False, True])
 def test_replicates_are_those_of_repeated_rows(masked, block, monkeypatch):
-    monkeypatch.setattr(resampling, "BLOCK", block)  # the small one: labels one after the other
+    monkeypatch.setattr(resampling, "BLOCK", block)  # the small one takes labels one by one
     scores, labels, where = make(masked)
     sets = {"macro at 0": scores > 0, "micro at 1": scores > 1}
     values = np.random.default_rng(1).random((MODELS, ROWS)).astype(np.float32)
@@ -101,7 +101,7 @@ def test_replicates_are_those_of_repeated_rows(masked, block, monkeypatch):
 def test_weights_of_one_give_the_metrics_themselves():
     scores, labels, where = make(masked=True)
     p = 1 / (1 + np.exp(-scores))
-    p[:, :3] = np.reshape([0, 1, 0.2], (3, 1))  # the edges count
+    p[:, :3] = np.reshape([0, 1, 0.2], (3, 1))  # edges of bins
     once = np.ones((ROWS, 1), np.float32)
     found = resampling.figures(
         scores,
@@ -173,7 +173,7 @@ def test_resamples_have_as_many_rows_and_are_repeatable():
 
 
 def test_resamples_on_which_two_losses_agree_have_the_same_figures():
-    """Zeros among the differences tell how many rows they rest on."""
+    """Zeros among the differences tell how many rows they depend on."""
     scores, labels, where = make(masked=False)
     other = scores.copy()
     other[:, 7] = -other[:, 7]

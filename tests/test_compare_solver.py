@@ -1,4 +1,4 @@
-"""The search for a point without slope, and what goes on where there is none."""
+"""The search for a point without slope, and what takes over if there is none."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from mllosses_jax.compare import descent, lbfgs
 
 
 def spd(generator, size, worst):
-    """A symmetric matrix with eigenvalues from 1 to `worst`."""
+    """Returns a symmetric matrix with eigenvalues from 1 to `worst`."""
     basis, _ = np.linalg.qr(generator.normal(size=(size, size)))
     return basis @ np.diag(np.geomspace(1, worst, size)) @ basis.T
 
@@ -15,7 +15,7 @@ def spd(generator, size, worst):
 @pytest.mark.parametrize("skew", [0.0, 0.1])
 @pytest.mark.parametrize("independent", [True, False])
 def test_the_point_without_slope_is_found(independent, skew):
-    """Also where the slope is no gradient: its Jacobian then is not symmetric."""
+    """This holds even if the slope is not a gradient, that is, if its Jacobian is not symmetric."""
     generator = np.random.default_rng(0)
     size, columns = 6, 3
     blocks, block = (columns, size) if independent else (1, size * columns)
@@ -42,7 +42,7 @@ def test_the_point_without_slope_is_found(independent, skew):
         goal=goal,
         independent=independent,
     )
-    assert not start.any()  # left as it was
+    assert not start.any()  # it is left as it was
     assert np.linalg.norm(slope(found.params)) == pytest.approx(found.norm, rel=1e-2, abs=1e-5)
     assert found.norm <= goal
     np.testing.assert_allclose(found.params, target, atol=0.02)
@@ -53,7 +53,7 @@ def test_the_search_ends_where_it_must():
     def flat(params):
         return np.zeros_like(params)
 
-    def kinked(params):  # of |x - 0.3|: nowhere 0
+    def kinked(params):  # the slope of |x - 0.3| is nowhere 0
         return np.where(params < 0.3, np.float32(-1), np.float32(1))
 
     start, ones = np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32)
@@ -93,7 +93,7 @@ def test_steps_are_of_bounded_length(independent):
     path = np.sqrt(np.sum(weights * target**2, axis=0))
     assert found.evaluations >= path[0] / reach[0]
     steps = np.sqrt(np.sum(weights * np.diff(trials, axis=0) ** 2, axis=1))
-    assert np.all(steps <= 2.01 * reach)  # two trials from one point may lie on both of its sides
+    assert np.all(steps <= 2.01 * reach)  # two trials from one point may lie on either side of it
 
 
 def test_descent_settles_at_a_kink():

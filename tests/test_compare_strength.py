@@ -1,4 +1,4 @@
-"""How the strength of a linear model is chosen, and from where it starts."""
+"""How the strength of a linear model is chosen, and where its fits start."""
 
 import dataclasses
 
@@ -66,7 +66,7 @@ def test_the_search_goes_on_until_the_best_is_inside(peak, monkeypatch):
 
 
 def test_a_plateau_is_not_followed_for_ever(monkeypatch):
-    """Two that are worse end the search where none is clearly so."""
+    """Two worse strengths end the search if none is clearly worse."""
     found, steps = Charted(lambda step: -1e-5 * abs(step + 4)).search(monkeypatch)
     assert not found.at_edge
     assert min(steps) == -8
@@ -86,7 +86,7 @@ def test_an_edge_is_told(sign, edge, monkeypatch):
 
 
 def test_scores_are_held_out(monkeypatch):
-    """The labels of a fold have no part in the scores of its rows, but in those of others."""
+    """The labels of a fold do not affect the scores of its own rows, only those of others."""
     dataset = make_dataset()
     folds = parts.folds(dataset.y_train, None)
     monkeypatch.setattr(linear.parts, "folds", lambda *_: folds)
@@ -153,4 +153,4 @@ def test_starts_are_the_log_odds_and_a_little_noise():
     assert np.mean(variances) == pytest.approx(linear.NOISE**2, rel=0.1)
     assert not np.array_equal(noisy, fitter.start(EVERY, seed=2))
     some = fitter.start(np.flatnonzero(~dataset.y_train[:, 0]))
-    assert np.all(np.isfinite(some))  # a label without a positive has log odds as well
+    assert np.all(np.isfinite(some))  # even a label without a positive has log odds

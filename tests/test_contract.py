@@ -1,7 +1,7 @@
 """Every public loss goes through the whole contract; `cases.CASES` is the table.
 
-Here are values, derivatives, reductions and masks; `test_contract_programs` has what is asked of
-compiled programs, `test_contract_devices` what is asked on several devices.
+This file tests values, derivatives, reductions and masks; `test_contract_programs` tests compiled
+programs, and `test_contract_devices` tests several devices.
 """
 
 import functools
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from cases import (
     CASES,
+    DEPENDENT_ON_KNOWN_SHARE,
     NUM_LABELS,
     NUM_SAMPLES,
-    OF_THE_KNOWN_SHARE,
 )
 from compiling import jit
 from contract import (
@@ -156,7 +156,7 @@ def test_gradient(case):
 def test_hessian(case):
     logits, labels, mask = make_inputs(case)
     direction = np.random.default_rng(2).normal(size=logits.shape).astype(np.float32)
-    h = 1e-3  # and 1e-4 within slopes: rounding stays below 1e-8
+    h = 1e-3  # and 1e-4 within slopes, so that rounding stays below 1e-8
     x, step = logits.astype(np.float64), h * direction.astype(np.float64)
     above, below = (case.reference_slope(x + sign * step, labels, mask, 1e-4) for sign in (1, -1))
     reference = (above - below) / (2 * h)
@@ -201,8 +201,8 @@ def test_more_batch_axes_are_one_batch(case):
 
 @all_cases
 def test_masking_equals_deletion(case):
-    if case.name in OF_THE_KNOWN_SHARE:
-        pytest.skip("the loss sees how many labels are masked")
+    if case.name in DEPENDENT_ON_KNOWN_SHARE:
+        pytest.skip("the loss depends on how many labels are masked")
     logits, labels, _ = make_inputs(case)
     rows, columns = [0, 1, 4, 6], [0, 2, 4]
     mask = np.zeros(logits.shape, bool)

@@ -86,10 +86,10 @@ def test_an_exported_program_takes_any_mask(case):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
 
 
-# Arrays (B, L) beside inputs and gradient: the loss, which is written out before it is summed, and
-# what the kernel of soft asymmetric labels shares between value and slope because it is cheaper,
-# and, at a byte each, which entries may be selected. The coherence loss gathers: by an index, kept
-# in two layouts, logits whose gradient it scatters.
+# Arrays (B, L) besides inputs and gradient: the loss, which is written out before it is summed;
+# what the kernel for soft asymmetric labels shares between value and slope, because it is cheaper;
+# and, at one byte each, which entries may be selected. The coherence loss gathers logits by an
+# index, kept in two layouts, and scatters their gradient.
 SELECTING = ("large_loss_rejection", "large_loss_correction", "class_aware_selective_loss")
 TEMPORARIES = {
     ("asymmetric_loss", np.float32): 3,

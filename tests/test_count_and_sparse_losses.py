@@ -1,4 +1,4 @@
-"""Identities of the losses of label counts and of the sparse losses, and their traps."""
+"""Identities of the label-count losses and of the sparse losses, and their pitfalls."""
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ def test_projections_of_many_labels_sum_to_one(loss):
 
 @pytest.mark.parametrize(
     ("loss", "gap", "bound"),
-    # Many entries share the rounding of the threshold, and add up to it in float32.
+    # Many entries share the rounding error of the threshold, which adds up in float32.
     [(mll.sparsemax_loss, 0.9, 3e-8), (mll.entmax15_loss, 1.8, 1e-8)],
 )
 @pytest.mark.parametrize("size", [100_000, 1_000_000])

@@ -1,4 +1,4 @@
-"""Broken files: one line that says which file, which line, what is wrong and how to mend it."""
+"""Errors of broken files: one line that says where, what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mllosses_jax.data import DataError, load
 
 
 def check(path: Path, line: int | None, words: str, **options: Any) -> None:
-    """Load the file, which must fail with its name, the line and the words."""
+    """Loads the file, which must fail with its name, the line and the words."""
     with pytest.raises(DataError) as error:
         load(path, **options)
     message = str(error.value)
@@ -22,7 +22,7 @@ def check(path: Path, line: int | None, words: str, **options: Any) -> None:
     assert message.startswith(place)
     assert words in message
     assert "\n" not in message
-    assert ";" in message, "says how to mend it"
+    assert ";" in message, "the message must say how to mend it"
 
 
 # --- any file
@@ -75,7 +75,7 @@ def test_labels_where_the_data_names_its_own(tmp_path: Path) -> None:
 
 
 def test_error_survives_pickling() -> None:
-    """It may come from another process."""
+    """The error may come from another process."""
     error = pickle.loads(pickle.dumps(DataError("bad; mend it", path=Path("a.csv"), line=3)))
     assert str(error) == "a.csv, line 3: bad; mend it"
     assert str(DataError("bad", line=3)) == "line 3: bad"

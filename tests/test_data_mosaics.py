@@ -57,7 +57,7 @@ def test_pixels_are_intensities(data: Dataset) -> None:
 
 
 def test_no_image_is_in_both_parts(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blank the images of one part: the pictures of the other stay as they are."""
+    """With the images of one part blanked, the pictures of the other stay as they are."""
     images, digits = mosaics._load_digits()
     first, last = images[: mosaics._TRAIN_IMAGES], images[mosaics._TRAIN_IMAGES :]
     assert not {image.tobytes() for image in first} & {image.tobytes() for image in last}
@@ -72,16 +72,16 @@ def test_no_image_is_in_both_parts(data: Dataset, monkeypatch: pytest.MonkeyPatc
 
 
 def test_labels_say_what_the_picture_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paint each digit in an intensity of its own, without noise, and read the labels back."""
+    """Digits painted in intensities of their own, without noise, give the labels back."""
     _, digits = mosaics._load_digits()
     painted = np.broadcast_to((digits + 1)[:, None, None], (len(digits), 8, 8)).copy()
     monkeypatch.setattr(mosaics, "_load_digits", lambda: (painted, digits))
     monkeypatch.setattr(mosaics, "_NOISE", 0)
     made = make_mosaics()
-    # Moved digits overlap by two columns at most, so columns 2 to 5 of a place show its own.
+    # Moved digits overlap by two columns at most, so columns 2 to 5 of a place show its own digit.
     tiles = made.x_train.reshape(-1, 2, 8, 2, 8)[:, :, 0, :, 3].reshape(-1, 4)
     shown = (tiles[:, :, None] == np.arange(1, 11)).any(1)
     np.testing.assert_array_equal(shown, made.y_train)
     filled = (tiles > 0).mean(0)
-    np.testing.assert_allclose(filled, filled.mean(), atol=0.03)  # every place as often
+    np.testing.assert_allclose(filled, filled.mean(), atol=0.03)  # places are filled equally often
     assert (tiles > 0).sum(1).max() == 4

@@ -1,4 +1,4 @@
-"""Files that are in order: what each reader makes of them."""
+"""Sound files, and what each reader makes of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_npz_dense_with_test_part_and_masks(tmp_path: Path) -> None:
     np.savez(
         path,
         X_train=x,
-        Y_train=np.where(mask == 1, y, np.nan),  # anything may stand at unknown labels
+        Y_train=np.where(mask == 1, y, np.nan),  # unknown labels may hold anything
         mask_train=mask,
         X_test=x[:2],
         Y_test=y[:2],
@@ -91,7 +91,7 @@ def test_csv_labels_by_prefix_and_unknown_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labels", [["q,1", "b"], 2])
 def test_csv_labels_the_caller_gives(tmp_path: Path, labels: object) -> None:
-    text = '\ufeffa,"q,1", b\r\n1,0,1\r\n2,1,"0"\r\n'  # byte order mark, quotes, CRLF, no last one
+    text = '\ufeffa,"q,1", b\r\n1,0,1\r\n2,1,"0"\r\n'  # byte order mark, quotes, no final CRLF
     data = load(write(tmp_path, "toy.CSV", text[:-2]), labels=labels)  # type: ignore[arg-type]
     assert data.label_names == ("q,1", "b")
     assert data.x_train.tolist() == [[1], [2]]
@@ -153,7 +153,7 @@ def test_svmlight_is_what_scikit_learn_makes_of_it(tmp_path: Path, zero_based: b
     datasets = pytest.importorskip("sklearn.datasets")
     rng = np.random.default_rng(2)
     x = rng.normal(size=(20, 6)) * (rng.random((20, 6)) < 0.4)
-    x[0] = 1.0  # index 0 occurs when counted from 0, and the last one in any case
+    x[0] = 1.0  # index 0 occurs when counted from 0, and the last index in any case
     y = (rng.random((20, 4)) < 0.4).astype(int)
     path = str(tmp_path / "toy.svm")
     datasets.dump_svmlight_file(x, y, path, multilabel=True, zero_based=zero_based, comment="made")
@@ -203,7 +203,7 @@ def test_arff_labels_last_as_in_meka(tmp_path: Path) -> None:
 
 
 def test_arff_labels_of_the_xml_of_mulan_go_before_meka(tmp_path: Path) -> None:
-    """Anywhere among the attributes, nested, with or without a namespace."""
+    """They may be anywhere among the attributes, nested, with or without a namespace."""
     path = write(tmp_path, "toy.arff", ARFF.format(count=3))
     xml = '<label name="second"><label name="first label"/></label>'
     for namespace in ("", ' xmlns="http://mulan.sourceforge.net/labels"'):
@@ -220,7 +220,7 @@ def test_arff_labels_of_the_xml_of_mulan_go_before_meka(tmp_path: Path) -> None:
 
 
 def test_arff_sparse_rows(tmp_path: Path) -> None:
-    """What is left out is 0, or the first declared value, of labels too."""
+    """Omitted values are 0, or the first declared value; this holds for labels too."""
     text = """@relation 'toy: -C 2'
 @attribute a {0,1}
 @attribute b {1,0}
@@ -243,7 +243,7 @@ def test_arff_sparse_rows(tmp_path: Path) -> None:
 
 
 def test_arff_quotes(tmp_path: Path) -> None:
-    """Quotes of either kind, around commas, braces and escaped quotes."""
+    """Quotes of either kind may enclose commas, braces and escaped quotes."""
     text = r"""@relation r
 @attribute 'it\'s, {a}' {0,1}
 @attribute "x'y" {'a,b', "}", '\''}
@@ -259,7 +259,7 @@ def test_arff_quotes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("joint", ["-", "_"])
 def test_arff_pair_of_training_and_test_file(tmp_path: Path, joint: str) -> None:
-    """The test file is read by the columns of the training file, whatever its own order."""
+    """The test file is read into the columns of the training file, whatever its own order."""
     train = """@relation r
 @attribute colour {red,green,blue}
 @attribute l {0,1}

@@ -1,4 +1,4 @@
-"""Real data sets beside the repository: they are read in place, so the counts must agree."""
+"""Real data sets beside the repository are read in place, and their counts must agree."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_labels_keep_their_share() -> None:
 
 
 def test_rows_moved_to_make_sizes_exact_are_those_with_labels_in_excess() -> None:
-    """Moving any rows would leave a mean error of 1.4."""
+    """Moving arbitrary rows would leave a mean error of 1.4."""
     rng = np.random.default_rng(0)
     frequency = np.minimum(0.9, 6 / np.arange(1, 301))
     y = rng.random((500, 300)) < frequency * rng.random((500, 1))
@@ -54,7 +54,7 @@ def test_rows_moved_to_make_sizes_exact_are_those_with_labels_in_excess() -> Non
 
 @pytest.mark.parametrize("seed", [0, 4, 11, 12, 14, 18])
 def test_lost_labels_are_brought_back(seed: int) -> None:
-    """Labels tangled so that stratification alone leaves one of them in one part."""
+    """The labels are so tangled that stratification alone leaves one of them in a single part."""
     y = np.random.default_rng(seed).random((60, 50)) < 0.05
     rest, part = split(y, 0.3, seed=0)
     several = y.sum(0) >= 2
@@ -69,7 +69,7 @@ def test_small_part_grows_to_hold_every_label() -> None:
 
 
 def test_twins_are_parted() -> None:
-    """Two positives: plain iterative stratification would leave both in the larger part."""
+    """Plain iterative stratification would leave both positives in the larger part."""
     y = np.repeat(np.eye(20, dtype=int), 2, axis=0)
     rest, part = split(np.concatenate([y, np.zeros((160, 20), int)]), 0.1, seed=0)
     assert len(part) == 20
@@ -92,7 +92,7 @@ def test_seed_decides() -> None:
 
 
 def test_unknown_labels_do_not_count() -> None:
-    """Label 1 is positive everywhere but known twice only: those two rows are parted."""
+    """Label 1 is positive everywhere but known only twice, so those two rows are parted."""
     y = np.stack([np.arange(100) % 2, np.ones(100, int)], axis=1)
     mask = np.ones((100, 2), bool)
     mask[2:, 1] = False
@@ -111,8 +111,8 @@ def test_unknown_labels_do_not_count() -> None:
         (255, "where"),
     ],
 )
-def test_what_is_no_label_is_refused_or_masked(value: float, remedy: str) -> None:
-    """Unknown labels that counted as positives sent both positives of a label to one part."""
+def test_invalid_labels_are_refused_or_masked(value: float, remedy: str) -> None:
+    """If unknown labels counted as positives, both positives of a label could go to one part."""
     rng = np.random.default_rng(0)
     truth = np.zeros((40, 3))
     truth[:2, 0], truth[:, 1:] = 1, rng.random((40, 2)) < 0.4
@@ -163,7 +163,7 @@ def test_standardize_by_the_training_part() -> None:
     rng = np.random.default_rng(0)
     train = rng.normal(1e4, 3, (50, 4))
     train[:, 2] = 0.1
-    assert train[:, 2].std() > 0  # rounding: a constant must not be told by its deviation
+    assert train[:, 2].std() > 0  # rounding: the deviation does not reveal a constant
     test = rng.normal(1e4, 3, (20, 4)).astype(np.float32)
     out, out_test = standardize(train, test)
     assert out.dtype == out_test.dtype == np.float32
@@ -199,7 +199,7 @@ def test_with_test_cuts_rows_labels_and_masks_alike() -> None:
         cut.with_test(0.25, seed=0)
 
 
-def test_standardized_leaves_sparse_features_but_for_their_size() -> None:
+def test_standardized_only_rescales_sparse_features() -> None:
     dense = toy().with_test(0.5, seed=0).standardized()
     assert abs(dense.x_train.mean()) < 1e-6
     assert dense.x_test is not None

@@ -1,4 +1,4 @@
-"""Under jax_debug_nans, what is finite is computed: no NaN is an intermediate result."""
+"""Under jax_debug_nans, finite results are computed without NaN as an intermediate result."""
 
 import functools
 import inspect
@@ -19,12 +19,12 @@ TRUTH = RNG.random((N, L)) < 0.4
 ABSENT, UNIVERSAL = TRUTH.copy(), TRUTH.copy()
 ABSENT[:, 1], UNIVERSAL[:, 1] = False, True
 UNKNOWN = np.ones((N, L), bool)
-UNKNOWN[:, 2] = UNKNOWN[3] = False  # a label and a sample without any entry
+UNKNOWN[:, 2] = UNKNOWN[3] = False  # a label and a sample without a known entry
 BATCHES = [(TRUTH, None), (ABSENT, None), (UNIVERSAL, None), (TRUTH, UNKNOWN), (ABSENT, UNKNOWN)]
 
 
 def assert_flag_changes_nothing(function, **options):
-    """Calls a function with and without the flag, if its result has no NaN."""
+    """Compares a function with and without the flag; returns 0 if its result has NaN, else 1."""
     expected = function(**options)
     if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(expected)):
         return 0
@@ -42,7 +42,7 @@ def test_functions(name):
         assert_flag_changes_nothing(functools.partial(call, labels=labels, where=where), **given)
         for labels, where in BATCHES
     )
-    assert done > 0 or name == "calibration_curve"  # which has empty bins
+    assert done > 0 or name == "calibration_curve"  # it has empty bins
 
 
 RESULTS = [

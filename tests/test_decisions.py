@@ -1,4 +1,4 @@
-"""Thresholds and set sizes, against a search through every cut-off."""
+"""Thresholds and set sizes, against an exhaustive search over cut-offs."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def f_beta(truth, predicted, beta):
 
 
 def best_f(scores, truth, beta):
-    """The best F-beta over all cut-offs, by trying each."""
+    """Computes the best F-beta over all cut-offs, by trying each."""
     return max(f_beta(truth, scores >= cut, beta) for cut in [*np.unique(scores), np.inf])
 
 
@@ -62,10 +62,10 @@ def test_threshold_lies_halfway_and_as_high_as_possible():
     scores = np.array([[0.9], [0.5], [0.5], [0.25], [0.1]], np.float32)
     truth = np.array([[1], [1], [1], [0], [0]])
     assert decisions.tune_thresholds(scores, truth, min_positives=1)[0] == 0.375
-    # The cuts above 0.9 and above 0.1 reach 2/3 both: one true of one, two of four.
+    # Predicting one sample (one true) and predicting four (two true) both reach 2/3.
     truth = np.array([[1], [0], [0], [1], [0]])
     assert decisions.tune_thresholds(scores, truth, min_positives=1)[0] == pytest.approx(0.7)
-    # All true: everything is predicted, from the lowest score on.
+    # If all are true, everything is predicted, from the lowest score on.
     assert decisions.tune_thresholds(scores, np.ones_like(truth), min_positives=1)[0] == scores[-1]
 
 

@@ -12,7 +12,7 @@ N, L = 50, 6
 
 
 def problem(case, seed):
-    """Scores and truth: label 0 is never true, label 1 rarely; no score is masked."""
+    """Returns scores and truth: label 0 is never true, label 1 rarely; no score is masked."""
     rng = np.random.default_rng(seed)
     truth = rng.random((N, L)) < rng.uniform(0.1, 0.7, L)
     truth[:, 0] = truth[:, 1] = False
@@ -30,12 +30,12 @@ def mask_of(case, seed):
 
 
 def broken(scores, truth, keep):
-    """What is masked is NaN."""
+    """Returns scores and labels with NaN where masked."""
     return np.where(keep, scores, np.nan), np.where(keep, truth, np.nan).astype(np.float32)
 
 
 def halfway_cuts(scores):
-    """The thresholds of all cut-offs of one label, from the highest down."""
+    """Returns the thresholds of all cut-offs of one label, from the highest down."""
     if not scores.size:
         return np.zeros(0, np.float32)
     distinct = np.unique(scores)[::-1]
@@ -96,7 +96,7 @@ def test_shrinkage_lies_between_own_and_global():
     assert same[:, 1:].all()  # label 0 has no positives of its own
     much = decisions.tune_thresholds(scores, truth, shrinkage=np.float32(1e7))
     np.testing.assert_array_equal(much, common)
-    low = scores - 10.0 * (np.arange(L) == 1)  # no own cut of label 1 is near the global one
+    low = scores - 10.0 * (np.arange(L) == 1)  # no cut of label 1 is near the global one
     kept = decisions.tune_thresholds(low, truth, shrinkage=np.float32(50))[1]
     assert kept > low[:, 1].max()
     nothing = decisions.tune_thresholds(
@@ -260,7 +260,7 @@ def test_plugin_reaches_the_best_plugged_in_f(scope, beta):
         if not q.sum():
             assert t == np.inf
             continue
-        # Shares of an infinite beta in the limit.
+        # For an infinite beta, the shares are taken in the limit.
         a, b = (1.0, 0.0) if beta == np.inf else (beta**2 / (1 + beta**2), 1 / (1 + beta**2))
         values = [q[q >= c].sum() / (a * q.sum() + b * (q >= c).sum()) for c in np.unique(q)]
         reached = q[q >= t - 1e-7].sum() / (a * q.sum() + b * (q >= t - 1e-7).sum())

@@ -1,4 +1,4 @@
-"""Docstrings hold what the project promises; the examples of docstrings and pages run."""
+"""Docstrings contain what the project promises; the examples of docstrings and pages run."""
 
 import doctest
 import importlib
@@ -55,7 +55,7 @@ PUBLIC = dict(
 
 @pytest.fixture(autouse=True)
 def default_promotion():
-    """Examples run as a user's session would: without the strictness of the test session."""
+    """Runs examples as in a user's session, without the strictness of the test session."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -117,7 +117,7 @@ def test_readme_names_the_families_and_the_pages():
     ids=lambda path: path.name,
 )
 def test_code_of_a_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # some of it writes files
+    monkeypatch.chdir(tmp_path)  # some blocks write files
     scope: dict = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(compile(block, page.name, "exec"), scope)

@@ -1,8 +1,8 @@
 """One convention for the docstrings of all public names, in every folder.
 
-A summary on one line; then, in this order, the sections that apply: Formula, Args, Attributes,
-Returns, Raises, Reference, Example. A function describes each argument, what it returns and shows
-an example; a method may leave this to its class.
+A docstring starts with a summary on one line. The sections that apply follow in this order:
+Formula, Args, Attributes, Returns, Raises, Reference, Example. The docstring of a function
+describes each argument and the result, and shows an example; a method may leave this to its class.
 """
 
 import importlib
@@ -49,7 +49,7 @@ METHODS = {
 
 
 def faults(value, *, whole):
-    """Returns what a docstring lacks; a whole one has arguments, its result and an example."""
+    """Returns what a docstring lacks; a whole one has arguments, a result and an example."""
     text = inspect.getdoc(value)
     if not text:
         return ["a docstring"]
@@ -60,9 +60,7 @@ def faults(value, *, whole):
     titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
     if titles != sorted(titles, key=lambda t: SECTIONS.index(t) if t in SECTIONS else -1):
         lacking.append(f"the order of the sections: {titles}")
-    lacking += [
-        f"section {title!r}, which is not known" for title in titles if title not in SECTIONS
-    ]
+    lacking += [f"a known title in place of {title!r}" for title in titles if title not in SECTIONS]
     if inspect.isclass(value):
         return lacking
     if whole or "Args" in titles:

@@ -1,4 +1,4 @@
-"""Maximisers of expected F, against a search through all sets and all outcomes."""
+"""Maximisers of expected F, against a search over all sets and all outcomes."""
 
 import itertools
 
@@ -15,7 +15,7 @@ def all_sets(size):
 
 
 def f_table(size, beta, zero_division):
-    """F-beta of each predicted set against each outcome, (2^L, 2^L)."""
+    """Returns F-beta of each predicted set against each outcome, (2^L, 2^L)."""
     sets = all_sets(size)
     hits = sets @ sets.T
     sizes = sets.sum(1)
@@ -23,7 +23,7 @@ def f_table(size, beta, zero_division):
         total = np.broadcast_to(sizes[None, :] * 1.0, hits.shape)
         scaled = hits * 1.0
         undefined = total == 0
-        # Both empty is undefined; only the truth empty is 0.
+        # F is undefined if both are empty, and 0 if only the truth is empty.
         both = (sizes[:, None] == 0) & (sizes[None, :] == 0)
         return np.where(both, zero_division, np.where(undefined, 0, scaled / np.maximum(total, 1)))
     total = beta**2 * sizes[None, :] + sizes[:, None]
@@ -33,7 +33,7 @@ def f_table(size, beta, zero_division):
 
 
 def independent_joint(p):
-    """Probability of each outcome, (2^L,)."""
+    """Returns the probability of each outcome, (2^L,)."""
     sets = all_sets(len(p))
     return np.prod(np.where(sets == 1, p, 1 - p), axis=1)
 
@@ -122,7 +122,7 @@ def test_gfm_matrix(size):
 
 
 def test_many_labels_stay_exact():
-    """Sums of 300 labels against convolutions in float64."""
+    """Sums over 300 labels agree with convolutions in float64."""
     rng = np.random.default_rng(3)
     p = rng.random((3, 300)).astype(np.float32)
     p[1] = 0.5  # where taking one label out of the sum is hardest
@@ -136,7 +136,7 @@ def test_many_labels_stay_exact():
             np.testing.assert_allclose(matrix[label], row[label] * others, atol=2e-6)
 
 
-def test_masks_and_what_is_no_probability():
+def test_masks_and_invalid_probabilities():
     p = rows(5, seed=4)
     keep = np.random.default_rng(5).random(p.shape) < 0.6
     found = decisions.expected_f_sets(np.where(keep, p, np.nan), where=keep)
@@ -146,7 +146,7 @@ def test_masks_and_what_is_no_probability():
     for row in (0, 12, 20, 30):
         alone = decisions.expected_f_sets(p[row, keep[row]])
         np.testing.assert_array_equal(found[row, keep[row]], alone)
-    traced = jax.jit(decisions.expected_f_sets)(jnp.where(keep, p, 7.0))  # no probability
+    traced = jax.jit(decisions.expected_f_sets)(jnp.where(keep, p, 7.0))  # not probabilities
     np.testing.assert_array_equal(traced, found)
     matrix, _ = decisions.gfm_matrix(np.where(keep, p, np.nan), where=keep)
     assert np.all(np.asarray(matrix)[~keep] == 0)

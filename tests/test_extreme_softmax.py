@@ -1,4 +1,4 @@
-"""Focused softmax losses at the ends of what floats hold, against the formula in 50 digits."""
+"""Focused softmax losses at the limits of the float range, against the formula in 50 digits."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ ROWS[jnp.bfloat16] = ROWS[np.float32]
 
 
 def exact_slope(row, label, weight_of):
-    """The gradient of Σ_c w_c(s)·(−log s_c) in 50 digits, from its derivative in each s_c."""
+    """Computes the gradient of Σ_c w_c(s)·(−log s_c) to 50 digits, by the slope in each s_c."""
     with mpmath.workdps(60):
         x = [mpmath.mpf(float(value)) for value in row]
         exponentials = [mpmath.exp(value - max(x)) for value in x]
@@ -40,13 +40,13 @@ def exact_slope(row, label, weight_of):
 
 
 def falling(gamma, s, log, rest):
-    """The derivative of −(1 − s)^γ·log s in log s."""
+    """Computes the derivative of −(1 − s)^γ·log s with respect to log s."""
     steep = gamma * rest ** (gamma - 1) * s * log if rest and gamma else 0
     return steep - (rest**gamma if rest or gamma else mpmath.mpf(1))
 
 
 def rising(gamma, s, log):
-    """The derivative of −s^γ·log s in log s."""
+    """Computes the derivative of −s^γ·log s with respect to log s."""
     return -(s**gamma if gamma else 1) * (gamma * log + 1)
 
 

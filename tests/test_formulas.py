@@ -1,4 +1,4 @@
-"""The formulas of docstrings become LaTeX, and all of them can be read."""
+"""The formulas of docstrings become LaTeX, and all of them can be parsed."""
 
 import pytest
 from formulas import latex

@@ -38,7 +38,7 @@ def computes_in_float32(case, value, gradient, stored, stored_gradient):
 
 
 def empty_rows_are_zero(case, value, gradient, stored, stored_gradient):
-    """The source gives NaN for a row without positives; ours gives 0 for it alone."""
+    """The source gives NaN for a row without positives; ours gives 0 for that row alone."""
     empty = case.labels.sum(-1) == 0
     assert empty.any()
     assert np.all(gradient[empty] == 0)
@@ -73,9 +73,9 @@ def rows_without_pairs_are_zero(case, value, gradient, stored, stored_gradient):
 
 
 def away_from_the_saddle(case, value, gradient, stored, stored_gradient):
-    """The source has variables a, b and α that are not at the optimum, which ours takes; or a bug.
+    """The source's variables a, b and α are not at the optimum, as ours are; or it has a bug.
 
-    Its formula, of which the bugs are noted below, gives its value; at the optimum it gives ours.
+    Its formula, with the bugs noted below, gives its value; without them, at the optimum, ours.
     """
     del gradient, stored_gradient
     columns = [case.params["column"]] if case.name == "auc_m" else range(case.labels.shape[-1])
@@ -104,12 +104,12 @@ def away_from_the_saddle(case, value, gradient, stored, stored_gradient):
         theirs.append(saddle(h, y, *given, False))
         ours.append(saddle(h, y, a, b, max(0, margin + b - a), True))
     close(value, np.mean(ours), case)
-    if np.isfinite(stored):  # it divides by the number of nonzero squares: 0/0 for a single one
+    if np.isfinite(stored):  # it divides by the number of nonzero squares, 0/0 for a single one
         close(np.mean(theirs), stored, case)
 
 
 def offset_of_logarithm(case, value, gradient, stored, stored_gradient):
-    """The source has log(p + 1e-5) for log p: the whole difference is that offset."""
+    """The source takes log(p + 1e-5) for log p; that offset is the whole difference."""
     x, y = case.array("logits"), case.labels
     e = 1e-5
     if case.name == "spml_iu":
@@ -127,11 +127,11 @@ def offset_of_logarithm(case, value, gradient, stored, stored_gradient):
 
 
 def offset_of_every_logarithm(case, value, gradient, stored, stored_gradient):
-    """The source has log(p + 1e-5) for log p, in entropies too: all of the difference is that."""
+    """The source takes log(p + 1e-5) for log p, in entropies too; that is the whole difference."""
     x, y = case.array("logits"), case.labels
     e, p, q = 1e-5, sigmoid(x), sigmoid(-x)
     observed = (y > 0) * 1.0
-    terms, of_coefficients = [(x, observed, 0 * p)], 0  # logits, what scales -log p and -log(1 - p)
+    terms, of_coefficients = [(x, observed, 0 * p)], 0  # logits, factors of -log p and -log(1 - p)
     if case.name == "spml_role":
         g = case.array("est")
         terms = [(x, (sigmoid(g) + observed) / 2, sigmoid(-g) / 2), (g, (p + observed) / 2, q / 2)]
@@ -152,7 +152,7 @@ def offset_of_every_logarithm(case, value, gradient, stored, stored_gradient):
 
 
 def other_f1_form(case, value, gradient, stored, stored_gradient):
-    """The source puts epsilon into precision, recall and F1, and clamps; ours has it once."""
+    """The source puts epsilon into precision, recall and F1, and clamps; ours uses it once."""
     epsilon = case.params["epsilon"]
     np.testing.assert_allclose(value, stored, rtol=0, atol=epsilon)
     np.testing.assert_allclose(gradient, stored_gradient, rtol=0, atol=epsilon)
@@ -160,14 +160,14 @@ def other_f1_form(case, value, gradient, stored, stored_gradient):
 
 
 def soft_pos_weight(case, value, gradient, stored, stored_gradient):
-    """Ours has no pos_weight; as `weights` it cannot tell the two terms of a soft label apart."""
+    """Ours has no pos_weight, and `weights` cannot tell the two terms of a soft label apart."""
     del gradient, stored_gradient
     assert np.all((case.labels > 0) & (case.labels < 1))
     assert value / case.params["pos_weight"] < stored < value
 
 
 def no_power_of_inverse_counts(case, value, gradient, stored, stored_gradient):
-    """Ours gives inverse counts, of which the source takes the root before normalising."""
+    """Ours gives inverse counts, whose square root the source takes before normalising."""
     del gradient, stored, stored_gradient
     root = value**0.5
     close(root * 7 / root.sum(), case.stored["extra"]["class_weight"], case)
@@ -197,7 +197,7 @@ def positives_are_never_rejected(case, value, gradient, stored, stored_gradient)
 
 
 def squared_probabilities(case, value, gradient, stored, stored_gradient):
-    """With squared_pred the source squares p and y in the denominator, as V-Net; ours does not."""
+    """With squared_pred the source squares p and y in the denominator, as V-Net does."""
     del gradient, stored_gradient
     p, y, s = sigmoid(case.array("logits")), case.labels, case.params["smooth_nr"]
     close(value[..., 0], 1 - (2 * p * y + s) / (p + y + s), case)
@@ -216,7 +216,7 @@ def epsilon_in_the_denominator(case, value, gradient, stored, stored_gradient):
 
 
 def offset_of_poisson(case, value, gradient, stored, stored_gradient):
-    """The source has log(rate + 1e-7) for log rate, besides a mean in float32."""
+    """The source takes log(rate + 1e-7) for log rate, and the mean in float32."""
     y, small = case.labels, 1e-7 * np.exp(-case.array("logits"))
     value = value - (y * np.log1p(small)).mean()
     gradient = gradient + y * small / (1 + small) / y.size
@@ -224,7 +224,7 @@ def offset_of_poisson(case, value, gradient, stored, stored_gradient):
 
 
 def between_softmax_and_entmax15(case, value, gradient, stored, stored_gradient):
-    """Ours has no alpha = 1.25; its losses are above those of 1.5, and its gradients differ."""
+    """Ours has no alpha = 1.25, whose losses are above those of 1.5 and whose gradients differ."""
     assert np.all(value <= stored)
     assert np.abs(gradient - stored_gradient).max() > 1e-3
 
@@ -293,18 +293,18 @@ WITHOUT_A_LOSS = {
     "timm_poly_ce": "softmax Poly-1 of one class; ours are the binary and the focal form",
     "psm_partial_softmax_distill": "distils a softmax over one positive and all negatives; ours "
     "is the two-logit form of the same paper",
-    "smp_mcc": "a soft Matthews correlation of segmentation masks, of which no multi-label use is "
+    "smp_mcc": "a soft Matthews correlation of segmentation masks, for which no multi-label use is "
     "published",
     "seesaw": "softmax of one class, with class counts as state",
     "eqlv2": "weights from accumulated gradients as state, for detectors; ours is version 1",
     "soap_map": "weights from moving averages of every sample as state; ours is the smooth AP",
-    "strictly_proper_asl_mlcpl": "a port by others that maps the scores by the inverse link "
-    "twice; no published result has that",
+    "strictly_proper_asl_mlcpl": "a port by others that applies the inverse link to the scores "
+    "twice; no published result does that",
 }
 
 
 def difference(case: Case) -> Callable[..., None] | None:
-    """Returns the assertion that takes the place of agreement for a case, or None."""
+    """Returns the assertion that replaces agreement for a case, or None."""
     found = [check for name, applies, check in DIFFERENCES if name == case.name and applies(case)]
     assert len(found) < 2
     return found[0] if found else None
@@ -331,7 +331,7 @@ def close(ours, stored, case):
 
 @functools.cache
 def results(name: str, dtype: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns of each case of a file our value, and the gradient of its sum; one compilation."""
+    """Returns our value and the gradient of its sum for each case of a file, compiled once."""
     cases = [case._replace(dtype=dtype) for case in CASES if case.name == name]
 
     def value_and_gradient(x, case):
@@ -362,7 +362,7 @@ def agrees(case: Case) -> None:
     if case.name in WEIGHTS:
         (expected,) = map(np.array, stored["extra"].values())
     if value.ndim == 1 and expected.ndim == 2:
-        expected = expected.sum(-1)  # unreduced per entry there, per sample here
+        expected = expected.sum(-1)  # theirs is per entry, ours is per sample
     close(value, expected, case)
     close(gradient, expected_gradient, case)
 

@@ -1,4 +1,4 @@
-"""What every metric and decision makes of its input: unknown labels, devices, edges."""
+"""How every metric and decision treats its input: unknown labels, devices, edge cases."""
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,13 @@ CALLS = calls(L, K)
 
 
 def batch(shape=(N, L), seed=0):
-    """Tied scores in [0, 1], and labels."""
+    """Returns tied scores in [0, 1], and labels."""
     rng = np.random.default_rng(seed)
     return rng.random(shape).round(1).astype(np.float32), rng.random(shape) < 0.4
 
 
 def arguments(call, scores):
-    """Returns what a call takes beside labels."""
+    """Returns the arguments that a call takes besides labels."""
     kind = first(call)
     return {} if kind is None else {kind: scores > 0.5 if kind == "predictions" else scores}
 

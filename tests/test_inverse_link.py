@@ -1,4 +1,4 @@
-"""What a score means, against closed forms and the minimum of the conditional risk."""
+"""The probability of a score, against closed forms and the minimum of the conditional risk."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from mllosses_jax import calibration
 
 
 def focal_closed_form(x, gamma):
-    """Ψ of Charoenphakdee et al. for two classes."""
+    """Computes Ψ of Charoenphakdee et al. for two classes."""
 
     def h(v):
         return v / ((1 - v) ** gamma - gamma * (1 - v) ** (gamma - 1) * v * np.log(v))
@@ -29,7 +29,7 @@ def test_inverse_link_of_focal_loss_is_the_closed_form(gamma):
 
 
 def asymmetric(x, gamma_neg, gamma_pos, clip):
-    """Losses of a positive and of a negative, from the formula."""
+    """Computes the losses of a positive and of a negative, from the formula."""
     p, p_m = expit(x), max(expit(x) - clip, 0)
     return -((1 - p) ** gamma_pos) * log_expit(x), -(p_m**gamma_neg) * np.log1p(-p_m)
 
@@ -113,7 +113,7 @@ def test_inverse_link_at_its_limits():
     # A negative's loss is at most -log(clip): nothing is learned beyond a limit below 1.
     top = calibration.inverse_link(mll.asymmetric_loss, np.float32([50]), gamma_pos=0, clip=0.05)
     np.testing.assert_allclose(top, 1 / (1 + 0.05 / 0.95**4), rtol=1e-4)
-    # Beyond the threshold a negative counts as a positive: every score there is on its way up.
+    # Beyond the threshold a negative counts as a positive, so every score there is still rising.
     for gamma in (2, 8):
         x = np.float32([-np.inf, -60, -2, 0.3, 0.5, 5, 60, 1e30, np.inf])
         eta = np.asarray(calibration.inverse_link(mll.splc_loss, x, gamma=gamma))

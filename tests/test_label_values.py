@@ -1,4 +1,4 @@
-"""Labels that are none: eager calls of losses, metrics and calibrators refuse them."""
+"""Invalid labels: eager calls of losses, metrics and calibrators refuse them."""
 
 import functools
 
@@ -20,7 +20,7 @@ P = RNG.random((N, L)).astype(np.float32)
 TRUTH = RNG.random((N, L)) < 0.4
 LOSSES = {case.name: case for case in CASES}
 METRICS = calls(L, 2)
-WRONG = [  # a value, the dtype of the labels, and what the message says of it
+WRONG = [  # a value, the dtype of the labels, and what the message says about it
     (-1, np.int32, r"got -1 at \(2, 1\).*from_minus_one_unknown"),
     (2, np.int8, r"got 2 at \(2, 1\)"),
     (255, np.uint8, r"got 255 at \(2, 1\).*where"),
@@ -33,7 +33,7 @@ WRONG = [  # a value, the dtype of the labels, and what the message says of it
 
 
 def with_value(value, dtype):
-    """The labels with one that is none, and the mask that leaves it out."""
+    """Returns the labels with one invalid value, and the mask that excludes it."""
     given = TRUTH.astype(dtype)
     given[2, 1] = value
     known = np.ones((N, L), bool)
@@ -86,7 +86,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_label_that_is_none_is_refused_where_it_counts(name):
+def test_an_invalid_label_is_refused_where_it_counts(name):
     function = FUNCTIONS[name]()
     for value, dtype, message in WRONG:
         given, _ = with_value(value, dtype)
@@ -158,10 +158,10 @@ def test_labels_without_values_are_taken_as_they_are():
     jax.jit(lambda where: loss(x, y, where))(known)
     jax.eval_shape(loss, x, y)
     with pytest.raises(ValueError, match="from_minus_one_unknown"):
-        jax.jit(lambda x: loss(x, y))(x)  # what a traced function closes over has values
+        jax.jit(lambda x: loss(x, y))(x)  # arrays in the closure of a traced function have values
 
 
-def test_class_ids_are_no_labels():
+def test_class_ids_are_not_checked_as_labels():
     x, ids = jnp.asarray(X), jnp.arange(N) % L
     for name in ("softmax_focal_loss", "single_label_asymmetric_loss"):
         loss = getattr(mll, name)

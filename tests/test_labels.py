@@ -11,7 +11,7 @@ CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.float32, jnp.bfloat16], ids=str)
-def test_signed_labels(dtype):
+def test_minus_one_as_unknown(dtype):
     values = np.array([[1, 0, -1], [-1, -1, -1], [0, 1, 1]])
     y, where = labels.from_minus_one_unknown(jnp.asarray(values).astype(dtype))
     assert y.dtype == where.dtype == bool
@@ -20,7 +20,7 @@ def test_signed_labels(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.float32], ids=str)
-def test_zero_signed_labels(dtype):
+def test_zero_as_unknown(dtype):
     values = np.array([[1, 0, -1], [0, 0, 0]], dtype)
     y, where = labels.from_zero_unknown(values)
     assert y.dtype == where.dtype == bool
@@ -55,7 +55,7 @@ def test_padded_indices():
 
 
 def smoothed(y, s, convention, mask):
-    """The five conventions, one row at a time, over the labels that count."""
+    """Computes the five conventions, one row at a time, over the labels that count."""
     result = np.empty(y.shape)
     for row, keep in zip(np.ndindex(y.shape[:-1]), mask.reshape(-1, y.shape[-1]), strict=True):
         size, off = keep.sum(), keep & (y[row] == 0)
@@ -162,7 +162,7 @@ def test_what_is_not_signed_is_refused():
         assert where.tolist() == [True, False]
 
 
-def test_indices_that_are_none_are_named():
+def test_invalid_indices_are_named():
     for wrong, words in (
         ([[True, False]], r"indices\[0\] must hold integers, got True"),
         ([[0], [0.5]], r"indices\[1\] must hold integers, got 0.5"),

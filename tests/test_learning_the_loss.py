@@ -10,7 +10,7 @@ import pytest
 
 PATH = Path(__file__).parent.parent / "recipes" / "learn_the_loss.py"
 FEATURES, LABELS = 4, 3
-RATE = 10.0  # of the recipe's inner optimiser
+RATE = 10.0  # learning rate of the recipe's inner optimiser
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def recipe():
 
 @pytest.fixture(autouse=True)
 def default_promotion():
-    """The recipe runs as a user's session would."""
+    """Runs the recipe as in a user's session."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -38,7 +38,7 @@ def numpy_parameters(free):
 
 
 def numpy_validation_loss(free, params, train, clean):
-    """One step whose slope holds the focus constant, then cross-entropy; from the formulas."""
+    """Computes cross-entropy after one step, whose slope holds the focus constant, by formulas."""
     own = numpy_parameters(free)
     x, y = train
     p = 1 / (1 + np.exp(-(x @ params)))

@@ -12,14 +12,14 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "tests" / "README.md",
 ]
-# These folders of the site are generated; its build follows the links to them.
+# These folders of the site are generated; the build of the site checks the links to them.
 GENERATED = tuple(ROOT / "docs" / name for name in ("recipes", "reference", "tutorials"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 
 
 def _anchors(page: Path) -> set[str]:
-    """The anchors of the headings of a page, made as GitHub makes them."""
+    """Returns the anchors of the headings of a page, as GitHub forms them."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     anchors: set[str] = set()
     for heading in re.findall(r"^#+ +(.+)$", text, re.MULTILINE):
@@ -41,6 +41,6 @@ def test_links_of_a_page_resolve(page):
         target = (page.parent / urllib.parse.unquote(address.path)) if address.path else page
         if any(folder in target.resolve().parents for folder in GENERATED):
             continue
-        assert target.exists(), f"{page.name} links to {link}, which is not there"
+        assert target.exists(), f"{page.name} links to {link}, which does not exist"
         if address.fragment:
             assert address.fragment in _anchors(target), f"{page.name}: no heading {link}"

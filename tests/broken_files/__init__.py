@@ -1,6 +1,6 @@
 """Broken files of every kind that the commands read, made anew for each run of the tests.
 
-`python -m broken_files FOLDER` sends each through the commands that read it.
+`python -m broken_files FOLDER` passes each to the commands that read it.
 """
 
 NAMES = ("sea", "sun", "sand")

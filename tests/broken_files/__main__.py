@@ -1,6 +1,6 @@
-"""Sends every broken file through the commands that read it, with little memory.
+"""Passes every broken file to the commands that read it, with little memory.
 
-It prints, as JSON, what became of each.
+The outcome of each is printed as JSON.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from broken_files.texts import (
     xml,
 )
 
-MEMORY = 3 * 2**30  # beyond what the process has when the first command begins
+MEMORY = 3 * 2**30  # beyond what the process uses when the first command begins
 
 
 class Trial(NamedTuple):
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
 
 
 def trials(folder):
-    """Returns all files, written into a folder, with the commands that they are given to."""
+    """Writes all files into a folder, and returns them with the commands that read them."""
     good = _good(folder)
     found = []
 
@@ -143,13 +143,13 @@ def _good(folder):
 
 
 def _states(folder, arguments):
-    """The files where a command may have written: in its folder, and in that of `--out`."""
+    """Returns the sizes of the files where a command may write: in its folder and in `--out`."""
     found = [*folder.iterdir(), *Path(arguments[-1]).glob("**/*")]
     return {str(path): path.stat().st_size for path in found if path.is_file()}
 
 
 def main():
-    """Runs all trials in a folder, and prints what became of each as JSON."""
+    """Runs all trials in a folder, and prints their outcomes as JSON."""
     folder = Path(sys.argv[1])
     os.chdir(folder)
     from mllosses_jax.cli.main import main as mllosses

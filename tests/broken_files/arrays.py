@@ -1,4 +1,4 @@
-"""Archives and arrays of NumPy."""
+"""Broken NumPy archives and arrays."""
 
 import functools
 import io
@@ -27,7 +27,7 @@ def header(text, data=b"\0" * 64, version=(1, 0)):
 
 
 def claims(shape, kind="<f8", order=False):
-    """Returns the text of a header."""
+    """Returns the text of a header that claims a shape and a dtype."""
     return f"{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}"
 
 
@@ -43,7 +43,7 @@ def archive(members, method=zipfile.ZIP_STORED):
 
 @functools.cache
 def bomb():
-    """Returns what compresses to a few megabytes: an array of 6 GiB, and its size."""
+    """Returns an array of 6 GiB, compressed to a few megabytes, and its full size."""
     rows = GIGABYTES * 2**17
     start = header(claims((rows, 1024)), b"")
     zeros = 2**26
@@ -54,7 +54,7 @@ def bomb():
 
 
 def _sound(first):
-    """The arrays of a sound file of which `first` is one."""
+    """Returns the arrays of a sound file that contains `first`."""
     labels = np.arange(3 * ROWS).reshape(ROWS, 3) % 2
     named = {"label_names": np.array(NAMES)}
     if first == "X_train":
@@ -65,7 +65,7 @@ def _sound(first):
 
 
 def archives(first, second):
-    """Archives in which the one array or the other is broken."""
+    """Yields archives in which one of two arrays is broken."""
     sound = _sound(first)
     kind = sound[second].dtype.str
     whole = archive(sound)
@@ -120,13 +120,13 @@ def _flipped(whole):
 
 
 def _with_bomb(whole, name):
-    """Returns an archive with one more member; nobody should come to the end, and its checksum."""
+    """Returns an archive with one more member, whose end and checksum no reader should reach."""
     raw, length = bomb()
     end = whole.rindex(b"PK\x05\x06")
     count, size, start = struct.unpack("<HII", whole[end + 10 : end + 20])
     directory = whole[start : start + size]
     sizes = struct.pack("<HHQQ", 1, 16, length, len(raw))
-    unknown = 2**32 - 1  # the sizes stand in `sizes`
+    unknown = 2**32 - 1  # `sizes` holds the true ones
     common = struct.pack("<HHHHHI", 45, 0, 8, 0, 33, 0)
     common += struct.pack("<IIHH", unknown, unknown, len(name), len(sizes))
     local = b"PK\x03\x04" + common + name + sizes + raw
@@ -138,7 +138,7 @@ def _with_bomb(whole, name):
 
 
 def single_arrays():
-    """Single arrays, of scores as of labels."""
+    """Yields single arrays, which serve as scores and as labels."""
     sound = npy(np.zeros((ROWS, 3)))
     yield "short", sound[:-7]
     yield "long-claim", header(claims((10**7, 10**7)))
@@ -158,7 +158,7 @@ def single_arrays():
 
 
 def features():
-    """Sparse and dense features that cannot be used."""
+    """Yields sparse and dense features that cannot be used."""
     sound = _sound("X_train")
     labels = {"Y_train": sound["Y_train"]}
     pieces = {

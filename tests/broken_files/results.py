@@ -1,4 +1,4 @@
-"""Thresholds and calibrators, which the commands write and read again."""
+"""Broken thresholds and calibrators, which the commands write and read."""
 
 import json
 
@@ -26,7 +26,7 @@ def _threshold_file(**changed):
 
 
 def _json_damage(sound):
-    """What can be wrong with any JSON file."""
+    """Yields JSON files that are broken in ways common to all kinds."""
     text = json.dumps(sound)
     name = sound["format"]
     yield "empty", ""

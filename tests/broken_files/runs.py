@@ -1,4 +1,4 @@
-"""Folders of a comparison that goes on."""
+"""Broken folders of a comparison that is to be resumed."""
 
 import functools
 import io
@@ -11,7 +11,7 @@ from broken_files.arrays import archive, claims, header
 
 
 def finished(data, out):
-    """Writes a folder of a comparison of this data, of which one loss is finished."""
+    """Writes the folder of a comparison on this data, with one finished loss."""
     for file, content in _run(data).items():
         path = out / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,7 +19,7 @@ def finished(data, out):
 
 
 def folders(data):
-    """A folder of one finished loss, with one broken file in it."""
+    """Yields a name, a file of the folder of a finished run, and its broken content."""
     files = _run(data)
     results = "results.json"
     document = json.loads(files[results])
@@ -66,7 +66,7 @@ def folders(data):
 
 @functools.cache
 def _run(data):
-    """Returns the files of a run of one loss, by the library, without training."""
+    """Returns the files that the library writes for a run of one loss, without training."""
     from comparison_inputs import make_outcome
 
     from mllosses_jax.compare import compare, comparison

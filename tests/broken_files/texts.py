@@ -1,4 +1,4 @@
-"""CSV, svmlight and ARFF files, and the XML beside these."""
+"""Broken CSV, svmlight and ARFF files, and broken XML files beside ARFF files."""
 
 from broken_files import DIGITS, ROWS
 
@@ -33,7 +33,7 @@ def csv_of_data():
 
 
 def csv_without_labels():
-    """Without a header; two columns are said to be labels."""
+    """Yields files without a header; the command line says that two columns are labels."""
     yield "numbers", _rows("0.93,1e-05,0,1", "0.5,0.25,1,0")
     yield "whole", _rows("5,7,0,1", "3,4,1,0")
     yield "unknown", _rows("5,7,?,1", "3,4,1,0")

@@ -1,4 +1,4 @@
-"""The command, in a process of its own or in this one, and a small file of data."""
+"""The command, in a process of its own or in this one, and a small data file."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from mllosses_jax.cli.main import main
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """Of a user with a cache of compiled programs, which all runs share."""
+    """The environment of a user with a cache of compiled programs, which all runs share."""
     cache = str(tmp_path_factory.mktemp("cache"))
     here = {"PYTHONPATH": os.getcwd(), "XDG_CACHE_HOME": cache}
     return os.environ | {"COLUMNS": "80", "JAX_PLATFORMS": "cpu"} | here

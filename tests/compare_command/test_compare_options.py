@@ -1,4 +1,4 @@
-"""What `mllosses compare` takes and refuses, and the commands that tell of losses and data."""
+"""What `mllosses compare` takes and refuses, and the commands that describe losses and data."""
 
 import os
 

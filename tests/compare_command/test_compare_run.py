@@ -35,7 +35,7 @@ def contents(folder):
 
 
 def interrupt_after_first_loss(arguments, out, environment):
-    # A shell that runs the tests in the background has them ignore interrupts, which is inherited.
+    # A shell that runs the tests in the background has them ignore interrupts; children inherit it.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         process = subprocess.Popen(
@@ -118,7 +118,7 @@ def test_results_json(interrupted):
         assert list(figures) == FIGURES
         for figure in figures.values():
             assert list(figure) == ["mean", "low", "high", "values"]
-            assert len(figure["values"]) == 1  # no start matters to these losses
+            assert len(figure["values"]) == 1  # the start does not matter to these losses
             assert 0 <= figure["low"] <= figure["mean"] <= figure["high"]
     assert list(results["differences"]) == [OTHER]
     assert list(results["differences"][OTHER]) == JUDGED
@@ -203,7 +203,7 @@ def test_finished_results_are_not_overwritten(interrupted, here):
 
 
 def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_path):
-    """They give the figures of the comparison, its thresholds and its calibrator again."""
+    """They reproduce the figures of the comparison, its thresholds and its calibrator."""
     for loss, figures in results_of(interrupted["out"])["results"].items():
         folder = interrupted["out"] / "losses" / loss
         thresholds, test = folder / "thresholds.json", folder / "test.npz"
@@ -231,7 +231,7 @@ def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_pat
 
 
 def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllosses):
-    """It alone is trained; run last of those that look at this folder."""
+    """Only the new loss is trained; this test runs last of those that use this folder."""
     out, before = interrupted["out"], results_of(interrupted["out"])
     added = "asymmetric_loss(gamma_neg=2, detach_focus=False)"
     files = {path for path in contents(out) if path.suffix == ".npz"}
@@ -259,6 +259,6 @@ def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllos
 def test_compiled_programs_are_kept_for_the_next_run(interrupted, environment, mllosses, data):
     assert interrupted["again"].returncode == 0
     kept = os.listdir(os.path.join(environment["XDG_CACHE_HOME"], "mllosses_jax"))
-    assert any(name.startswith("jit_") for name in kept)  # those that took a tenth of a second
-    done = mllosses("check", data, XDG_CACHE_HOME=str(data))  # no folder: nothing is kept
+    assert any(name.startswith("jit_") for name in kept)  # programs that took a tenth of a second
+    done = mllosses("check", data, XDG_CACHE_HOME=str(data))  # not a folder: nothing is kept
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,8 +1,8 @@
-"""The calls of this package that the golden cases stand for, one mapping function per file.
+"""The calls of this package that match the golden cases, one mapping function per file.
 
 `golden/NAME.json` is a list of cases computed with the authors' own code: inputs, parameters,
-value, gradient with respect to the logits (of the sum, where the value is an array) and the
-tolerance of a float64 implementation. The mapping of the same name makes the same call of ours.
+value, gradient with respect to the logits (of the sum, if the value is an array) and the
+tolerance of a float64 implementation. The mapping of the same name makes the same call to ours.
 There is one module per family of losses.
 """
 

@@ -59,7 +59,7 @@ def smp_soft_bce(x, case):
     known = case.labels >= 0
     labels = np.maximum(case.labels, 0)
     y = mll.labels.smooth_labels(labels, case.params["smooth_factor"] or 0, "full")
-    # The mean of the source is over all entries, the ignored ones among them.
+    # The source takes the mean over all entries, including the ignored ones.
     return mll.sigmoid_binary_cross_entropy(x, y, where=known, reduction="sum") / known.size
 
 

@@ -18,7 +18,7 @@ def abs_kl_seed001(x, case):
 
 @golden
 def keras_poisson(x, case):
-    """The loss of one Poisson variable per label, as distribution times count."""
+    """Computes the loss of one Poisson variable per label, as distribution times count."""
     y = case.labels
     k = y.sum(-1)
     q = y / np.maximum(k, 1)[:, None]

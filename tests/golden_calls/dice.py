@@ -23,7 +23,10 @@ def monai_overlap(x, case):
 
 @golden
 def smp_overlap(x, case):
-    """Labels without a positive weigh 0 and count in the mean. Dice is Tversky of halves there."""
+    """Labels without a positive have weight 0 but count in the mean.
+
+    The source's Dice is its Tversky with both weights one half.
+    """
     params, y, where = case.params, case.labels, None
     present = (y > 0).any(0).astype(case.dtype)
     if "ignore_index" in params:

@@ -71,7 +71,7 @@ def asl(x, case):
 
 @golden
 def asl_mmpretrain(x, case):
-    if not case.params["use_sigmoid"]:  # p is a softmax: its logit is that of the softmax
+    if not case.params["use_sigmoid"]:  # p is a softmax, so x becomes its logit
         p = jax.nn.softmax(x)
         x = jnp.log(p) - jnp.log1p(-p)
     return _asymmetric(x, case.labels, case.params)
@@ -93,9 +93,8 @@ def timm_asl(x, case):
 
 @golden
 def class_balanced_focal(x, case):
-    weights = _effective(case)[jnp.asarray(case.ids)][
-        :, None
-    ]  # the weight of the class scales its row
+    # The weight of the class scales its row.
+    weights = _effective(case)[jnp.asarray(case.ids)][:, None]
     losses = mll.sigmoid_focal_loss(
         x, case.one_hot, gamma=case.params["gamma"], weights=weights, reduction="sum"
     )

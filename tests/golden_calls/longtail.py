@@ -11,11 +11,11 @@ UNWEIGHTED = {"alpha": 0.5, "beta": 0.0}  # every weight is 1
 
 
 def _weights_of_distribution_balance(case):
-    """The weights of the source where they are not the rebalanced ones of our loss."""
+    """Returns the source's weights where they differ from the rebalanced ones of our loss."""
     params, weighting = case.params, mll.weighting
     counts = np.array(params["class_counts"], case.dtype)
     kind = params["reweight_func"]
-    if kind is None:  # where the source divides no negatives by their scale
+    if kind is None:  # here the source does not divide negatives by their scale
         neg_scale = params["logit_reg"].get("neg_scale", 1.0)
         return np.where(case.labels > 0, 1, neg_scale).astype(case.dtype)
     if kind == "CB":
@@ -75,7 +75,7 @@ def timm_distribution_balanced(x, case):
         mll.labels.smooth_labels(case.labels, params.get("smoothing", 0), "half"),
         label_counts=counts,
         num_samples=params["num_samples"],
-        **UNWEIGHTED,  # the weights are those of labels that are not smoothed
+        **UNWEIGHTED,  # the weights come from labels before smoothing
         weights=mll.weighting.rebalanced_weights(case.labels, counts, mu=mu),
         neg_scale=params.get("neg_scale", 2.0),
         gamma=gamma,
@@ -86,7 +86,7 @@ def timm_distribution_balanced(x, case):
 
 @golden
 def ldam(x, case):
-    """The source is a softmax of the logits less their margins, which are read off our loss."""
+    """The source is a softmax of the logits minus margins, which are recovered from our loss."""
     params, y = case.params, case.one_hot
     losses = mll.ldam_loss(
         x,

@@ -6,7 +6,7 @@ from golden_calls.registry import golden
 
 @golden
 def lovasz_hinge(x, case):
-    """Rows in which all is ignored count in the source's mean."""
+    """Rows whose labels are all ignored count in the source's mean."""
     y, where = case.labels, case.labels != -1
     if not case.params["per_image"]:
         x, y, where = (a.reshape(1, -1) for a in (x, y, where))

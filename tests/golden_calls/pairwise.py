@@ -1,4 +1,4 @@
-"""Losses over pairs of a sample."""
+"""Losses over pairs of labels of a sample."""
 
 import jax
 import jax.numpy as jnp

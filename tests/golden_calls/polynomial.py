@@ -28,7 +28,7 @@ def poly1_focal(x, case):
 @golden
 def timm_poly_bce(x, case):
     y, alpha = case.labels, case.params["alpha"]
-    # Its alpha scales both terms.
+    # The source's alpha scales both terms.
     weights = None if alpha is None else alpha * y + (1 - alpha) * (1 - y)
     return mll.poly1_focal_loss(
         x,

@@ -1,4 +1,4 @@
-"""One golden case, and the register of the calls that the cases stand for."""
+"""One golden case, and the registry of the calls that match the cases."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """One golden case, its arrays in the dtype of the run."""
+    """One golden case, with its arrays in the dtype of the run."""
 
     name: str
     index: int
@@ -25,18 +25,18 @@ class Case(NamedTuple):
         return self.stored["reduction"].split(" (")[0]
 
     def array(self, name: str) -> np.ndarray | None:
-        """An input, or None."""
+        """Returns an input, or None if the case does not have it."""
         values = self.stored["inputs"].get(name)
         return None if values is None else np.array(values, self.dtype)
 
     @property
     def variable(self) -> np.ndarray:
-        """What the gradient is taken in: logits, or embeddings of which products are the logits."""
+        """The variable of the gradient: logits, or embeddings whose products are the logits."""
         return self.array("emb" if "emb" in self.stored["inputs"] else "logits")
 
     @property
     def gradient(self) -> np.ndarray:
-        """The stored gradient in it."""
+        """The stored gradient with respect to `variable`."""
         name = "grad_emb" if "grad_emb" in self.stored else "grad_logits"
         return np.array(self.stored[name], np.float64)
 
@@ -60,6 +60,6 @@ MAPPINGS: dict[str, Callable[[jax.Array, Case], jax.Array]] = {}
 
 
 def golden(mapping: Callable[[jax.Array, Case], jax.Array]) -> Callable[..., jax.Array]:
-    """Registers the mapping of the file of the same name."""
+    """Registers the mapping for the file of the same name."""
     MAPPINGS[mapping.__name__] = mapping
     return mapping

@@ -23,7 +23,7 @@ def spml_role(x, case):
 
 
 def pseudo_labels(case):
-    """Returns which labels of a case of entropy maximisation have a pseudo-label, it, and beta."""
+    """Returns which labels of an entropy-maximisation case have pseudo-labels, these, and beta."""
     y, params = case.labels, case.params
     if case.name == "spml_em_apl":
         return y < 0, -y, params["beta"]

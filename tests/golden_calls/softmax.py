@@ -39,7 +39,7 @@ def kpos_cross_entropy(x, case):
 @golden
 def softmax_multilabel_smoothing_ral(x, case):
     s, y = case.params["smoothing"], case.labels
-    y = (1 - s) * y + s / 6 * (1 - y)  # of which the sum is not 1
+    y = (1 - s) * y + s / 6 * (1 - y)  # the sum of these is not 1
     return mll.softmax_cross_entropy(x, y, normalize=False)
 
 

@@ -1,4 +1,4 @@
-"""Weights, which depend on no logits: their gradient is 0."""
+"""Weights, which do not depend on logits, so that their gradient is 0."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
-from mllosses_jax import catalogue, metrics
-
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # the package of this checkout, whichever is installed
+
+from mllosses_jax import catalogue, metrics  # noqa: E402
+
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from rooms import MODULES
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
@@ -18,39 +19,17 @@ ROOT = Path(__file__).parent.parent
 _spec = importlib.util.spec_from_file_location("write_tables", ROOT / "docs" / "write_tables.py")
 write_tables = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(write_tables)
-SUBMODULES = (
-    "calibration",
-    "catalogue",
-    "compare",
-    "data",
-    "decisions",
-    "labels",
-    "metrics",
-    "metrics.streaming",
-    "pseudo_labels",
-    "training",
-    "weighting",
-)
 
 
 def _public(module: types.ModuleType):
     """Yields the public functions and classes of a module, unwrapped, with their names."""
-    names = getattr(module, "__all__", None) or [
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
-    ]
-    for name in names:
+    for name in module.__all__:
         value = inspect.unwrap(getattr(module, name))
         if callable(value) and not isinstance(value, types.GenericAlias):
             yield f"{module.__name__}.{name}", value
 
 
-PUBLIC = dict(
-    pair
-    for name in ("losses", *SUBMODULES)
-    for pair in _public(importlib.import_module(f"mllosses_jax.{name}"))
-)
+PUBLIC = dict(pair for module in MODULES.values() for pair in _public(module))
 
 
 @pytest.fixture(autouse=True)

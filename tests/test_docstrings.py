@@ -5,32 +5,17 @@ Formula, Args, Attributes, Returns, Raises, Reference, Example. The docstring of
 describes each argument and the result, and shows an example; a method may leave this to its class.
 """
 
-import importlib
 import inspect
 import re
 
 import pytest
+from rooms import MODULES
 
 SECTIONS = ("Formula", "Args", "Attributes", "Returns", "Raises", "Reference", "Example")
-MODULES = (
-    "calibration",
-    "catalogue",
-    "compare",
-    "data",
-    "decisions",
-    "labels",
-    "losses",
-    "metrics",
-    "metrics.streaming",
-    "pseudo_labels",
-    "training",
-    "weighting",
-)
 
 
 def _public():
-    for room in MODULES:
-        module = importlib.import_module(f"mllosses_jax.{room}")
+    for room, module in MODULES.items():
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isfunction(value) or inspect.isclass(value):

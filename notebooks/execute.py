@@ -1,6 +1,6 @@
 """Runs notebooks and keeps their outputs: `python notebooks/execute.py notebooks/*.ipynb`.
 
-`jupyter execute --inplace` would also write down when each cell ran, and the kernel's version.
+`jupyter execute --inplace` would also record when each cell ran, and the kernel's version.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Trains on all devices with the training helpers, and with checkpoints to go on from."""
+"""Trains on all devices with the training helpers, and resumes from checkpoints."""
 
 import functools
 import tempfile
@@ -54,7 +54,7 @@ def first_state():
 
 
 def batch(x, y, rows):
-    """Rows of the data, the first axis split over the devices; rows beyond the last are masked."""
+    """Returns rows of the data, split over the devices; rows beyond the last are masked."""
     some, known = np.minimum(rows, len(x) - 1), rows[:, None] < len(x)
     arrays = {"inputs": x[some], "labels": y[some], "where": np.tile(known, NUM_LABELS)}
     return jax.device_put(arrays, BY_ROW)
@@ -86,10 +86,10 @@ def evaluate(params):
 
 def main():
     with tempfile.TemporaryDirectory() as folder, ocp.CheckpointManager(folder) as checkpoints:
-        train(first_state(), checkpoints, until=70)  # and here it breaks off
+        train(first_state(), checkpoints, until=70)  # training is interrupted here
         template = ocp.args.StandardRestore(first_state())
         state = checkpoints.restore(checkpoints.latest_step(), args=template)
-        print(f"goes on from step {int(state.step)} on {jax.device_count()} devices")
+        print(f"resumes from step {int(state.step)} on {jax.device_count()} devices")
         state = train(state, checkpoints, until=STEPS)
     quality = evaluate(state.ema_params)
     print(f"test mAP between {quality.lower:.3f} and {quality.upper:.3f}")

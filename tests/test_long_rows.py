@@ -1,22 +1,26 @@
-"""Where positives stand in long rows, against counting by comparison."""
+"""Ranks of positives in long rows, against counts by pairwise comparison."""
 
 import numpy as np
 import pytest
 
 from mllosses_jax.metrics import _long_rows
 
-TINY, HUGE = 1e-45, 3e38  # the least float32, a subnormal, and nearly the largest
+TINY, HUGE = 1e-45, 3e38  # the smallest subnormal float32, and one close to the largest
 
 
 def counts(scores, actual, where):
-    """How many negatives and positives score at least as high as each positive, and higher."""
+    """Returns, for each positive, how many entries are ranked above it.
+
+    These are the negatives and the positives that score at least as high, and the negatives that
+    score higher.
+    """
     s, y = scores[where], actual[where]
     positives = np.sort(s[y])[::-1, None]
     return [(s[~y] >= positives).sum(1), (s[y] >= positives).sum(1), (s[~y] > positives).sum(1)]
 
 
 def rows(rng, n=3000):
-    """Rows whose scores are spread in every way that buckets of equal width are not made for."""
+    """Returns rows whose score distributions are hard for buckets of equal width."""
     normal = rng.standard_normal(n)
     values = {
         "normal": normal,
@@ -49,7 +53,7 @@ def test_standing_matches_comparison(monkeypatch, buckets, dtype):
         for where in (None, rng.random(scores.shape) < 0.5, np.zeros_like(actual)):
             keep = np.ones_like(actual) if where is None else where
             hits = actual & keep
-            # Columns of an array, as the scores of labels are.
+            # The rows are strided, as the columns of an (N, L) array are.
             columns = [np.asfortranarray(x) for x in (scores, hits)]
             got = _long_rows.of_long_rows(_long_rows.Block.standings, *columns, where)
             for name, standing, *row in zip(named, got, scores, hits, keep, strict=True):
@@ -72,7 +76,7 @@ def test_a_nan_is_no_score():
     actual = np.array([[True, False, True, False], [False, True, False, True]])
     broken, whole = _long_rows.of_long_rows(_long_rows.Block.standings, scores, actual, None)
     assert broken.broken
-    assert broken.positives.size == 2  # counts of some kind, and no error
+    assert broken.positives.size == 2  # the counts mean nothing, but there is no error
     assert not whole.broken
     np.testing.assert_array_equal(whole.negatives("right"), [0, 2])
     known = ~np.isnan(scores)

@@ -1,4 +1,4 @@
-"""What the long-tail losses promise beyond the contract of every loss."""
+"""Properties of the long-tail losses beyond the contract of every loss."""
 
 import functools
 
@@ -11,7 +11,7 @@ import mllosses_jax as mll
 
 X = np.random.default_rng(0).normal(scale=3, size=(6, 4)).astype(np.float32)
 Y = np.random.default_rng(1).random(X.shape) < 0.4
-COUNTS = np.array([0, 3, 40, 50], np.float32)  # of 50: an absent and a universal label
+COUNTS = np.array([0, 3, 40, 50], np.float32)  # out of 50: one label is absent, one universal
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])

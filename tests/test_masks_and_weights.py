@@ -1,4 +1,4 @@
-"""Gradients where masks, weights and soft labels meet: finite whatever a loss is multiplied by."""
+"""Gradients where masks, weights and soft labels interact."""
 
 import jax
 import jax.numpy as jnp

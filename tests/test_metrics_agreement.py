@@ -1,4 +1,4 @@
-"""Metrics to which true negatives matter, against scikit-learn and torchmetrics."""
+"""Metrics that depend on true negatives, against scikit-learn and torchmetrics."""
 
 import warnings
 
@@ -33,7 +33,7 @@ def peer_h_mean(truth, predicted, sample_weight=None):
 
 
 def both_recalls(truth, predicted, sample_weight):
-    """Of the negatives and the positives; NaN of the class that does not occur."""
+    """Returns the recall of negatives and of positives; NaN for a class that does not occur."""
     return sk.recall_score(
         *(truth, predicted),
         labels=[False, True],
@@ -43,7 +43,7 @@ def both_recalls(truth, predicted, sample_weight):
     )
 
 
-PEERS = {  # of one label; NaN where undefined, for `zero_division` to replace
+PEERS = {  # for one label; `zero_division` replaces the NaN of an undefined value
     "specificity": peer_specificity,
     "negative_predictive_value": peer_npv,
     "balanced_accuracy": sk.balanced_accuracy_score,
@@ -62,7 +62,7 @@ def _quiet_peer():
 
 
 def sets(seed=0, n=40, labels=8):
-    """Random sets with every kind of degenerate label, and empty and full rows."""
+    """Returns random sets with every kind of degenerate label, and with empty and full rows."""
     rng = np.random.default_rng(seed)
     truth, predicted = rng.random((2, n, labels)) < 0.4
     truth[:6], predicted[3:9] = False, False
@@ -75,7 +75,7 @@ def sets(seed=0, n=40, labels=8):
 
 
 def peer_value(name, predicted, truth, zero_division, weights=None):
-    """The peer on one label, with what it makes of an undefined value replaced."""
+    """Returns the peer's value for one label, or `zero_division` if it is undefined."""
     if len(truth) == 0:
         return np.nan
     both = [np.unique(side).size == 2 for side in (truth, predicted)]
@@ -165,7 +165,7 @@ def test_matches_torchmetrics(average):
     np.testing.assert_allclose(got, answer.numpy(), rtol=1e-6)
     answer = peers.multilabel_negative_predictive_value(p, y, 8, average=average or "none")
     got = metrics.negative_predictive_value(predicted, truth, average=average)
-    if average != "weighted":  # of negatives, to the peer
+    if average != "weighted":  # the peer weights by the number of negatives
         np.testing.assert_allclose(got, answer.numpy(), rtol=1e-6)
     if average == "micro":
         answer = peers.multilabel_matthews_corrcoef(p, y, 8)
@@ -174,7 +174,7 @@ def test_matches_torchmetrics(average):
 
 
 def test_products_of_large_counts():
-    """A million samples: products of counts exceed an int32, and the exact range of a float32."""
+    """Products of a million samples' counts exceed int32, and the exact integers of float32."""
     rng = np.random.default_rng(4)
     prevalence = np.array([1e-5, 1e-3, 0.1, 0.5, 0.9999])
     truth = rng.random((10**6, 5)) < prevalence
@@ -194,7 +194,7 @@ def test_products_of_large_counts():
     np.testing.assert_allclose(
         metrics.cohen_kappa(predicted, truth, **options), kappa, rtol=0, atol=2e-7
     )
-    # Few false entries among many: a difference of rounded sums of weights would be wrong.
+    # Few of many entries are negative: a difference of rounded sums of weights would be wrong.
     weights = jnp.asarray(rng.random(10**6, dtype=np.float32))
     few = np.asarray(~truth[:, -1])
     w, wrong = np.asarray(weights, np.float64)[few], np.asarray(predicted)[few, -1]
@@ -203,10 +203,10 @@ def test_products_of_large_counts():
 
 
 def test_more_entries_than_an_int32_counts():
-    """2³¹ of them, which never exist as an array."""
+    """There are 2³¹ entries, which never exist as an array."""
 
     @jax.jit
-    def of_rows(predicted, truth):
+    def specificity(predicted, truth):
         shape = 2**17, 2**14
         return metrics.specificity(
             jnp.broadcast_to(predicted[None], shape),
@@ -214,7 +214,7 @@ def test_more_entries_than_an_int32_counts():
             average="micro",
         )
 
-    assert of_rows(jnp.arange(2**14) % 4 == 0, jnp.zeros(2**14, bool)) == 0.75
+    assert specificity(jnp.arange(2**14) % 4 == 0, jnp.zeros(2**14, bool)) == 0.75
 
 
 def test_under_jit_vmap_and_x64():

@@ -9,7 +9,7 @@ from sklearn.calibration import calibration_curve
 
 from mllosses_jax import metrics
 
-SHAPE = (62, 4)  # 61 is prime: no quantile k·61/K but the ends falls on an entry
+SHAPE = (62, 4)  # 61 is prime: no quantile k·61/K except the ends falls on an entry
 BINS = 7
 CASES = ["random", "tied", "edges", "sharp", "equal", "trivial labels", "empty rows"]
 
@@ -19,7 +19,7 @@ def forecast(case):
     p = rng.beta(0.7, 1.5, SHAPE).astype(np.float32)
     if case == "tied":
         p = p.round(1)
-    if case == "edges":  # each edge, and what float32 has on its either side
+    if case == "edges":  # each edge, and the float32 on either side of it
         edges = np.linspace(0, 1, BINS + 1).astype(np.float32)
         around = [edges, np.nextafter(edges, np.float32(0)), np.nextafter(edges, np.float32(1))]
         p = rng.choice(np.concatenate(around), SHAPE)
@@ -149,7 +149,7 @@ def test_errors_match_torchmetrics(case, norm):
             for q, y in zip(p.T.astype(np.float64), truth.T, strict=True)
         ]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
-    # Its bins are [a, b): 1 is not in the last of them, as documented.
+    # The peer's bins are [a, b): the last one does not hold 1, as documented.
     q, y = np.array([[0.9], [1.0]], np.float32), np.array([[0], [1]])
     theirs = float(peer(torch.tensor(q[:, 0]), torch.tensor(y[:, 0]), n_bins=2, norm="max"))
     ours = metrics.expected_calibration_error(q, y, inputs="probabilities", bins=2, norm="max")
@@ -162,7 +162,7 @@ def test_bins_of_equal_mass_keep_ties_together():
     truth = rng.random((48, 1)) < 0.3
     options = {"inputs": "probabilities", "bins": 6, "binning": "quantile"}
     curve = metrics.calibration_curve(values[:, None], truth, **options)
-    # Places 7, 15, 23, 31, 39 of 0 to 47 hold .1, .2, .2, .2, .2: the last bin holds the rest.
+    # Positions 7, 15, 23, 31, 39 of 0 to 47 hold .1, .2, .2, .2, .2; the last bin has the rest.
     np.testing.assert_array_equal(curve.counts, [[10, 30, 0, 0, 0, 8]])
     order = rng.permutation(48)
     again = metrics.calibration_curve(values[order, None], truth[order], **options)
@@ -176,10 +176,10 @@ def test_bins_of_equal_mass_keep_ties_together():
 
 
 def test_error_of_a_label_is_not_that_of_its_decisions():
-    # 0.1 says one in ten: confidence .9 of "no" is right 9 times in 10, and so is p.
+    # p = .1 is right: one label in ten is positive. So is the confidence of .9 in "no".
     p, truth = np.full((10, 1), 0.1, np.float32), np.arange(10)[:, None] == 0
     assert metrics.expected_calibration_error(p, truth, inputs="probabilities") < 1e-7
-    # .1 and .9 with y = 1 and 0: as confidences both share a bin, as probabilities they do not.
+    # .1 and .9 with y = 0: as confidences they share a bin, as probabilities they do not.
     p, truth = np.array([[0.1], [0.9]], np.float32), np.array([[0], [0]])
     got = metrics.expected_calibration_error(p, truth, inputs="probabilities")
     np.testing.assert_allclose(got, 0.5, rtol=1e-6)  # (|.1 − 0| + |.9 − 0|)/2, not |.9 − .5|
@@ -215,13 +215,13 @@ def test_rare_labels_show_their_error_relative_to_prevalence():
     np.testing.assert_allclose(
         metrics.calibration_in_the_large(p, truth, **options), 0.5, rtol=1e-5
     )
-    # A label without positives is left out; alone it leaves nothing.
+    # A label without positives is left out; if it is the only one, the result is NaN.
     two = np.concatenate([p, p], 1), np.concatenate([truth, ~truth & False], 1)
     np.testing.assert_allclose(
         metrics.expected_calibration_error(*two, relative=True, **options), 0.5, rtol=1e-4
     )
     micro = metrics.expected_calibration_error(*two, relative=True, average="micro", **options)
-    np.testing.assert_allclose(micro, 0, atol=1e-4)  # .01 promised, 20 of 2000 kept
+    np.testing.assert_allclose(micro, 0, atol=1e-4)  # .01 is predicted, and 20 of 2000 are positive
     nothing = metrics.expected_calibration_error(p, truth & False, relative=True, **options)
     assert np.isnan(nothing)
 
@@ -243,7 +243,7 @@ def test_long_sums_keep_their_digits():
     p = np.full((n, 1), 0.03, np.float32)
     truth = np.arange(n)[:, None] % 100 < 3
     got = metrics.expected_calibration_error(p, truth, inputs="probabilities")
-    assert got < 2e-7  # one running float32 sum would be off by 1e-5
+    assert got < 2e-7  # a single running float32 sum would be off by 1e-5
 
 
 @pytest.mark.parametrize("binning", ["uniform", "quantile"])
@@ -287,7 +287,7 @@ def test_no_array_of_entries_and_bins_is_held(binning):
         )
     ).lower(jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape, jnp.bool_))
     temporary = lowered.compile().memory_analysis().temp_size_in_bytes
-    assert temporary < shape[0] * shape[1] * bins  # one of bools
+    assert temporary < shape[0] * shape[1] * bins  # the size of such an array of bools
 
 
 def test_gradient_of_no_error_is_zero():

@@ -1,4 +1,4 @@
-"""Metrics of hard sets and the report, against scikit-learn."""
+"""Metrics of hard sets and the classification report, against scikit-learn."""
 
 import warnings
 from functools import partial
@@ -21,7 +21,7 @@ RATIOS = {
 
 
 def sets(seed=0, n=40, labels=7):
-    """Random sets with absent and full labels, and empty and full rows on either side."""
+    """Returns random sets with absent and full labels, and with empty rows on either side."""
     rng = np.random.default_rng(seed)
     truth, predicted = rng.random((2, n, labels)) < 0.3
     truth[:, 0], predicted[:, 0] = False, False  # never true, never predicted
@@ -57,14 +57,14 @@ def test_ratios_match_scikit_learn(name, average, zero_division, case):
     if name == "jaccard" and np.isnan(zero_division):
         peer = jaccard_with_nan
     expected = peer(truth, predicted, average=average, zero_division=zero_division)
-    # Half the values are compiled in, the others traced.
+    # 1 is traced, the other values are compiled in.
     given = np.float32(zero_division) if zero_division == 1 else zero_division
     got = ours(predicted, truth, average=average, zero_division=given)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def jaccard_with_nan(truth, predicted, *, average, zero_division):
-    """The peer refuses nan here: undefined entries are left out by hand."""
+    """Replaces the peer, which refuses NaN here: undefined entries are left out by hand."""
     axis = {"micro": None, "samples": 1}.get(average, 0)
     union = np.sum(truth | predicted, axis=axis)
     both = np.sum(truth & predicted, axis=axis)
@@ -218,7 +218,7 @@ def test_report_of_masked_data():
         metrics.classification_report(predicted, truth, label_names=["a"])
 
 
-def test_any_number_may_stand_for_what_is_undefined():
+def test_any_number_may_replace_undefined_values():
     predicted, truth = CASES["nothing at all"]
     counts = metrics.streaming.ConfusionCounts.init(7).update(predicted, truth)
     for value in (0.5, np.float32(0.5), jnp.float32(0.5), -1):
@@ -232,7 +232,7 @@ def test_any_number_may_stand_for_what_is_undefined():
 
 
 @pytest.mark.parametrize("value", ["warn", None])
-def test_what_is_no_number_is_named(value):
+def test_a_zero_division_that_is_not_a_number_is_named(value):
     predicted, truth = sets()
     counts = metrics.streaming.ConfusionCounts.init(7)
     for function in (

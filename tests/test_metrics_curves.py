@@ -1,4 +1,4 @@
-"""Curves, their best points, and the two ways in which areas are computed, against peers."""
+"""Curves, their best points and the two ways of computing areas, against peers."""
 
 import functools
 import warnings
@@ -23,7 +23,7 @@ AREAS = {
 
 
 def columns(case, n=80, labels=5):
-    """Returns scores, labels and a mask; a label without entries if masked."""
+    """Returns scores, labels and a mask, which leaves one label no entries in the masked case."""
     rng = np.random.default_rng(3)
     truth = rng.random((n, labels)) < 0.3
     scores = (rng.standard_normal((n, labels)) + truth).astype(np.float32)
@@ -96,7 +96,7 @@ POINTS = {
 
 
 def best_point(y, s, name, floor):
-    """Returns value and threshold by a search over all cut-offs; a tie goes to the other one."""
+    """Returns the best value and its threshold; among ties the constrained ratio decides."""
     best = (0.0, 0.0, np.inf)
     for t in np.unique(s):
         hits = np.sum(y & (s >= t))
@@ -243,7 +243,7 @@ def test_numpy_is_used_for_concrete_arrays_on_one_cpu_only(monkeypatch):
         calls.clear()
         np.testing.assert_allclose(function(spread, truth), value, rtol=3e-6)
         jax.vmap(function)(scores[None], truth[None])
-        jax.jit(lambda f=function: f(scores, truth))()  # constants of a program
+        jax.jit(lambda f=function: f(scores, truth))()  # the arrays are constants of the program
         np.testing.assert_array_equal(jax.grad(function)(scores, truth), 0)
         assert not calls
     assert not compile.on_host(spread)

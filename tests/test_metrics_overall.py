@@ -1,4 +1,4 @@
-"""The table of overall and per-class figures, against ports of what two papers' codes compute."""
+"""The table of overall and per-class metrics, against ports of the code of two papers."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from mllosses_jax import metrics
 
 
 def scores_and_labels(seed=0, n=60, labels=6):
-    """Distinct logits with labels that follow them, and a label that is never predicted."""
+    """Returns distinct logits and labels drawn from them; one label is never predicted."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(n, labels)).astype(np.float32)
     logits[:, 1] -= 9
@@ -21,7 +21,7 @@ def scores_and_labels(seed=0, n=60, labels=6):
 
 
 def like_ml_gcn(predicted, truth):
-    """ML-GCN: a label never predicted counts as predicted once; CF1 of the means, in float64."""
+    """ML-GCN in float64: labels never predicted count as predicted once; CF1 uses CP and CR."""
     true = np.sum(predicted & truth, axis=0, dtype=float)
     made = np.maximum(np.sum(predicted, axis=0, dtype=float), 1)
     actual = np.sum(truth, axis=0, dtype=float)
@@ -32,7 +32,7 @@ def like_ml_gcn(predicted, truth):
 
 
 def like_asl(predicted, truth):
-    """ASL: a label without a true positive counts 0 everywhere; CF1 the mean of F1, in float64."""
+    """ASL in float64: a label without true positives counts 0 everywhere; CF1 is the mean of F1."""
     rows = []
     for p, y in zip(predicted.T, truth.T, strict=True):
         tp, fp, fn = np.sum(p & y), np.sum(p & ~y), np.sum(y & ~p)
@@ -112,7 +112,7 @@ def test_ties_nan_and_nothing():
     tied = jnp.zeros((2, 3), jnp.float32)
     truth = jnp.array([[1, 0, 0], [0, 1, 0]])
     table = metrics.overall_and_per_class(tied, truth, threshold=0, top=1)
-    assert table.OP == 50  # label 0 of either sample
+    assert table.OP == 50  # label 0 is the top one of either sample
     assert table.OR == 50
     nothing = metrics.overall_and_per_class(tied, truth, threshold=1)
     np.testing.assert_array_equal(nothing[1:], 0)

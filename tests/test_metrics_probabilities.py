@@ -23,7 +23,7 @@ SHAPE = (60, 5)
 
 
 def forecast(case):
-    """Returns probabilities that are right about as often as they say, and labels."""
+    """Returns roughly calibrated probabilities, and labels."""
     rng = np.random.default_rng(3)
     p = rng.beta(0.7, 1.5, SHAPE).astype(np.float32)
     truth = rng.random(SHAPE) < p
@@ -41,7 +41,7 @@ def forecast(case):
 
 
 def mean_of(values, truth, average, where=None, weights=None):
-    """Returns the average of (N, L) values, in loops."""
+    """Returns the average of (N, L) values, computed in loops."""
     n, labels = values.shape
     where = np.ones(values.shape, bool) if where is None else where
     weights = np.ones(n) if weights is None else weights
@@ -72,7 +72,7 @@ def mean_of(values, truth, average, where=None, weights=None):
 def test_scores_of_labels_match_scikit_learn(name, case):
     p, truth = forecast(case)
     got = SCORES[name][0](p, truth, inputs="probabilities", average=None)
-    # In float64 the clip of the peer's log loss, at 2e-16, is out of the way.
+    # In float64 the peer's log loss clips at 2e-16, which has no effect here.
     expected = [PEERS[name](truth[:, j], p[:, j].astype(np.float64)) for j in range(SHAPE[1])]
     np.testing.assert_allclose(got, expected, rtol=2e-6)
 
@@ -114,7 +114,7 @@ def test_weights_and_masks_beside_the_peer(name):
     columns = zip(truth.T, p.T.astype(np.float64), strict=True)
     expected = [peer(y, column, sample_weight=w) for y, column in columns]
     np.testing.assert_allclose(got, expected, rtol=2e-6)
-    # What does not count is not looked at.
+    # Entries that do not count are ignored.
     p[0], w[0] = truth[0] == 0, 0
     assert np.isfinite(ours(p, truth, inputs="probabilities", weights=w))
     where = np.ones((SHAPE[0], 1), bool)
@@ -143,7 +143,7 @@ def test_log_loss_clips_nothing():
     got = metrics.binary_log_loss(p, truth, inputs="probabilities", average=None)
     np.testing.assert_array_equal(got, [np.inf, np.inf, 0, 0])
     assert metrics.binary_log_loss(p, truth, inputs="probabilities") == np.inf
-    # The peer has −log ε of its dtype instead, and takes a matrix of labels for classes.
+    # The peer returns −log ε of its dtype instead, and reads a matrix of labels as classes.
     peer = sk.log_loss([1, 0], p[0, :2], labels=[0, 1])
     np.testing.assert_allclose(peer, -np.log(np.finfo(np.float32).eps), rtol=1e-6)
     small = np.array([[1e-30, 1e-7]], np.float32)
@@ -157,7 +157,7 @@ def test_scikit_learn_of_a_matrix_is_another_number():
     with pytest.warns(UserWarning, match="sum to one"):
         peer = sk.log_loss(truth, p)
     positives_only = -(truth * np.log(p)).sum() / 2
-    # As documented: each row's positives alone, in whatever way the peer scales them.
+    # As documented, each row's positives alone count, however the peer scales them.
     assert abs(peer - positives_only) < 1e-6
     ours = metrics.binary_log_loss(p.astype(np.float32), truth, inputs="probabilities")
     np.testing.assert_allclose(ours, sk.log_loss(truth.ravel(), p.ravel()), rtol=1e-6)
@@ -171,7 +171,7 @@ def rows_for(average, p, truth, where):
 
 
 def murphy(p, y, bin_of):
-    """Returns the five terms of one label, in loops over bins."""
+    """Returns the five terms of one label, computed in a loop over bins."""
     n, ybar = len(p), y.mean()
     terms = np.zeros(5)
     terms[2] = ybar * (1 - ybar)
@@ -229,7 +229,7 @@ def test_parts_of_the_brier_score_are_exact_in_float64():
             whole = [sk.brier_score_loss(y, q.astype(float)) for y, q in pairs]
             np.testing.assert_allclose(parts.brier_score, whole, rtol=1e-14)
             assert (np.abs(parts.within_bin_covariance) > 1e-6).all()
-    # Where a bin holds one distinct probability, three terms are all.
+    # Where each bin holds one distinct probability, the last two terms vanish.
     tied = np.where(p < 0.3, 0.25, 0.75).astype(np.float32)
     parts = metrics.brier_decomposition(tied, truth, inputs="probabilities", bins=2)
     np.testing.assert_array_equal(parts[3:], 0)
@@ -315,7 +315,7 @@ def test_logits_passed_as_probabilities_are_refused(function, convert):
         jax.jit(lambda scale: function(constant, truth, inputs="probabilities")[0] * scale)(1.0)
     if convert is jnp.asarray:
         return
-    # Within a transformation there is no value to look at: the result is no number.
+    # Inside a transformation there are no values to check, so the result is NaN.
     bad[0, 0] = 0.5
     hidden = jax.jit(lambda s: function(s, truth, inputs="probabilities", average="micro"))(bad)
     for part in jax.tree.leaves(hidden)[:2]:

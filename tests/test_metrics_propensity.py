@@ -8,7 +8,7 @@ from mllosses_jax import metrics, weighting
 
 
 def xclib_propensity_scored(scores, truth, inverse, k, *, discounted):
-    """The definition of the Extreme Classification Repository: means over rows, then the ratio."""
+    """Returns the repository's value, a ratio of means over rows, and the mean of ratios."""
 
     def gains_of(order):
         flags = np.take_along_axis(truth * inverse[None, :], order[:, :k], axis=1)

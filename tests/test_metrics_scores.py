@@ -27,7 +27,7 @@ def scored(case, n=60, labels=8):
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((n, labels)).astype(np.float32)
     truth = rng.random((n, labels)) < 0.35
-    if case == "many rows and labels":  # the counts take another path
+    if case == "many rows and labels":  # so large that counting takes another path
         scores = rng.standard_normal((150, 130)).astype(np.float32).round(1)
         return scores, rng.random((150, 130)) < 0.1
     if "tied" in case:
@@ -36,7 +36,7 @@ def scored(case, n=60, labels=8):
         scores = np.where(rng.random(scores.shape) < 0.5, scores, np.float32(-0.0))
         scores = np.where(rng.random(scores.shape) < 0.7, scores, np.float32(0.0))
     if "extreme" in case:
-        scores = scores * np.float32(5e37)  # the peer sums scores: it gets float64
+        scores = scores * np.float32(5e37)  # the peer sums scores, so it gets float64
     if "equal" in case:
         scores = np.zeros_like(scores)
     if "trivial rows" in case:
@@ -115,7 +115,7 @@ def test_curves_of_masked_entries_are_as_if_deleted(name):
     got = np.asarray(ours(broken, labels, average=None, where=keep))
     np.testing.assert_allclose(got[columns], expected, rtol=2e-6)
     assert np.isnan(got[2])
-    for undefined in ("skip", "nan"):  # a label without entries is in no mean
+    for undefined in ("skip", "nan"):  # no mean includes a label without entries
         macro = ours(broken, labels, where=keep, undefined=undefined)
         np.testing.assert_allclose(macro, np.mean(expected), rtol=2e-6)
     micro = ours(broken, labels, where=keep, average="micro")
@@ -153,7 +153,7 @@ def test_ranking_of_masked_entries_is_as_if_deleted(name, case):
     values = []
     for row in np.flatnonzero(keep.any(1)):
         y, s = truth[row, keep[row]], scores[row, keep[row]]
-        # A row of one entry is no multi-label problem to the peer: a twin row pads nothing.
+        # The peer does not accept a row of one entry, so its value is written out here.
         if len(y) == 1:
             trivial = {"label_ranking_average_precision": 1.0, "coverage_error": float(y[0])}
             values.append(trivial.get(name, 0.0))
@@ -180,7 +180,7 @@ def test_top_of_masked_rankings():
     truth = np.array([[1, 0, 1], [1, 1, 1], [1, 1, 1]])
     where = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]], bool)
     assert metrics.one_error(scores, truth, where=where) == 0.5
-    # hits 1 of [1, 2] and 1 of [0], over a k that stays 2; the last row does not count
+    # The rankings [1, 2] and [0] have one hit each, k stays 2, and the last row does not count.
     assert metrics.precision_at_k(scores, truth, 2, where=where) == 0.5
     assert np.isnan(metrics.precision_at_k(scores, truth, 2, where=np.zeros_like(where)))
 
@@ -265,7 +265,7 @@ def test_undefined_values_may_be_refused(name):
             exact(truth, average="samples", undefined="raise")
     with pytest.raises(ValueError, match="the value of all entries as one is not defined"):
         exact(np.zeros_like(truth), average="micro", undefined="raise")
-    # What is defined is returned, and a NaN score is another matter.
+    # Defined values are returned; a NaN score makes a value NaN, not undefined.
     kept = np.delete(truth, undefined, 1)
     answer = getattr(metrics, name)(np.delete(scores, undefined, 1), kept, undefined="raise")
     assert answer == getattr(metrics, name)(np.delete(scores, undefined, 1), kept)

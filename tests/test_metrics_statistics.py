@@ -1,4 +1,4 @@
-"""Statistics of labels, against loops over the definitions."""
+"""Statistics of labels, against definitions written as loops."""
 
 from itertools import product
 
@@ -11,7 +11,7 @@ from mllosses_jax import metrics
 
 
 def labels_and_mask(seed=0, n=30, num_labels=6):
-    """Imbalanced labels, one absent, one unknown throughout, and rows empty and unknown."""
+    """Returns imbalanced labels, one absent and one unknown, and an empty and an unknown row."""
     rng = np.random.default_rng(seed)
     truth = rng.random((n, num_labels)) < np.array([0.8, 0.5, 0.3, 0.1, 0.4, 0])
     truth[4] = False
@@ -22,7 +22,7 @@ def labels_and_mask(seed=0, n=30, num_labels=6):
 
 
 def by_loops(truth, where):
-    """The seven statistics by their definitions, in float64."""
+    """Computes the seven statistics by their definitions, in float64."""
     rows = [[j for j in np.flatnonzero(w) if y[j]] for y, w in zip(truth, where, strict=True)]
     rows = [row for row, w in zip(rows, where, strict=True) if w.any()]
     labels = range(truth.shape[1])
@@ -64,7 +64,7 @@ def test_statistics_by_their_definitions(masked):
 
 def test_statistics_of_simple_sets():
     disjoint = metrics.label_statistics(jnp.eye(3, dtype=bool)[jnp.array([0, 0, 0, 1, 2])])
-    assert disjoint.scumble == 0  # rare labels never beside frequent ones
+    assert disjoint.scumble == 0  # rare labels never occur beside frequent ones
     np.testing.assert_array_equal(disjoint.imbalance_ratio, [1, 3, 3])
     empty = metrics.label_statistics(jnp.zeros((4, 2), bool))
     np.testing.assert_array_equal(empty.imbalance_ratio, np.inf)
@@ -73,7 +73,7 @@ def test_statistics_of_simple_sets():
 
 
 def pairs_by_loops(truth, where, normalize):
-    """Counts, or fractions, of each pair of labels over the rows that know both."""
+    """Returns counts or fractions of each pair of labels over the rows in which both are known."""
     num_labels = truth.shape[1]
     result = np.empty((num_labels, num_labels))
     for j, k in product(range(num_labels), repeat=2):

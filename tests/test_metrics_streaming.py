@@ -54,7 +54,7 @@ def test_splits_and_merges_equal_the_whole(masked):
     scores, truth = batch()
     where = np.random.default_rng(3).random(truth.shape) < 0.7 if masked else np.ones_like(truth)
     where[7] = not masked
-    scores = np.where(where | (scores > 1), scores, np.nan)  # some of what is masked is not NaN
+    scores = np.where(where | (scores > 1), scores, np.nan)  # some masked scores are not NaN
     expected = update(empties(), scores, truth, where)
     parts = [
         update(empties(), scores[i : i + 24], truth[i : i + 24], where[i : i + 24])
@@ -92,7 +92,7 @@ def test_devices_add_up_to_the_whole(whole):
     with jax.set_mesh(explicit):
         args = jax.device_put((scores, truth), NamedSharding(explicit, P("batch")))
         assert_same(jax.jit(update)(empties(), *args), whole)
-    # The arrays alone know of the mesh.
+    # Here only the arrays know the mesh.
     fresh = jax.jit(lambda *args: update(empties(), *args))(*args)
     assert_same(fresh, whole)
     assert_same(update(empties(), *args), whole)
@@ -119,7 +119,7 @@ def test_counts_match_scikit_learn(average, whole):
         np.testing.assert_allclose(getattr(counts, name)(average=average), expected, rtol=1e-6)
     expected = sk.fbeta_score(truth, chosen, beta=2, average=average)
     np.testing.assert_allclose(counts.fbeta(beta=2, average=average), expected, rtol=1e-6)
-    if average != "weighted":  # of negatives, to the peer
+    if average != "weighted":  # the peer weights by the number of negatives
         expected = sk.recall_score(~truth, ~chosen, average=average)
         np.testing.assert_allclose(counts.specificity(average=average), expected, rtol=1e-6)
         expected = sk.precision_score(~truth, ~chosen, average=average)
@@ -174,7 +174,7 @@ def test_counts_of_everything(whole):
 def test_counts_do_not_stop_at_a_power_of_two():
     ones = np.ones((3, 2), bool)
     state = streaming.ConfusionCounts.init(2).update(ones, ones)
-    large = jax.tree.map(lambda x: x * 2**29, state)  # 3·2²⁹ of each
+    large = jax.tree.map(lambda x: x * 2**29, state)  # each count is 3·2²⁹
     after = large.update(ones, np.array([[1, 0], [1, 0], [0, 0]]))
     np.testing.assert_array_equal(after.tp, [3 * 2**29 + 2, 3 * 2**29])
     np.testing.assert_array_equal(after.entries, 3 * 2**29 + 3)
@@ -233,7 +233,7 @@ def test_means_of_samples_with_masks_and_nan():
     spoiled = state.update(np.where(np.arange(5) == 1, np.nan, scores), truth)
     assert all(np.isnan(value) for value in spoiled.update(scores, truth).compute().values())
     assert all(np.isnan(value) for value in state.compute().values())
-    # A row on which a metric is undefined is left out, as the function on the whole does.
+    # A row on which a metric is undefined is left out, as by the function on the whole data.
     ap = streaming.SampleMeans.init(ap=partial(metrics.average_precision, average="samples"))
     some = truth.any(1)
     expected = sk.average_precision_score(truth[some], scores[some], average="samples")
@@ -251,14 +251,14 @@ def test_means_of_infinite_samples_are_infinite():
     labels = np.array([[1, 0], [0, 1]])
     one, other = means.update(finite, labels), means.update(np.float32([[-3e38, 0]]), labels[:1])
     total = one.merge(other).compute()
-    assert total["loss"] == np.inf  # as a float32 of 2^31 or more
+    assert total["loss"] == np.inf  # a sample of 2^31 or more counts as infinite
     assert total["signed"] == -np.inf
     both = other.merge(means.update(np.float32([[3e38, 0]]), labels[:1])).compute()
     assert np.isnan(both["signed"])
     assert np.isfinite(one.compute()["loss"])
 
 
-def test_means_of_what_is_no_probability_are_nan():
+def test_means_of_invalid_probabilities_are_nan():
     score = partial(metrics.brier_score, inputs="probabilities", average="samples")
     means = streaming.SampleMeans.init(brier=score)
     p, labels = np.float32([[0.25, 1.5], [0.5, 0.5]]), np.array([[1, 0], [0, 1]])
@@ -281,7 +281,7 @@ def test_sums_of_samples_are_exact():
     assert number(digits) == sum(terms)
     small = np.full(3, 2.0**-41, np.float32)
     assert number(np.asarray(_exact_sum.sum_digits(jnp.asarray(small)))) == 0
-    # 2²⁵ samples of 1/3, and one that is 1: a float32 total would not see it.
+    # Of 2²⁵ samples of 1/3 and one of 1, a float32 total would lose the last.
     third = _exact_sum.sum_digits(jnp.full(2**10, 1 / 3, jnp.float32))
     for _ in range(15):
         third = _exact_sum.carried(third + third)

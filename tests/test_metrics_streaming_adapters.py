@@ -1,4 +1,4 @@
-"""Accumulators as metrics of clu, beside those of metrax, and of Flax NNX."""
+"""Accumulators as metrics of clu (beside those of metrax) and of Flax NNX."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def test_clu_collection():
     assert got["auc"] == expected
     expected = sk.f1_score(truth[:80], scores[:80] > 0, average="macro", zero_division=0)
     np.testing.assert_allclose(got["f1"], expected, rtol=1e-6)
-    # What `reduce` sums are states with a leading axis of devices.
+    # `reduce` sums states that have a leading axis of devices.
     metric = streaming.as_clu(empty["counts"], lambda s: s.f1(), outputs="predictions")
     halves = [
         metric.from_model_output(predictions=scores[part] > 0, labels=truth[part])

@@ -37,7 +37,7 @@ def inputs(case, n=50):
     scores = rng.standard_normal((n, L)).astype(np.float32)
     truth = rng.random((n, L)) < 0.35
     if "tied" in case:
-        scores = scores.round(1 if "slightly" in case else 0)  # of both zeros, too
+        scores = scores.round(1 if "slightly" in case else 0)  # yields zeros of both signs
     if "equal" in case:
         scores = np.zeros_like(scores)
     if "empty" in case:
@@ -68,7 +68,7 @@ def call(name, scores, truth, k, **options):
 
 
 def ranked_labels(scores, keep=None):
-    """The labels of each row that count, best first and of ties the lowest first."""
+    """Returns the labels of each row that count, best first; ties go to the lowest index."""
     order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
     if keep is None:
         return list(order)
@@ -80,7 +80,7 @@ def discounts(count):
 
 
 def expected(scores, truth, k, keep=None):
-    """Every metric of the first of tied scores, row by row from its definition, in float64."""
+    """Computes every metric row by row from its definition, in float64; the first of ties wins."""
     rows = {name: [] for name in (*AT_K, "mean_reciprocal_rank")}
     weighted = {"psp_at_k": [], "psr_at_k": [], "psndcg_at_k": []}
     used, covered = set(), set()
@@ -203,7 +203,7 @@ def test_rows_without_labels_and_recall():
     ]:
         got = metrics.recall_at_k(scores, truth, 3, zero_division=np.float32(zero_division))
         np.testing.assert_allclose(got, value, rtol=1e-6)
-        # With k labels predicted for every row, these have no undefined rows.
+        # As every row has k predicted labels, these metrics have no undefined rows.
         for name in ("precision_at_k", "f1_at_k"):
             got = call(name, scores, truth, 3, zero_division=np.float32(zero_division))
             np.testing.assert_allclose(got, expected(scores, truth, 3)[name], rtol=1e-6)
@@ -221,7 +221,7 @@ def test_ndcg_matches_scikit_learn(case, k):
     scores, truth = inputs(case)
     got = metrics.ndcg_at_k(scores, truth, k)
     np.testing.assert_allclose(got, sk.ndcg_score(truth, scores, k=k), rtol=2e-6)
-    # With the peer's ties ignored, on scores whose ties are broken by the index.
+    # The peer ignores ties here and gets scores whose ties are broken by the index.
     place = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
     untied = sk.ndcg_score(truth, -place, k=k, ignore_ties=True)
     np.testing.assert_allclose(metrics.ndcg_at_k(scores, truth, k, ties="first"), untied, rtol=2e-6)
@@ -232,7 +232,7 @@ def test_ndcg_matches_scikit_learn(case, k):
 def test_ndcg_of_masked_ties_matches_scikit_learn():
     scores, truth = inputs("tied, empty rows")
     keep = np.random.default_rng(3).random(truth.shape) < 0.6
-    scores = np.where(scores < 0, -np.inf, scores)  # tied with nothing that is masked
+    scores = np.where(scores < 0, -np.inf, scores)  # masked entries must not tie with these
     rows = np.flatnonzero(keep.sum(1) > 1)  # the peer refuses single entries
     finite = np.where(np.isinf(scores), -9, scores)
     values = [
@@ -248,7 +248,7 @@ def test_rows_match_torchmetrics():
     torch = pytest.importorskip("torch")
     retrieval = pytest.importorskip("torchmetrics.functional.retrieval")
     scores, truth = inputs("empty")
-    scores = np.exp(scores)  # to the peer, scores up to 0 are not retrieved
+    scores = np.exp(scores)  # the peer does not retrieve scores up to 0
     pairs = [(torch.tensor(s), torch.tensor(y)) for s, y in zip(scores, truth, strict=True)]
     for name, peer, options in [
         ("precision_at_k", retrieval.retrieval_precision, {"top_k": 3}),
@@ -281,7 +281,7 @@ def test_perfect_rankings_are_exactly_one(k):
 def test_coverage_counts_only_labels_in_use():
     scores = np.array([[0.9, 0.5, 0.1, 0.0], [0.9, 0.5, 0.1, 0.0]], np.float32)
     truth = np.array([[1, 0, 0, 0], [1, 1, 1, 0]])
-    # Label 1 is in the top 2 of the first sample, of which it is not true, and of the second.
+    # Label 1 is in the top 2 of both samples, but true only for the second.
     assert metrics.label_coverage_at_k(scores, truth, 1) == np.float32(1 / 3)
     assert metrics.label_coverage_at_k(scores, truth, 2) == np.float32(2 / 3)
     where = np.array([[True], [False]])

@@ -1,7 +1,7 @@
-"""Every row of docs/migration.md: the call of a peer and ours give equal values and gradients.
+"""Every row of docs/migration.md: the peer's call and ours give equal values and gradients.
 
-Rows of a peer that is not installed are skipped. torchvision, timm, the ASL repository and
-segmentation_models_pytorch are stood in for by their formulas, written with PyTorch.
+Rows whose peer is not installed are skipped. The formulas of torchvision, timm, the ASL repository
+and segmentation_models_pytorch, written in PyTorch, stand in for these libraries.
 """
 
 import importlib
@@ -26,7 +26,7 @@ FIRST = re.compile(r"\bmll\.\w+\((\w)\b")
 
 
 def rows():
-    """Yields the heading, the peer's call, ours, and where they agree, of each row."""
+    """Yields each row's heading, the peer's call, ours, and the domain on which they agree."""
     for section in PAGE.read_text().split("\n## ")[1:]:
         heading = section.split("\n", 1)[0]
         for peer, ours, domain in ROW.findall(section):
@@ -34,7 +34,7 @@ def rows():
 
 
 def inputs(domain: str) -> dict[str, np.ndarray]:
-    """Returns the arrays of the page's names; a third of the logits is near the bound."""
+    """Returns an array for each name on the page; a third of the logits are near the bound."""
     rng = np.random.default_rng(5)
     y = (rng.random((B, L)) < 0.4).astype(np.float32)
     y[:, 0], y[0] = np.arange(B) % 2, [0, 0, 0, 1, 0]
@@ -71,7 +71,7 @@ def evaluate(code: str, names: dict, **namespaces) -> object:
 
 
 def value_and_gradient(code: str, names: dict, first: str, **namespaces):
-    """Returns what the code gives and the gradient of its sum, by JAX."""
+    """Returns the value of the code, and the gradient of its sum by JAX."""
     arrays = jax.tree.map(jnp.asarray, names)
 
     def run(argument):
@@ -84,7 +84,7 @@ def value_and_gradient(code: str, names: dict, first: str, **namespaces):
 
 def torch_value_and_gradient(code: str, names: dict, first: str):
     torch = pytest.importorskip("torch")
-    # In float64: where 1 - sigmoid(x) cancels, float32 has the formula's own rounding instead.
+    # Use float64: where 1 - sigmoid(x) cancels, float32 would show the formula's own rounding.
     tensors = {
         name: torch.from_numpy(a.astype(np.float64) if a.dtype == np.float32 else np.array(a))
         for name, a in names.items()
@@ -97,7 +97,7 @@ def torch_value_and_gradient(code: str, names: dict, first: str):
 
 
 def plain_value(heading: str, code: str, names: dict) -> np.ndarray:
-    """Returns what a metric or a decision of a peer gives."""
+    """Returns the value of a peer's metric or decision."""
     if re.search(r"\b(torch|tm)\.", code):
         torch = pytest.importorskip("torch")
         tm = None
@@ -240,7 +240,7 @@ def stand_ins(torch) -> dict[str, object]:
         assert per_image
 
         def of_sample(x, y):
-            """The Jaccard loss of the k worst errors grows with k; errors weigh its steps."""
+            """Sums the steps of the Jaccard loss over growing sets of errors, times the error."""
             errors, order = torch.sort(1 - x * (2 * y - 1), descending=True)
             worst = y[order]
             still_hit = y.sum() - worst.cumsum(0)

@@ -1,4 +1,4 @@
-"""What files say is what is read: headers, numbers, unknown labels, and arrays that fit."""
+"""Files are not misread: headers, numbers, unknown labels, and arrays that fit into memory."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,9 @@ def table(names, rows):
 @pytest.mark.parametrize(
     ("scores", "labels"),
     [
-        ("0,1,2", "0,1,2"),  # what our own writers use
+        ("0,1,2", "0,1,2"),  # the header that our own writers use
         ("0,1,2", "sea,sun,sand"),
-        ("7,2021,10", "2021,7,10"),  # the labels' names
+        ("7,2021,10", "2021,7,10"),  # numbers that are label names
         ("sea,0.5,sand", "sea,sand,0.5"),
     ],
 )
@@ -97,7 +97,7 @@ def test_columns_without_a_name(header, tmp_path):
     ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
 )
 @pytest.mark.parametrize("cells", [("1", "0", "1"), ("1,5", "0", "1")])
-def test_a_separator_that_is_no_comma_is_named(separator, name, cells, tmp_path):
+def test_a_separator_other_than_a_comma_is_named(separator, name, cells, tmp_path):
     text = separator.join(("label:b", "a", "label:c")) + "\n" + separator.join(cells) + "\n"
     path = write(tmp_path / "a.csv", text)
     with pytest.raises(DataError, match=f"line 1: columns are separated by {name}; separate col"):
@@ -112,7 +112,7 @@ def test_a_label_whose_name_has_a_semicolon(tmp_path):
 
 
 def test_blank_lines_around_a_single_column(tmp_path):
-    """Above the header a blank line is nothing, below it an empty cell."""
+    """A blank line above the header is skipped; one below it is an empty cell."""
     path = write(tmp_path / "y.csv", "\nsea\n1\n\n0\n")
     np.save(tmp_path / "x.npy", np.ones((3, 1)))
     found = read_scores_and_labels(tmp_path / "x.npy", path, inputs="logits")
@@ -125,7 +125,7 @@ def test_blank_lines_around_a_single_column(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["2021_05", "1_0", "1_0.5", "1e1_0", "١٢", "½", "１", "0x10", ""])
-def test_what_is_no_number(text, tmp_path):
+def test_text_that_is_not_a_number(text, tmp_path):
     with pytest.raises(ValueError, match=r"number|convert"):
         to_float(text)
     assert to_whole(text) is None
@@ -175,7 +175,7 @@ def test_flags_beyond_any_number(flag, capsys):
     assert len(error) < 300
 
 
-# Unknown labels: one rule.
+# One rule for unknown labels.
 
 
 @pytest.mark.parametrize("word", ["", "?", "nan", "NaN", "NA", "na", " NA "])
@@ -217,7 +217,7 @@ def test_nan_is_an_unknown_label_in_arrays(masked, tmp_path):
     assert found.y_train.tolist() == [[True, False, False], [False, True, True]]
 
 
-# Arrays of callers, and memory.
+# Arrays from callers, and memory.
 
 
 def test_sparse_matrices_are_named():
@@ -236,7 +236,7 @@ def test_sparse_matrices_are_named():
 
 
 def test_arrays_that_are_not_used_are_not_read(tmp_path, monkeypatch):
-    """Neither a large array beside, nor `inputs` that are features."""
+    """An unused array may be large, even one named `inputs` that holds features."""
     monkeypatch.setattr("mllosses_jax.data._archive.available_memory", lambda: 10_000)
     large = np.zeros(10**5)
     np.savez(tmp_path / "x.npz", scores=SCORES, inputs=large, labels=LABELS, other=large)
@@ -253,7 +253,7 @@ def test_memory_is_known():
 
 
 def test_messages_name_options_on_the_command_line(tmp_path, capsys):
-    """The library speaks of its arguments."""
+    """The library's own messages name its arguments instead."""
     (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
     for arguments, words in (
         (["check", str(tmp_path / "data.csv")], "or give --labels with their names"),

@@ -1,4 +1,4 @@
-"""Names of labels: in files, on a terminal, in reports, and of thresholds and calibrators."""
+"""Label names: in files, on a terminal, in reports, and in thresholds and calibrators."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def test_names_that_no_file_can_hold(name, tmp_path):
         calibration.from_dict({"calibrator": "affine", "labels": labels}, ["sea"])
 
 
-def test_a_data_set_whose_file_has_no_text_as_name(tmp_path):
+def test_a_data_set_whose_file_name_is_not_text(tmp_path):
     path = tmp_path / "a\udcff.csv"
     try:
         write(path, "f,label:a\n1,0\n2,1\n")
@@ -118,7 +118,7 @@ def test_names_in_the_report_of_a_comparison_stay_apart(names, expected):
     assert report._shown_names(names) == expected
 
 
-# Thresholds and calibrators of names, and scores without.
+# Thresholds and calibrators with label names, and scores without them.
 
 
 def test_names_are_asked_for_where_scores_have_none(tmp_path, monkeypatch, capsys):
@@ -165,7 +165,7 @@ def test_fields_of_a_calibrator_are_named(field, value):
 
 
 def test_a_calibrator_that_is_saved_is_read(tmp_path):
-    """Curves of one knot, of steps, and with 0 and 1 at their ends are sound."""
+    """Curves of one knot, with steps, and with 0 and 1 at their ends are valid."""
     curve = {"knots": [-1.0, 0.0, 0.0, 2.0], "values": [0.0, 0.25, 0.5, 1.0], "weight": 1.0}
     single = {"knots": [0.5], "values": [0.25], "weight": 0.0}
     content = {"calibrator": "isotonic", "labels": {"sea": curve, "sun": single}}

@@ -1,4 +1,4 @@
-"""A loss is added in four places, as docs/contributing.md says: done here in a copy."""
+"""A loss is added in four places, as docs/contributing.md says; this test does so in a copy."""
 
 import shutil
 import subprocess
@@ -109,7 +109,7 @@ def test_a_loss_that_is_added_in_four_places_goes_through_the_contract(tmp_path)
     references = tmp_path / "tests/references/binary.py"
     _append(references, REFERENCE)
     row = '        Row("cross-entropy", bce, cross_entropy, labels, bar=3),\n'
-    brier = '        Row("brier", of(plain, mll.brier_loss), brier, labels),\n'
+    brier = '        Row("brier", partial(plain, mll.brier_loss), brier, labels),\n'
     _edit(references, row, row + brier)
 
     suites = ("contract", "contract_devices", "contract_programs", "numerics", "docs", "docstrings")

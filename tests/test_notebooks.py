@@ -1,4 +1,4 @@
-"""The notebooks run, and hold what their last run gave: outputs in order, and every figure."""
+"""The notebooks run, and store the outputs of one run in order, with every figure."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,14 @@ import matplotlib.pyplot as plt
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-LARGEST = 500_000  # bytes; what is committed again with every new run
+LARGEST = 500_000  # bytes; every new run is committed again
 
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
 
 
 @pytest.fixture(autouse=True)
 def session_of_a_user():
-    """Standard promotion, and figures that nobody has to look at."""
+    """Sets JAX's default promotion, and a backend that shows no windows."""
     backend = plt.get_backend()
     plt.switch_backend("agg")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), mpl.rc_context():

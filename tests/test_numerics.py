@@ -1,8 +1,8 @@
 """Element losses against a reference of 50 digits.
 
-The bars are those of the package: value and slope within 8 ulp x (1 + condition number) over
-all finite float32 logits, binary cross-entropy within 3. `python tests/test_numerics.py` prints
-how close they come.
+The package promises these bars: value and slope within 8 ulp x (1 + condition number) over all
+finite float32 logits, binary cross-entropy within 3. `python tests/test_numerics.py` prints how
+close they come.
 """
 
 import functools
@@ -22,7 +22,7 @@ from references.row import BOUNDARY, HARD, Row
 
 import mllosses_jax as mll
 
-# The reference, with the bounds that it sets
+# The reference, and the bounds that it sets
 
 
 @functools.cache
@@ -31,9 +31,9 @@ def expected(
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Returns the lowest and the highest number allowed before rounding, and condition numbers.
 
-    Low and high differ at the clip boundary only, where a float next to it may be on either
-    side: there they enclose the results of all logits within 8 ulp. The condition number is that
-    in the logit, plus that in the label where it is soft.
+    Low and high differ at the clip boundary only, where a nearby float may be on either side: there
+    they enclose the results of all logits within 8 ulp. The condition number is that in the logit,
+    plus that in the label if the label is soft.
     """
 
     def at(x, y):
@@ -62,7 +62,7 @@ def expected(
 
 
 def computed(row: Row, x: np.ndarray, y: np.ndarray) -> Numbers:
-    """Returns what one compiled program gives for all logits, labels and columns."""
+    """Returns the results of one compiled program for all logits, labels and columns."""
 
     @jit_fully
     def program(x, y):
@@ -112,7 +112,7 @@ def measure(row: Row) -> Measured:
     cancelling = 8 * epsilon * low.curvature_terms
 
     def worst_relative(name, tolerated):
-        """The worst relative error; at the clip boundary, where some diverge, only NaN counts."""
+        """Returns the worst relative error; at the clip boundary only NaN counts: some diverge."""
         got, truth = getattr(found, name), getattr(low, name)
         error = np.maximum(excess(got, truth, truth) - tolerated, 0)
         worst = np.max(np.where(smooth, error / np.maximum(np.abs(truth), 1e-30), 0))

@@ -1,4 +1,4 @@
-"""What importing the package costs, and what its command says of itself.
+"""What importing the package costs, and what its command says about itself.
 
 `python tests/test_package.py` prints how long the import takes beyond that of jax.
 """
@@ -91,7 +91,7 @@ def _tree(file):
 
 
 def _imports(file):
-    """Every module or name that a file imports, wherever in it."""
+    """Yields every module or name that a file imports, anywhere in the file."""
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -45,7 +45,7 @@ def test_blocks_do_not_change_the_result(name, kwargs, monkeypatch):
 
     def traced():
         def loss(x):
-            # Not the compiled function, which keeps its program: a size of blocks is part of it.
+            # The compiled function would reuse its program, of which the block size is a part.
             return getattr(mll, name).__wrapped__(x, labels, reduction="sum", **kwargs)
 
         second = jax.grad(lambda x: jnp.sum(jax.grad(loss)(x) ** 2))
@@ -77,7 +77,7 @@ def test_several_blocks_of_an_unknown_number_of_rows(name):
 
 
 INF = np.inf
-# Rows of logits with one positive, the first, and the limit of a loss that sums over pairs.
+# Rows of logits whose first label is the only positive, and the limit of a loss over pairs.
 LIMITS = {
     "a negative at +inf": ([1.0, INF, 0.0], INF),
     "two negatives at +inf": ([1.0, INF, INF], INF),
@@ -86,7 +86,7 @@ LIMITS = {
     "two negatives at -inf": ([0.5, -INF, -INF], 0.0),
     "the positive at +inf": ([INF, 1.0, 0.0], 0.0),
 }
-# Of the pair that is left of the row [0.5, -inf, 0.0], with the numbers |P||N| and L as they are.
+# Losses of the one pair left in the row [0.5, -inf, 0.0]; |P||N| and L count every label.
 SOFTPLUS = np.log1p(np.exp(-0.5))
 ONE_PAIR = {
     "lsep_loss": SOFTPLUS,
@@ -105,7 +105,7 @@ def test_limits_of_infinite_logits(name, limit):
     row, wanted = LIMITS[limit]
     if wanted is None:
         wanted = ONE_PAIR[name]
-    if name == "zlpr_loss" and wanted == 0:  # its sums have 0 among them, and the other sum stays
+    if name == "zlpr_loss" and wanted == 0:  # each of its sums includes 0, so the other sum remains
         wanted = SOFTPLUS if row[0] == 0.5 else np.log(2 + np.e)
     labels = np.array([1, 0, 0])
     for y in (labels, labels.astype(np.float32)):
@@ -130,7 +130,7 @@ def test_limits_of_a_column(name):
 
 @pytest.mark.parametrize("size", [1e4, 1e9, 1e30])
 def test_curvature_of_a_tiny_label_at_a_huge_logit(size):
-    """All of one sum is a label of 1e-30; next to its logit that factor is lost in rounding."""
+    """One sum holds only a label of 1e-30, a factor that rounding loses next to its logit."""
     logits, labels = jnp.array([[-size, 0.0]]), jnp.array([[1e-30, 0.5]])
     slope = jax.grad(lambda x: mll.zlpr_loss(x, labels))
     gradient, change = jit(lambda x: jax.jvp(slope, (x,), (jnp.ones_like(x),)))(logits)

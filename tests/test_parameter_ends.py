@@ -1,4 +1,4 @@
-"""The contract at the ends of parameters: derivatives are finite where a float holds them."""
+"""The contract at the ends of parameters: derivatives are finite if a float can hold them."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ import mllosses_jax as mll
 
 
 def every_derivative(case, soft):
-    """Returns the jitted value of a mean, its derivatives, and those of them along the logits.
+    """Returns a jitted function: a mean, its derivatives, and theirs along the logits.
 
-    The derivatives are in the logits, in each parameter that is a number and, if `soft`, in the
-    labels.
+    The derivatives are with respect to the logits, each parameter that is a number and, if `soft`,
+    the labels.
     """
     fixed = {name: v for name, v in case.kwargs.items() if name not in numbers_of(case)}
     fixed |= {} if case.entry.kind == "batch" else {"reduction": "mean"}
@@ -37,7 +37,7 @@ def every_derivative(case, soft):
 
 
 def not_numbers(results, passes):
-    """Returns which derivatives have an entry that does not pass."""
+    """Returns the paths of the derivatives with an entry that does not pass."""
     leaves = jax.tree_util.tree_leaves_with_path(results)
     return [jax.tree_util.keystr(path) for path, leaf in leaves if not np.all(passes(leaf))]
 
@@ -51,7 +51,8 @@ def test_derivatives_at_the_ends_of_parameters(case):
     ]
     logits, labels, mask = make_inputs(case)
     failures = {}
-    hard = case.entry.kind == "element" or not case.entry.soft_labels  # such have kernels for bool
+    # These losses have a kernel for bool labels.
+    hard = case.entry.kind == "element" or not case.entry.soft_labels
     for dtype in (bool,) * hard + (np.float32,) * case.entry.soft_labels:
         derivatives = every_derivative(case, soft=dtype is np.float32)
         for name in numbers:
@@ -69,7 +70,7 @@ def test_derivatives_at_the_ends_of_parameters(case):
     assert not failures
 
 
-# What these derivatives are, by 50 digits
+# The values of these derivatives, to 50 digits
 
 
 @pytest.mark.parametrize("clip", [0.0, 1e-30, 1e-20])
@@ -88,7 +89,7 @@ def test_an_asymmetric_loss_in_its_clip(clip, x, dtype):
         m, q = mpmath.mpf(float(np.float32(clip))), 1 / (1 + mpmath.exp(mpmath.mpf(x)))
         step = (q + m) * mpmath.mpf(10) ** -15
         slope = float((wanted(m + step) - wanted(m - step)) / (2 * step))
-    # Beyond 1e30 it is held there, which leaves room for the factors of a chain.
+    # It is clipped at -1e30, which leaves room for the other factors of the chain rule.
     np.testing.assert_allclose(jax.grad(loss)(jnp.float32(clip)), max(slope, -1e30), rtol=1e-5)
 
 
@@ -134,7 +135,7 @@ def test_generalized_cross_entropy_in_its_order(q, x):
 
 @pytest.mark.parametrize("beta", [1e8, 1e10, 1e15])
 def test_soft_f_beta_at_a_huge_beta(beta):
-    """It is the share of misses: FN / (FN + TP)."""
+    """The limit is the miss rate, FN / (FN + TP)."""
     logits, labels = jnp.array([[0.5], [-1.0], [2.0]]), np.array([[1], [1], [0]])
 
     def limit(x):
@@ -160,9 +161,9 @@ def test_a_count_loss_in_its_labels(count, u):
         return mll.factorized_count_loss(logits, y, **arguments)
 
     log_s = np.asarray(jax.nn.log_softmax(logits), np.float64)
-    log_n = np.log(u) if count == "mse" else min(u, 80.0)  # where rates are held
+    log_n = np.log(u) if count == "mse" else min(u, 80.0)  # log rates are clipped at 80
     q, log_q = np.exp(log_n + log_s), log_n + log_s
-    # d/dy of (y − q)·(log y − log q) and, of labels above the floor, of the loss of the count.
+    # d/dy of (y − q)·(log y − log q), for labels above the floor, and of the count loss.
     y = np.asarray(labels, np.float64)
     divergence = np.where(
         y > 0, np.log(np.maximum(y, 1e-7)) - log_q + 1 - q / np.maximum(y, 1e-7), 0

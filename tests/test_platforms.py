@@ -1,4 +1,4 @@
-"""Programs are for the platform that they are lowered for, which need not be that of this host."""
+"""Programs suit the platform that they are lowered for, which need not be that of the host."""
 
 import re
 
@@ -13,7 +13,7 @@ import mllosses_jax as mll
 from mllosses_jax._core.values import on_host
 
 ELSEWHERE = ("cuda", "tpu")
-# A product with ones is how a CPU adds up fastest; this loss is itself a product of matrices.
+# A CPU adds up fastest by a product with ones; this loss is itself a product of matrices.
 OF_PRODUCTS = {"label_graph_penalty"}
 
 

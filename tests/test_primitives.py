@@ -1,4 +1,4 @@
-"""The primitives of `_core.numerics` against a reference of 50 digits, derivatives too."""
+"""The primitives of `_core.numerics` and their derivatives, against a reference of 50 digits."""
 
 import exact
 import jax
@@ -124,7 +124,7 @@ def test_log_softmax_and_the_rest():
             continue
         truth = mp.log(rest / total)
         value = float(truth)
-        slack = np.finfo(np.float32).eps  # 1 - s, of which it is the logarithm, is rounded
+        slack = np.finfo(np.float32).eps  # it is the logarithm of 1 - s, which is rounded
         of_rest = (value - slack, value + slack, condition(truth, slopes_of_rest))
         assert ulps(log_rest[index], *of_rest) <= 8
         np.testing.assert_allclose(

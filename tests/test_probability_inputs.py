@@ -1,4 +1,4 @@
-"""Cross-entropy of probabilities: what is none is refused, and certainty has a finite gradient."""
+"""Cross-entropy of probabilities: invalid ones are refused, certainty has a finite gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ WRONG = ([[1.5, -0.2, 3.0]], [[0.5, 0.5, 1.25]], [[-1e-3, 0.2, 0.9]], [[0.1, np.
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
 @pytest.mark.parametrize("p", WRONG, ids=str)
-def test_what_is_no_probability_is_refused(p, dtype):
+def test_invalid_probabilities_are_refused(p, dtype):
     p, y = np.array(p).astype(dtype), np.array([[1, 0, 1]])
     outside = ~((p >= 0) & (p <= 1))
     for given in (p, jnp.asarray(p)):
@@ -36,6 +36,6 @@ def test_gradient_of_certainty_is_finite(y, dtype):
     assert np.isfinite(gradient.astype(np.float32)).all()
     exact = p.astype(np.float64)
     slope = (1 - y) / np.maximum(1 - exact, 1e-12) - y / np.maximum(exact, 1e-12)
-    moderate = np.abs(slope) < 1e4  # beyond it float16 is about to end
+    moderate = np.abs(slope) < 1e4  # beyond it float16 is about to overflow
     known = moderate if dtype == np.float16 else np.full(p.shape, True)
     np.testing.assert_allclose(gradient[known].astype(np.float64), slope[known], rtol=1e-2)

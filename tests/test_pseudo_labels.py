@@ -1,4 +1,4 @@
-"""Estimates of unknown labels against loops, and what the losses that use them promise."""
+"""Estimates of unknown labels, against loops, and properties of the losses that use them."""
 
 import json
 import logging
@@ -19,12 +19,12 @@ GOLDEN = Path(__file__).parent / "golden"
 def _data(seed=0, samples=40, labels=6):
     rng = np.random.default_rng(seed)
     x = rng.normal(scale=2, size=(samples, labels)).astype(np.float32)
-    y = rng.random(x.shape) < np.linspace(0, 1, labels)  # a label without positives, one with all
+    y = rng.random(x.shape) < np.linspace(0, 1, labels)  # one label is never positive, one always
     return x, y
 
 
 def _select(pseudo, x, y, share):
-    """The selection of one epoch, label by label."""
+    """Selects the pseudo-negatives of one epoch, label by label."""
     values, where = (np.array(part) for part in pseudo)
     for c in range(x.shape[1]):
         number = int(share * np.sum(~y[:, c]))
@@ -131,7 +131,7 @@ def test_gradient_of_the_estimates_is_that_of_the_authors():
                     x, y, estimated_logits=g, expected_positives=k
                 )
             )(jnp.asarray(g))
-        # All of the difference is the log(p + 1e-5) of the source: tests/test_golden.py.
+        # The whole difference is the log(p + 1e-5) of the source; see tests/test_golden.py.
         p, q, s = 1 / (1 + np.exp(-g)), 1 / (1 + np.exp(g)), 1 / (1 + np.exp(-x))
         e = 1e-5
         offset = -(s + (y > 0)) * q * e / (p + e) + (1 - s) * p * e / (q + e)

@@ -1,4 +1,4 @@
-"""What packages show of themselves, and what a misspelled name or keyword is told."""
+"""The names that packages show, and the hints for a misspelled name or keyword."""
 
 import importlib
 import pickle
@@ -64,7 +64,7 @@ def test_dir_is_what_is_public(name):
         ("weighting", "label_count", "label_counts"),
     ],
 )
-def test_misspelled_names_are_told_what_is_meant(name, misspelled, meant):
+def test_misspelled_names_get_a_hint(name, misspelled, meant):
     with pytest.raises(AttributeError) as raised:
         getattr(package(name), misspelled)
     assert str(raised.value) == (
@@ -72,7 +72,7 @@ def test_misspelled_names_are_told_what_is_meant(name, misspelled, meant):
     )
 
 
-def test_names_like_no_other_and_private_ones_are_told_nothing():
+def test_names_unlike_any_other_and_private_ones_get_no_hint():
     for name in ("quux", "_f1", "__f1__"):
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'$"):
             getattr(mll.metrics, name)
@@ -98,8 +98,8 @@ def test_submodules_and_pickles_are_still_found():
         (mll.sigmoid_focal_loss, "gama", "did you mean gamma?"),
         (mll.zlpr_loss, "reducton", "did you mean reduction?"),
         (mll.metrics.f1, "avarage", "did you mean average?"),
-        (mll.metrics.recall_at_precision, "precison", "did you mean precision?"),  # is required
-        (mll.metrics.roc_curve, "were", "did you mean where?"),  # is not compiled
+        (mll.metrics.recall_at_precision, "precison", "did you mean precision?"),  # required
+        (mll.metrics.roc_curve, "were", "did you mean where?"),  # not compiled
         (
             mll.metrics.one_error,
             "quux",
@@ -107,7 +107,7 @@ def test_submodules_and_pickles_are_still_found():
         ),
     ],
 )
-def test_misspelled_keywords_are_told_what_is_meant(function, keyword, message):
+def test_misspelled_keywords_get_a_hint(function, keyword, message):
     with pytest.raises(TypeError) as raised:
         function(X, X, **{keyword: 1})
     name = function.__name__

@@ -1,4 +1,4 @@
-"""Each recipe runs as its user runs it, and all reach the same mean average precision."""
+"""Each recipe runs as a user runs it, and all reach the same mean average precision."""
 
 import os
 import re
@@ -12,8 +12,8 @@ import mllosses_jax as mll
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "recipes").glob("with_*.py"))
-# The mean over five seeds of each recipe, and four standard deviations of one run. A loss that does
-# not get the mask is out of it: it takes half of the positives for negatives and reaches 0.60.
+# The mean over five seeds of each recipe, and four standard deviations of one run. A loss without
+# the mask falls outside: it takes half of the positives for negatives and reaches 0.60.
 EXPECTED, TOLERANCE = 0.635, 0.025
 
 
@@ -38,6 +38,6 @@ def test_recipe_is_short_and_reaches_the_common_score(case):
     assert done.returncode == 0, done.stderr
     score = float(re.fullmatch(r"test mAP (0\.\d+)\n", done.stdout)[1])
     assert score == pytest.approx(EXPECTED, abs=TOLERANCE)
-    # Scores that tell nothing have the share of positives as average precision.
+    # The average precision of uninformative scores is the share of positives.
     uninformed = mll.data.load("mosaics").y_test.mean()
     assert score > 3 * uninformed

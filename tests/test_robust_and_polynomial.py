@@ -1,7 +1,7 @@
-"""What the polynomial, robust, focal and margin losses are to each other, and SPLC's switch."""
+"""Relations among the polynomial, robust, focal and margin losses, and SPLC's switch."""
 
-import functools
 import logging
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,26 +13,28 @@ import mllosses_jax as mll
 LOGITS = np.random.default_rng(0).normal(scale=3, size=(6, 7)).astype(np.float32)
 HARD = np.random.default_rng(1).random((6, 7)) < 0.5
 SOFT = np.random.default_rng(2).random((6, 7)).astype(np.float32)
-of = functools.partial
 
 
 @pytest.mark.parametrize("labels", [HARD, SOFT], ids=["hard", "soft"])
 @pytest.mark.parametrize(
     ("loss", "other"),
     [
-        (of(mll.poly1_binary_cross_entropy, epsilon=0), mll.sigmoid_binary_cross_entropy),
-        (of(mll.poly1_focal_loss, gamma=0), mll.poly1_binary_cross_entropy),
-        (of(mll.poly1_focal_loss, epsilon=0, alpha=0.3), of(mll.sigmoid_focal_loss, alpha=0.3)),
+        (partial(mll.poly1_binary_cross_entropy, epsilon=0), mll.sigmoid_binary_cross_entropy),
+        (partial(mll.poly1_focal_loss, gamma=0), mll.poly1_binary_cross_entropy),
         (
-            of(mll.asymmetric_polynomial_loss, epsilon_pos=0, epsilon_pos_pow=0),
-            of(mll.asymmetric_loss, gamma_pos=0),
+            partial(mll.poly1_focal_loss, epsilon=0, alpha=0.3),
+            partial(mll.sigmoid_focal_loss, alpha=0.3),
         ),
-        (of(mll.generalized_binary_cross_entropy, q=0), mll.sigmoid_binary_cross_entropy),
         (
-            of(mll.generalized_binary_cross_entropy, q=jnp.float32(1e-7)),
+            partial(mll.asymmetric_polynomial_loss, epsilon_pos=0, epsilon_pos_pow=0),
+            partial(mll.asymmetric_loss, gamma_pos=0),
+        ),
+        (partial(mll.generalized_binary_cross_entropy, q=0), mll.sigmoid_binary_cross_entropy),
+        (
+            partial(mll.generalized_binary_cross_entropy, q=jnp.float32(1e-7)),
             mll.sigmoid_binary_cross_entropy,
         ),
-        (of(mll.quality_focal_loss, beta=0), mll.sigmoid_binary_cross_entropy),
+        (partial(mll.quality_focal_loss, beta=0), mll.sigmoid_binary_cross_entropy),
     ],
 )
 def test_one_loss_is_a_case_of_another(loss, other, labels):

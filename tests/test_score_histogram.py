@@ -39,10 +39,10 @@ def test_bins_are_those_of_the_edges(inputs, bins):
     around = [edges, np.nextafter(edges, low), np.nextafter(edges, high)]
     scores = np.concatenate([scores.astype(np.float32), np.float32(extremes), *around])
     got = jax.jit(lambda s: _grid.bins_of(s, bins, inputs))(scores)
-    # XLA's CPU backend takes subnormal logits for 0.
+    # XLA's CPU backend treats subnormal logits as 0.
     scores = np.where(np.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
     np.testing.assert_array_equal(got, np.searchsorted(edges, scores, side="right"))
-    # Half of the edges at the quantiles of either scale, up to the resolution of keys.
+    # Half of the edges lie at the quantiles of either scale, up to the resolution of keys.
     uniform = np.arange(1, bins // 2) / (bins // 2)
     wanted = uniform if inputs == "probabilities" else np.log(uniform / (1 - uniform))
     distance = np.abs(wanted[:, None] - edges).min(axis=1)
@@ -50,22 +50,22 @@ def test_bins_are_those_of_the_edges(inputs, bins):
 
 
 def exact_ap(scores, truth):
-    """Average precision of each label by its definition, (L,): no sort, no bins."""
+    """Computes the average precision of each label (L,) by definition: no sort, no bins."""
     at_least = scores[None] >= scores[:, None]
     precision = (at_least & truth[None]).sum(1) / at_least.sum(1)
     return (precision * truth).sum(0) / truth.sum(0)
 
 
 def exact_auc(scores, truth):
-    """Area under the ROC curve of each label by counting pairs."""
+    """Computes the area under the ROC curve of each label by counting pairs."""
     pairs = truth[:, None] & ~truth[None]
     wins = (scores[:, None] > scores[None]) + 0.5 * (scores[:, None] == scores[None])
     return (pairs * wins).sum((0, 1)) / pairs.sum((0, 1))
 
 
 def test_bounds_hold_for_every_order_inside_bins():
-    # All rankings with ties and all label sets of five samples, one per label: in one bin, in two
-    # with the border between or inside of ties' reach, and in three.
+    # All rankings with ties and all label sets of five samples, one per label. The three scores
+    # lie in one bin, in two with the border on either side of the middle score, or in three.
     ranks = np.array(list(itertools.product(range(3), repeat=5)))
     sets = np.array(list(itertools.product([False, True], repeat=5)))[1:-1]
     which = np.repeat(ranks, len(sets), axis=0).T
@@ -82,7 +82,7 @@ def test_bounds_hold_for_every_order_inside_bins():
             assert (bounds.lower <= exact).all()
             assert (exact <= bounds.upper).all()
             seen.append((np.min(exact - bounds.lower), np.min(bounds.upper - exact)))
-    # No bound is wider than what it may be: the extremes occur.
+    # No bound is wider than necessary: the extremes occur.
     assert np.max(seen) < 5e-5
 
 
@@ -147,12 +147,12 @@ def test_bounds_are_narrow(scale):
 
 
 def test_bounds_of_huge_counts():
-    # 2³⁰ entries per label, in which float32 counts nothing exactly; micro passes 2³¹.
+    # 2³⁰ entries per label, which float32 cannot count exactly; micro counts exceed 2³¹.
     scores, truth = _adversarial("moderate", np.random.default_rng(0), 1024, np.full(5, 0.1))
     state = empties()["scores"].update(scores, truth)
     large = jax.tree.map(lambda x: x * 2**20, state)
     for average in AVERAGES:
-        # Every score 2²⁰ times: all are tied, which changes neither value.
+        # Every score occurs 2²⁰ times; these ties change neither value.
         exact = sk.average_precision_score(truth, scores, average=average)
         bounds = large.average_precision(average=average)
         assert np.all((bounds.lower <= exact) & (exact <= bounds.upper))
@@ -196,7 +196,7 @@ def test_invalid_scores_are_never_hidden():
     curve = state.precision_recall_curve()
     assert np.isnan(curve.precision[2]).all()
     assert np.isfinite(curve.recall[1]).all()
-    # Logits by mistake: an error where they can be looked at, else NaN.
+    # Logits passed by mistake raise an error where values can be checked, else give NaN.
     state = streaming.ScoreHistogram.init(1, inputs="probabilities")
     wrong, labels = np.array([[0.5], [1.5]], np.float32), np.array([[1], [0]])
     with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\].*to 1.5"):

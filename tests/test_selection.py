@@ -1,4 +1,4 @@
-"""What is selected from a batch as its largest entries, against plain sorting."""
+"""Selection of the largest entries of a batch, against plain sorting."""
 
 import functools
 import json
@@ -79,7 +79,7 @@ def test_corrected_labels_are_those_of_the_correcting_loss():
     assert corrected.dtype == bool
     loss = mll.large_loss_correction(x, y, relative_rate=rate)
     np.testing.assert_allclose(loss, mll.sigmoid_binary_cross_entropy(x, corrected), rtol=1e-6)
-    # The authors' code leaves out of the labels the smallest of the losses that it corrects.
+    # The authors' code does not correct the label of the smallest loss that it selects.
     theirs = np.zeros(y.shape, bool)
     theirs[tuple(case["extra"]["correction_idx"])] = True
     left_out = np.asarray(corrected) & (y == 0) & ~theirs
@@ -141,7 +141,7 @@ def test_overfitted_negatives_are_pushed_back():
 
     gradient = jax.grad(loss)(x, 0.5)
     p = jax.nn.sigmoid(x)
-    slopes = p * (1 - p) * jnp.array([[0.25], [0.25], [-0.5], [-0.5]])  # of -R
+    slopes = p * (1 - p) * jnp.array([[0.25], [0.25], [-0.5], [-0.5]])  # slopes of -R
     np.testing.assert_allclose(gradient, slopes, rtol=1e-5)
     missed = float(jnp.mean(1 - p[:2]))
     np.testing.assert_allclose(loss(x, 0.5), 0.5 * missed, rtol=1e-5)

@@ -14,7 +14,7 @@ FEATURES, LABELS, ROWS = 5, 3, 32
 
 
 def own_loss(logits, labels, *, weights=None, where=None, gain=1.0):
-    """A user's own loss: masked and weighted mean of binary cross-entropy."""
+    """A user's own loss: the masked and weighted mean of binary cross-entropy."""
     entry = jnp.logaddexp(jnp.zeros_like(logits), logits) - labels * logits
     entry = entry if weights is None else entry * weights
     count = entry.size if where is None else jnp.sum(where, dtype=jnp.float32)
@@ -49,7 +49,7 @@ def data():
 
 
 def numpy_sgd(params, inputs, labels, rate, weights=1.0):
-    """One step of gradient descent on the mean binary cross-entropy, in float64."""
+    """Takes one step of gradient descent on the mean binary cross-entropy, in float64."""
     w, b = np.asarray(params["w"], np.float64), np.asarray(params["b"], np.float64)
     inputs, labels = np.asarray(inputs, np.float64), np.asarray(labels, np.float64)
     slope = weights * (1 / (1 + np.exp(-(inputs @ w + b))) - labels) / labels.size

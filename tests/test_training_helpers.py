@@ -284,7 +284,7 @@ def test_unknown_arguments_are_named(data):
         ({"loss": functools.partial(mll.asymmetric_loss, reduction="none")}, False, "scalar"),
     ],
 )
-def test_what_does_not_fit_is_said(options, ema, message, data):
+def test_incompatible_options_are_named(options, ema, message, data):
     optimizer = optax.sgd(0.1)
     options = {"loss": cross_entropy_pair} | options
     state = TrainState.create(linear_params(), optimizer, ema=ema)

@@ -55,7 +55,7 @@ def test_micro_batches_give_the_gradient_of_the_batch(loss, gradient, parts, dat
 
 @NORMALIZED
 def test_the_mean_of_micro_batches_is_another_gradient(loss, gradient, data):
-    """What optax.MultiSteps does on its own: the means of the parts are averaged."""
+    """On its own, optax.MultiSteps averages the means of the parts."""
     parts = 2
     optimizer = optax.MultiSteps(optax.sgd(1.0), parts)
 
@@ -114,7 +114,7 @@ def test_weights_of_micro_batches(shape, data):
 
 
 def test_gradients_of_bfloat16_are_added_up_in_float32():
-    """512 equal slopes of 1/2: in bfloat16 their sum would stop at 128, of 256."""
+    """512 equal slopes of 1/2 add up to 256; in bfloat16 their sum would stop at 128."""
     optimizer = optax.sgd(1.0)
 
     def loss(logits, labels):

@@ -1,4 +1,4 @@
-"""Eight devices give the trajectory of one."""
+"""Training on eight devices follows the trajectory of one."""
 
 import functools
 import runpy
@@ -69,7 +69,7 @@ def trajectory(step, state, batches):
     losses = []
     for batch in batches:
         state, metrics = step(state, batch)
-        losses.append(float(metrics["loss"]))  # a CPU of eight devices cannot run ahead
+        losses.append(float(metrics["loss"]))  # eight devices on one CPU cannot run ahead
     return {"losses": np.array(losses), "params": state.params, "average": state.ema_params}
 
 
@@ -110,7 +110,7 @@ def test_sharded_parameters_on_an_explicit_mesh(parts, batches):
 
 
 def test_dropout_differs_between_devices_by_their_index():
-    """All devices get the key of the step; what the docstring advises sets them apart."""
+    """All devices get the key of the step; folding in the index, as documented, separates them."""
     devices = mesh(AxisType.Auto)
 
     def apply(params, inputs, *, key):
@@ -128,7 +128,7 @@ def test_dropout_differs_between_devices_by_their_index():
         in_specs=(P(), P("data")),
         out_specs=P(),
     )
-    # Each device adds another bit to the sums: all 0 or all 1 if their masks are the same.
+    # Each device adds its own bit to the sums: all are 0 or all 1 if the masks are the same.
     bits = 2.0 ** jnp.arange(8)[:, None] * jnp.ones((8, 64))
     state, _ = jax.jit(mapped)(state, {"inputs": jnp.ones((8, 64)), "labels": bits})
     assert len(np.unique(state.params)) > 20
@@ -146,7 +146,7 @@ def test_shard_map(name, parts, batches):
 
 
 def test_local_means_would_give_another_trajectory(batches):
-    """Without the axis name the devices' own means are averaged: the check above can fail."""
+    """Without the axis name the devices' means are averaged, so the check above can fail."""
     alone = trajectory(*training(LOSSES["element"]), batches)
     step, state = training(lambda *a, **k: jax.lax.pmean(mll.asymmetric_loss(*a, **k), "data"))
     mapped = jax.shard_map(step, mesh=mesh(AxisType.Auto), in_specs=(P(), P("data")), out_specs=P())
@@ -155,7 +155,7 @@ def test_local_means_would_give_another_trajectory(batches):
 
 
 class NoCheckpoints:
-    """Stands for a manager of checkpoints and keeps none."""
+    """A checkpoint manager that keeps nothing."""
 
     def save(self, step, args):
         pass
@@ -164,7 +164,7 @@ class NoCheckpoints:
         pass
 
 
-def test_recipe_goes_on_as_if_it_had_not_broken_off():
+def test_recipe_resumes_as_if_never_interrupted():
     recipe = runpy.run_path(str(Path(__file__).parent.parent / "recipes/sharded_training.py"))
     with jax.numpy_rank_promotion("allow"):
         state, quality = recipe["main"]()

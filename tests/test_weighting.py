@@ -72,7 +72,7 @@ def test_ratios():
 def test_ratios_of_absent_and_universal_labels():
     ratios = weighting.negative_positive_ratio(np.array([0, 1, 99, 100]), 100)
     np.testing.assert_allclose(ratios, [99, 99, 1 / 99, 1 / 99], rtol=1e-6)
-    # An eager call refuses them.
+    # An eager call refuses such counts.
     ratios = jax.jit(weighting.negative_positive_ratio)(np.array([0, 7]), jnp.array([1, 5]))
     np.testing.assert_allclose(ratios, [1, 1 / 4], rtol=1e-6)  # N below 2, and n above N
 
@@ -101,7 +101,7 @@ def weight_of(n, beta):
 
 
 def class_balanced(row, mode, beta):
-    """The weight of a sample, from the indices of its positives."""
+    """Returns the weight of a sample, from the indices of its positives."""
     positives = np.flatnonzero(row)
     if len(positives) == 0:
         return 1 - beta
@@ -203,7 +203,7 @@ def test_inverse_propensity_at_its_limits():
     counts = np.array([0, 1, 2])
     for total in (1, 2, jnp.array(0)):  # fewer than e samples
         few = jax.jit(weighting.inverse_propensity)(counts, jnp.asarray(total))
-        np.testing.assert_array_equal(few, [1, 1, 1])  # an eager call refuses counts above it
+        np.testing.assert_array_equal(few, [1, 1, 1])  # an eager call refuses such counts
     absent = weighting.inverse_propensity(counts, 1000, b=0)
     assert np.all(np.isfinite(absent))
     assert absent[0] == absent[1]
@@ -240,7 +240,7 @@ def test_counts_and_priors():
     )
     np.testing.assert_array_equal(soft, [0.75, 0.25])
     np.testing.assert_array_equal(weighting.label_priors(LABELS, where=np.zeros((1, 1), bool)), 0)
-    counts = jax.jit(weighting.label_counts)(-LABELS)  # an eager call refuses them
+    counts = jax.jit(weighting.label_counts)(-LABELS)  # an eager call refuses negative labels
     assert counts.sum() == 0
 
 

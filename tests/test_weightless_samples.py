@@ -1,4 +1,4 @@
-"""Sample weights that are all 0: every average says that there is nothing to average."""
+"""With sample weights that are all 0, every average reports that nothing is averaged."""
 
 import inspect
 
@@ -41,7 +41,7 @@ def test_proper_scores_are_not_defined(name, average):
 def test_a_single_sample_that_weighs_is_the_average():
     found = metrics.f1(PREDICTED, TRUTH, average="samples", weights=np.array([0.0, 1.0]))
     assert found == 1
-    only = np.array([[True], [False]])  # the sample that weighs does not count
+    only = np.array([[True], [False]])  # the only sample with a weight is masked
     found = metrics.f1(
         PREDICTED, TRUTH, average="samples", weights=np.array([0.0, 1.0]), where=only
     )

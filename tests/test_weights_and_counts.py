@@ -1,4 +1,4 @@
-"""Weights and counts that cannot be: eager calls refuse them, in losses, metrics and weighting."""
+"""Impossible weights and counts: eager calls of losses, metrics and weighting refuse them."""
 
 import functools
 import inspect
@@ -53,7 +53,7 @@ def test_negative_weights(name):
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_counts_that_cannot_be(name):
+def test_impossible_counts(name):
     call = COUNTED[name]
     for counts in (np.array([5, -1, 3]), np.array([5.0, -0.5, 3.0], np.float32)):
         for given in (counts, jnp.asarray(counts)):

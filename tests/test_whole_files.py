@@ -1,4 +1,4 @@
-"""Files are whole or not there: full disks, failures in the middle, and two that write at once."""
+"""Files are written whole or not at all: full disks, failures midway, and two writers at once."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ GOOD, LARGE = b"what was there", b"x" * 10_000
 
 @contextlib.contextmanager
 def full_disk(size=100):
-    """No file can grow beyond a few bytes."""
+    """Keeps files from growing beyond a few bytes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -62,7 +62,7 @@ def test_a_full_disk_leaves_what_was_there(write, existing, tmp_path):
     with full_disk(), pytest.raises(OSError, match=r"file") as failure:
         write(path)
     assert failure.value.filename == str(path)
-    assert failure.value.strerror  # also numpy's, which has none
+    assert failure.value.strerror  # numpy's own error has none
     assert contents(tmp_path) == ({"file": GOOD} if existing else {})
     write(path)
     assert len(path.read_bytes()) > len(GOOD)
@@ -77,7 +77,7 @@ def test_json_has_neither_nan_nor_infinity(tmp_path):
     assert read_format(path, format_name="f") == expected
 
 
-def test_json_of_a_path_that_is_no_text(tmp_path):
+def test_json_of_a_path_that_is_not_text(tmp_path):
     path = tmp_path / "file.json"
     write_json(path, {"path": "a\udcff.npy"})
     assert json.loads(path.read_bytes()) == {"path": "a\udcff.npy"}
@@ -103,12 +103,12 @@ def test_a_failure_in_the_middle_leaves_what_was_there(failure, tmp_path):
     assert contents(tmp_path) == {"file": GOOD}
 
 
-def test_two_that_write_at_once_do_not_meet(tmp_path):
+def test_two_writers_at_once_do_not_interfere(tmp_path):
     path = tmp_path / "file"
     with replacing(path) as first, replacing(path) as second:
         first.write(b"1" * 1000)
         second.write(b"2" * 1000)
-    assert contents(tmp_path) == {"file": b"1" * 1000}  # the inner one was whole before
+    assert contents(tmp_path) == {"file": b"1" * 1000}  # the inner one was complete before
     assert not list(tmp_path.glob(LEFTOVERS))
 
 

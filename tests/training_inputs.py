@@ -1,4 +1,4 @@
-"""A linear model, data with unknown labels, and gradients by hand, for tests of training steps."""
+"""A linear model, partly labelled data and gradients by hand, for the tests of training steps."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def linear_params():
 
 
 def make_data():
-    """Rows of which the first half has few known labels, and the second few positives."""
+    """Returns rows; their first half has few known labels, their second few positives."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(ROWS, FEATURES)).astype(np.float32)
     labels = (
@@ -36,7 +36,7 @@ def make_data():
 
 
 def slopes(data, params):
-    """Residuals of binary cross-entropy, 0 where masked, in float64."""
+    """Returns inputs and residuals of binary cross-entropy, 0 where masked, in float64."""
     inputs = np.asarray(data["inputs"], np.float64)
     logits = inputs @ np.asarray(params["w"], np.float64) + np.asarray(params["b"], np.float64)
     where, labels = np.asarray(data["where"]), np.nan_to_num(np.asarray(data["labels"], np.float64))
@@ -44,14 +44,14 @@ def slopes(data, params):
 
 
 def masked_mean(data, params):
-    """The gradient of the mean over the labels that are known, by hand."""
+    """Computes the gradient of the mean over the known labels by hand."""
     inputs, residual = slopes(data, params)
     residual = residual / np.asarray(data["where"]).sum()
     return {"w": inputs.T @ residual, "b": residual.sum(0)}
 
 
 def over_positives(data, params):
-    """The gradient of the sum over the number of known positives, by hand."""
+    """Computes the gradient of the sum divided by the number of known positives by hand."""
     inputs, residual = slopes(data, params)
     residual = residual / np.nansum(np.asarray(data["labels"]))
     return {"w": inputs.T @ residual, "b": residual.sum(0)}
@@ -67,7 +67,7 @@ def cross_entropy_over_positives(logits, labels, *, where):
 
 
 def one_update(step, state, data):
-    """Returns the gradient that a step of descent at rate 1 has taken."""
+    """Returns the gradient taken by a descent step at rate 1, and the metrics of the step."""
     before = jax.tree.map(np.asarray, state.params)
     after, metrics = step(state, data)
     return jax.tree.map(lambda old, new: old - np.asarray(new), before, after.params), metrics

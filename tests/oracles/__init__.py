@@ -1,4 +1,4 @@
-"""Each loss once more, in float64 numpy, straight from its formula; never imports the package.
+"""Each loss once more, in float64 numpy, straight from its formula and without the package.
 
 An oracle takes logits (B, L), labels (B, L), a bool mask (B, L) and the parameters of the loss,
 and returns the unreduced loss. Entries, samples and labels that do not count are 0. There is one
@@ -15,6 +15,6 @@ _MODULES = [importlib.import_module(f"oracles.{m.name}") for m in pkgutil.iter_m
 
 
 def find(name: str, *default: Callable[..., np.ndarray] | None) -> Callable[..., np.ndarray]:
-    """Returns what a module of this folder calls by this name, such as the oracle of a loss."""
+    """Returns the function of this name, such as the oracle of a loss, from its module."""
     (found,) = {getattr(module, name) for module in _MODULES if hasattr(module, name)} or default
     return found

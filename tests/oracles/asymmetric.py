@@ -19,7 +19,7 @@ def _asymmetric_parts(x, y, gamma_neg, gamma_pos, clip):
 
 
 def asymmetric_loss_slope(x, y, mask, detach_focus=True, gamma_neg=4.0, gamma_pos=1.0, clip=0.05):
-    """Slope by central differences; of the entropy alone where the weight is held constant."""
+    """Computes the slope by central differences, of the entropy alone if the weight is constant."""
     h = 1e-6
     if not detach_focus:
         above = asymmetric_loss(x + h, y, mask, gamma_neg, gamma_pos, clip)

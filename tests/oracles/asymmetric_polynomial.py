@@ -32,7 +32,7 @@ def asymmetric_polynomial_loss(x, y, mask, detach_focus=True, **parameters):
 
 
 def asymmetric_polynomial_loss_slope(x, y, mask, detach_focus=True, **parameters):
-    """Slope by central differences, with the weight held constant or not."""
+    """Computes the slope by central differences, with the weight held constant or not."""
     h, parameters = 1e-6, {**APL, **parameters}
     (above_weight, above), (below_weight, below) = (
         _parts(x + step, y, **parameters) for step in (h, -h)

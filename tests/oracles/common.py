@@ -1,4 +1,4 @@
-"""What the oracles share."""
+"""Functions that the oracles share."""
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def one_hot(ids, num_labels):
 
 
 def counts(s, y, mask, average):
-    """Which labels, samples or wholes count, and their soft tp, fp, fn and tn."""
+    """Returns which labels, samples or batches count, and their soft tp, fp, fn and tn."""
     axis = {"macro": 0, "samples": 1, "micro": None}[average]
     terms = (s * y, s * (1 - y), (1 - s) * y, (1 - s) * (1 - y))
     return mask.any(axis), *(masked(term, mask).sum(axis) for term in terms)

@@ -8,7 +8,7 @@ from oracles.common import bce, masked
 
 
 def _large_losses(x, y, mask, relative_rate):
-    """The unknown entries of the largest loss; a rate has the accuracy of float32."""
+    """Marks the unknown entries with the largest losses; a rate has the accuracy of float32."""
     k = math.ceil(round(mask.sum() * float(relative_rate), 5))
     unknown = [(x[i], i) for i in zip(*np.nonzero(mask & (y == 0)), strict=True)]
     chosen = np.zeros(x.shape, bool)

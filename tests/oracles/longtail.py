@@ -1,4 +1,4 @@
-"""Oracles of the long-tail losses, the distribution-balanced one among them."""
+"""Oracles of the long-tail family."""
 
 import numpy as np
 

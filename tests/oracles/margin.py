@@ -10,7 +10,7 @@ def hinge_loss(x, y, mask, margin=1.0):
 
 
 def hinge_loss_slope(x, y, mask, margin=1.0):
-    """Exact: differences of a function that is linear in pieces would be but their rounding."""
+    """Computes the exact slope: differences of a piecewise linear function are mostly rounding."""
     return masked((1 - y) * (x > -margin) - y * (x < margin), mask)
 
 

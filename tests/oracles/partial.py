@@ -31,7 +31,7 @@ def positive_unlabeled_loss(x, y, mask, prior):
 
 
 def positive_unlabeled_loss_slope(x, y, mask, prior):
-    """The slope of the value, but that of -R alone where R < 0; by central differences."""
+    """Computes the slope of the value, or of -R alone where R < 0, by central differences."""
     h, slope = 1e-6, np.zeros(x.shape)
     for row, column in np.ndindex(x.shape):
         overfitted = _risks(x, y, mask, prior, column)[1] < 0

@@ -17,7 +17,7 @@ def _parts(
     alpha_unannotated=1.0,
     clip=0.0,
 ):
-    """The weight without omega, and the cross-entropy."""
+    """Returns the weight without omega, and the cross-entropy."""
     positive = annotated & (y > 0)
     p = sigmoid(x)
     wrong = np.where(positive, 1 - p, np.maximum(p - clip, 0))
@@ -70,7 +70,7 @@ def class_aware_selective_loss_slope(
     likelihood_topk=5,
     **focus,
 ):
-    """Slope by central differences of the entropy alone: the weights are held constant."""
+    """Computes the slope of the entropy alone by central differences, with constant weights."""
     h, annotated = 1e-6, np.asarray(annotated)
     omega = _omega(x, annotated, mask, mode, prior, prior_threshold, likelihood_topk)
     weight, _ = _parts(x, y, annotated, **focus)

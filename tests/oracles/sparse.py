@@ -4,7 +4,7 @@ import numpy as np
 
 
 def _projection(z, power):
-    """max(z - tau, 0) ** power with sum 1."""
+    """Returns max(z - tau, 0) ** power, for the tau with which it sums to 1."""
     low, high = z.max() - 1, z.max()
     for _ in range(100):
         tau = (low + high) / 2

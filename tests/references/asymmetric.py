@@ -44,7 +44,7 @@ def rows(labels: tuple) -> list[Row]:
     row = functools.partial(
         Row, "asymmetric", terms=asymmetric, labels=labels, points=points, detachable=True
     )
-    # 0.5 is traced, as 2.5 is
+    # A gamma of 0.5 is left out because it is traced, as 2.5 is.
     constants = [
         row(loss=functools.partial(_asymmetric, *column), columns=(column,))
         for column in columns

@@ -1,6 +1,6 @@
 """Binary cross-entropy and its relatives."""
 
-import functools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,13 @@ def cross_entropy_of_probability(p: float, y: Any) -> Terms:
 
 
 def rows(labels: tuple) -> list[Row]:
-    of = functools.partial
-    bce = of(plain, mll.sigmoid_binary_cross_entropy)
-    weighted = of(plain, mll.sigmoid_binary_cross_entropy, pos_weight=2.5)
-    balanced = of(plain, mll.balanced_binary_cross_entropy, alpha=0.25)
-    of_p = of(plain, mll.binary_cross_entropy)
+    bce = partial(plain, mll.sigmoid_binary_cross_entropy)
+    weighted = partial(plain, mll.sigmoid_binary_cross_entropy, pos_weight=2.5)
+    balanced = partial(plain, mll.balanced_binary_cross_entropy, alpha=0.25)
+    bce_of_p = partial(plain, mll.binary_cross_entropy)
     return [
         Row("cross-entropy", bce, cross_entropy, labels, bar=3),
         Row("pos_weight", weighted, weighted_cross_entropy, labels, ((2.5, 1.0),)),
         Row("balanced", balanced, weighted_cross_entropy, labels, ((0.25, 0.75),)),
-        Row("of p", of_p, cross_entropy_of_probability, labels, points=PROBABILITIES),
+        Row("bce of p", bce_of_p, cross_entropy_of_probability, labels, points=PROBABILITIES),
     ]

@@ -1,6 +1,6 @@
 """The focal family."""
 
-import functools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -36,12 +36,11 @@ def _focal(constant, x, y, detach, gamma):
 
 
 def rows(labels: tuple) -> list[Row]:
-    of = functools.partial
-    constants = [Row("focal", of(_focal, g), focal, labels, ((g,),)) for g in GAMMAS]
+    constants = [Row("focal", partial(_focal, g), focal, labels, ((g,),)) for g in GAMMAS]
     columns, gammas = tuple((gamma,) for gamma in GAMMAS), jnp.array(GAMMAS)
     return [
         *constants,
-        Row("focal", of(_focal, None), focal, labels, columns, gammas),
-        Row("quality", of(_quality, 2), quality, labels, ((2.0,),)),
-        Row("quality", of(_quality, None), quality, labels, columns, gammas),
+        Row("focal", partial(_focal, None), focal, labels, columns, gammas),
+        Row("quality", partial(_quality, 2), quality, labels, ((2.0,),)),
+        Row("quality", partial(_quality, None), quality, labels, columns, gammas),
     ]

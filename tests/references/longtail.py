@@ -15,7 +15,7 @@ ALPHA, KAPPA, MU, PRIOR, MARGIN, RHO = (
 
 
 def stretched(jet: Jet, factor: Any) -> Jet:
-    """The derivatives in x of a jet whose argument is factor * x and an offset."""
+    """Returns the jet in x of a jet whose argument is factor * x plus an offset."""
     return Jet(jet.v, factor * jet.d, factor**2 * jet.dd)
 
 
@@ -24,7 +24,7 @@ def cross_entropy_of(x: float, factor: Any, offset: Any, y: Any) -> Jet:
 
 
 def distribution_balanced(x: float, y: Any, scale: float, gamma: float) -> Terms:
-    """Of one label with n = 10, N = 100, so that r = 1/y."""
+    """The loss of one label with n = 10 and N = 100, so that r = 1/y."""
     share = 1 / mp.mpf(y) if y > 0 else mp.inf
     weight = mp.mpf(ALPHA) + 1 / (1 + mp.exp(-10 * (share - mp.mpf(MU))))
     offset = mp.mpf(KAPPA) / scale * mp.log(mp.mpf(10) / 90)

@@ -1,6 +1,6 @@
 """The margin family."""
 
-import functools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -25,9 +25,9 @@ def hinge(x: float, y: Any, margin: float, squared: bool = False) -> Terms:
 
 
 def rows(labels: tuple) -> list[Row]:
-    of, margin = functools.partial, jnp.array([1.0, 0.375])
-    hinge_loss = of(plain, mll.hinge_loss, margin=margin)
-    squared = of(plain, mll.squared_hinge_loss, margin=margin)
+    margin = jnp.array([1.0, 0.375])
+    hinge_loss = partial(plain, mll.hinge_loss, margin=margin)
+    squared = partial(plain, mll.squared_hinge_loss, margin=margin)
     return [
         Row("hinge", hinge_loss, hinge, labels, ((1.0,), (0.375,))),
         Row(

@@ -1,6 +1,6 @@
 """Losses for missing labels."""
 
-import functools
+from functools import partial
 from typing import Any
 
 from exact import Jet, Terms, mp
@@ -22,10 +22,9 @@ def selective(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float)
 def rows(labels: tuple) -> list[Row]:
     if labels != HARD:
         return []
-    of = functools.partial
-    rejection = of(plain, mll.large_loss_rejection, relative_rate=0)
+    rejection = partial(plain, mll.large_loss_rejection, relative_rate=0)
     focus = {"gamma_neg": 2.5, "gamma_pos": 0.5, "clip": CLIPS[1]}
-    csl = of(plain, mll.class_aware_selective_loss, mode="negative", **focus)
+    csl = partial(plain, mll.class_aware_selective_loss, mode="negative", **focus)
     return [
         Row("large loss", rejection, cross_entropy, labels, bar=3),
         Row("selective", csl, selective, labels, (tuple(focus.values()),)),

@@ -1,6 +1,6 @@
 """The polynomial family."""
 
-import functools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,14 +29,13 @@ def _focal(epsilon, alpha, constant, x, y, detach, gamma):
 
 
 def rows(labels: tuple) -> list[Row]:
-    of = functools.partial
     epsilons = (1.0, -1.0, 2.0, 0.5)
-    bce = of(plain, mll.poly1_binary_cross_entropy, epsilon=np.array(epsilons, np.float32))
+    bce = partial(plain, mll.poly1_binary_cross_entropy, epsilon=np.array(epsilons, np.float32))
     columns = ((1.0, 2.0), (-1.0, 0.5), (2.0, 0.0), (0.5, 4.0))
     epsilon, gamma = (jnp.array(values) for values in zip(*columns, strict=True))
-    constants = of(_focal, 1, 0.25, 2)
+    constants = partial(_focal, 1, 0.25, 2)
     return [
         Row("poly-1", bce, poly1, labels, tuple((e,) for e in epsilons)),
-        Row("poly-1 focal", of(_focal, epsilon, None, None), poly1, labels, columns, gamma),
+        Row("poly-1 focal", partial(_focal, epsilon, None, None), poly1, labels, columns, gamma),
         Row("poly-1 focal", constants, poly1, labels, ((1.0, 2.0, 0.25),)),
     ]

@@ -1,6 +1,6 @@
 """The robust family."""
 
-import functools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -42,20 +42,21 @@ def _call(loss, kwargs, x, y, detach, gamma):
 
 
 def rows(labels: tuple) -> list[Row]:
-    of = functools.partial
     orders = (0.0, 1e-4, 0.125, 0.75, 1.0)
-    gce = of(_call, mll.generalized_binary_cross_entropy, {"q": jnp.array(orders)})
+    gce = partial(_call, mll.generalized_binary_cross_entropy, {"q": jnp.array(orders)})
     columns = tuple((float(jnp.float32(q)),) for q in orders)
     result = [Row("generalized", gce, generalized, labels, columns)]
     columns = ((1.0, 2.0, 1.5), (0.5, 0.5, 1.25), (0.0, 0.0, 1.0), (3.0, 4.0, 3.0))
     names = ("margin", "gamma", "lamb")
     arrays = dict(zip(names, map(jnp.array, zip(*columns, strict=True)), strict=True))
     for values, chosen in ((arrays, columns), ({}, columns[:1])):
-        result.append(Row("hill", of(_call, mll.hill_loss, values), hill, labels, chosen))
+        result.append(Row("hill", partial(_call, mll.hill_loss, values), hill, labels, chosen))
     if labels == HARD:
         for correct in (False, True):
             columns = ((1.0, 2.0, correct), (0.5, 2.5, correct))
             margin, gamma = jnp.array([1.0, 0.5]), jnp.array([2.0, 2.5])
-            loss = of(_call, mll.splc_loss, {"margin": margin, "gamma": gamma, "correct": correct})
+            loss = partial(
+                _call, mll.splc_loss, {"margin": margin, "gamma": gamma, "correct": correct}
+            )
             result.append(Row("splc", loss, splc, labels, columns))
     return result

@@ -1,4 +1,4 @@
-"""What one row of the comparison is, and the labels, parameters and logits that rows share."""
+"""A row of the comparison, and the labels, parameters and logits that rows share."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,12 +27,12 @@ class Row(NamedTuple):
 
     Attributes:
         name: a name for the report.
-        loss: unreduced, of (x, y, detach, gamma), all of shape (points, columns) or broadcast
-            to it by the loss; `gamma` is the field of this name.
-        terms: the reference, of (x, y, *column).
+        loss: the unreduced loss of (x, y, detach, gamma), all of shape (points, columns) or
+            broadcast to it by the loss; `gamma` is the field of this name.
+        terms: the reference, a function of (x, y, *column).
         labels: HARD or SOFT.
         columns: the parameters of the reference, one tuple for each column of the arrays.
-        gamma: a per-column parameter in which the loss is differentiated too, or None.
+        gamma: a per-column parameter by which the loss is differentiated too, or None.
         bar: the largest error allowed, in ulp x (1 + condition number).
         points: the logits, or probabilities.
         detachable: whether the loss can hold its weight constant in the slope.

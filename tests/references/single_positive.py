@@ -1,6 +1,6 @@
 """Losses for single positive labels."""
 
-import functools
+from functools import partial
 from typing import Any
 
 from exact import Jet, Terms, mp, sigmoids
@@ -24,14 +24,13 @@ def entropy_maximization(x: float, y: Any) -> Terms:
 
 
 def rows(labels: tuple) -> list[Row]:
-    of = functools.partial
-    smooth = of(plain, mll.assume_negative_loss, label_smoothing=0.25)
-    weak = of(plain, of(mll.weak_assume_negative_loss, gamma=0.25))
+    smooth = partial(plain, mll.assume_negative_loss, label_smoothing=0.25)
+    weak = partial(plain, partial(mll.weak_assume_negative_loss, gamma=0.25))
     result = [
         Row("assume-negative", smooth, smoothed_cross_entropy, labels, ((0.25,),)),
         Row("weak negative", weak, weighted_cross_entropy, labels, ((1.0, 0.25),)),
     ]
     if labels == HARD:
-        loss = of(plain, mll.entropy_maximization_loss, alpha=ALPHA)
+        loss = partial(plain, mll.entropy_maximization_loss, alpha=ALPHA)
         result.append(Row("entropy maximization", loss, entropy_maximization, labels))
     return result

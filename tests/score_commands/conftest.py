@@ -1,4 +1,4 @@
-"""Files of scores and labels, and the commands that take them."""
+"""Files of scores and labels, and the commands that read them."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from mllosses_jax.cli.main import main
 
 @pytest.fixture(scope="session")
 def arrays():
-    """Logits, labels of which the last never occurs, and which labels are known."""
+    """Returns logits, labels (the last one never occurs), and which labels are known."""
     generator = np.random.default_rng(0)
     y = generator.random((120, 5)) < [0.5, 0.3, 0.2, 0.15, 0]
     x = 2 * generator.normal(size=y.shape) + 3 * y - 1
@@ -20,7 +20,7 @@ def arrays():
 
 @pytest.fixture(scope="session")
 def files(arrays, tmp_path_factory):
-    """The same data in every kind of file; the .csv of labels has another order."""
+    """Writes the same data to every kind of file; the .csv of labels has another column order."""
     x, y, known = arrays
     folder = tmp_path_factory.mktemp("files")
     np.save(folder / "x.npy", x)
@@ -46,7 +46,7 @@ def files(arrays, tmp_path_factory):
 
 @pytest.fixture
 def mllosses(files, tmp_path, monkeypatch, capsys):
-    """Runs a command; a first word of a file of `files` stands for its path."""
+    """Runs a command; the name of a file in `files` stands for its path."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -60,7 +60,7 @@ def mllosses(files, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def compared(arrays, files):
-    """Files as `mllosses compare` writes them, once with unknown labels and once without."""
+    """Writes files as `mllosses compare` does, once with unknown labels and once without."""
     x, y, known = arrays
     content = {
         "scores": x.astype(np.float32),

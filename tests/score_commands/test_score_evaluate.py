@@ -129,7 +129,7 @@ def test_scores_keep_the_precision_of_their_file(mllosses, tmp_path):
 
 def test_labels_that_are_given_are_used(mllosses, arrays, compared, tmp_path):
     _, y, known = arrays
-    # Neither the labels of SCORES nor which of them are known matters then.
+    # Then neither the labels in SCORES nor their mask matters.
     assert mllosses("evaluate", "test.npz", "y.npy", "--out", "out")[0] == 0
     data, _, _, per_label = figures_of(tmp_path / "out")
     assert data["unknown_entries"] == 0

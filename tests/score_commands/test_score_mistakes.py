@@ -69,7 +69,7 @@ MISTAKES = [
 
 @pytest.fixture(scope="module")
 def broken(arrays, files):
-    """Files with mistakes, beside the sound ones."""
+    """Writes files with mistakes beside the valid ones."""
     x, y, _ = arrays
     np.save(files / "few.npy", y[:100])
     minus = y.astype(int)

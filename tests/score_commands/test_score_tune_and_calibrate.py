@@ -30,7 +30,7 @@ def test_tuned_thresholds_go_through_a_file(mllosses, arrays, tmp_path):
     # Label 1 is known everywhere: its threshold is the best of all cut-offs.
     best = max(sk.f1_score(y[:, 1], x[:, 1] >= t) for t in x[:, 1])
     assert sk.f1_score(y[:, 1], x[:, 1] >= report.thresholds[1]) == pytest.approx(best)
-    # They are found by name when the scores come in another order.
+    # Thresholds are found by name if the labels come in another order.
     backwards = {name: array[:, ::-1] for name, array in (("x", x), ("y", y))}
     np.savez(tmp_path / "x2.npz", backwards["x"], label_names=np.array(NAMES[::-1]))
     arguments = [tmp_path / "x2.npz", "y.npy", "--inputs", "logits"]
@@ -99,7 +99,7 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
     calibrator = calibration.load(tmp_path / "calibrator.json", NAMES)
     fit = LogisticRegression(C=np.inf).fit(x[:, 1:2], y[:, 1])
     assert calibrator.slope[1] == pytest.approx(fit.coef_[0, 0], rel=1e-3)
-    # Before: the scores as they are; after: each fold by a fit to the others.
+    # Before: the scores as they are; after: each fold as calibrated by a fit to the others.
     figures = dict(line.rsplit("  ", 1) for line in out.splitlines() if "  " in line)
     seen = sigmoid(x)[known], y[known]
     brier = next(name for name in figures if name.startswith("Brier"))
@@ -115,7 +115,7 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
         np.mean((held_out[known] - y[known]) ** 2), abs=1e-4
     )
 
-    # Applied by name to scores in another order.
+    # A calibrator is applied by name to labels in another order.
     np.savez(tmp_path / "x2.npz", x[:, ::-1], label_names=np.array(NAMES[::-1]))
     apply = ["calibrate", tmp_path / "x2.npz", "--inputs", "logits", "--apply", "calibrator.json"]
     assert mllosses(*apply)[0] == 0

@@ -1,4 +1,4 @@
-"""Prints the lowest version of each dependency that pyproject.toml allows: constraints for pip."""
+"""Prints the lowest version of each dependency that pyproject.toml allows, as pip constraints."""
 
 import tomllib
 from pathlib import Path
@@ -9,5 +9,5 @@ for requirement in sorted({requirement for group in groups for requirement in gr
     if requirement.startswith(f"{project['name']}["):
         continue
     if requirement.count(">=") != 1 or "," in requirement:
-        raise SystemExit(f"{requirement}: a dependency is written as NAME>=VERSION")
+        raise SystemExit(f"{requirement}: dependencies must be written as NAME>=VERSION")
     print(requirement.replace(">=", "=="))

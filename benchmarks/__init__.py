@@ -3,7 +3,7 @@
 - `losses`: value and gradient; `numerics`: their errors; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
 - `linear`, `mlp`: the models of `mllosses compare`.
-- `intervals`: how often the marks of a comparison are right; its `run` is called from Python.
+- `intervals`: how often the marks of a comparison are right; call its `run` from Python.
 - `linear_float64`, `linear_peers`, `peers_torch`: the peers.
-- `timing`: the clock of all of them.
+- `timing`: the clock that all benchmarks use.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks BENCHMARK [--quick] [--out FILE]`: a table of ratios, and JSON."""
+"""`python -m benchmarks BENCHMARK [--quick] [--out FILE]`: prints a table of ratios."""
 
 import argparse
 import importlib
@@ -19,13 +19,17 @@ def main() -> None:
         "benchmark",
         choices=("linear", "losses", "metrics", "mlp", "numerics", "scaling", "streaming"),
     )
-    parser.add_argument("sets", nargs="*", metavar="SET", help="what `linear` and `mlp` fit")
-    parser.add_argument("--quick", action="store_true", help="tiny arrays: checks the harness")
+    parser.add_argument(
+        "sets", nargs="*", metavar="SET", help="data sets that `linear` and `mlp` fit"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="use tiny arrays, to check the harness"
+    )
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.benchmark}")
     if arguments.sets and arguments.benchmark not in ("linear", "mlp"):
-        parser.error("only the benchmarks `linear` and `mlp` take names of sets")
+        parser.error("only the benchmarks `linear` and `mlp` take names of data sets")
     chosen = {"sets": arguments.sets} if arguments.sets else {}
     rows: list[dict[str, Any]] = module.run(quick=arguments.quick, **chosen)
     machine = f"{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}"

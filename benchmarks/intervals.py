@@ -1,18 +1,18 @@
 """How often the intervals and marks of `mllosses compare` are right, by simulation.
 
-Labels have true logits, which two losses score through noise: a part of it is common to both, a
-part the loss's, a part the seed's, but for models that do not depend on a seed ("seeds" 1). Beyond
-that, the quality of a seed moves the odds of each metric, and so mAP with the standard deviation
-"seed noise". Cells:
+Labels have true logits, which two losses score with noise. One part of the noise is common to both
+losses, one part comes from the loss, and one from the seed, except for models that do not depend on
+a seed ("seeds" 1). In addition, the quality of a seed moves the odds of each metric, so that mAP
+varies with the standard deviation "seed noise". Cells:
 
-- "null": losses of the same quality. Every mark is false, and 95 % of the intervals of a figure
-  should cover what is expected of it at this test size.
-- "K rows differ": the same scores, except that K rows of each seed have them reversed, by
-  chance those of either loss. Every mark is false.
-- "apart": the mAP expected of the second loss is higher by 0.03. Marks of mAP are right.
+- "null": losses of the same quality. Every mark is false, and 95 % of the intervals of a metric
+  should cover its expected value at this test size.
+- "K rows differ": the same scores, except that they are reversed in K rows of each seed, for
+  either loss at random. Every mark is false.
+- "apart": the expected mAP of the second loss is higher by 0.03. Marks of mAP are right.
 
-Test parts that need a note, as a label has fewer than 5 positives, do not count for "covered",
-except in cells that are there to show why.
+Test parts that need a note, because a label has fewer than 5 positives, do not count for "covered",
+except in cells that show why.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ SEED_NOISE = (0.0, 0.001, 0.01, 0.3)
 RESAMPLES = 300  # The command takes 1,000, whose variances are steadier: 2 instead of 4 %.
 METRICS = ("mAP", "P@1", "micro-F1")
 GAIN = 0.03
-SHARED, OF_SEED = 0.8, 0.2  # of the noise what is common to both losses; of the rest the seed's
-BATCH = 200_000  # scores at a time
+SHARED, OF_SEED = 0.8, 0.2  # share of noise common to both losses; share of the rest from the seed
+BATCH = 200_000  # number of scores that are computed at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Tests:
-    """A kind of test parts.
+    """A kind of test part.
 
     Attributes:
-        labels: what kind of labels.
-        num_labels: how many.
-        rows: test rows.
+        labels: the kind of labels.
+        num_labels: the number of labels.
+        rows: the number of test rows.
         positives: the mean number of positives of a label.
         quality: the correlation of scores with the true logits.
     """
@@ -72,7 +72,7 @@ TOO_SMALL = [Tests("common", 3, 20, 6, 0.75), Tests("rarest", 6, 200, 3, 0.9)]
 
 
 class Models:
-    """Models of two losses on some test parts of a kind."""
+    """Models of two losses on several test parts of one kind."""
 
     def __init__(self, tests: Tests, draws: int, rng: np.random.Generator) -> None:
         self.rng, self.quality = rng, tests.quality
@@ -80,7 +80,7 @@ class Models:
         shape = tests.rows, draws, tests.num_labels
         self.logits = rng.standard_normal(shape, np.float32)
         chance = rng.logistic(scale=0.25, size=shape)
-        # As the sum is nearly normal, about the share of it is above this.
+        # The sum is nearly normal, so about `tests.share` of it is above this.
         self.truth = self.logits + chance > self.cutoff * math.sqrt(1 + (0.25 * math.pi) ** 2 / 3)
         self.noises = rng.standard_normal((3, *shape), np.float32)
 
@@ -96,7 +96,7 @@ class Models:
         return result
 
     def reversed_by_chance(self, scores: Array, num_rows: int) -> list[Array]:
-        """Returns the scores of two losses: those of either are reversed in some rows."""
+        """Returns the scores of two losses, with those of either reversed in some rows."""
         chosen = self.rng.random(scores.shape[:2]).argsort(axis=0).argsort(axis=0) < num_rows
         of_first = self.rng.random(chosen.shape) < 0.5
         turned = (chosen & of_first, chosen & ~of_first)
@@ -119,16 +119,17 @@ class Models:
         return np.stack([mean_precision, hit, f1]).astype(np.float32)
 
 
-# Of either loss, on the test part as it is and on resamples: (models, metrics, draws, 1 + R).
+# The metrics of each loss, on the test part and on resamples: (models, metrics, draws, 1 + R).
 Figures = list[Array]
-Cells = dict[tuple[str, bool], Figures]  # by name, and whether the models have seeds
+Cells = dict[tuple[str, bool], Figures]  # The keys are a name and whether the models have seeds.
 
 
 def run(quick: bool) -> list[Row]:
-    """Returns one row per cell and number of seeds, and what they come to.
+    """Returns one row per cell and number of seeds, and rows that summarise them.
 
     Args:
-        quick: whether to take 5 draws a cell instead of 1,000, and of each kind the smallest.
+        quick: whether to take 5 draws per cell instead of 1,000, and only the smallest of each
+            kind.
     """
     draws = 5 if quick else 1000
     kinds = [TESTS[0], TESTS[3]] if quick else TESTS
@@ -138,7 +139,7 @@ def run(quick: bool) -> list[Row]:
 
 
 def _rows(tests: Tests, draws: int, *, aside: bool) -> list[Row]:
-    """Returns the rows of a kind of test parts; set aside are those that need a note."""
+    """Returns the rows of a kind of test part; `aside` selects the parts that need a note."""
     cells, positives = _simulate(tests, draws, aside)
     notes = np.asarray([bool(too_small(tests.rows, each)) for each in positives])
     counts = notes == aside
@@ -219,7 +220,7 @@ def _better(tests: Tests) -> float:
 
 
 def _moved(figures: Figures, noise: float) -> Figures:
-    """Returns the figures after the quality of each seed has moved its odds."""
+    """Returns the metrics after the quality of each seed has moved their odds."""
     if not noise:
         return figures
     rng = np.random.default_rng(3)
@@ -232,7 +233,7 @@ def _moved(figures: Figures, noise: float) -> Figures:
 
 
 def _step(figure: float, noise: float) -> float:
-    """Returns by how much log-odds have to vary for a figure to do so by the noise."""
+    """Returns the standard deviation of log-odds that makes a metric vary by the noise."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(101)
     low, high = 0.0, 6.0
     for _ in range(40):
@@ -246,7 +247,7 @@ def _step(figure: float, noise: float) -> float:
 def _judged(
     figures: Figures, seeds: int, num_rows: int, varies: bool, counts: Array
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns by metric which shares of differences are marked and of figures are covered."""
+    """Returns the shares of marked differences and of covered values, by metric."""
     marked, covered = {}, {}
     for index, metric in enumerate(METRICS):
         expected = float(np.mean([loss[:, index, :, 0].mean(dtype=float) for loss in figures]))
@@ -270,7 +271,7 @@ def _intervals(
 
 
 def _summary(rows: list[Row]) -> list[Row]:
-    """Returns the mean and the extremes over cells: of false marks, and of what is covered."""
+    """Returns the mean and the extremes over cells of the shares of false marks and coverage."""
     false = [row for row in rows if row["cell"] != "apart"]
     marks = {f"{m} marked": [row[f"{m} marked"] for row in false] for m in METRICS}
     covers = {

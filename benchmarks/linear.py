@@ -1,19 +1,19 @@
-"""Compare's linear model beside scikit-learn's, and beside a second opinion in float64.
+"""Compares the linear model of `compare` with scikit-learn's and with a float64 solution.
 
-On each set of the folder `../shared/data`, binary cross-entropy stands beside the one-vs-rest
-logistic regression of `linear_peers.json`. Its figures may fall short of those with one C by the
-slack of `FIGURES`; on small test parts by one standard error of the difference where that is more,
-from resamples of the test rows (the peer is fitted again for it). On small sets `linear_float64`
-then minimises the objectives of five losses at the strengths that were chosen; that of soft F1 from
-our model on, as it has many minima and solvers that begin at the log odds end in different ones.
-"off" is by how much our objective lies above its own, as a share; "slope" is the norm of the
-gradient in float64 at our model, as a share of that at the start; "mAP apart" is by how much ours
-is above its own on the test part. Where models depend on the seed these three are of the first,
-and the figures are means.
+On each data set in the folder `../shared/data`, binary cross-entropy is compared with the
+one-vs-rest logistic regression of `linear_peers.json`. Its metrics may fall short of those with one
+C by the slack in `FIGURES`, or on small test parts by one standard error of the difference if that
+is more, from resamples of the test rows (for which the peer is fitted again). On small data sets,
+`linear_float64` then minimises the objectives of five losses at the chosen strengths. For soft F1,
+it starts at our model, because the loss has many minima, and solvers that start at the log odds end
+in different ones. "off" is how far our objective is above its objective, as a share; "slope" is the
+norm of the gradient in float64 at our model, as a share of that at the start; "mAP apart" is how
+far our mAP is above its mAP on the test part. If models depend on the seed, these three describe
+the first, and the metrics are means.
 
-Each fit has a process of its own without a cache of programs, so that its processor time includes
-all that is compiled; "MB" is the most memory that the process had. `python -m benchmarks linear
-flags emotions` takes some of the sets.
+Each fit has its own process without a cache of programs, so that its processor time includes all
+compilation; "MB" is the peak memory of the process. `python -m benchmarks linear flags emotions`
+takes only these data sets.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from mllosses_jax.compare.settings import Settings
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
 
-TINY = "tiny"  # the set of the quick run
-LABELS_OF_ALL = 30  # sets with at most that many labels have a second opinion, by all losses
+TINY = "tiny"  # the data set of the quick run
+LABELS_OF_ALL = 30  # data sets with no more labels are also solved in float64, with all losses
 OTHERS = (
     "zlpr_loss",
     "sigmoid_focal_loss",
@@ -54,18 +54,18 @@ OTHERS = (
 )
 CONVEX = (BASELINE, "zlpr_loss")
 MANY_MINIMA = ("soft_f1_loss",)
-OFF, MAP_OFF = 1e-4, 0.005  # of convex objectives their values, of others what they come to
-FEW_ROWS = 300  # of a test part
+OFF, MAP_OFF = 1e-4, 0.005  # tolerances: objective values if convex, otherwise mAP
+FEW_ROWS = 300  # a test part with fewer rows is small
 RESAMPLES = 1000
 
 
 class Figure(NamedTuple):
-    """A figure: its name in judgments and in `linear_peers.json`, and the slack of its bar."""
+    """A metric: its names in judgments and in `linear_peers.json`, and its allowed shortfall."""
 
     judged: str
     peer: str
     slack: float | None = None
-    sign: int = 1  # -1 where lower is better
+    sign: int = 1  # -1 if lower is better
 
 
 FIGURES = {
@@ -83,17 +83,17 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[Row]:
     """Returns the rows of the peers, of binary cross-entropy and of the other losses.
 
     Args:
-        quick: whether to take a tiny set of random numbers, in this process.
-        sets: the names of some sets; without any all of them.
+        quick: whether to take a tiny data set of random numbers, in this process.
+        sets: the names of data sets; an empty sequence takes all of them.
 
     Raises:
-        ValueError: a set is unknown.
+        ValueError: a data set is unknown.
     """
     if quick:
         return [row for loss in (BASELINE, *OTHERS) for row in _rows(TINY, loss)]
     unknown = sorted(set(sets) - set(linear_peers.SETS))
     if unknown:
-        raise ValueError(f"no set {unknown[0]!r}; the sets are {', '.join(linear_peers.SETS)}")
+        raise ValueError(f"no data set {unknown[0]!r}; there are {', '.join(linear_peers.SETS)}")
     spawning = multiprocessing.get_context("spawn")
     rows: list[Row] = []
     for name in sets or linear_peers.SETS:
@@ -119,7 +119,7 @@ def _path(name: str) -> Path:
 
 
 def _dataset(name: str) -> data.Dataset:
-    """Returns a set as `compare` takes it."""
+    """Returns a data set as `compare` takes it."""
     if name != TINY:
         return data.load(_path(name)).standardized()
     generator = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def _dataset(name: str) -> data.Dataset:
 
 
 def _rows(name: str, loss: str) -> list[Row]:
-    """Returns the row of one fit, after those of the peers in the case of the baseline."""
+    """Returns the row of one fit, preceded by those of the peers if the loss is the baseline."""
     dataset = _dataset(name)
     ours = linear.run(dataset, bind(loss, dataset), Settings(), lambda: None)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -162,7 +162,7 @@ def _is_small(dataset: data.Dataset) -> bool:
 
 
 def _figures(judged: Judgment, outcome: Outcome, dataset: data.Dataset) -> Row:
-    """Returns the figures by heading, means over the models; P@3 and P@5 of few labels too."""
+    """Returns mean metrics over the models by heading, with P@3 and P@5 for few labels too."""
     assert dataset.y_test is not None
     values = {name: float(np.mean(each)) for name, each in judged.values.items()}
     for k in (3, 5):
@@ -177,9 +177,9 @@ def _figures(judged: Judgment, outcome: Outcome, dataset: data.Dataset) -> Row:
 def _peer(
     dataset: data.Dataset, ours: Outcome, judged: Judgment, weights: resampling.Floats
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Returns the peer's entry, and by heading the standard errors of the difference to ours.
+    """Returns the peer's entry and the standard errors of the differences to ours, by heading.
 
-    There are standard errors of small test parts only.
+    Standard errors are given for small test parts only.
     """
     if not _is_small(dataset):
         return linear_peers.read()[dataset.name], {}
@@ -205,7 +205,7 @@ def _peer_row(name: str, entry: dict[str, Any], kind: str) -> Row:
 
 
 def _missed_figures(ours: Row, theirs: Row, errors: dict[str, float]) -> list[str]:
-    """Returns which figures are below their bars, and by how much."""
+    """Returns which metrics are worse than allowed, and by how much."""
     result = []
     for heading, figure in FIGURES.items():
         if figure.slack is not None:
@@ -226,7 +226,7 @@ def _second_opinion(dataset: data.Dataset, ours: Outcome, loss: str) -> Row:
     known = np.ones_like(y) if mask is None else mask
 
     def objective(weights: Array, bias: Array) -> tuple[float, float]:
-        """The value, and the norm of the gradient."""
+        """Returns the value and the norm of the gradient."""
         value, slope = LOSSES[name](x @ weights + bias, y, known)
         gradient = x.T @ slope + strength * weights
         norm = np.sqrt(np.sum(gradient**2) + np.sum(slope.sum(axis=0) ** 2))

@@ -1,6 +1,6 @@
-"""A second opinion on linear models: five losses in NumPy float64, minimised by SciPy.
+"""An independent solution of linear models: five losses in NumPy float64, minimised by SciPy.
 
-Values and slopes are written from the formulas and share nothing with the package.
+Values and slopes are written from the formulas and share no code with the package.
 """
 
 import dataclasses
@@ -17,14 +17,14 @@ Loss = Callable[[Array, Array, Array], tuple[float, Array]]
 
 @dataclasses.dataclass(frozen=True)
 class Solution:
-    """Where the minimisation ended.
+    """The result of the minimisation.
 
     Attributes:
-        weights: (D, L).
-        bias: (L,).
+        weights: the weights, (D, L).
+        bias: the bias, (L,).
         value: the objective, with its penalty.
         gradient_ratio: the norm of its gradient, as a fraction of that at the log odds.
-        iterations: how many L-BFGS took.
+        iterations: the number of iterations of L-BFGS.
     """
 
     weights: Array
@@ -47,17 +47,17 @@ def solve_float64(
 ) -> Solution:
     """Minimises loss(x @ weights + bias) + strength / 2 * ||weights||^2.
 
-    The bias is not penalised. It starts at the log-odds of the labels, the weights at 0.
+    The bias is not penalised. It starts at the log-odds of the labels, and the weights start at 0.
 
     Args:
-        loss: a name in `LOSSES`, or a function as they are.
+        loss: a name in `LOSSES`, or a function like those in it.
         x: (N, D) features, an array or a sparse matrix.
         y: (N, L) labels, 0 or 1.
-        mask: (N, L), True where a label is known; None when all are.
+        mask: (N, L), True where a label is known; None if all are known.
         strength: the weight of the penalty.
-        weights: (D, L), where the weights start instead.
-        bias: (L,), where the bias starts instead.
-        max_iterations: at most that many.
+        weights: the weights to start from instead, (D, L).
+        bias: the bias to start from instead, (L,).
+        max_iterations: the most iterations of L-BFGS.
     """
     function = LOSSES[loss] if isinstance(loss, str) else loss
     x = sparse.csr_matrix(x, dtype=np.float64) if sparse.issparse(x) else np.asarray(x, np.float64)
@@ -84,7 +84,7 @@ def solve_float64(
         "maxcor": 20,
         "maxiter": max_iterations,
         "maxfun": 2 * max_iterations,
-        "ftol": 0,  # go on until the gradient is small or no step is a descent
+        "ftol": 0,  # continue until the gradient is small or no step is a descent
         "gtol": 1e-10 * float(np.max(np.abs(at_start))),
     }
     end = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
@@ -98,7 +98,7 @@ def solve_float64(
 
 
 def log_odds(y: Array, known: Array) -> Array:
-    """Returns the log-odds of each label, (L,); of a constant label, as if half a case differed."""
+    """Returns the log-odds of each label, (L,); in a constant label, half a case is changed."""
     cases = np.maximum(known.sum(axis=0), 1)
     positives = np.clip((y & known).sum(axis=0), 0.5, cases - 0.5)
     odds: Array = np.log(positives) - np.log(cases - positives)
@@ -111,7 +111,7 @@ def cross_entropy(x: Array, y: Array, known: Array) -> tuple[float, Array]:
 
 
 def focal(x: Array, y: Array, known: Array, gamma: float = 2) -> tuple[float, Array]:
-    """Returns the mean over known entries and its slope: −(1 − p)^γ·log p, p of the true label."""
+    """Returns the mean over known entries and its slope: −(1 − p)^γ·log p for the true p."""
     sign = np.where(y, 1, -1)
     p, q, entropy = expit(sign * x), expit(-sign * x), np.logaddexp(0, -sign * x)
     slope = -sign * q**gamma * (gamma * p * entropy + q)
@@ -126,9 +126,9 @@ def asymmetric(
     gamma_pos: float = 1,
     clip: float = 0.05,
 ) -> tuple[float, Array]:
-    """Returns the mean over known entries and its slope; no part of it is held constant.
+    """Returns the mean over known entries and its slope, with no part held constant.
 
-    Positives are a focal loss of gamma_pos; negatives are −s^γ·log(1 − s), s = max(p − clip, 0).
+    Positives have a focal loss with gamma_pos; negatives −s^γ·log(1 − s) with s = max(p − clip, 0).
     """
     p, q, entropy = expit(x), expit(-x), np.logaddexp(0, -x)
     shifted = np.maximum(p - clip, 0)
@@ -157,7 +157,7 @@ def zlpr(x: Array, y: Array, known: Array) -> tuple[float, Array]:
 
 
 def soft_f1(x: Array, y: Array, known: Array, epsilon: float = 1e-7) -> tuple[float, Array]:
-    """Returns the mean over labels that are known somewhere, and its slope: 1 − soft F1.
+    """Returns 1 − soft F1 as a mean over labels that are known somewhere, and its slope.
 
     One label is W / (W + 2·Σ p·y), W = Σ p·(1 − y) + Σ (1 − p)·y + ε.
     """
@@ -166,7 +166,7 @@ def soft_f1(x: Array, y: Array, known: Array, epsilon: float = 1e-7) -> tuple[fl
     right = 2 * np.sum(known * y * p, axis=0)
     total = wrong + right
     count = max(int(known.any(axis=0).sum()), 1)
-    change = np.where(y, -right - 2 * wrong, right) / total**2  # of a label's loss with p
+    change = np.where(y, -right - 2 * wrong, right) / total**2  # derivative of a label's loss in p
     value = float(np.sum(known.any(axis=0) * wrong / total)) / count
     return value, known * change * p * q / count
 

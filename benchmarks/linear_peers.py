@@ -1,8 +1,8 @@
-"""One-vs-rest logistic regression of scikit-learn: the peer of a linear model of ours.
+"""One-vs-rest logistic regression of scikit-learn, the peer of our linear model.
 
-Each label has a model of its own; C is chosen by cross-validation, once for all labels and once
-for each label. `OMP_NUM_THREADS=1 python -m benchmarks.linear_peers [NAME ...] [--refit]` fits
-what `linear_peers.json` lacks, on the sets of the folder `../shared/data`.
+Each label has its own model; C is chosen by cross-validation, once for all labels together and once
+for each label. `OMP_NUM_THREADS=1 python -m benchmarks.linear_peers [NAME ...] [--refit]` fits what
+is missing in `linear_peers.json`, on the data sets in the folder `../shared/data`.
 """
 
 import argparse
@@ -35,16 +35,16 @@ SETS = (
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).with_name("linear_peers.json")
 GRID = np.logspace(-3, 3, 9)
-PLAIN = 4  # where C = 1 is in the grid: for labels too rare to choose by
+PLAIN = 4  # position of C = 1 in the grid, for labels that are too rare to choose C
 FOLDS = 3
-MIN_CASES = 3  # positives and negatives of a label that takes part in the choice of C
-MIN_POSITIVES = 5  # of a label with a threshold of its own
+MIN_CASES = 3  # fewest positives and negatives of a label that takes part in the choice of C
+MIN_POSITIVES = 5  # fewest positives of a label with its own threshold
 NEVER = -1e3  # the score of a label without a known positive
-# lbfgs leaves the intercept unpenalised. liblinear penalises it, which at small C spoils the
-# scores of rare labels; of the solvers that do not, lbfgs with warm starts along the grid is the
-# fastest. Its tolerance is for the slope of the mean loss: with the default of 1e-4 a rare label
-# stops before it has begun. Average precision with 1e-6 is within 0.0005 of that with 1e-9 at C up
-# to 30, and within 0.01 at 1000.
+# lbfgs leaves the intercept unpenalised. liblinear penalises it, which spoils the scores of rare
+# labels if C is small; of the solvers that do not, lbfgs with warm starts along the grid is the
+# fastest. Its tolerance applies to the slope of the mean loss: with the default of 1e-4, the fit of
+# a rare label stops before it has begun. Average precision with 1e-6 is within 0.0005 of that with
+# 1e-9 at C up to 30, and within 0.01 at 1000.
 TOLERANCE = 1e-6
 MAX_ITERATIONS = 10_000
 
@@ -52,17 +52,17 @@ Array = np.ndarray[Any, Any]
 
 
 def main() -> None:
-    """Fits the sets named, or those that have no result yet."""
+    """Fits the named data sets, or those that have no result yet."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.linear_peers", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="sets; without any, all of them")
-    parser.add_argument("--refit", action="store_true", help="also fit the named sets again")
-    parser.add_argument("--save-scores", type=Path, metavar="FOLDER", help="writes FOLDER/NAME.npz")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
+    parser.add_argument("--refit", action="store_true", help="fit the named data sets again")
+    parser.add_argument("--save-scores", type=Path, metavar="FOLDER", help="write FOLDER/NAME.npz")
     arguments = parser.parse_args()
     if arguments.refit and not arguments.names:
-        parser.error("--refit needs the names of the sets to fit again")
+        parser.error("--refit needs the names of the data sets to fit again")
     unknown = sorted(set(arguments.names) - set(SETS))
     if unknown:
-        parser.error(f"there is no set {unknown[0]!r}; the sets are {', '.join(SETS)}")
+        parser.error(f"no data set {unknown[0]!r}; there are {', '.join(SETS)}")
     for name in arguments.names or SETS:
         if name in read() and not arguments.refit:
             continue
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def read() -> dict[str, Any]:
-    """Returns the entries of the finished sets by name."""
+    """Returns the entries of the finished data sets by name."""
     if not RESULTS.is_file():
         return {}
     sets: dict[str, Any] = json.loads(RESULTS.read_text())["sets"]
@@ -82,22 +82,22 @@ def read() -> dict[str, Any]:
 
 
 def features(x: Array, is_sparse: bool) -> Any:
-    """Returns float64 features: a CSR matrix or an array."""
+    """Returns features as a float64 CSR matrix or array."""
     return sparse.csr_matrix(x, dtype=np.float64) if is_sparse else x.astype(np.float64)
 
 
 def fit(dataset: data.Dataset, save_scores: Path | None = None) -> dict[str, Any]:
     """Fits one-vs-rest logistic regression and measures it on the test part.
 
-    Unknown labels are in no fit and in no metric.
+    Fits and metrics leave out unknown labels.
 
     Args:
         dataset: a data set with a test part, standardised unless it is sparse.
-        save_scores: an `.npz` file for the scores of the test part and those out of fold.
+        save_scores: an `.npz` file for the scores of the test part and the out-of-fold scores.
 
     Returns:
         The metrics of "one_c", with one C for all labels, and of "c_per_label". `cpu_seconds` is
-        the time of all fits of the one or the other: those of the cross-validation and the last.
+        the time of all fits of each: those of the cross-validation and the final ones.
     """
     assert dataset.x_test is not None
     assert dataset.y_test is not None
@@ -131,7 +131,7 @@ def _known(y: Array, mask: Array | None) -> Array:
 
 
 def _out_of_fold(x: Any, y: Array, known: Array) -> Array:
-    """Returns (C, N, L) float32: the score of each training row by models that did not see it."""
+    """Returns the score of each training row by models that did not see it, float32 (C, N, L)."""
     fold_of_row = np.random.default_rng(0).permutation(len(y)) % FOLDS
     scores = np.empty((len(GRID), *y.shape), np.float32)
     for fold in range(FOLDS):
@@ -145,7 +145,7 @@ def _out_of_fold(x: Any, y: Array, known: Array) -> Array:
 
 
 def _scores_of_label(x: Any, y: Array, known: Array, x_new: Any, grid: Array) -> Array:
-    """Returns (C, M) float32: the scores of new rows by the models of one label."""
+    """Returns the scores of new rows by the models of one label, float32 (C, M)."""
     if not known.all():
         x, y = x[known], y[known]
     if not y.any():
@@ -162,7 +162,7 @@ def _scores_of_label(x: Any, y: Array, known: Array, x_new: Any, grid: Array) ->
 
 
 def _refit(x: Any, y: Array, known: Array, x_test: Any, chosen: Array) -> Array:
-    """Returns (M, L) float32: scores by models of all training rows, each with its label's C."""
+    """Returns scores by models of all training rows, each with its label's C, float32 (M, L)."""
     columns = [
         _scores_of_label(x, y[:, label], known[:, label], x_test, GRID[[place]])[0]
         for label, place in enumerate(chosen)
@@ -171,9 +171,9 @@ def _refit(x: Any, y: Array, known: Array, x_test: Any, chosen: Array) -> Array:
 
 
 def _choose(out_of_fold: Array, y: Array, known: Array) -> tuple[int, dict[str, Array]]:
-    """Returns the place of the common C in the grid, and that of each label's C, (L,), both ways.
+    """Returns the position of the common C in the grid, and those of the labels' C, (L,), by kind.
 
-    The common C has the highest mAP; a label's own, the highest average precision of the label.
+    The common C has the highest mAP, and a label's own C its highest average precision.
     """
     precision = np.stack(
         [metrics.average_precision(s, y, average=None, where=known) for s in out_of_fold]

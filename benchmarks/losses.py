@@ -1,7 +1,7 @@
-"""Value and gradient of losses beside optax, a straight port and PyTorch, and both floors.
+"""Times value and gradient of losses against optax, a straight port, PyTorch and two floors.
 
 The memory floor is one compiled pass that reads two arrays, writes one and sums it; the
-arithmetic floor is a pass of one exp and one log1p.
+arithmetic floor is a pass with one exp and one log1p.
 """
 
 import importlib.util
@@ -13,16 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
 
 import mllosses_jax as mll
 from benchmarks.timing import interleaved
 
-Array = jax.Array
 Loss = Callable[..., Any]
 
 
 def port_of_focal(logits: Array, labels: Array) -> Array:
-    """The lines of torchvision in jax.numpy."""
+    """Returns the focal loss as torchvision computes it, in jax.numpy."""
     y = labels.astype(logits.dtype)
     p = jax.nn.sigmoid(logits)
     entropy = optax.sigmoid_binary_cross_entropy(logits, y)
@@ -31,7 +31,7 @@ def port_of_focal(logits: Array, labels: Array) -> Array:
 
 
 def port_of_asymmetric(logits: Array, labels: Array) -> Array:
-    """The authors' lines in jax.numpy, with their stop-gradient."""
+    """Returns the asymmetric loss as its authors compute it, with their stop-gradient."""
     y = labels.astype(logits.dtype)
     p = jax.nn.sigmoid(logits)
     rest = jnp.minimum(1 - p + 0.05, 1)
@@ -112,7 +112,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         from benchmarks.peers_torch import calls as torch_calls
 
         peers = torch_calls(np.asarray(x), np.asarray(hard))
-    # Not in turns with each other: the idle threads of PyTorch would slow what follows them.
+    # The peers are timed separately, because the idle threads of PyTorch would slow other calls.
     times = interleaved({"|".join(key): call for key, call in calls.items()}, rounds)
     times |= interleaved({"|".join(key): call for key, call in peers.items()}, rounds)
 

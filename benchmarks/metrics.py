@@ -1,7 +1,7 @@
-"""Metrics and threshold tuning beside scikit-learn and, where installed, torchmetrics.
+"""Times metrics and threshold tuning against scikit-learn and, if installed, torchmetrics.
 
 All are exact and take the same arrays. "host" is an eager call, which may use numpy on a CPU;
-"traced" is the same function inside a program of the caller's.
+"traced" is the same function inside the caller's own compiled program.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Returns one row per task, shape and path: ours_ms, and per peer its ms and ours as a ratio.
+    """Returns one row per task, shape and path, with our time, each peer's time and the ratio.
 
     Args:
         quick: whether to take small arrays instead of (20000, 200) and (40000, 80).
@@ -117,7 +117,7 @@ def _torchmetrics(arrays: Arrays) -> dict[str, Call]:
 
 
 def _tune_with_curves(truth: np.ndarray, scores: np.ndarray) -> list[float]:
-    """The usual recipe: the best F1 along the precision-recall curve of each label."""
+    """Returns the thresholds of the usual recipe: the best F1 on each precision-recall curve."""
     thresholds = []
     for label in range(truth.shape[1]):
         precision, recall, cuts = sk.precision_recall_curve(truth[:, label], scores[:, label])

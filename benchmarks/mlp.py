@@ -1,11 +1,12 @@
-"""Compare's MLP beside a straight optax loop of the same budget, both with binary cross-entropy.
+"""Compares the MLP of `compare` with a plain optax loop of the same budget, on cross-entropy.
 
-The loop shares no code with the package: AdamW of optax at a constant learning rate, batches of its
-own, and validation on a fifth of the rows, drawn anew by each of five seeds. It trains at each pair
-of a learning rate and a decay that ours tried, for as many steps as ours may take, is judged as
-often, keeps the pair and the number of steps of the best mean validation mAP over seeds
-(scikit-learn's), and is trained again on all rows. Figures are means over the seeds' models; CPU
-seconds include compilation. "bar" is whether our mAP is at least the loop's minus 0.005.
+The loop shares no code with the package: it uses optax's AdamW at a constant learning rate, its own
+batches, and validation on a fifth of the rows, drawn independently by each of five seeds. It trains
+with each pair of a learning rate and a decay that ours tried, for as many steps as ours may take,
+and is judged as often. It keeps the pair and the number of steps with the best mean validation mAP
+over seeds (scikit-learn's), and is trained again on all rows. Metrics are means over the seeds'
+models; CPU seconds include compilation. "bar" says whether our mAP is at least the loop's minus
+0.005.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Returns two rows for each set: ours and the loop.
 
     Args:
-        quick: whether to take a tiny set of random numbers.
-        sets: the names of some sets; without any all of `SETS`.
+        quick: whether to take a tiny data set of random numbers.
+        sets: the names of data sets; an empty sequence takes all of `SETS`.
     """
     rows: list[dict[str, Any]] = []
     for name in ("tiny",) if quick else sets or SETS:
@@ -95,7 +96,7 @@ def _figures(test_scores: Any, dataset: data.Dataset) -> dict[str, float]:
 
 
 def _mean_average_precision(y: Array, scores: Array, known: Array) -> float:
-    """The mean over labels that have a positive."""
+    """Returns the mean average precision over labels that have a positive."""
     of_labels = [
         average_precision_score(truth[k], s[k])
         for truth, s, k in zip(y.T, scores.T, known.T, strict=True)
@@ -107,7 +108,7 @@ def _mean_average_precision(y: Array, scores: Array, known: Array) -> float:
 def _loop(
     dataset: data.Dataset, tried: dict[str, Array], num_seeds: int
 ) -> tuple[list[Array], dict[str, float]]:
-    """Returns the test scores of each seed's model, and what was chosen."""
+    """Returns the test scores of each seed's model, and the chosen hyper-parameters."""
     x, y, mask = dataset.x_train, dataset.y_train.astype(np.float32), dataset.mask_train
     known = np.ones_like(y) if mask is None else mask.astype(np.float32)
     assert dataset.x_test is not None
@@ -152,7 +153,7 @@ def _optimizer(learning_rate: float, decay: float) -> Any:
     def is_kernel(params: Params) -> Any:
         return jax.tree.map(lambda value: value.ndim == 2, params)
 
-    # Rates in the state are arguments of the step: pairs do not differ in their program.
+    # Rates in the state are arguments of the step, so all pairs share one program.
     return optax.inject_hyperparams(optax.adamw, static_args="mask")(
         learning_rate=learning_rate, weight_decay=decay, mask=is_kernel
     )

@@ -1,6 +1,6 @@
-"""Errors of values and derivatives at extreme logits, ours beside peers, against 50 digits.
+"""Measures errors of values and derivatives at extreme logits, for ours and peers, to 50 digits.
 
-Keras (on its JAX backend) and PyTorch are compared where they are installed.
+Keras (on its JAX backend) and PyTorch are included if they are installed.
 """
 
 import functools
@@ -15,21 +15,21 @@ import jax.numpy as jnp
 import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import optax
+from jax import Array
 
 import mllosses_jax as mll
 
-Array = jax.Array
 Loss = Callable[[Array, Array], Array]
 Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 MAGNITUDES = (0.5, 1, 2, 5, 10, 15, 17, 20, 30, 40, 60, 80, 88, 90, 100, 104, 200, 1e3, 1e4, 1e6)
-NEGLIGIBLE = 1e-34  # next to what XLA's CPU backend flushes to zero
+NEGLIGIBLE = 1e-34  # close to the values that XLA's CPU backend flushes to zero
 CLIP = 0.05
 
 mp = mpmath.MPContext()
 mp.dps = 50
 
-# The reference, of logit x and hard label y
+# The reference values for a logit x and a hard label y.
 
 
 def _wrongness(x: Any, y: bool) -> Any:
@@ -59,7 +59,7 @@ REFERENCES: dict[str, Callable[[Any, bool], Any]] = {
     "asymmetric": _asymmetric,
 }
 
-# The implementations, unreduced
+# The unreduced implementations.
 
 
 def _plain_entropy(x: Array, y: Array) -> Array:
@@ -129,12 +129,12 @@ def _keras_losses() -> dict[str, Loss]:
 def run(quick: bool) -> list[dict[str, Any]]:
     """Returns one row per loss and implementation, with its worst relative errors.
 
-    An error of 1 is a number that was lost; NaN is a NaN where the truth is a number. Truths below
-    1e-34 are not compared. "wrong" and "right" say on which side of 0 the logit is: on the wrong
-    side a model still has to learn.
+    An error of 1 means that the number was lost; NaN means that the result is NaN although the true
+    value is a number. True values below 1e-34 are not compared. "wrong" and "right" say on which
+    side of 0 the logit is: on the wrong side, a model still has to learn.
 
     Args:
-        quick: whether to take every fourth logit only.
+        quick: whether to take only every fourth logit.
     """
     magnitudes = np.array(MAGNITUDES[:: 4 if quick else 1])
     x = np.tile(np.concatenate([magnitudes, -magnitudes]), 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The losses as PyTorch users write them, eager and compiled; imported where torch is installed."""
+"""Losses as PyTorch users write them, eager and compiled; imported only if torch is installed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ LOSSES = {
 
 
 def calls(logits: np.ndarray, labels: np.ndarray) -> dict[Key, Callable[[], Any]]:
-    """Returns calls of value and gradient, keyed like those of `benchmarks.losses`."""
+    """Returns calls that compute value and gradient, with the keys of `benchmarks.losses`."""
     x = torch.from_numpy(logits.copy()).requires_grad_()
     y = torch.from_numpy(labels.astype(np.float32))
 
@@ -58,7 +58,7 @@ def calls(logits: np.ndarray, labels: np.ndarray) -> dict[Key, Callable[[], Any]
 
 
 def multilabel_margin(logits: np.ndarray, labels: np.ndarray) -> Callable[[], Any]:
-    """Returns a call of value and gradient of the multi-label margin loss."""
+    """Returns a call that computes value and gradient of the multi-label margin loss."""
     x = torch.from_numpy(logits.copy()).requires_grad_()
     order = np.argsort(~labels, axis=1, kind="stable")  # indices of positives, then -1
     targets = torch.from_numpy(np.where(np.take_along_axis(labels, order, 1), order, -1))

@@ -1,6 +1,7 @@
-"""How losses over pairs grow with the labels, beside all pairs in an array, rax and PyTorch.
+"""Shows how losses over pairs scale with the labels, against arrays of pairs, rax and PyTorch.
 
-One sample of L labels, 5 % of them positive: time and temporary memory of value and gradient.
+Each row has the time and the temporary memory of value and gradient, for one sample of L labels, of
+which 5 % are positive.
 """
 
 import importlib.util
@@ -10,18 +11,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 import mllosses_jax as mll
 from benchmarks.timing import interleaved
 
-Array = jax.Array
 Loss = Callable[[Array, Array], Array]
 _LARGEST_NAIVE = 10_000
 _IN_RAX = ("pairwise_hinge_loss", "pairwise_logistic_loss")
 
 
 def _of_pairs(function: Callable[[Array], Array], outer: Callable[[Array], Array]) -> Loss:
-    """Returns the loss that holds all pairs: outer(sum of function(x_j - x_i))."""
+    """Returns a loss that computes all pairs in an array: outer(sum of function(x_j - x_i))."""
 
     def loss(x: Array, y: Array) -> Array:
         pairs = y[:, :, None] & ~y[:, None, :]
@@ -73,8 +74,8 @@ LOSSES: dict[str, tuple[str, Loss | None]] = {
 def run(quick: bool) -> list[dict[str, Any]]:
     """Returns one row per loss, number of labels and implementation.
 
-    `x growth` is the time over that of the next smaller number of labels; `x ours` and
-    `x ours, memory` are those of a peer over ours.
+    `x growth` is the time divided by that for the next smaller number of labels; `x ours` and
+    `x ours, memory` are the time and the memory divided by ours.
 
     Args:
         quick: whether to take 16 and 64 labels instead of 100 to 100,000.

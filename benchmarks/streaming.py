@@ -1,7 +1,7 @@
-"""A streaming update beside the exact average precision of its batch, and how wide its bounds are.
+"""Times streaming updates against exact average precision, and measures the width of the bounds.
 
-Times are those of one of ten batches in a row.
-Widths are those of the mean over 80 labels of prevalence 0.2 to 0.002, from 40,000 samples.
+Times are for one of ten batches in a row. Widths are for the mean over 80 labels of prevalence 0.2
+to 0.002, from 40,000 samples.
 """
 
 import functools
@@ -11,17 +11,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from benchmarks.timing import interleaved
 from mllosses_jax import metrics
 from mllosses_jax.metrics import streaming
 
-Array = jax.Array
 _BATCHES = 10
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Returns rows of times (ms, x of the exact one) and of bounds (exact, lower, upper, width).
+    """Returns rows of times (in ms and relative to exact) and of bounds (with their widths).
 
     Args:
         quick: whether to take (64, 8) batches and 400 samples instead of (1024, 80) and 40,000.
@@ -55,7 +55,7 @@ def _stream(call: Callable[[], Any]) -> None:
 
 
 class _Repeated:
-    """Updates one histogram of 1024 bins again and again, its buffer donated."""
+    """Updates one histogram of 1024 bins repeatedly, with a donated buffer."""
 
     def __init__(self, inputs: Any, scores: Array, truth: Array) -> None:
         self.state = streaming.ScoreHistogram.init(scores.shape[1], inputs=inputs)
@@ -93,7 +93,7 @@ def _widths(quick: bool) -> list[dict[str, Any]]:
 
 
 def _data(regime: str, samples: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns logits and labels: of the same order in all regimes but one, the scale differs."""
+    """Returns logits and labels; all regimes but "rare" have the same order at another scale."""
     rng = np.random.default_rng(0)
     prevalence = np.geomspace(0.2, 0.002, labels)
     truth = rng.random((samples, labels)) < prevalence

@@ -11,11 +11,11 @@ import jax
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Returns the median time of each call in milliseconds.
 
-    Each call is made once before the clock starts, then all of them in turn, `rounds` times.
+    Each call is made once before the clock starts; then all calls are made in turn, `rounds` times.
 
     Args:
-        calls: named functions without arguments; JAX arrays they return are waited for.
-        rounds: how often each is timed.
+        calls: functions without arguments, by name; each call waits for the JAX arrays it returns.
+        rounds: how often each call is timed.
     """
     for call in calls.values():
         jax.block_until_ready(call())

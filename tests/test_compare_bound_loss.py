@@ -1,4 +1,4 @@
-"""The arguments that losses get in a comparison, and the pictures drawn by `describe`."""
+"""The arguments that losses get in a comparison."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,6 @@ import pytest
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
-from mllosses_jax.cli import profile
-from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.compare import bound_loss
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
@@ -159,55 +157,3 @@ def test_what_the_data_contradicts_is_named(choice, words, dataset):
         bound_loss.bind(choice, dataset)
     for word in words:
         assert word in str(caught.value)
-
-
-def test_curves_of_cross_entropy():
-    p = profile.PROBABILITIES.astype(np.float64)
-    for positive, value, slope in ((True, -np.log(p), p - 1), (False, -np.log1p(-p), p)):
-        loss, gradient = profile.curves("sigmoid_binary_cross_entropy", positive)
-        np.testing.assert_allclose(loss, value, rtol=1e-4)
-        np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
-
-
-def test_curves_of_a_sample_loss_are_those_of_one_sample():
-    p = profile.PROBABILITIES.astype(np.float64)
-    loss, _ = profile.curves("zlpr_loss", True)  # one more positive and two negatives at logit 0
-    np.testing.assert_allclose(loss, np.log(2 + (1 - p) / p) + np.log(3), rtol=1e-4)
-
-
-def test_curves_are_those_of_an_entry_among_others_that_count():
-    p = profile.PROBABILITIES.astype(np.float64)
-    loss, _ = profile.curves("weak_assume_negative_loss", False)
-    np.testing.assert_allclose(loss, -np.log1p(-p) / 3, rtol=1e-4)  # four labels
-    loss, _ = profile.curves("large_loss_rejection", False)
-    np.testing.assert_allclose(loss, np.where(p < 0.499, -np.log1p(-p), 0), rtol=1e-4)
-    loss, _ = profile.curves("hierarchical_coherence_loss", False)
-    np.testing.assert_allclose(loss, -np.log1p(-np.maximum(p, 0.5)), rtol=1e-4)
-    loss, _ = profile.curves("hierarchy_penalty", False)
-    np.testing.assert_allclose(loss, np.maximum(0.5 - p, 0) ** 2, rtol=1e-4, atol=1e-7)
-    loss, _ = profile.curves("label_graph_penalty", False)
-    assert np.all(np.diff(loss[p < 0.49]) < 0)  # it falls towards the neighbour's probability
-    loss, _ = profile.curves("equalization_loss", False)
-    np.testing.assert_allclose(loss, 0, atol=0)
-    loss, _ = profile.curves("logit_adjusted_binary_cross_entropy", True)
-    np.testing.assert_allclose(loss, np.log1p(3 * (1 - p) / p), rtol=1e-4)  # a prior of 1/4
-
-
-@pytest.mark.parametrize("name", [entry.name for entry in catalogue.CATALOGUE])
-def test_every_loss_has_finite_curves(name):
-    for positive in (False, True):
-        loss, gradient = profile.curves(name, positive)
-        assert np.all(np.isfinite(loss))
-        assert np.all(np.isfinite(gradient))
-
-
-def test_picture(tmp_path):
-    path = tmp_path / "asymmetric.png"
-    profile.draw("asymmetric_loss", path)
-    assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(UsageError, match="exists and is not overwritten"):
-        profile.draw("asymmetric_loss", path)
-    with pytest.raises(UsageError, match=r"must name a \.png file"):
-        profile.draw("asymmetric_loss", tmp_path / "picture.jpg")
-    with pytest.raises(UsageError, match="is no folder"):
-        profile.draw("asymmetric_loss", tmp_path / "nowhere" / "picture.png")

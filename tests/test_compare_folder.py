@@ -254,13 +254,13 @@ def test_a_foreign_file_is_left_alone(text, tmp_path):
 
 def test_results_without_their_configuration_are_left_alone(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(Occupied, match=r"is there, but no results\.json"):
+    with pytest.raises(Occupied, match=r"exists, but results\.json does not"):
         make_folder(tmp_path)
     (tmp_path / "results.csv").unlink()
     dataset = make_dataset()
     make_folder(tmp_path).save(FIRST, make_outcome(dataset), dataset, {})
     (tmp_path / "results.json").unlink()
-    with pytest.raises(Occupied, match=r"is there, but no results\.json"):
+    with pytest.raises(Occupied, match=r"exists, but results\.json does not"):
         make_folder(tmp_path)
 
 
@@ -269,7 +269,7 @@ def test_results_without_their_configuration_are_left_alone(tmp_path):
 )
 def test_files_of_others_are_not_overwritten(name, tmp_path):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(Occupied, match=rf"{re.escape(name)} is there, .*\(out\), or .*\(force\)"):
+    with pytest.raises(Occupied, match=rf"{re.escape(name)} exists, .*\(out\), or .*\(force\)"):
         make_folder(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 

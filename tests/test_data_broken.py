@@ -31,7 +31,7 @@ def check(path: Path, line: int | None, words: str, **options: Any) -> None:
 def test_one_row_has_no_test_part(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("f,label:a\n1,1\n")
-    with pytest.raises(DataError, match="has one row, of which no test part can be cut; add rows"):
+    with pytest.raises(DataError, match="has one row, so no test part can be split off; add rows"):
         load(path).with_test(0.2, seed=0)
 
 
@@ -105,7 +105,7 @@ OBJECTS = np.array([[1, None], [None, 1]], dtype=object)
         (GOOD | {"X_train": np.ones(2)}, "x_train has shape (2,)"),
         (GOOD | {"X_train": [[0.0, 1.0], [np.nan, 1.0]]}, "NaN or infinite at row 1, column 0"),
         (GOOD | {"Y_train": [[0, 1], [1, 2]]}, "y_train has 2 at row 1, column 1"),
-        (GOOD | {"label_names": np.array(["a", "a"])}, "'a' is there twice"),
+        (GOOD | {"label_names": np.array(["a", "a"])}, "'a' occurs twice"),
         (GOOD | {"label_names": np.array(["a"])}, "1 label names for the 2 columns"),
         (GOOD | {"label_names": np.array([1, 2])}, "label_names must be a vector of strings"),
         (GOOD | {"mask_train": np.eye(3)}, "mask_train (3, 3) and y_train (2, 2)"),
@@ -183,8 +183,8 @@ def test_npz_damaged(tmp_path: Path) -> None:
         ("a;label:b\n1;0\n", 1, "separate columns by commas", None),
         ("a,label:b\n", 1, "no rows below the header", None),
         ("label:a,label:b\n1,0\n", 1, "all columns are labels", None),
-        ("a,a,label:b\n1,1,0\n", 1, "column 'a' is there twice", None),
-        ("a,label:b,label_b\n1,1,0\n", None, "label name 'b' is there twice", None),
+        ("a,a,label:b\n1,1,0\n", 1, "column 'a' occurs twice", None),
+        ("a,label:b,label_b\n1,1,0\n", None, "label name 'b' occurs twice", None),
         ("a,label:b\n1,0\n1\n", 3, "1 cells under a header of 2", None),
         ("a,label:b\n1,0\n\n1,0,\n", 4, "3 cells under a header of 2", None),
         ("a,label:b\n1,0\nx,0\n", 3, "feature 'a' is 'x', not a number", None),
@@ -193,7 +193,7 @@ def test_npz_damaged(tmp_path: Path) -> None:
         ("a,label:b\n1,0\ninf,0\n", 3, "feature 'a' is 'inf', beyond float32", None),
         ("a,label:b\n1,0\n1e39,0\n", 3, "beyond float32", None),
         ("a,label:b\n1,0\n1,2\n", 3, "label 'label:b' is '2'; labels are 0 or 1", None),
-        ("a,label:b\n1,-1\n", 2, "? when unknown", None),
+        ("a,label:b\n1,-1\n", 2, "? if unknown", None),
         ("a,label:b\n1,yes\n", 2, "label 'label:b' is 'yes'", None),
         ('a,label:b\n1,"0\n1,0\n', 3, "is not valid CSV", None),
         ('"a\nb",label:b\n1,0\n1,x\n', 4, "label 'label:b' is 'x'", None),
@@ -201,7 +201,7 @@ def test_npz_damaged(tmp_path: Path) -> None:
         ('"a\nx",b\n1,0\n', None, "label 'c' is not a column", ["c"]),
         ("a,b\n1,0\n", None, "labels=2 of 2 columns", 2),
         ("a,b\n1,0\n", None, "labels=0 of 2 columns", 0),
-        ("a,b\n1,0\n", None, "'b' is there twice", ["b", "b"]),
+        ("a,b\n1,0\n", None, "'b' occurs twice", ["b", "b"]),
         ("a,b\n1,0\n", 1, "no column is a label", []),
         ("a,b\n1,0\n", 1, "all columns are labels", ["a", "b"]),
     ],
@@ -225,7 +225,7 @@ def test_csv(tmp_path: Path, text: str, line: int | None, words: str, labels: An
         ("1 0:nan\n", 1, "feature '0' is missing", None),
         ("1 0:inf\n", 1, "beyond float32", None),
         ("1 0:\n", 1, "feature '0' is missing (empty)", None),
-        ("1 0:1 0:2\n", 1, "feature 0 is there twice", None),
+        ("1 0:1 0:2\n", 1, "feature 0 occurs twice", None),
         ("0 1:1\n-1 1:1\n", 2, "label '-1' is not a whole number", None),
         ("1.5 1:1\n", 1, "label '1.5' is not a whole number", None),
         ("cat,dog 1:1\n", 1, "label 'cat' is not a whole number", None),
@@ -234,8 +234,8 @@ def test_csv(tmp_path: Path, text: str, line: int | None, words: str, labels: An
         ("1\n2\n", None, "x_train has shape (2, 0)", None),
         ("2 3 2\n0 0:1\n1 3:1\n", 3, "feature 3 is out of range; the header says 3", None),
         ("2 3 2\n0 0:1\n2 0:1\n", 3, "label 2 is out of range; there are 2", None),
-        ("3 3 2\n0 0:1\n1 0:1\n", 1, "the header says 3 rows, the file has 2", None),
-        ("1 3 2\n0 0:1\n1 0:1\n", 1, "the header says 1 rows, the file has 2", None),
+        ("3 3 2\n0 0:1\n1 0:1\n", 1, "the header says 3 rows, but the file has 2", None),
+        ("1 3 2\n0 0:1\n1 0:1\n", 1, "the header says 1 rows, but the file has 2", None),
         ("1 3 0\n0:1\n", None, "no row has a label", None),
         ("1 9999999999 1\n0 0:1\n", None, "37.3 GiB", None),
         ("1 1 9999999999\n0 0:1\n", None, "GiB", None),
@@ -244,7 +244,7 @@ def test_csv(tmp_path: Path, text: str, line: int | None, words: str, labels: An
         ("1 3 2\n0 0:1\n", 1, "labels=3, but the header says 2", 3),
         ("0 0:1\n2 0:1\n", 2, "label 2 is out of range; there are 2", 2),
         ("0 0:1\n2 0:1\n", 2, "label 2 is out of range; there are 2", ["a", "b"]),
-        ("0 0:1\n1 0:1\n", None, "label name 'a' is there twice", ["a", "a"]),
+        ("0 0:1\n1 0:1\n", None, "label name 'a' occurs twice", ["a", "a"]),
     ],
 )
 def test_svmlight(tmp_path: Path, text: str, line: int | None, words: str, labels: Any) -> None:
@@ -268,8 +268,8 @@ HEAD = "@relation 'a: -C 1'\n@attribute l {0,1}\n@attribute x real\n@attribute c
         (HEAD.replace("@data", "data") + "@data\n1,1,u\n", 5, "'data' in the header", None),
         (HEAD.replace("@data\n", ""), None, "no @data line", None),
         ("@relation a\n@data\n1\n", 2, "no @attribute before @data", None),
-        (HEAD.replace("x real", "l real") + "1,1,u\n", None, "attribute 'l' is there twice", None),
-        (HEAD.replace("{u,v}", "{u,u}") + "1,1,u\n", 4, "'c', 'u' is there twice", None),
+        (HEAD.replace("x real", "l real") + "1,1,u\n", None, "attribute 'l' occurs twice", None),
+        (HEAD.replace("{u,v}", "{u,u}") + "1,1,u\n", 4, "'c', 'u' occurs twice", None),
         (HEAD.replace("x real", "x string") + "1,1,u\n", 3, "'x' has type string", None),
         (HEAD.replace("x real", "x") + "1,1,u\n", 3, "'x' has type none", None),
         (HEAD.replace("x real", "'x real") + "1,1,u\n", 3, "is not understood", None),
@@ -287,7 +287,7 @@ HEAD = "@relation 'a: -C 1'\n@attribute l {0,1}\n@attribute x real\n@attribute c
         (HEAD + "1,1,'u\n", 6, "quotes do not match", None),
         (HEAD + "{0 1\n", 6, "a sparse row ends with }", None),
         (HEAD + "{0 1, 3 1}\n", 6, "index 3 is out of range", None),
-        (HEAD + "{0 1, 0 1}\n", 6, "index 0 is there twice", None),
+        (HEAD + "{0 1, 0 1}\n", 6, "index 0 occurs twice", None),
         (HEAD + "{0 1, x 1}\n", 6, "'x 1' in a sparse row", None),
         (HEAD + "{0}\n", 6, "'0' in a sparse row", None),
         (HEAD + "1,1,u\n", None, "label 'z' is not a column", ["z"]),
@@ -302,10 +302,10 @@ def test_arff(tmp_path: Path, text: str, line: int | None, words: str, labels: A
     ("xml", "line", "words"),
     [
         ('<labels>\n<label name="l">\n</labels>', 3, "is not valid XML"),
-        ('<labels><label name="z"/></labels>', None, "label 'z' is no attribute of a.arff"),
+        ('<labels><label name="z"/></labels>', None, "label 'z' is not an attribute of a.arff"),
         ("<labels></labels>", None, "names no labels"),
         ("<labels><label/></labels>", None, "names no labels"),
-        ('<labels><label name="l"/><label name="l"/></labels>', None, "label 'l' is there twice"),
+        ('<labels><label name="l"/><label name="l"/></labels>', None, "label 'l' occurs twice"),
         ('<!DOCTYPE l [<!ENTITY a "a">]>\n<labels/>', None, "has a document type"),
     ],
 )

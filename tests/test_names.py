@@ -134,8 +134,8 @@ def test_names_are_asked_for_where_scores_have_none(tmp_path, monkeypatch, capsy
     assert main(["calibrate", "x.npz"]) == 0
     capsys.readouterr()
     for file, words, other in (
-        ("bare.npz", "the scores have no names of labels; give them some", "anew"),
-        ("others.npz", "tune them anew for these labels", "give them some"),
+        ("bare.npz", "the scores have no label names; give them", "again"),
+        ("others.npz", "tune them again for these labels", "give them"),
     ):
         assert main(["evaluate", file, "--thresholds", "thresholds.json"]) == 2
         error = capsys.readouterr().err
@@ -143,8 +143,8 @@ def test_names_are_asked_for_where_scores_have_none(tmp_path, monkeypatch, capsy
         assert words in error
         assert other not in error
     for file, words in (
-        ("bare.npz", "the scores have no names of labels; give them some"),
-        ("others.npz", "it and the scores need the same label names"),
+        ("bare.npz", "the scores have no label names; give them"),
+        ("others.npz", "both need the same label names"),
     ):
         assert main(["calibrate", file, "--apply", "calibrator.json"]) == 2
         error = capsys.readouterr().err

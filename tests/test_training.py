@@ -287,7 +287,7 @@ def test_sweep_compiles_once(data):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"inputs": None}, r"missing \['inputs'\]"), ({"labels": None}, r"missing \['labels'\]")],
+    [({"inputs": None}, r"lacks \['inputs'\]"), ({"labels": None}, r"lacks \['labels'\]")],
 )
 @pytest.mark.parametrize("make", ["train", "eval"])
 def test_bad_batch_is_named(make, change, message, data):

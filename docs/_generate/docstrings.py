@@ -1,4 +1,4 @@
-"""Docstrings on their way to mkdocstrings: formulas become MathML, losses get their pictures."""
+"""Rewrites docstrings for mkdocstrings: formulas become MathML, and losses get their pictures."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LOSSES = {entry.name: entry for entry in CATALOGUE}
 
 
 class Formulas(griffe.Extension):
-    """Rewrites the sections that Google's style does not know."""
+    """A griffe extension that rewrites the sections that Google's style does not have."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Takes an object that griffe has read."""
+        """Rewrites the docstring of an object that griffe has read."""
         if obj.docstring is not None and is_documented(obj.path):
             try:
                 obj.docstring.value = rewritten(obj.docstring.value, obj.name)
@@ -40,7 +40,7 @@ def _documented() -> frozenset[str]:
 
 
 def is_documented(path: str) -> bool:
-    """Says whether an object, or the class that it is in, has a place in the reference."""
+    """Returns whether an object, or the class that contains it, is in the reference."""
     return path in _documented() or path.rpartition(".")[0] in _documented()
 
 
@@ -49,12 +49,12 @@ def rewritten(docstring: str, name: str) -> str:
 
     Args:
         docstring: the docstring, in the project's convention.
-        name: what it belongs to; a loss gets its picture below the formula.
+        name: the name of the documented object; a loss gets its picture below the formula.
     """
 
     def section(match: re.Match[str]) -> str:
         title, body = match[1], inspect.cleandoc(f"\n{match[2]}").strip()
-        if title == "Example":  # in Google's style of several
+        if title == "Example":  # Google's style has the plural.
             return f"Examples:\n{match[2]}"
         if title == "Formula":
             body = f"{section_html(body)}\n\n{_picture(name)}"
@@ -66,7 +66,7 @@ def rewritten(docstring: str, name: str) -> str:
 
 
 def _linked(line: str, own: str) -> str:
-    """Makes links of the public names in a line that is no code."""
+    """Turns the public names in a line into links, unless the line is code."""
     if line.lstrip().startswith((">>>", "...", "<")):
         return line
 

@@ -1,4 +1,4 @@
-"""The formula section of a docstring as HTML: aligned rows, tables of cases, and prose."""
+"""Renders the formula section of a docstring as HTML: aligned rows, tables of cases, and prose."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from formula_tokens import Token, is_text, tokens_of
 from formulas import Item, parse, render
 from latex2mathml.converter import convert
 
-WRAPPED_AT = 92  # where docstrings wrap, less the indentation of a section
+WRAPPED_AT = 92  # width at which docstrings wrap, less the indentation of a section
 LONG = 48  # a longer row is broken at each of its equals signs
-FEW_WORDS, MANY_WORDS = 3, 6  # more make a line prose; a line that begins "x = " holds many
+FEW_WORDS, MANY_WORDS = 3, 6  # A line with more is prose; a line that begins "x = " may have many.
 _CASE = re.compile(r'("[^"]*":?|[a-z][a-z -]*:?)\s{2,}(?=\S)')
 
 
 def section_html(text: str) -> str:
-    """Returns a formula section as HTML that Markdown passes on.
+    """Returns a formula section as HTML that Markdown passes through.
 
     Args:
-        text: the body of the section, without its indent.
+        text: the body of the section, without its indentation.
 
     Raises:
-        ValueError: a line holds a sign that the notation does not know.
+        ValueError: a line contains a sign that the notation does not have.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     parts = []
@@ -35,7 +35,7 @@ def section_html(text: str) -> str:
 
 
 def _unwrapped(lines: Sequence[str]) -> list[str]:
-    """Joins the lines that only the width of the docstring separates."""
+    """Joins the lines that are separate only because of the width of the docstring."""
     joined: list[str] = []
     before = ""
     for line in lines:
@@ -50,12 +50,12 @@ def _unwrapped(lines: Sequence[str]) -> list[str]:
 
 
 def _runs_on(line: str) -> bool:
-    """Whether prose ends where its sentence does not."""
+    """Returns whether a line of prose ends before its sentence does."""
     return _kind(line) == "prose" and bool(re.search(r"([a-z]{2,}|[,;])$", line))
 
 
 def _begins_anew(line: str) -> bool:
-    """Whether a line begins with what it defines, or names a case."""
+    """Returns whether a line begins a definition or a case."""
     return _is_case(line) or _begins_statement(parse(tokens_of(line)))
 
 
@@ -64,7 +64,7 @@ def _is_case(line: str) -> bool:
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:
-    """Joins indented lines to what they continue, by a line break."""
+    """Joins indented lines to the line that they continue, with a line break."""
     current = ""
     for line in lines:
         if line.startswith(" ") and current:
@@ -159,7 +159,7 @@ def _broken(items: list[Item], *, long: bool) -> Iterator[str]:
 
 
 def _inline(text: str) -> str:
-    """Returns prose with the mathematics in it."""
+    """Returns prose as HTML, with the mathematics in it as MathML."""
     if '{"' in text:
         return _escaped(text)
     text = text.replace("\n", " ")
@@ -191,14 +191,14 @@ def _placed(tokens: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
 
 
 def _is_aside(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a bracket opens a remark: it begins with a word and no formula leads to it."""
+    """Returns whether a bracket opens a remark: a word follows, and no formula leads to it."""
     if not at or not tokens[at].space or tokens[at - 1].kind in ("operator", "relation"):
         return False
     return tokens[at].text == "(" and at + 1 < len(tokens) and is_text(tokens[at + 1])
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:
-    """Where a bracket is closed; the end if it is not."""
+    """Returns the position at which a bracket is closed, or the end if it never is."""
     depth = 0
     for at in range(start, len(tokens)):
         depth += {"open": 1, "close": -1}.get(tokens[at].kind, 0)
@@ -213,7 +213,7 @@ def _escaped(text: str) -> str:
 
 
 def _mathml(latex: str, *, display: Literal["block", "inline"]) -> str:
-    """Returns LaTeX as MathML that Markdown passes on, with each name in one piece."""
+    """Returns LaTeX as MathML that Markdown passes through, with each name in one piece."""
     mathml: str = convert(latex, display=display)
     mathml = re.sub(
         r'<mrow>((?:<mi mathvariant="normal">\w</mi>){2,})</mrow>',
@@ -221,7 +221,7 @@ def _mathml(latex: str, *, display: Literal["block", "inline"]) -> str:
         mathml,
     )
     mathml = re.sub(r"<mo(?: [^>]*)?>([A-Za-z]{2,})</mo>", r"<mi>\1</mi>", mathml)
-    # A minus that follows another sign is one of its own, and takes no space.
+    # A minus that follows another operator is a prefix, and takes no space.
     mathml = re.sub(
         r"(<mo(?: [^>]*)?>(?!&#x00029;|&#x0005D;|&#x0007C;|&#x0007D;)[^<]*</mo>)<mo>&#x02212;</mo>",
         r'\1<mo form="prefix">&#x02212;</mo>',

@@ -1,4 +1,4 @@
-"""The notation of formulas in docstrings, cut into tokens: words and mathematics."""
+"""Cuts the notation of formulas in docstrings into tokens: words and mathematics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Literal
 Kind = Literal[
     "word",  # English
     "verbatim",  # in quotes or backticks
-    "name",  # of several letters, upright in a formula
+    "name",  # several letters, upright in a formula
     "letter",
     "number",
     "symbol",
     "subscript",  # Unicode's small digits and letters
     "superscript",
-    "mark",  # what follows is a subscript, _, or a superscript, ^
+    "mark",  # introduces a subscript (_) or a superscript (^)
     "operator",
     "relation",
     "open",
@@ -29,7 +29,7 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Token:
-    """A token; `space` says whether there is one before it."""
+    """A token; `space` says whether there is a space before it."""
 
     kind: Kind
     text: str
@@ -75,7 +75,7 @@ def tokens_of(text: str) -> list[Token]:
     """Cuts a line into tokens.
 
     Raises:
-        ValueError: there is a sign that the notation does not know.
+        ValueError: the line contains a sign that the notation does not have.
     """
     found: list[Token] = []
     text, at, space = _decomposed(text), 0, False
@@ -90,12 +90,12 @@ def tokens_of(text: str) -> list[Token]:
                 at, space = match.end(), False
                 break
         else:
-            raise ValueError(f"a formula holds {text[at]!r}, which the notation does not know")
+            raise ValueError(f"a formula contains {text[at]!r}, which the notation does not have")
     return _with_names(found)
 
 
 def is_text(token: Token) -> bool:
-    """Says whether a token is set as text."""
+    """Returns whether a token is set as text."""
     return token.kind in ("word", "verbatim")
 
 
@@ -109,7 +109,7 @@ def _decomposed(text: str) -> str:
 
 
 def _with_names(tokens: Sequence[Token]) -> list[Token]:
-    """Tells the words that are names in a formula from English, and the article from the letter."""
+    """Distinguishes names in a formula from English words, and the article a from the letter."""
     named = [
         replace(token, kind="name") if token.kind == "word" and _is_name(tokens, at) else token
         for at, token in enumerate(tokens)
@@ -147,7 +147,7 @@ def _is_article(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _alone(tokens: Sequence[Token], at: int) -> Token:
-    """A single word beside an operator is the name of a quantity: "margin − x"."""
+    """Returns a single word next to an operator as the name of a quantity: "margin − x"."""
     token = tokens[at]
     beside = [tokens[near] for near in (at - 1, at + 1) if 0 <= near < len(tokens)]
     if token.kind != "word" or any(is_text(other) for other in beside):

@@ -1,4 +1,4 @@
-"""Formulas of docstrings, from their Unicode notation to LaTeX."""
+"""Converts formulas of docstrings from their Unicode notation to LaTeX."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ SPLITS_TERMS = {"+", "−", "-"}
 
 @dataclass(frozen=True)
 class Atom:
-    """What takes scripts: a letter, name, number, symbol or bracket, with the scripts it has."""
+    """An item that can have scripts: a letter, name, number, symbol or group, with its scripts."""
 
     base: Token | Group
     sub: str = ""
     sup: str = ""
-    argument: Atom | None = None  # of a function, written without a space
+    argument: Atom | None = None  # the argument of a function, written without a space
 
     @property
     def binds(self) -> str:
-        """The index of a sum, maximum or mean; empty for all else."""
+        """The index of a sum, maximum or mean; empty for everything else."""
         if isinstance(self.base, Group) or self.base.text not in FUNCTIONS | {"Σ", "Π", "∪"}:
             return ""
         found = re.match(r"\(?\s*([A-Za-z])", self.sub)
@@ -85,13 +85,13 @@ def latex(text: str) -> str:
         text: a formula in the notation of the docstrings.
 
     Raises:
-        ValueError: there is a sign that the notation does not know.
+        ValueError: the line contains a sign that the notation does not have.
     """
     return render(parse(tokens_of(text)))
 
 
 def parse(tokens: Sequence[Token]) -> list[Item]:
-    """Returns the items that tokens make: fractions, and atoms with their scripts."""
+    """Returns the items that tokens form: fractions, and atoms with their scripts."""
     return _Parser(tokens).items()
 
 
@@ -101,7 +101,7 @@ class _Parser:
         self.at = 0
 
     def items(self) -> list[Item]:
-        """Returns what the tokens make."""
+        """Returns the items that the tokens form."""
         found: list[Item] = []
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
@@ -117,7 +117,7 @@ class _Parser:
         return _with_spaced_fractions(found)
 
     def _below(self) -> Iterator[Item]:
-        """What stands under a fraction written without spaces: an atom, after a sum its term."""
+        """Yields the denominator of a fraction without spaces: an atom, or a sum and its term."""
         atom = self._atom()
         yield atom
         prefix = isinstance(atom.base, Token) and atom.base.text == "Σ"
@@ -160,7 +160,7 @@ class _Parser:
         return Group(token.text, self.tokens[end].text, tuple(items))
 
     def _end_of_group(self, opening: Token) -> int | None:
-        """Where the group that a bracket or bar opens ends; None where it opens none."""
+        """Returns where the group ends that a bracket or bar opens, or None if it opens none."""
         bar = opening.kind == "bar"
         depth = 0
         for at in range(self.at, len(self.tokens) if opening.kind in ("bar", "open") else 0):
@@ -173,7 +173,7 @@ class _Parser:
         return None
 
     def _separates(self, at: int) -> bool:
-        """Whether a bar stands between spaces: "L(x | y)"."""
+        """Returns whether a token is a bar between spaces: "L(x | y)"."""
         after = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
         return (
             self.tokens[at].kind == "bar" and self.tokens[at].space and bool(after and after.space)
@@ -205,7 +205,7 @@ def _small(text: str) -> str:
 
 
 def _with_spaced_fractions(items: Sequence[Item]) -> list[Item]:
-    """Joins the products around each " / "."""
+    """Joins the products around each " / " to a fraction."""
     found: list[Item] = []
     term: list[Item] = []
     for at, item in enumerate(items):
@@ -240,7 +240,7 @@ def _quotient(term: list[Item]) -> list[Item]:
     bound_below = set(re.findall(r"(?:sum|prod|mean\}|max|min)_\{?([A-Za-z])", under))
     start = 0
     for position, item in enumerate(above):
-        # A sum stands before the fraction if the denominator depends on its index.
+        # A sum goes before the fraction if the denominator depends on its index.
         index = item.binds if isinstance(item, Atom) else ""
         if index and index not in bound_below and re.search(rf"(?<![A-Za-z\\]){index}\b", under):
             start = position + 1
@@ -266,7 +266,7 @@ def render(items: Sequence[Item], *, inline: bool = False) -> str:
 
 
 def _is_applied(items: Sequence[Item], at: int) -> bool:
-    """Whether a function stands before its argument without brackets: "log p"."""
+    """Returns whether a function is followed by its argument without brackets: "log p"."""
     match items[at : at + 2]:
         case [Atom(Token(kind="name"), argument=None), Fraction() | Atom()]:
             return True
@@ -274,7 +274,7 @@ def _is_applied(items: Sequence[Item], at: int) -> bool:
 
 
 def _is_remark(items: Sequence[Item], at: int) -> bool:
-    """Whether brackets stand after a value with nothing in between: "y (PAL)"."""
+    """Returns whether brackets follow a value with nothing in between: "y (PAL)"."""
     match items[max(at - 1, 0) : at + 1]:
         case [Fraction() | Atom(Token(kind="letter" | "number")), Atom(Group("("))]:
             return True
@@ -337,7 +337,7 @@ def _group(group: Group, *, inline: bool) -> str:
 
 
 def _leaf(token: Token) -> str:
-    """Returns what takes scripts as LaTeX."""
+    """Returns a token that can have scripts as LaTeX."""
     text = token.text
     if token.kind == "name":
         return _upright(text)

@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the site: generated pages, the navigation, and checks."""
+"""Hooks of MkDocs for building the site: generated pages, the navigation, and checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent.parent
 FIRST = ("index", "quickstart")  # in each folder; the other pages follow by name
-MOVED = (  # where files outside docs/ are on the site
+MOVED = (  # the places on the site of files outside docs/
     (r"\.\./README\.md", "index.md"),
     (r"\.\./CHANGELOG\.md", "changelog.md"),
     (r"\.\./notebooks/(\w+)\.ipynb", r"tutorials/\1.md"),
@@ -51,7 +51,7 @@ def _generated() -> dict[str, str | bytes]:
 
 
 def _named(nav: Any) -> list[str]:
-    """The pages that the navigation names one by one."""
+    """Returns the pages that the navigation names individually."""
     if isinstance(nav, str):
         return [nav]
     entries = nav.values() if isinstance(nav, dict) else nav
@@ -59,7 +59,7 @@ def _named(nav: Any) -> list[str]:
 
 
 def _expanded(nav: Any, pages: list[str], named: set[str]) -> Any:
-    """Puts the pages of a folder in the place of its name; "*" is the rest of docs/."""
+    """Replaces the name of a folder by its pages, and "*" by the remaining pages of docs/."""
     if isinstance(nav, dict):
         return {title: _expanded(entry, pages, named) for title, entry in nav.items()}
     if not isinstance(nav, list):
@@ -98,7 +98,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Raises where a public name is missing, or a page loads something from the network."""
+    """Raises if a public name is missing or if a page loads something from the network."""
     site = Path(config.site_dir)
     for page in reference.pages():
         built = site / page.path.removesuffix("index.md").removesuffix(".md") / "index.html"

@@ -1,4 +1,4 @@
-"""Notebooks as Markdown, with the outputs that they hold."""
+"""Converts notebooks to Markdown, with their stored outputs."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def markdown(path: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def figure(address: str, said: str) -> str:
-    """Returns the HTML of a picture, which scrolls where the page is narrow.
+    """Returns the HTML of a picture, which scrolls if the page is narrow.
 
     Args:
-        address: of the file, from the page as it is built.
-        said: what stands for the picture where it is not seen.
+        address: the address of the file, relative to the built page.
+        said: the alternative text of the picture.
     """
     said = html.escape(said.replace("`", ""))
     picture = f'<img src="{address}" loading="lazy" alt="{said}">'
@@ -46,7 +46,7 @@ def figure(address: str, said: str) -> str:
 
 
 def _merged(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Joins what was printed without a picture in between."""
+    """Joins printed outputs that have no picture between them."""
     merged: list[dict[str, Any]] = []
     for output in outputs:
         if merged and output["output_type"] == merged[-1]["output_type"] == "stream":

@@ -19,7 +19,7 @@ from typing import Any
 import mllosses_jax
 from mllosses_jax.catalogue import CATALOGUE
 
-NOT_A_LIBRARY = {"cli"}  # the command has a page of its own
+NOT_A_LIBRARY = {"cli"}  # The command has its own page.
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Page:
     """A page of the reference.
 
     Attributes:
-        path: its file, below the folder of the site.
-        title: its heading.
-        module: the module whose docstring stands at its top.
-        objects: what it documents, each by the path of its definition.
-        end: what stands below.
+        path: the file of the page, relative to the folder of the site.
+        title: the heading.
+        module: the module whose docstring is at the top.
+        objects: the documented objects, each by the path of its definition.
+        end: Markdown that follows the objects.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Page:
 
     @property
     def markdown(self) -> str:
-        """The page, which mkdocstrings fills."""
+        """The page as Markdown, which mkdocstrings fills in."""
         options = "{members: false, show_root_heading: false, show_root_toc_entry: false}"
         top = f"::: {self.module}\n    options: {options}\n"
         described = "".join(f"\n::: {path}\n" for path in self.objects)
@@ -93,7 +93,7 @@ def public_modules() -> Iterator[types.ModuleType]:
 
 
 def public_names(module: types.ModuleType) -> list[str]:
-    """Returns what a module offers but for modules, functions first."""
+    """Returns the public names of a module except for modules, functions first."""
     names = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
@@ -104,12 +104,12 @@ def public_names(module: types.ModuleType) -> list[str]:
 
 
 def defined_at(module: types.ModuleType, name: str) -> str:
-    """Returns the path under which the source of a public name is found."""
+    """Returns the path under which a public name is defined."""
     value: Any = inspect.unwrap(getattr(module, name))
     home = getattr(value, "__module__", None)
     if home and home.startswith(mllosses_jax.__name__) and hasattr(value, "__qualname__"):
         return f"{home}.{value.__qualname__}"
-    holders = [  # a constant or an alias of types is defined where no import brought it
+    holders = [  # A constant or a type alias does not say where it is defined.
         other
         for path, other in sorted(sys.modules.items())
         if path.startswith(module.__name__) and vars(other).get(name) is value
@@ -119,7 +119,7 @@ def defined_at(module: types.ModuleType, name: str) -> str:
 
 @functools.cache
 def links() -> dict[str, str]:
-    """Returns where each public name is defined, but for names that arguments have too."""
+    """Returns where each public name is defined, except for names that arguments have too."""
     found = {path.rpartition(".")[2]: path for page in pages() for path in page.objects}
     arguments: set[str] = set()
     for path in found.values():
@@ -132,7 +132,7 @@ def links() -> dict[str, str]:
 
 @functools.cache
 def pictures() -> dict[str, bytes]:
-    """Returns the picture of each loss that `mllosses describe LOSS --plot` draws, made smaller."""
+    """Returns the picture of each loss by `mllosses describe LOSS --plot`, with fewer colours."""
     from PIL import Image
 
     from mllosses_jax.cli.main import main

@@ -1,4 +1,4 @@
-"""What the options of the command take: each returns a value, or says what it must be."""
+"""Argument types of the command's options: each returns a value or says what it must be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def finite(text: str) -> float:
 
 
 def from_zero(text: str) -> float:
-    """Returns a finite number of at least 0."""
+    """Returns a finite number that is at least 0."""
     number = finite(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {shown(text)}")
@@ -30,17 +30,17 @@ def from_zero(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """Returns a whole number of at least 1, as large as a count can be."""
+    """Returns a whole number that can be a count: at least 1 and below 2^31."""
     number = to_whole(text)
     if not number or number >= 2**31:
         raise argparse.ArgumentTypeError(
-            f"must be a whole number above zero, to 2147483647, got {shown(text)}"
+            f"must be a whole number from 1 to 2147483647, got {shown(text)}"
         )
     return number
 
 
 def seed(text: str) -> int:
-    """Returns a whole number that a seed may be."""
+    """Returns a whole number that can be a seed."""
     number = to_whole(text)
     if number is None or number >= 2**31:
         raise argparse.ArgumentTypeError(
@@ -50,7 +50,7 @@ def seed(text: str) -> int:
 
 
 def columns(text: str) -> int | list[str]:
-    """Returns which columns are labels: how many at the end, or their names."""
+    """Returns which columns are labels: the number of columns at the end, or their names."""
     if text.isdecimal():
         return positive(text)
     return [name.strip() for name in text.split(",")]

@@ -1,4 +1,4 @@
-"""`mllosses calibrate`: probabilities that are true frequencies, judged held out."""
+"""`mllosses calibrate`: calibrates scores and judges the result on held-out rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, a
 def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
-        "calibrate", help="probabilities that are true frequencies, judged held out"
+        "calibrate", help="calibrate scores and judge the result on held-out rows"
     )
-    add_score_files(parser, note="; with --apply labels only judge the result")
+    add_score_files(parser, note=". With --apply, labels only serve to judge the result")
     parser.add_argument(
         "--method",
         choices=("platt", "temperature", "bias", "beta", "isotonic"),
         default="platt",
+        help="default: platt",
     )
     add_scope(parser)
     parser.add_argument(
@@ -33,20 +34,20 @@ def add_parser(commands: Any) -> None:
         type=from_zero,
         default=2.0,
         metavar="S",
-        help="how many observations the common map counts for in each label; default: 2",
+        help="the weight of the common map in that of each label, in observations; default: 2",
     )
     add_folds(parser)
     parser.add_argument(
         "--apply",
         type=Path,
         metavar="FILE.json",
-        help="do not fit: write the probabilities that this calibrator makes of SCORES",
+        help="apply this calibrator to SCORES and write the probabilities, instead of fitting one",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: calibrator.json; with --apply probabilities.npz (an .npy keeps no names)",
+        help="default: calibrator.json, or probabilities.npz with --apply (an .npy keeps no names)",
     )
     add_force(parser)
     parser.set_defaults(run=run)
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     if not labeled and options.apply is None:
         raise UsageError(
             "calibrate needs labels to fit to: give LABELS, or an .npz that holds scores and "
-            "labels; or --apply FILE.json"
+            "labels; or use --apply FILE.json"
         )
     lines = []
     if options.apply:

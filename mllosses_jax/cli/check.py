@@ -1,4 +1,4 @@
-"""`mllosses check`: what a data set is like, and whether it is sound."""
+"""`mllosses check`: describes a data set and checks that it is sound."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_RARE = 8
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("check", help="what a data set is like, and whether it is sound")
+    parser = commands.add_parser("check", help="describe a data set and check that it is sound")
     add_data(parser, default=None)
     parser.set_defaults(run=run)
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def checkup(data: str, labels: int | Sequence[str] | None) -> str:
-    """Returns the data card of a file and what to know before training on it."""
+    """Returns the data card of a file, with remarks on what to know before training on it."""
     from mllosses_jax.compare.card import data_card
     from mllosses_jax.data import load
 
@@ -57,11 +57,13 @@ def _remarks(dataset: Dataset) -> list[str]:
 
     remarks = []
     if dataset.y_test is None:
-        remarks.append("No test part: `mllosses compare` cuts a fifth of the rows as one.")
+        remarks.append("No test part: `mllosses compare` will draw a fifth of the rows as one.")
     else:
         absent = int((dataset.y_test.sum(0) == 0).sum())
         if absent:
-            remarks.append(f"Labels without a test positive, left out of mAP: {absent}.")
+            remarks.append(
+                f"Labels without a positive in the test part, which mAP leaves out: {absent}."
+            )
     positives = dataset.y_train.sum(0)
     rare = np.argsort(positives, kind="stable")
     rare = rare[positives[rare] < FEW_POSITIVES]

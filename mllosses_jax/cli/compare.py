@@ -28,34 +28,37 @@ def add_parser(commands: Any) -> None:
         "compare",
         help="train a model under each loss and compare them on test data",
         description="Train a model under each loss and compare them on test data. Regularisation "
-        "and thresholds are chosen on validation data. Of a data set without a test part a fifth "
-        "of the rows is drawn, with seed 0. Losses can be added to a finished folder.",
+        "and thresholds are chosen on validation data. If the data set has no test part, a fifth "
+        "of its rows is drawn as one, with seed 0. Losses can be added to a finished folder.",
     )
     add_data(parser, default="mosaics")
     parser.add_argument(
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
-        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or all (`mllosses list` shows them); default: "
-        "those that differ most",
+        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
+        "the losses that differ most",
     )
-    parser.add_argument("--model", choices=("linear", "mlp"), default="linear")
+    parser.add_argument(
+        "--model", choices=("linear", "mlp"), default="linear", help="default: linear"
+    )
     parser.add_argument(
         "--seeds",
         type=positive,
         default=5,
         metavar="N",
-        help="how often what is random is drawn, for models that depend on it; default: 5",
+        help="number of seeds, for models that depend on random numbers; default: 5",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder for the report, figures, models, scores, thresholds and calibrators; default: "
-        "a new one in mllosses-out, or the one there that holds this run unfinished",
+        help="folder for the report, metrics, models, scores, thresholds and calibrators; default: "
+        "a new folder in mllosses-out, or the one there that holds an unfinished run of the same "
+        "data and model",
     )
     parser.add_argument(
-        "--force", action="store_true", help="overwrite what is in DIR instead of resuming it"
+        "--force", action="store_true", help="overwrite the contents of DIR instead of resuming"
     )
     parser.set_defaults(run=run)
 
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
             "compare needs rich to show progress; install it: pip install 'mllosses-jax[cli]'"
         ) from None
     if options.force and options.out is None:
-        raise UsageError("--force needs --out: without it a new folder is taken")
+        raise UsageError("--force needs --out: without it, a new folder is used")
     comparison, folder = _compared(options)
     say(report.text(comparison))
     say(f"\nWritten to {folder}: {FILES}.")
@@ -80,8 +83,8 @@ def run(options: argparse.Namespace) -> None:
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     """Returns the comparison and its folder.
 
-    Without `--out` it is the first one of `mllosses-out` that is free, or holds a run of this data
-    and model unfinished; a finished one is another run, which no loss is added to unasked.
+    Without `--out` this is the first folder in `mllosses-out` that is free or holds an unfinished
+    run of this data and model. Losses are added to a finished run only if `--out` names it.
     """
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
@@ -89,7 +92,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare.comparison import load_data
     from mllosses_jax.compare.folder import REPORT, Occupied
 
-    losses = choose(options.losses)  # a misspelt name is told before a large file is read
+    losses = choose(options.losses)  # reports a misspelt name before a large file is read
     dataset = load_data(options.data, labels=options.labels)
     name = f"{dataset.name}-{options.model}"
     with progress() as on_progress:

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between runs: most of a small run would be compilation."""
+"""Keeps compiled programs between runs, because compilation would dominate a small run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ FOLDER = "mllosses_jax"
 
 
 def keep() -> None:
-    """Has JAX keep compiled programs in the user's cache folder, unless the user chose another.
+    """Makes JAX keep compiled programs in the user's cache folder, unless the user chose another.
 
-    Where that folder cannot be written nothing is kept.
+    Nothing is kept if that folder cannot be written to.
     """
     import jax
 

@@ -1,4 +1,4 @@
-"""What the command writes to a terminal: aligned text, progress."""
+"""What the command writes to a terminal: aligned text and progress."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from mllosses_jax.compare.comparison import OnProgress
 
-WIDTH = 88  # of text that is printed as it is
+WIDTH = 88  # Printed text is wrapped at this width.
 
 
 def number(value: float) -> str:
-    """Returns four decimals, or a whole number as it is; n/a where undefined."""
+    """Returns a number with four decimals, a whole number as it is, or n/a if undefined."""
     if isinstance(value, int):
         return str(value)
     if math.isnan(value):
@@ -30,12 +30,12 @@ def number(value: float) -> str:
 
 
 def say(text: str) -> None:
-    """Prints text; control characters, which names from files may have, are written as escapes."""
+    """Prints text, with escapes for control characters, which names from files may contain."""
     print(printable(text, keep="\n"))
 
 
 def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns aligned lines: names to the left, numbers to the right."""
+    """Returns aligned lines, with names to the left and numbers to the right."""
     filled = [[*map(printable, row), *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
     widths = np.max([[len(cell) for cell in row] for row in filled], axis=0)
     return [
@@ -49,7 +49,7 @@ def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
-    """Yields what shows progress: a bar on a terminal, a line per loss elsewhere; on stderr."""
+    """Yields a callback that shows progress on stderr: a bar on a terminal, else lines of text."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -63,7 +63,7 @@ def progress() -> Iterator[OnProgress]:
 
     def show(done_passes: int, total_passes: int, text: str) -> None:
         nonlocal task
-        if task is None:  # errors in the arguments come before there is a bar
+        if task is None:  # No bar appears if the arguments are wrong.
             bar.start()
             task = bar.add_task(text, total=total_passes)
         bar.update(task, completed=done_passes, total=total_passes, description=text)
@@ -76,7 +76,7 @@ def progress() -> Iterator[OnProgress]:
 
 
 class _Lines:
-    """Prints each text once."""
+    """Prints each new text once."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

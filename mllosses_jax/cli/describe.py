@@ -1,4 +1,4 @@
-"""`mllosses describe`: what there is to know of one loss, and its picture."""
+"""`mllosses describe`: prints what there is to know about one loss, and draws its picture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from mllosses_jax.cli.errors import UsageError
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("describe", help="one loss: formula, parameters, reference")
-    parser.add_argument("loss", metavar="LOSS")
+    parser = commands.add_parser(
+        "describe", help="show the formula, parameters and reference of a loss"
+    )
+    parser.add_argument("loss", metavar="LOSS", help="a name that `mllosses list` shows")
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE.png",
-        help="also draw loss and gradient against probability, for both label values",
+        help="also draw the loss and its gradient against the probability, for both label values",
     )
     parser.set_defaults(run=run)
 
@@ -29,14 +31,14 @@ def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     say(description(options.loss))
     if options.plot is not None:
-        from mllosses_jax.cli.profile import draw
+        from mllosses_jax.cli.loss_plot import draw
 
         draw(options.loss, options.plot)
         say(f"\nDrawn to {options.plot}.")
 
 
 def description(name: str) -> str:
-    """Returns what there is to know of a loss, as text.
+    """Returns what there is to know about a loss, as text.
 
     Raises:
         UsageError: there is no such loss.

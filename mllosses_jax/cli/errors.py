@@ -1,10 +1,10 @@
-"""What is the user's to mend: shown as one line, with exit status 2."""
+"""Errors that the user can fix: each is shown as one line, with exit status 2."""
 
 from __future__ import annotations
 
 import re
 
-# Arguments as the library's messages name them, which are options here.
+# These are arguments in the library's messages, for which the command has options.
 _ARGUMENT = re.compile(
     r"\((?P<named>out|force|losses|labels|model)\)"
     r"|\b(?P<left_out>labels|inputs)=(?= )"
@@ -17,7 +17,7 @@ class UsageError(Exception):
 
 
 def in_options(message: str) -> str:
-    """Returns a message of the library with its arguments as options."""
+    """Returns a message of the library with its arguments written as options."""
     return _ARGUMENT.sub(_option, message)
 
 

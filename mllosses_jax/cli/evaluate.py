@@ -1,4 +1,4 @@
-"""`mllosses evaluate`: metrics of scores that one has."""
+"""`mllosses evaluate`: computes the metrics of given scores."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ _METRICS, _PER_LABEL = "metrics.json", "per_label.csv"
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("evaluate", help="metrics of scores that you have")
+    parser = commands.add_parser("evaluate", help="compute the metrics of scores that you have")
     add_score_files(parser)
     at = parser.add_mutually_exclusive_group()
     at.add_argument(
         "--threshold",
         type=finite,
         metavar="T",
-        help="labels with this score are predicted; default: 0.5 for probabilities, 0 for logits",
+        help="predict labels whose score is at least T; default: 0.5 for probabilities, 0 for "
+        "logits",
     )
     at.add_argument(
         "--thresholds",
         type=Path,
         metavar="FILE.json",
-        help="what `mllosses tune` or `mllosses compare` has written",
+        help="a file that `mllosses tune` or `mllosses compare` has written",
     )
-    parser.add_argument("--per-label", action="store_true", help="also a table of the labels")
+    parser.add_argument("--per-label", action="store_true", help="also print a table of the labels")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for metrics.json and per_label.csv"
     )
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         for name in (_METRICS, _PER_LABEL):
             check_free(options.out / name, force=options.force)
     elif options.force:
-        raise UsageError("--force overwrites what is in --out; give that too")
+        raise UsageError("--force overwrites files in --out; give --out too")
     table = read_scores_and_labels(options.scores, options.labels, inputs=options.inputs)
     if options.thresholds is not None:
         at = options.thresholds.name

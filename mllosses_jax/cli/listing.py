@@ -1,4 +1,4 @@
-"""`mllosses list`: all losses, by family."""
+"""`mllosses list`: lists all losses by family."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mllosses_jax.catalogue import CATALOGUE
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("list", help="all losses, by family")
+    parser = commands.add_parser("list", help="list all losses by family")
     parser.set_defaults(run=run)
 
 

@@ -31,25 +31,25 @@ COMMANDS = (compare, show, listing, describe, check, evaluate, tune, calibrate)
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Says in one line what is wrong; argparse prints the usage before it."""
-        raise UsageError(f"{message} (`{self.prog} --help` shows what there is)")
+        """Reports the problem in one line; argparse would print the usage before it."""
+        raise UsageError(f"{message} (`{self.prog} --help` shows what it takes)")
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -> int:
     """Runs a sub-command and returns its exit status.
 
     Args:
-        arguments: what stands after `mllosses`; None takes it from the command line.
-        program: how the command was called, for its help.
+        arguments: the arguments after `mllosses`; None takes them from the command line.
+        program: the name by which the command was called, for its help.
 
     Returns:
-        0; 2 where the user has something to mend, which one line on stderr says; 130 where the
-        user interrupted.
+        0; 2 if the user has something to fix, which one line on stderr explains; 130 if the user
+        interrupted.
     """
     from mllosses_jax.data import DataError
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # Greek letters on a terminal that has none
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack Greek letters
             stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
         return USAGE
     except KeyboardInterrupt:
         resumes = getattr(options, "run", None) is compare.run
-        then = "; the same command goes on from what is finished" if resumes else ""
+        then = "; run the same command again to resume" if resumes else ""
         print(f"mllosses: interrupted{then}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # such as `mllosses list | head`

@@ -1,4 +1,4 @@
-"""Whether files may be written, asked before any work is done."""
+"""Checks that output files may be written, before any work is done."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from mllosses_jax.cli.errors import UsageError
 
 
 def check_free(path: Path, *, force: bool) -> None:
-    """Raises if a file would be overwritten unasked."""
+    """Raises if a file would be overwritten without `force`."""
     if path.exists() and not force:
-        raise UsageError(f"{path} exists; choose another --out, or --force to overwrite it")
+        raise UsageError(f"{path} exists; choose another --out, or give --force to overwrite it")
 
 
 def check_file(path: Path, *, force: bool) -> None:
     """Raises if a file must not or cannot be written."""
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; give --out a file")
+        raise UsageError(f"{path} is a folder; --out must be a file")
     if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: no such folder; make it, or choose another --out")
+        raise UsageError(f"cannot write {path}: no such folder; create it, or choose another --out")
     check_writable(path.parent)
     check_free(path, force=force)
 

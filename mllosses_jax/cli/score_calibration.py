@@ -1,4 +1,4 @@
-"""Calibrators fitted to given scores, with what they change where they were not fitted."""
+"""Calibrators fitted to given scores, and what they change on held-out rows."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ METHODS: Mapping[str, Callable[..., calibration.Calibrator]] = {
     "beta": calibration.fit_beta,
     "isotonic": calibration.fit_isotonic,
 }
-LARGEST_LOGIT = 40.0  # of a probability of 0 or 1; float64 has none nearer to 1 than 37 is
+LARGEST_LOGIT = 40.0  # stands for a probability of 1; the float64 below 1 has the logit 37
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrator and what it does to rows that it was not fitted to.
+    """A calibrator and its effect on rows that it was not fitted to.
 
     Attributes:
-        calibrator: fitted to all rows: the one to use.
+        calibrator: the calibrator to use, fitted to all rows.
         before: metrics of the scores as they are.
-        after: the same of every row calibrated by a fit to the other folds.
+        after: the same metrics, with every row calibrated by a fit to the other folds.
     """
 
     calibrator: calibration.Calibrator
@@ -56,10 +56,10 @@ def calibrate(
     Args:
         table: scores and labels.
         method: a key of `METHODS`.
-        scope: one map per "label", or a "global" one.
-        shrinkage: how many observations the common map counts for in that of each label.
-        folds: of the cross-validation; rows are dealt out at random.
-        seed: of the folds.
+        scope: one map per "label", or one "global" map.
+        shrinkage: weight of the common map in that of each label, in observations.
+        folds: number of folds of the cross-validation; rows are assigned to them at random.
+        seed: seed of the folds.
 
     Returns:
         The calibrator, and metrics before and after, held out.
@@ -85,7 +85,7 @@ def calibrate(
 
         for number in range(folds):
             part = fold == number
-            # All rows go through, so that every fold shares one compiled program.
+            # All rows are calibrated, so that the folds share one compiled program.
             held_out[part] = np.asarray(fitted(~part)(logits))[part]
         return Calibration(
             calibrator=fitted(np.ones(len(known), bool)),
@@ -98,33 +98,33 @@ def apply(table: ScoreTable, path: Path) -> NDArray[Any]:
     """Returns the probabilities (N, L) that a saved calibrator makes of scores.
 
     Raises:
-        UsageError: the file is no calibrator, or not of these labels.
+        UsageError: the file holds no calibrator, or one for other labels.
     """
     with in_precision_of(table.scores):
         try:
             calibrator = calibration.load(path, table.label_names)
         except OtherLabels as error:
-            remedy = "it and the scores need the same label names" if table.named else NAMELESS
+            remedy = "both need the same label names" if table.named else NAMELESS
             raise UsageError(f"{error}; {remedy}") from None
         except ValueError as error:
-            raise UsageError(f"{error}; give a file of `mllosses calibrate`") from None
+            raise UsageError(f"{error}; give a file that `mllosses calibrate` wrote") from None
         return np.asarray(calibrator(logits_of(table)))
 
 
 def logits_of(table: ScoreTable) -> NDArray[Any]:
-    """Returns logits: of probabilities log p − log(1 − p), within ±`LARGEST_LOGIT`."""
+    """Returns the logits, log p − log(1 − p) for probabilities, within ±`LARGEST_LOGIT`."""
     if table.inputs == "logits":
         return table.scores
-    with np.errstate(divide="ignore", invalid="ignore"):  # beyond [0, 1] where nothing counts
+    with np.errstate(divide="ignore", invalid="ignore"):  # unknown entries may be outside [0, 1]
         logits = np.log(table.scores) - np.log1p(-table.scores)
     clipped: NDArray[Any] = np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
     return clipped
 
 
 def judged(table: ScoreTable, scores: NDArray[Any], inputs: str) -> dict[str, float]:
-    """Returns how good scores of the table's rows are as probabilities, and how well they rank.
+    """Returns how good the scores of the rows are as probabilities, and how well they rank.
 
-    A map per label changes the order of the labels of a row, and so the ranking metrics.
+    A map per label changes the order of the labels in a row, and so the ranking metrics.
     """
     with in_precision_of(scores):
         where = table.where

@@ -1,4 +1,4 @@
-"""All metrics of given scores: those that need no threshold, and those of the decisions at one."""
+"""All metrics of given scores, without a threshold and of the decisions at given thresholds."""
 
 from __future__ import annotations
 
@@ -51,13 +51,14 @@ SET_METRICS: Mapping[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` finds.
+    """The result of `evaluate`.
 
     Attributes:
-        metrics: those that need no threshold, by name; NaN where undefined.
-        decisions: those of the label sets at the thresholds; OP to CF1 in percent.
-        per_label: of each label its support, threshold and metrics.
-        counts: rows, labels, entries known, and how many of them leave a metric undefined.
+        metrics: the metrics that need no threshold, by name; NaN where undefined.
+        decisions: the metrics of the label sets at the thresholds; OP to CF1 in percent.
+        per_label: the support, threshold and metrics of each label.
+        counts: how many rows, labels and positives there are, and how many are unknown or leave a
+            metric undefined.
     """
 
     metrics: dict[str, float]
@@ -67,7 +68,7 @@ class Evaluation:
 
 
 def in_precision_of(scores: NDArray[Any]) -> AbstractContextManager[None]:
-    """Computes in float64 if the scores are: float32 makes 1 of a probability of 1 − 10⁻⁸."""
+    """Enables float64 if the scores have it: float32 rounds a probability of 1 − 10⁻⁸ to 1."""
     double = np.float64 in {scores.dtype.type, jnp.result_type(float).type}
     precision: AbstractContextManager[None] = jax.enable_x64(double)
     return precision
@@ -81,14 +82,14 @@ def evaluate(
     Args:
         table: scores and labels.
         thresholds: one for all labels, one per label, or the report of `tune`, whose labels may
-            stand in another order.
+            be in another order.
 
     Returns:
-        The metrics. Labels without positives are in no macro average of AP, AUC and relative
-        ECE, as by default in `mllosses_jax.metrics`, whose docstrings define all of them.
+        The metrics. Macro averages of AP, AUC and relative ECE leave out labels without positives,
+        as by default in `mllosses_jax.metrics`, whose docstrings define every metric.
 
     Raises:
-        UsageError: the report is of other labels, or of another kind of scores.
+        UsageError: the report is for other labels, or for another kind of scores.
     """
     if isinstance(thresholds, decisions.ThresholdReport):
         thresholds = in_order(thresholds, table)
@@ -142,7 +143,7 @@ _LABEL_COLUMNS = ("average_precision", "roc_auc", *SET_METRICS, "brier_score", "
 
 
 class _Values(NamedTuple):
-    """Values of metrics by name: of the scores, of the decisions, and (L,) of each label."""
+    """The metrics of the scores, of the decisions, and of each label (L,), by name."""
 
     overall: dict[str, Any]
     decisions: dict[str, Any]
@@ -151,7 +152,7 @@ class _Values(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="inputs")
 def _compiled(scores: Any, labels: Any, where: Any, limits: Any, inputs: Any) -> _Values:
-    """Returns what is fastest as one program; the other metrics sort on the host."""
+    """Returns the metrics that are fastest as one program; the others sort on the host."""
     sizes = [k for k in TOP if k <= scores.shape[1]]
     mask = {"where": where}
     overall: dict[str, Any] = {
@@ -188,7 +189,7 @@ def _compiled(scores: Any, labels: Any, where: Any, limits: Any, inputs: Any) ->
 
 @functools.partial(jax.jit, static_argnames="inputs")
 def probability_metrics(scores: Any, labels: Any, *, inputs: Any, where: Any) -> dict[str, Any]:
-    """Returns how good scores are as probabilities; lower is better in each."""
+    """Returns metrics of scores as probabilities; lower is better in each of them."""
     options = {"inputs": inputs, "where": where}
     error = metrics.expected_calibration_error
     return {
@@ -204,18 +205,18 @@ def in_order(report: decisions.ThresholdReport, table: ScoreTable) -> NDArray[An
     """Returns the thresholds of a report in the order of a table's labels.
 
     Raises:
-        UsageError: the report is of other labels, or of another kind of scores.
+        UsageError: the report is for other labels, or for another kind of scores.
     """
     tuned_on = report.settings.get("inputs")
     if tuned_on != table.inputs:
         raise UsageError(
-            f"the thresholds were tuned on {tuned_on}, these scores are {table.inputs}; "
-            f"evaluate the {tuned_on} that they were made of, or tune on held-out {table.inputs}"
+            f"the thresholds were tuned on {tuned_on}, but these scores are {table.inputs}; "
+            f"evaluate the {tuned_on} they were made from, or tune on held-out {table.inputs}"
         )
     try:
         return report.thresholds_for(table.label_names)
     except ValueError as error:
-        remedy = "tune them anew for these labels" if table.named else NAMELESS
+        remedy = "tune them again for these labels" if table.named else NAMELESS
         raise UsageError(f"{error}; {remedy}") from None
 
 

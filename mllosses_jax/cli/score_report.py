@@ -13,7 +13,7 @@ from mllosses_jax.cli.score_metrics import AVERAGES, METRICS, OVERALL, SET_METRI
 from mllosses_jax.data.scores import ScoreTable
 from mllosses_jax.decisions import ThresholdReport
 
-MAX_LABELS = 30  # of a table that nobody asked for
+MAX_LABELS = 30  # the most labels in a table that is printed unasked
 LABEL_HEADINGS = {
     "support": "support",
     "threshold": "threshold",
@@ -27,15 +27,15 @@ LABEL_HEADINGS = {
 }
 _SET_HEADINGS = {"f1": "F1", "precision": "precision", "recall": "recall"}
 _REMARKS = {
-    "unknown_entries": "Unknown entries, which count nowhere",
-    "labels_unknown": "Labels without a known entry, in no average over labels",
+    "unknown_entries": "Unknown entries, which no metric counts",
+    "labels_unknown": "Labels without a known entry, left out of averages over labels",
     "labels_without_positives": "Labels without a positive, whose AP, AUC and ECE / prevalence are "
-    "undefined and in no average, while F1, precision and recall count as 0",
-    "labels_without_negatives": "Labels without a negative, whose AUC is undefined and in no "
-    "average",
-    "rows_unknown": "Rows without a known label, in no average over rows",
-    "rows_without_positives": "Rows without a positive, which count 1 in LRAP and one-error, and "
-    "0 in ranking loss, coverage, P@k, nDCG, R-precision and averages over samples",
+    "undefined and left out of averages, while F1, precision and recall count as 0",
+    "labels_without_negatives": "Labels without a negative, whose AUC is undefined and left out of "
+    "averages",
+    "rows_unknown": "Rows without a known label, left out of averages over rows",
+    "rows_without_positives": "Rows without a positive, which count as 1 in LRAP and one-error, "
+    "and as 0 in ranking loss, coverage, P@k, nDCG, R-precision and averages over samples",
 }
 
 
@@ -43,9 +43,9 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
     """Returns the metrics of an evaluation as text.
 
     Args:
-        evaluation: of `evaluate`.
-        table: what was evaluated.
-        at: which thresholds the decisions are at, such as "threshold 0.5".
+        evaluation: the result of `evaluate`.
+        table: the scores and labels that were evaluated.
+        at: what the thresholds of the decisions are called, such as "threshold 0.5".
         per_label: whether to add a table of the labels.
     """
     counts = evaluation.counts
@@ -83,7 +83,7 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
 
 
 def tuning_text(report: ThresholdReport) -> str:
-    """Returns what tuning gained, and the thresholds of the most frequent labels, as text."""
+    """Returns the gain from tuning, and the thresholds of the most frequent labels, as text."""
     settings = report.settings
     score = "F1" if settings["beta"] == 1 else f"F{settings['beta']:g}"
     gains = [
@@ -134,9 +134,9 @@ def tuning_text(report: ThresholdReport) -> str:
             *grid(["label", *columns], thresholds),
             "",
             textwrap.fill(
-                f"{settings['folds']} folds: each row is decided by thresholds of the others; "
-                f"std, low and high are of the threshold over the folds. The interval is of a "
-                f"bootstrap of the rows.",
+                f"{settings['folds']} folds: each row is decided by thresholds from the other "
+                f"folds; std, low and high describe the threshold over the folds. The interval is "
+                f"from a bootstrap of the rows.",
                 WIDTH,
             ),
         ]
@@ -144,7 +144,7 @@ def tuning_text(report: ThresholdReport) -> str:
 
 
 def calibration_text(before: Mapping[str, float], after: Mapping[str, float], how: str) -> str:
-    """Returns metrics before and after calibration as text; `how` says of which rows."""
+    """Returns metrics before and after calibration as text; `how` says on which rows."""
     rows = [
         [METRICS[name], number(before[name]), number(after[name])]
         for name in METRICS
@@ -154,7 +154,7 @@ def calibration_text(before: Mapping[str, float], after: Mapping[str, float], ho
 
 
 def clipping_note(table: ScoreTable) -> str:
-    """Returns what was made of probabilities of 0 and 1, or nothing if there are none."""
+    """Returns a note on how probabilities of 0 and 1 are treated, or an empty text without any."""
     extreme = (table.scores == 0) | (table.scores == 1)
     if table.inputs == "logits" or not extreme.any():
         return ""

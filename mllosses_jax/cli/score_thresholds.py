@@ -1,4 +1,4 @@
-"""Thresholds tuned on given scores, with what they gain where they were not tuned."""
+"""Thresholds tuned on given scores, and what they gain on held-out rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.score_metrics import in_precision_of
 from mllosses_jax.data.scores import ScoreTable
 
-BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of whoever has tuned none
+BASELINE = {"logits": 0.0, "probabilities": 0.5}  # the threshold of untuned decisions
 
 
 def tune(
@@ -30,26 +30,29 @@ def tune(
     Args:
         table: scores and labels.
         objective: "f1", or "fbeta" with `beta`.
-        beta: of "fbeta".
-        scope: one threshold per "label", or a "global" one.
-        min_positives: labels with fewer take the global threshold; None as in `tune_thresholds`.
-        shrinkage: how many positives the data of all labels count for in that of each label.
-        folds: of the cross-validation.
-        seed: of the folds and the bootstrap.
+        beta: the beta of "fbeta".
+        scope: one threshold per "label", or one "global" threshold.
+        min_positives: labels with fewer positives take the global threshold; None is the default
+            of `tune_thresholds`.
+        shrinkage: weight of the data of all labels in each label's threshold, in positives.
+        folds: number of folds of the cross-validation.
+        seed: seed of the folds and of the bootstrap.
 
     Returns:
-        The report of `decisions.threshold_report`, whose settings hold these options too.
+        The report of `decisions.threshold_report`, whose settings include these options.
 
     Raises:
         UsageError: the options contradict each other or the data.
     """
     if objective == "f1" and beta != 1:
-        raise UsageError(f"beta {beta:g} is of --objective fbeta; give it, or leave --beta out")
+        raise UsageError(f"--beta {beta:g} needs --objective fbeta; give both, or leave --beta out")
     if scope == "global" and shrinkage:
-        raise UsageError("--shrinkage is towards the global threshold; leave it out, or --scope")
+        raise UsageError(
+            "--shrinkage needs a threshold per label; leave out --shrinkage or --scope"
+        )
     check_folds(table, folds)
     if not table.labels.any():
-        raise UsageError("no label has a positive, so that there is nothing to tune on")
+        raise UsageError("no label has a positive, so there is nothing to tune on")
     options: dict[str, Any] = {
         "objective": objective,
         "scope": scope,
@@ -77,8 +80,8 @@ def tune(
 
 
 def check_folds(table: ScoreTable, folds: int) -> None:
-    """Raises unless there is a row for each fold, and more than one fold."""
+    """Raises unless there are at least two folds and a row for each of them."""
     if not 2 <= folds <= len(table.scores):
         raise UsageError(
-            f"--folds is {folds}, and must be between 2 and the number of rows, {len(table.scores)}"
+            f"--folds must be between 2 and the number of rows, {len(table.scores)}, got {folds}"
         )

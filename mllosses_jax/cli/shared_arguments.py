@@ -1,4 +1,4 @@
-"""The arguments that several commands take."""
+"""The arguments that several sub-commands take."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from mllosses_jax.cli.argument_types import columns, positive, seed
 
 _SCORES = (
-    ".npy or .npz of an array (samples, labels), or .csv with a line of label names above a row "
-    "per sample"
+    "an .npy or .npz file with an array (samples, labels), or a .csv file with a line of label "
+    "names above one row per sample"
 )
 _LABELS = (
-    "the same of 0 and 1; unknown is an empty cell, NaN, or where=0 in an .npz. It may be left out "
-    "if SCORES is an .npz of scores and labels, as `mllosses compare` writes them; if given, it is "
-    "used instead of those"
+    "a file of the same kind with labels 0 and 1; an unknown label is an empty cell, NaN, or "
+    "where=0 in an .npz. It may be left out if SCORES is an .npz of scores and labels, as "
+    "`mllosses compare` writes; if given, it replaces the labels in SCORES"
 )
 
 
@@ -25,42 +25,49 @@ def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
         metavar="DATA",
         nargs="?" if default else None,
         default=default,
-        help="an .npz, .csv, .arff or svmlight file, or mosaics, the data set that is built in"
+        help="an .npz, .csv, .arff or svmlight file, or `mosaics` for the built-in data set"
         + (" (the default)" if default else ""),
     )
     parser.add_argument(
         "--labels",
         type=columns,
         metavar="A,B,... | N",
-        help="the label columns of a .csv or .arff file: names, or how many at the end",
+        help="the label columns of a .csv or .arff file: their names, or how many are at the end",
     )
 
 
 def add_score_files(parser: argparse.ArgumentParser, *, note: str = "") -> None:
-    """Adds SCORES, LABELS, with a note in its help, and `--inputs`."""
+    """Adds SCORES, LABELS (with a note at the end of its help) and `--inputs`."""
     parser.add_argument("scores", type=Path, metavar="SCORES", help=_SCORES)
     parser.add_argument("labels", type=Path, metavar="LABELS", nargs="?", help=_LABELS + note)
     parser.add_argument(
         "--inputs",
         choices=("logits", "probabilities"),
-        help="what the scores are; it is never guessed, and may be left out only if SCORES is an "
-        ".npz that says so itself (inputs)",
+        help="what the scores are; this is never guessed, and may be left out only if SCORES is an "
+        ".npz that says so itself, in `inputs`",
     )
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
     """Adds `--scope`."""
     parser.add_argument(
-        "--scope", choices=("label", "global"), default="label", help="one per label, or one"
+        "--scope",
+        choices=("label", "global"),
+        default="label",
+        help="fit one per label, or a single one for all labels; default: label",
     )
 
 
 def add_folds(parser: argparse.ArgumentParser) -> None:
     """Adds `--folds` and `--seed`."""
-    parser.add_argument("--folds", type=positive, default=5, metavar="N", help="default: 5")
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")
+    parser.add_argument(
+        "--folds", type=positive, default=5, metavar="N", help="folds to judge by; default: 5"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="seed of the folds; default: 0"
+    )
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Adds `--force`."""
-    parser.add_argument("--force", action="store_true", help="overwrite what is there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")

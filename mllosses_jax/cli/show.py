@@ -13,7 +13,9 @@ from mllosses_jax.cli.errors import UsageError
 def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser("show", help="print a finished comparison again")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the --out of `mllosses compare`")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the --out of a `mllosses compare`"
+    )
     parser.set_defaults(run=run)
 
 
@@ -29,8 +31,8 @@ def run(options: argparse.Namespace) -> None:
         say(text.removesuffix("\n"))
     elif results.is_file():
         raise UsageError(
-            f"{options.folder} holds no finished comparison; `mllosses compare` with the same "
-            "arguments and --out goes on with one that was interrupted"
+            f"{options.folder} holds no finished comparison; run `mllosses compare` with the same "
+            "arguments and --out to resume one that was interrupted"
         )
     else:
-        raise UsageError(f"{options.folder} holds no comparison; give the --out of one")
+        raise UsageError(f"{options.folder} holds no comparison; give the --out folder of one")

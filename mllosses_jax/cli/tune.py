@@ -1,4 +1,4 @@
-"""`mllosses tune`: thresholds for the best F-beta, judged held out."""
+"""`mllosses tune`: tunes thresholds for the best F-beta and judges them on held-out rows."""
 
 from __future__ import annotations
 
@@ -14,26 +14,37 @@ from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, a
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("tune", help="thresholds for the best F-beta, judged held out")
+    parser = commands.add_parser(
+        "tune", help="tune thresholds for the best F-beta and judge them on held-out rows"
+    )
     add_score_files(parser)
-    parser.add_argument("--objective", choices=("f1", "fbeta"), default="f1")
-    parser.add_argument("--beta", type=from_zero, default=1.0, help="of --objective fbeta")
+    parser.add_argument("--objective", choices=("f1", "fbeta"), default="f1", help="default: f1")
+    parser.add_argument(
+        "--beta", type=from_zero, default=1.0, help="the beta of --objective fbeta; default: 1"
+    )
     add_scope(parser)
     parser.add_argument(
         "--min-positives",
         type=positive,
         metavar="N",
-        help="labels with fewer take the global threshold; default: 5, or none with --shrinkage",
+        help="labels with fewer positives take the global threshold; default: 5, or no limit with "
+        "--shrinkage",
     )
     parser.add_argument(
         "--shrinkage",
         type=from_zero,
         default=0.0,
         metavar="M",
-        help="how many positives the data of all labels count for in each label; default: 0",
+        help="the weight of all labels' data in each label's threshold, in positives; default: 0",
     )
     add_folds(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("thresholds.json"))
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=Path("thresholds.json"),
+        help="default: thresholds.json",
+    )
     add_force(parser)
     parser.set_defaults(run=run)
 

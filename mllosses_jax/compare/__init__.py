@@ -1,18 +1,18 @@
-"""The experiment as a library: losses compared on a data set, by the models they train.
+"""The experiment as a library: a comparison of losses on a data set, by the models they train.
 
 `compare` trains a model under each loss and returns a `Comparison`. It prints nothing; the command
-`mllosses compare` shows what it returns.
+`mllosses compare` prints the result.
 
-- `comparison`: the experiment from end to end; `settings`: what it is told.
-- `choice`: which losses, with which parameters; `bound_loss`: a loss with what it takes from the
-  data; `heads`: its parameters that are outputs of the model.
-- `linear`: the linear model, on `lbfgs`, `descent` and `products`; `mlp`: the MLP, on
-  `mlp_training`; `parts`: the rows that validate; `validation`: what these decide.
-- `outcome`: what training gave; `judgment`: its figures on the test part, on `resampling` and
-  `intervals`; `thresholds`: its thresholds as files.
+- `comparison`: the experiment from end to end; `settings`: its settings.
+- `choice`: the losses and their parameters; `bound_loss`: a loss with what it takes from the data;
+  `heads`: the parameters of losses that are outputs of the model.
+- `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `mlp`: the MLP, which
+  uses `mlp_training`; `parts`: the validation rows; `validation`: what is decided on them.
+- `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
+  `resampling` and `intervals`; `thresholds`: its thresholds as files.
 - `folder`: the output folder; `card`: the data card in it.
-- `report`: the comparison in words; `notes`: its sentences.
-- `errors`: what is the caller's to mend.
+- `report`: the report of a comparison; `notes`: its sentences.
+- `errors`: errors that the caller can fix.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Comparison", "compare"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the experiment when it is first used: its errors alone cost nothing."""
+    """Imports the experiment on first use, so that importing `errors` alone is cheap."""
     if name in __all__:
         from mllosses_jax.compare import comparison
 

@@ -1,8 +1,8 @@
-"""What is trained for a loss: the loss with all that it needs, from the training data or the model.
+"""The function that is trained: a loss with all that it needs from the training data or the model.
 
-Most losses need logits and labels alone. Counts, priors and hierarchies are read off the training
-labels; a second model output, such as a label count, is a further head of the model; a penalty,
-which sees no labels, is added to binary cross-entropy.
+Most losses need only logits and labels. Counts, priors and hierarchies are estimated from the
+training labels; a second model output, such as a label count, is an extra head of the model; and a
+penalty, which sees no labels, is added to binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from mllosses_jax.data import Dataset
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
 from mllosses_jax.weighting import inverse_propensity
 
-IMPLIED = 0.95  # share of a label's rows with another one, from which it counts as a parent
-FEW_ROWS = 5  # fewer show nothing
+IMPLIED = 0.95  # a label is a parent of another if it has at least this share of the other's rows
+FEW_ROWS = 5  # a label with fewer rows implies no other
 
 
 @dataclass(frozen=True)
 class BoundLoss:
-    """A loss with all that it needs beside logits and labels.
+    """A loss with all that it needs besides logits and labels.
 
     Attributes:
         loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
-        num_outputs: outputs of the model, of which the first L are the logits.
-        given: what the experiment gives the loss beside logits and labels, in a few words, or "".
+        num_outputs: the number of model outputs, of which the first L are the logits.
+        given: what the experiment gives the loss besides logits and labels, in a few words, or "".
     """
 
     loss: Callable[..., Array]
@@ -45,14 +45,14 @@ class BoundLoss:
 
 
 def bind(choice: Choice | str, dataset: Dataset) -> BoundLoss:
-    """Returns a loss with what the training part of a data set says of its parameters.
+    """Returns a loss with the parameters that the training part of a data set determines.
 
     Args:
-        choice: the loss, or a text for `choice.parse`. Its parameters win over those of the data.
+        choice: the loss, or a text for `choice.parse`. Its own parameters take precedence.
         dataset: the data set.
 
     Raises:
-        ComparisonError: the loss does not take its parameters on this data.
+        ComparisonError: the loss does not accept its parameters on this data.
     """
     choice = parse(choice) if isinstance(choice, str) else choice
     entry, own = choice.entry, choice.arguments
@@ -98,13 +98,15 @@ def _check_lengths(choice: Choice, num_labels: int) -> None:
 
 
 def from_labels(entry: Entry, dataset: Dataset, *, but: Container[str] = ()) -> dict[str, Any]:
-    """Returns the required parameters of a loss that the training labels give, but for some."""
+    """Returns the required parameters of a loss that the labels determine, except for `but`."""
     wanted = [p for p in entry.required if p in FROM_LABELS and p not in but]
     return {p: FROM_LABELS[p](dataset) for p in wanted}
 
 
 def counts(dataset: Dataset, rows: NDArray[np.intp] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how often each label is positive, above 0 and below how often it is known, and that.
+    """Returns how often each label is positive and how often it is known, both (L,).
+
+    The positives are clipped to at least 1 and at most one less than the known entries.
 
     Args:
         dataset: the data set.
@@ -127,15 +129,15 @@ def _propensity(dataset: Dataset) -> Array:
 
 
 def _together(dataset: Dataset) -> np.ndarray:
-    """Returns how many rows have both labels, (L, L)."""
-    y = dataset.y_train.astype(np.float64)  # unknown labels are 0 in it
+    """Returns how many rows have both labels of each pair, (L, L)."""
+    y = dataset.y_train.astype(np.float64)  # Unknown labels are 0 here.
     return y.T @ y
 
 
 def ancestors(dataset: Dataset) -> np.ndarray:
-    """Returns which label is implied by which: [a, b] where a is b or practically follows from b.
+    """Returns which labels imply which: [a, b] is True if a is b or practically follows from b.
 
-    A label follows from a rarer one if nearly all rows with that one have it too.
+    A label follows from a rarer one if nearly all rows with the rarer label have it too.
     """
     together = _together(dataset)
     count = np.diag(together)
@@ -153,7 +155,7 @@ def _edges(dataset: Dataset) -> Array:
 
 
 def _affinity(dataset: Dataset) -> Array:
-    """The Jaccard index of each pair of labels, 0 on the diagonal."""
+    """Returns the Jaccard index of each pair of labels, with 0 on the diagonal."""
     together = _together(dataset)
     count = np.diag(together)
     union = count[:, None] + count[None, :] - together
@@ -161,7 +163,7 @@ def _affinity(dataset: Dataset) -> Array:
     return jnp.asarray(affinity * (1 - np.eye(len(count))), jnp.float32)
 
 
-# What a required parameter is, from the labels of the training part.
+# Required parameters that are computed from the labels of the training part.
 FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
     "alpha": lambda d: 1 - _prior(d),  # the share of negatives: both sides weigh the same
     "ancestors": lambda d: jnp.asarray(ancestors(d)),
@@ -176,5 +178,5 @@ FROM_LABELS: Mapping[str, Callable[[Dataset], Any]] = {
     "relative_rate": lambda d: jnp.float32(0.02),
 }
 
-# Parameters whose defaults are for scores of another scale than logits have.
+# Parameters whose defaults suit scores on another scale than that of logits.
 FOR_LOGITS: Mapping[str, Mapping[str, float]] = {"smooth_ap_loss": {"temperature": 0.5}}

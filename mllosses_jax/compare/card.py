@@ -16,10 +16,10 @@ FEW_POSITIVES = 10
 
 
 def data_card(dataset: Dataset) -> dict[str, Any]:
-    """Returns the figures of a data set's training part, by name.
+    """Returns statistics of a data set's training part, by name.
 
     Cardinality, density and mean imbalance ratio are those of `metrics.label_statistics`. Unknown
-    labels count nowhere.
+    labels are not counted.
     """
     y, mask = dataset.y_train, dataset.mask_train
     statistics = jax.device_get(label_statistics(y, where=mask))
@@ -47,7 +47,7 @@ def _rounded(value: float, digits: int) -> float | None:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Returns a SHA-256 of all arrays: the same data give the same fingerprint."""
+    """Returns the SHA-256 of all arrays, which is the same for the same data."""
     digest = hashlib.sha256()
     for part in ("train", "test"):
         for kind in ("x", "y", "mask"):

@@ -1,7 +1,7 @@
-"""Which losses are compared, and with which values of their parameters.
+"""The choice of losses to compare, and of their parameters.
 
-A loss is written as a call: ``asymmetric_loss(gamma_neg=2, detach_focus=False)``. It is parsed and
-never evaluated: values are Python literals.
+A loss is written as a call, such as `asymmetric_loss(gamma_neg=2, detach_focus=False)`. The call is
+parsed and never evaluated; its values are Python literals.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ DEFAULT = (
     "lsep_loss",
     "two_way_loss",
 )
-LONGEST_FILE_NAME = 100  # a suffix and a temporary one must fit beside it
+LONGEST_FILE_NAME = 100  # leaves room for a suffix and a temporary suffix
 HOW_TO_WRITE = "write LOSS, or LOSS(parameter=value, ...)"
 
-# A tuple stands for a list: an entry per label, or rows of them.
+# A tuple stands for a list with one entry per label, or for a list of such rows.
 Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A loss with the parameters that it is given; `parse` makes one that is checked.
+    """A loss with the parameters that it is given; `parse` returns one that is checked.
 
     Attributes:
-        name: of the loss.
+        name: the name of the loss.
         parameters: names and values, in the order of the loss's signature.
-        label: the choice as text, which `parse` reads again. It alone makes choices equal, because
-            2 and 2.0 are different constants to a loss.
+        label: the choice as text, which `parse` can read. Choices are equal if their labels are,
+            because 2 and 2.0 are different constants to a loss.
     """
 
     name: str
@@ -66,19 +66,19 @@ class Choice:
 
     @property
     def entry(self) -> Entry:
-        """The row of the catalogue."""
+        """The loss's row in the catalogue."""
         return find(self.name)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The parameters as the loss takes them: lists as arrays."""
+        """The parameters as the loss takes them, with lists as arrays."""
         return {p: _array(v) if isinstance(v, tuple) else v for p, v in self.parameters}
 
     @property
     def file_name(self) -> str:
-        """A name for files that differs from that of every other choice on every system.
+        """A file name that differs from that of every other choice, on every system.
 
-        It shows the values if they are short and plain, else a hash of them.
+        It shows the values if they are short and plain, and a hash of them otherwise.
         """
         if not self.parameters:
             return self.name
@@ -89,17 +89,17 @@ class Choice:
 
 
 def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
-    """Returns the losses asked for.
+    """Returns the requested losses.
 
     Args:
         losses: losses as `parse` takes them, separated by commas or in a sequence; "all"; or None
             for the default.
 
     Returns:
-        The choices, each once, the plain baseline first if it is among them.
+        The choices without repetitions, with the plain baseline first if it is among them.
 
     Raises:
-        ComparisonError: something in them is wrong, or there is none.
+        ComparisonError: a loss cannot be parsed, or there is none.
     """
     given: Sequence[str | Choice]
     if losses is None:
@@ -109,7 +109,7 @@ def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
     else:
         given = [losses] if isinstance(losses, str) else losses
         if not isinstance(given, Iterable) or not all(isinstance(x, str | Choice) for x in given):
-            raise ComparisonError(f"losses must be names or choices (losses), got {losses!r}")
+            raise ComparisonError(f"losses must be names or Choices (losses), got {losses!r}")
     choices: dict[str, Choice] = {}
     for item in given:
         for choice in [item] if isinstance(item, Choice) else map(parse, _split(item)):
@@ -120,15 +120,15 @@ def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
 
 
 def parse(text: str) -> Choice:
-    """Returns the loss that a text names, such as ``zlpr_loss`` or ``hinge_loss(margin=0.5)``.
+    """Returns the loss that a text names, such as `zlpr_loss` or `hinge_loss(margin=0.5)`.
 
     Args:
-        text: the name, and behind it, in parentheses, parameters of the loss with their values:
+        text: the name, followed in parentheses by parameters of the loss with their values:
             numbers, True, False, None, text in quotes, and lists with a number per label.
 
     Raises:
-        ComparisonError: it is no such text, or the loss does not take these values. What only the
-            data can tell, such as the length of a list, `bound_loss.bind` checks.
+        ComparisonError: the text cannot be parsed, or the loss does not accept these values.
+            `bound_loss.bind` checks what depends on the data, such as the length of a list.
     """
     name, bracket, _ = (part.strip() for part in text.partition("("))
     try:
@@ -152,9 +152,9 @@ def parse(text: str) -> Choice:
 
 
 def try_call(choice: Choice, loss: Callable[..., Any], num_outputs: int, num_labels: int) -> None:
-    """Raises ComparisonError if a loss refuses the values of its parameters.
+    """Raises a ComparisonError if a loss refuses the values of its parameters.
 
-    Nothing is computed: the loss is traced on two rows.
+    Nothing is computed; the loss is only traced, on two rows.
     """
     outputs = jax.ShapeDtypeStruct((2, num_outputs), jnp.float32)
     labels = jax.ShapeDtypeStruct((2, num_labels), jnp.bool_)
@@ -166,7 +166,7 @@ def try_call(choice: Choice, loss: Callable[..., Any], num_outputs: int, num_lab
 
 
 def _split(text: str) -> list[str]:
-    """Returns what stands between the commas that are outside of brackets and quotes."""
+    """Returns the parts of a text between commas outside of brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:
@@ -183,18 +183,18 @@ def _split(text: str) -> list[str]:
 
 
 def _keywords(text: str) -> list[ast.keyword]:
-    """Returns what stands in the parentheses behind the name of a loss."""
+    """Returns the keyword arguments in the parentheses after the name of a loss."""
     try:
         call = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ComparisonError(f"{text} cannot be read ({reason}); {HOW_TO_WRITE}") from None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
-        raise ComparisonError(f"{text} is no loss with parameters; {HOW_TO_WRITE}")
+        raise ComparisonError(f"{text} is not a loss with parameters; {HOW_TO_WRITE}")
     if call.args:
         raise ComparisonError(
-            f"{call.func.id} takes its parameters by name, and {ast.unparse(call.args[0])} has "
-            f"none; {HOW_TO_WRITE}"
+            f"{call.func.id} takes its parameters by name, but {ast.unparse(call.args[0])} has no "
+            f"name; {HOW_TO_WRITE}"
         )
     return call.keywords
 
@@ -204,22 +204,23 @@ def _check_parameter(entry: Entry, name: str) -> None:
     own = [parameter for parameter in entry.own_parameters if parameter not in HEADS]
     if name in CONTRACT_PARAMETERS:
         raise ComparisonError(
-            f"{entry.name}: {name} cannot be set: it is the same for all losses of a comparison; "
-            "leave it out"
+            f"{entry.name}: {name} cannot be set, because it is the same for all losses of a "
+            "comparison; leave it out"
         )
     if name in HEADS and name in entry.own_parameters:
         raise ComparisonError(
-            f"{entry.name}: {name} cannot be set: it is an output of the model; leave it out"
+            f"{entry.name}: {name} cannot be set, because it is an output of the model; leave it "
+            "out"
         )
     if name not in own:
         near = difflib.get_close_matches(name, own, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         known = f"it has {', '.join(own)}" if own else "it has none that can be set"
-        raise ComparisonError(f"{entry.name} has no parameter {name!r}, {known}{hint}")
+        raise ComparisonError(f"{entry.name} has no parameter {name!r}; {known}{hint}")
 
 
 def _value(entry: Entry, parameter: str, node: ast.expr) -> Value:
-    """Returns the literal that is given to a parameter."""
+    """Returns the literal that a parameter is set to."""
     place = f"{entry.name}: {parameter}"
     written = ast.unparse(node)
     try:
@@ -247,7 +248,7 @@ def _value(entry: Entry, parameter: str, node: ast.expr) -> Value:
 
 
 def _checked(value: object) -> Value:
-    """Returns a literal, its lists as tuples; an error says that it is of another kind."""
+    """Returns a literal with its lists as tuples, or raises if it is of another kind."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
@@ -264,7 +265,7 @@ def _checked(value: object) -> Value:
 
 
 def _check_values(choice: Choice) -> None:
-    """Calls the loss with what does not depend on the data, in order to tell of a mistake early."""
+    """Tries the values that do not depend on the data, in order to report a mistake early."""
     entry = choice.entry
     single = {p: v for p, v in choice.parameters if not isinstance(v, tuple)}
     if single and set(entry.required) <= set(single):
@@ -285,9 +286,9 @@ def _text(value: Value) -> str:
 
 
 def _plain(value: Value) -> str:
-    """Returns a value as part of a file's name, or "" if it cannot be.
+    """Returns a value as part of a file name, or "" if it cannot be part of one.
 
-    Some systems take capitals for small letters, so that no text may look like True or None.
+    Some systems ignore the case of letters, so no text may look like True or None.
     """
     if isinstance(value, tuple):
         return ""

@@ -36,28 +36,28 @@ EXPERIMENTS = {"linear": linear, "mlp": mlp}
 
 
 class OnProgress(Protocol):
-    """What is called at the start of each loss and after each pass of training."""
+    """A callback at the start of each loss and after each pass of training."""
 
     def __call__(self, done_passes: int, total_passes: int, text: str) -> None:
-        """Takes how far the comparison is, and what is being done, such as "training: NAME"."""
+        """Receives how far the comparison is and what it is doing, such as "training: NAME"."""
 
 
 @dataclass(repr=False)
 class Comparison:
-    """The losses finished so far, each by its label: its name with the parameters it was given.
+    """The losses finished so far, each under its label: its name with the parameters it was given.
 
     Attributes:
-        dataset: standardised, with a test part.
-        settings: those of the experiment.
-        baseline: the loss that the others are compared to; it is the first.
+        dataset: the standardised data set, with a test part.
+        settings: the settings of the experiment.
+        baseline: the loss that the others are compared to, which is the first.
         choices: the losses.
-        outcomes: what training gave.
-        given: what losses got beside logits and labels, where they got anything.
+        outcomes: the results of training.
+        given: what losses were given besides logits and labels, for those that were given anything.
         judgments: the metrics of each model and each resample.
-        results: ``{loss: {metric: {"mean", "low", "high", "values"}}}``.
-        thresholds: those of each loss, by label and common, with what they were worth.
-        differences: ``{loss: {metric: Interval}}`` to the baseline, which is not in it; without
-            metrics that say nothing about either of the two.
+        results: `{loss: {metric: {"mean", "low", "high", "values"}}}`.
+        thresholds: the thresholds of each loss, by label and common, with what they gained.
+        differences: `{loss: {metric: Interval}}` to the baseline, which is not in it; without
+            metrics that say nothing about one of the two.
     """
 
     dataset: Dataset
@@ -107,17 +107,17 @@ class Comparison:
             }
 
     def is_comparable(self, label: str, metric: str) -> bool:
-        """Whether a metric says something about a loss, which may have no origin."""
+        """Returns whether a metric says something about a loss, which may have no origin."""
         return self.choices[label].entry.zero_decides or not judgment.METRICS[metric].needs_origin
 
     @property
     def best(self) -> str:
-        """The loss of the best validation score, which no test row had a part in."""
+        """The loss with the best validation score, which does not depend on the test rows."""
         return max(self.outcomes, key=lambda label: self.outcomes[label].quality)
 
     @property
     def recommended(self) -> str:
-        """The best loss where its lead in mAP is safe on test rows, else the baseline."""
+        """The best loss if its lead in mAP on test rows is significant, else the baseline."""
         best = self.best
         if best == self.baseline:
             return best
@@ -130,7 +130,7 @@ def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:
 
 
 def _refuse_unknown(dataset: Dataset) -> None:
-    """Raises DataError if a part has nothing to learn from or to be judged by."""
+    """Raises a DataError if a part has no known label to learn from or to judge by."""
     for part, mask in (("training", dataset.mask_train), ("test", dataset.mask_test)):
         if mask is not None and not mask.any():
             raise DataError(
@@ -149,14 +149,16 @@ def load_data(
         labels: the label columns of a text file.
 
     Returns:
-        The data set; a test part that it did not have is ``data.with_test(0.2, seed=0)``.
+        The data set. If it had no test part, it is `data.with_test(0.2, seed=0)`.
 
     Raises:
         DataError: the data cannot be read, or a part of it has no known label.
-        ComparisonError: the labels of a data set are given twice, or there are too few rows.
+        ComparisonError: `labels` are given for a `Dataset`, or there are too few rows.
     """
     if not isinstance(data, str | PathLike | Dataset):
-        raise ComparisonError(f"data are a Dataset, a path or a name, got {type(data).__name__}")
+        raise ComparisonError(
+            f"data must be a Dataset, a path or a name, got {type(data).__name__}"
+        )
     if not isinstance(data, Dataset):
         data = load(data, labels=labels)
     elif labels is not None:
@@ -189,22 +191,22 @@ def compare(
         data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
         labels: the label columns of a text file.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
-            (``"asymmetric_loss(gamma_neg=2)"``); "all"; or None for the default.
+            (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
         model: "linear" or "mlp".
-        num_seeds: how often what is random is drawn: the models of each loss, where they depend on
-            it.
-        out: a folder for the results, or None to write nothing. It is written after each loss;
-            what is finished there of the same experiment is not trained again, and is compared too.
-        force: overwrite what is in the folder.
-        on_progress: called as ``(done_passes, total_passes, text)``.
+        num_seeds: the number of seeds, and of models per loss if training depends on the seed.
+        out: a folder for the results, or None to write nothing. It is written after each loss.
+            Losses of the same experiment that are finished there are compared without being
+            trained again.
+        force: whether to overwrite the contents of the folder.
+        on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
-        The losses, judged.
+        The comparison of the losses.
 
     Raises:
         DataError: the data cannot be read, or a part of it has no known label.
-        ComparisonError: something else is the caller's to mend.
-        Occupied: a ComparisonError: the folder holds something that must not be overwritten.
+        ComparisonError: another argument is wrong.
+        Occupied: the folder holds something that must not be overwritten; a ComparisonError.
 
     Example:
         >>> import numpy as np
@@ -219,16 +221,18 @@ def compare(
         True
     """
     if force and out is None:
-        raise ComparisonError("nothing is there to be overwritten (force): give a folder (out)")
+        raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
     if model not in MODELS:
-        raise ComparisonError(f"no model is called {model!r} (model); known: {', '.join(MODELS)}")
+        raise ComparisonError(f"unknown model {model!r} (model); known: {', '.join(MODELS)}")
     if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
-        raise ComparisonError(f"seeds are a whole number from 1 on (num_seeds), got {num_seeds!r}")
+        raise ComparisonError(
+            f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
+        )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
-    bound_losses = {choice: bind(choice, dataset) for choice in choices}  # refused before training
+    bound_losses = {choice: bind(choice, dataset) for choice in choices}  # fails before training
     settings = Settings(model=model, num_seeds=int(num_seeds))
     if out is None:
         return _compared(dataset, settings, bound_losses, None, {}, on_progress)
@@ -249,13 +253,13 @@ def _compared(
     identity: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> Comparison:
-    """Trains and judges the losses: those of the folder, which is the run of this identity."""
+    """Trains and judges the losses, including those in the folder, which holds this same run."""
     choices = tuple(bound_losses) if folder is None else folder.choices
     model = settings.model
     about = _scaling(dataset) | {"model": np.array(model)}
     dataset = dataset.standardized()
 
-    # The usual baseline comes first; where it was not asked for, the first loss stands in.
+    # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
     comparison = Comparison(dataset, settings, baseline=choices[0].label)
     progress = _Passes(len(choices), EXPERIMENTS[model].PASSES, on_progress)
@@ -282,7 +286,7 @@ def _compared(
 
 
 class _Passes:
-    """Counts passes of training, tells of them, and of the time that is left."""
+    """Counts passes of training, and reports them and the time that is left."""
 
     def __init__(self, num_losses: int, passes: int, tell: OnProgress | None) -> None:
         self.num_losses, self.passes, self.tell = num_losses, passes, tell
@@ -290,7 +294,7 @@ class _Passes:
         self.clock: list[float] = []  # when each pass of training ended
 
     def begin(self, label: str, *, trained: bool) -> None:
-        """Tells which loss is next."""
+        """Reports which loss is next."""
         self.done = self.losses * self.passes
         self.losses += 1
         self.text = f"{'training' if trained else 'finished before'}: {label}"
@@ -299,8 +303,8 @@ class _Passes:
         self._say()
 
     def advance(self) -> None:
-        """Counts a pass; the second one, which compiles nothing, tells how long all will take."""
-        self.done = min(self.done + 1, self.losses * self.passes)  # a search may take more
+        """Counts a pass; the second, which compiles nothing, shows how long all will take."""
+        self.done = min(self.done + 1, self.losses * self.passes)  # a search may take more passes
         self.clock.append(time.perf_counter())
         if len(self.clock) == 2:
             self.text += self._left()
@@ -321,7 +325,7 @@ def _duration(seconds: float) -> str:
 
 
 def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
-    """What a model needs beside its parameters: standardised is (x - shift) * scale."""
+    """Returns the shift and scale that a model's features need: (x - shift) * scale."""
     width = dataset.x_train.shape[1]
     shift, scale = (
         (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
@@ -332,7 +336,7 @@ def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _document(comparison: Comparison) -> dict[str, Any]:
-    """What results.json holds beside the identity."""
+    """Returns what results.json holds besides the identity."""
     outcomes = comparison.outcomes.items()
     packages = ("jax", "jaxlib", "optax", "numpy")
     return {

@@ -1,9 +1,9 @@
-"""Gradient descent for the losses that quasi-Newton steps do not bring to rest.
+"""Gradient descent for the losses on which L-BFGS does not converge.
 
-Hinges and their kin have kinks, at which no slope vanishes; pseudo-labels and clamped risks have
-slopes that jump. Adam whose steps shrink to nothing settles there: on emotions its objectives of
-six such losses lie up to 1e-4 below those that L-BFGS stops at, that of the positive-unlabelled
-risk 6 %.
+Hinges and similar losses have kinks, at which the gradient does not vanish; pseudo-labels and
+clamped risks have gradients that jump. Adam with steps that shrink to zero converges there: on
+emotions, its objectives for six such losses are up to 1e-4 lower than those at which L-BFGS stops,
+and 6 % lower for the positive-unlabelled risk.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from mllosses_jax.compare.lbfgs import Floats, Solution
 
 ADAM = optax.scale_by_adam(eps=1e-15)
 STEPS = 400
-SHARE = 0.1  # the first step, as a share of the typical parameter
+SHARE = 0.1  # size of the first step, relative to the root mean square of the parameters
 
 
 def settle(slope: Callable[[Floats], Floats], solution: Solution) -> Solution:
-    """Goes on from a solution of L-BFGS; the evaluations count on.
+    """Continues from a solution of L-BFGS, and adds to its number of evaluations.
 
     Args:
-        slope: ``params (D, K) -> slope (D, K)``.
-        solution: where L-BFGS stopped.
+        slope: the gradient of the objective, `params (D, K) -> slope (D, K)`.
+        solution: the point at which L-BFGS stopped.
     """
     first = SHARE * max(float(np.sqrt(np.mean(solution.params**2))), 1e-3)
     sizes = first * (1 + np.cos(np.pi * np.arange(STEPS) / STEPS)) / 2

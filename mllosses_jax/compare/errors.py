@@ -1,10 +1,10 @@
-"""What is the caller's to mend."""
+"""Errors that the caller can fix."""
 
 from __future__ import annotations
 
 
 class ComparisonError(ValueError):
-    """A comparison that cannot be made; one line says why and what would help.
+    """An error for a comparison that cannot be made; one line says why and what would help.
 
-    Where it names an argument of `compare`, it does so in brackets: "choose another folder (out)".
+    Arguments of `compare` are named in brackets, as in "choose another folder (out)".
     """

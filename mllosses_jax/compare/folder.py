@@ -1,13 +1,13 @@
-"""The output folder: results that survive an interruption and overwrite nothing unasked.
+"""The output folder: results that survive an interruption and overwrite nothing without `force`.
 
-results.json, results.csv                  the figures
+results.json, results.csv                  the metrics
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
-losses/LOSS/thresholds.json                one of each label, for macro-F1
-losses/LOSS/global_threshold.json          one for all labels, for micro-F1
-losses/LOSS/calibrator.json                Platt's
-thresholds.json and so on                  of the loss that the verdict recommends
-report.txt                                 what the command prints; it is there if the run is whole
+losses/LOSS/thresholds.json                one threshold per label, for macro-F1
+losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
+losses/LOSS/calibrator.json                a Platt calibrator
+thresholds.json and so on                  the files of the loss that the verdict recommends
+report.txt                                 what the command prints; it exists if the run is complete
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
 class Occupied(ComparisonError):
-    """A folder holds something that must not be overwritten."""
+    """An error for a folder that holds something that must not be overwritten."""
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Keeps a folder, made if it is not there, to one run; it is free again however the run ends.
+    """Reserves a folder, created if necessary, for one run, and frees it however the run ends.
 
     Raises:
-        Occupied: another run has it.
-        ComparisonError: the folder cannot be written.
+        Occupied: another run is using the folder.
+        ComparisonError: the folder cannot be written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = _lock(path)
     except BlockingIOError:
         raise Occupied(
-            f"another run is writing to {path}; wait for its end, or choose another folder (out)"
+            f"another run is writing to {path}; wait until it ends, or choose another folder (out)"
         ) from None
     except OSError as error:
         raise _cannot_write(path, error) from None
@@ -74,7 +74,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int | None:
-    """Locks a folder while the file descriptor is open; on Windows two runs are not kept apart."""
+    """Locks a folder until the file descriptor is closed; on Windows, nothing is locked."""
     if sys.platform == "win32":
         return None
     folder = os.open(path, os.O_RDONLY)
@@ -95,20 +95,20 @@ def _cannot_write(path: Path, error: OSError) -> ComparisonError:
 
 
 class Folder:
-    """A folder that belongs to one experiment on one data set; losses can be added to it.
+    """A folder for one experiment on one data set, to which losses can be added.
 
     Args:
-        path: the folder, made if it is not there.
-        identity: what must agree for a run to be resumed or added to: ``config`` and ``data``.
-        choices: the losses asked for.
-        force: begin anew, whatever is there.
+        path: the folder, which is created if necessary.
+        identity: what must agree for a run to be resumed or added to: `config` and `data`.
+        choices: the requested losses.
+        force: whether to start again, whatever the folder holds.
 
     Attributes:
-        choices: those asked for, behind those that the folder holds already.
+        choices: the requested losses, after those that the folder holds already.
 
     Raises:
         Occupied: the folder holds something that must not be overwritten.
-        ComparisonError: the folder cannot be written.
+        ComparisonError: the folder cannot be written to.
     """
 
     def __init__(
@@ -130,22 +130,22 @@ class Folder:
             raise _cannot_write(path, error) from None
 
     def _refuse_what_is_there(self) -> None:
-        """Raises if a folder without results holds something under the name of a file of a run."""
+        """Raises if a folder without results holds something with the name of a run's file."""
         names = [self.path / name for name in (*OF_ALL_LOSSES, TABLE)]
         found = [path for path in (*names, *self._of_losses()) if path.exists()]
         if found:
             raise Occupied(
-                f"{found[0]} is there, but no {RESULTS}; choose another folder (out), or overwrite "
-                "what is there (force)"
+                f"{found[0]} exists, but {RESULTS} does not; choose another folder (out), or "
+                "overwrite its contents (force)"
             )
 
     def _of_losses(self) -> list[Path]:
-        """The files of losses that are there; no others are ever removed."""
+        """Returns the existing files of losses; no others are ever removed."""
         folders = (self.path / LOSSES).glob("*")
         return [path for folder in folders for name in OF_A_LOSS for path in folder.glob(name)]
 
     def _clear(self) -> None:
-        """Removes a run, the results first: what is left of it must not pass for one."""
+        """Removes a run, results first, so that no remainder can be mistaken for a run."""
         for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
             (self.path / name).unlink(missing_ok=True)
         for path in self._of_losses():
@@ -154,21 +154,21 @@ class Folder:
                 path.parent.rmdir()
 
     def _go_on(self, identity: dict[str, Any]) -> None:
-        """Takes over the losses of the run that is there, or raises if it is another one."""
+        """Takes over the losses of the run in the folder, or raises if it is a different run."""
         file = self.path / RESULTS
-        mend = "choose another folder (out), or overwrite what is there (force)"
+        mend = "choose another folder (out), or overwrite its contents (force)"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             there = {key: dict(found[key]) for key in (*identity, "results")}
             before = [parse(label) for label in found["config"]["losses"]]
-        except Exception:  # whatever the content of the file makes of it
+        except Exception:  # Broken content can raise anything.
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
             for name, value in settings.items():
                 if there[key].get(name) != value:
                     differing = _differing(name, there[key].get(name), value)
-                    raise Occupied(f"{file} is of another run ({key}: {differing}); {mend}")
-        for name in OF_ALL_LOSSES:  # of before
+                    raise Occupied(f"{file} is from another run ({key}: {differing}); {mend}")
+        for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
             (self.path / name).unlink(missing_ok=True)
         for place in (self.path, *self.path.glob(f"{LOSSES}/*")):
             for leftover in place.glob(files.LEFTOVERS):
@@ -176,7 +176,7 @@ class Folder:
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))
 
     def named(self, identity: dict[str, Any]) -> dict[str, Any]:
-        """Returns the identity with the losses, which may be added to."""
+        """Returns the identity with the losses, to which more can be added."""
         losses = [choice.label for choice in self.choices]
         return {**identity, "config": {"losses": losses, **identity["config"]}}
 
@@ -184,28 +184,28 @@ class Folder:
         return self.path / LOSSES / choice.file_name
 
     def load(self, choice: Choice, dataset: Dataset) -> Outcome | None:
-        """Returns the outcome of a loss that was finished before on this data, if there is one.
+        """Returns the outcome of a loss that was already trained on this data, or None.
 
         Raises:
-            ComparisonError: a file of it is damaged.
+            ComparisonError: a file of the outcome is damaged.
         """
         try:
             return Outcome.load(self._of(choice), dataset)
-        except Exception:  # whatever the content of the files makes of it
+        except Exception:  # Broken content can raise anything.
             raise ComparisonError(
-                f"{self._of(choice)} is damaged; remove it, and the loss is trained again"
+                f"{self._of(choice)} is damaged; remove it, and the loss will be trained again"
             ) from None
 
     def save(
         self, choice: Choice, outcome: Outcome, dataset: Dataset, about: Mapping[str, Any]
     ) -> None:
-        """Keeps the outcome of a loss."""
+        """Writes the outcome of a loss."""
         outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
 
     def write_decisions(
         self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome
     ) -> None:
-        """Writes the thresholds and the calibrator of a loss, or (None) the recommended ones."""
+        """Writes the thresholds and the calibrator of a loss, or the recommended ones for None."""
         folder = self.path if choice is None else self._of(choice)
         thresholds.by_label.save(folder / THRESHOLDS, force=True)
         thresholds.common.save(folder / GLOBAL_THRESHOLD, force=True)
@@ -223,12 +223,12 @@ class Folder:
             files.write_csv(self.path / TABLE, rows)
 
     def write_report(self, text: str) -> None:
-        """Writes the report, which is the last that a run writes."""
+        """Writes the report, which is the last file of a run."""
         files.write_text(self.path / REPORT, text + "\n")
 
 
 def _differing(name: str, there: Any, here: Any) -> str:
-    """Says how two settings differ; of lists of one length the first entries that do."""
+    """Returns how two settings differ; for lists of one length, where their entries first do."""
     if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
         place = next(
             k for k, pair in enumerate(zip(there, here, strict=True)) if pair[0] != pair[1]

@@ -1,7 +1,7 @@
-"""Intervals of figures and of differences between two losses, and which differences are marked.
+"""Intervals of metrics and of differences between two losses, and which differences are marked.
 
-One function makes the interval that the mark is read from, so that the two cannot disagree.
-`python -m benchmarks intervals` shows by simulation how often they are right.
+Marks are derived from the intervals, so the two cannot disagree. `python -m benchmarks intervals`
+shows by simulation how often the intervals are right.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ MIN_POSITIVES = 5
 _EQUAL = 1e-6  # replicates come from single precision
 _NORMAL = 1.959963984540054
 _STUDENT = (12.706205, 4.302653, 3.182446, 2.776445)  # with 1, 2, 3, 4 degrees of freedom
-# How fast the quantile goes from that of the rows to that of the seeds as these gain weight. Of
-# normal variation this covers 93.4 to 97.0 % with two seeds and 94.5 to 96.0 % with more, whatever
-# the share of each source; a sum in quadrature (1) covers up to 98.7 % with two seeds, and Welch's
-# degrees of freedom only 87.3 %.
+# How fast the quantile moves from that of the rows to that of the seeds as the seeds gain weight.
+# With normal variation, this power covers 93.4 to 97.0 % with two seeds and 94.5 to 96.0 % with
+# more, whatever the share of each source. A sum in quadrature (power 1) covers up to 98.7 % with
+# two seeds, and Welch's degrees of freedom cover only 87.3 %.
 _POWER = 1.75
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure or a difference, with its 95 % interval.
+    """A metric or a difference, with its 95 % interval.
 
     Attributes:
-        mean: the mean over models, on the test part as it is.
+        mean: the mean over models, on the test part itself.
         low: the lower end of the interval.
         high: the upper end.
-        decided: whether every source of variation is in it. If training depends on the seed and
-            only one was drawn, the interval is of the test rows alone, and decides nothing.
+        decided: whether the interval covers every source of variation. If training depends on the
+            seed and only one was drawn, it covers the test rows alone, and decides nothing.
     """
 
     mean: float
@@ -48,7 +48,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is marked: zero lies outside an interval that may decide."""
+        """Whether a difference is marked: the interval can decide and does not contain zero."""
         return self.decided and (self.low > 0 or self.high < 0)
 
 
@@ -60,33 +60,35 @@ def interval(
     num_rows: int,
     varies: bool,
 ) -> Interval:
-    """Returns the interval for what is expected at this test size, over test rows and seeds.
+    """Returns the interval of the expected value at this test size, over test rows and seeds.
+
+    On the scale of the formula, errors are as likely above as below, even near 0 and 1. Without
+    it, intervals of mAP on 30 or 50 rows covered the expected value in 89 to 92 % of simulations;
+    percentiles did so in 83 % of those with 20 rare labels, as resamples hold some of their
+    positives twice.
+
+    Variation between seeds that is independent in each row enters both r and s, which makes the
+    intervals of models that agree in little else somewhat wide.
 
     Formula:
         mean ± q·√(r + s), where r is the variance of the replicates times N/(N − 1) and s that of
         the values over M; q² = a² + (b² − a²)·(s/(r + s))^1.75 with Student's quantiles a and b of
         N − 1 and M − 1 degrees of freedom. The ends are taken on the scale of
         log (x − lowest)/(highest − x), which keeps them within bounds. If few rows decide, they
-        are moved to hold zero.
-
-    On that scale a figure errs to both sides alike, also near 0 and 1. Without it, intervals of
-    mAP on 30 or 50 rows covered what is expected in 89 to 92 % of simulations; percentiles did in
-    83 % of those with 20 rare labels, as resamples hold some of their positives twice.
-
-    What varies between seeds in each row by itself is in r as well as in s, which makes intervals
-    of models that agree in little else somewhat wide.
+        are moved to include zero.
 
     Args:
-        values: the figure or the difference of each model, (M,). M is 1 where training does not
-            depend on the seed; it takes part in differences to M models with each of these.
-        replicates: the mean over the models on resamples of the test rows, (R,). NaN where a
+        values: the metric or the difference of each model, (M,). M is 1 if training does not
+            depend on the seed; such a model is paired with each of the M models of another loss.
+        replicates: the mean over the models on resamples of the test rows, (R,); NaN where a
             resample does not define it.
-        bounds: FIGURE, or for a difference of two figures DIFFERENCE.
-        num_rows: the test rows, N.
-        varies: whether training depends on the seed, for a difference that of either loss.
+        bounds: FIGURE for a metric, or DIFFERENCE for a difference of two.
+        num_rows: the number of test rows, N.
+        varies: whether training depends on the seed; for a difference, whether that of either loss
+            does.
 
     Returns:
-        The interval. Its ends are NaN if a value is.
+        The interval. Its ends are NaN if a value is NaN.
     """
     values, replicates = np.asarray(values, np.float64), np.asarray(replicates, np.float64)
     mean, models = float(values.mean()), len(values)
@@ -105,11 +107,11 @@ def interval(
 
 
 def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "positives"], ...]:
-    """Returns which limits a test part misses below which intervals are rough: a note is due.
+    """Returns what a test part has too little of for its intervals to be more than rough.
 
     Args:
-        num_rows: the test rows; the limit is 30.
-        positives: how many positives each label has there, (L,); the limit is 5 of each.
+        num_rows: the number of test rows; fewer than 30 are too few.
+        positives: the number of test positives of each label, (L,); fewer than 5 are too few.
     """
     missed: list[Literal["rows", "positives"]] = []
     if num_rows < MIN_ROWS:
@@ -120,7 +122,7 @@ def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "
 
 
 def _quantile(share: float, num_rows: int, models: int) -> float:
-    """Returns the quantile for a variance of which seeds have a share and test rows the rest."""
+    """Returns the quantile for a variance of which `share` is due to seeds, the rest to rows."""
     of_rows = _student(num_rows - 1) ** 2
     if models == 1:
         return math.sqrt(of_rows)
@@ -150,11 +152,11 @@ def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float,
 
 
 def _few_rows_decide(replicates: NDArray[np.float64]) -> bool:
-    """Whether too many resamples hold none of the rows in which two losses differ.
+    """Returns whether too many resamples hold none of the rows in which two losses differ.
 
-    Without any of k such rows a replicate is 0, which happens with probability exp(−k); a sign
-    test of k rows that all speak for one loss has p = 2·2^(−k), twice that probability to the
-    power of log 2. Four rows are not enough and six are; of five, the resamples drawn decide.
+    Without any of k such rows a replicate is 0, which happens with probability exp(−k). A sign
+    test of k rows that all favour one loss has p = 2·2^(−k), which is twice that probability to
+    the power of log 2. Four rows are not enough and six are; with five, the resamples decide.
     """
     share = float(np.mean(np.abs(replicates) < _EQUAL))
     return bool(share ** math.log(2) > (1 - LEVEL) / 2)

@@ -1,4 +1,4 @@
-"""Figures of merit on the test part, with intervals and differences to a baseline."""
+"""Metrics on the test part, with intervals and differences to a baseline."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import apply_thresholds
 
 NUM_RESAMPLES = 1000
-MANY_LABELS = 20  # from which the first few of the ranking are judged too
+MANY_LABELS = 20  # with at least as many, the first few of the ranking are judged too
 
 
 class Metric(NamedTuple):
     """A metric of the tables.
 
     Attributes:
-        heading: above its column, in one line or two.
-        higher_is_better: otherwise lower is.
-        needs_origin: whether it takes 0 for the loss's own decision, which losses that only order
-            the labels do not have.
+        heading: the heading of its column, in one line or two.
+        higher_is_better: whether higher values are better, rather than lower ones.
+        needs_origin: whether it takes a logit of 0 for the loss's own decision threshold, which
+            losses that only order the labels do not have.
     """
 
     heading: str
@@ -58,13 +58,13 @@ OF_MANY = ("precision_at_3", "precision_at_5", "ndcg_at_5")
 
 @dataclasses.dataclass(frozen=True)
 class Judgment:
-    """How one loss did.
+    """The metrics of one loss.
 
     Attributes:
         values: (M,) by metric: one value per model, on the test part; NaN where it diverged.
         replicates: (R,) by metric: the mean over the models on each resample of the test rows.
-        varies: whether the models depend on what seeds draw.
-        num_rows: the test rows.
+        varies: whether the models depend on the seed.
+        num_rows: the number of test rows.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -99,7 +99,7 @@ def metric_names(num_labels: int) -> list[str]:
 
 
 def decide(outcome: Outcome) -> dict[str, NDArray[np.bool_]]:
-    """Returns the predicted label sets (M, N, L) by the F1 that they are for."""
+    """Returns the predicted label sets (M, N, L), by the F1 metric that they are for."""
     scores = outcome.test_scores
     return {
         "macro_f1_at_half": scores > 0,  # sigmoid > 0.5
@@ -112,9 +112,9 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
     """Returns the metrics of each model and of each resample; NaN where training diverged.
 
     Args:
-        outcome: of one loss.
-        dataset: its test part is the truth.
-        weights: of the resamples, what `resampling.draw` returned.
+        outcome: the outcome of one loss.
+        dataset: the data set, whose test part has the true labels.
+        weights: the weights of the resamples, from `resampling.draw`.
     """
     assert dataset.y_test is not None
     labels, where = dataset.y_test, dataset.known_test
@@ -124,7 +124,7 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
         nothing = {name: np.full(len(scores), math.nan) for name in names}
         undefined = {name: np.full(weights.shape[1], math.nan) for name in names}
         return Judgment(nothing, undefined, outcome.varies, len(labels))
-    # The first column of the weights is the test part as it is.
+    # The first column of the weights stands for the test part itself.
     whole = np.concatenate([np.ones((len(labels), 1), np.float32), weights], axis=1)
     found = resampling.figures(
         scores,
@@ -153,7 +153,7 @@ def judge(outcome: Outcome, dataset: Dataset, weights: resampling.Floats) -> Jud
 def _row_values(
     scores: NDArray[Any], labels: NDArray[np.bool_], where: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """The metrics that are means over rows, in each row (M, N); NaN where nothing is known."""
+    """Returns the metrics that are means over rows, by row (M, N); NaN if no label is known."""
     found = [_of_rows(each, labels, where) for each in scores]
     known = where.any(axis=1)
     return {

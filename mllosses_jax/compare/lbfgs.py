@@ -1,12 +1,12 @@
-"""L-BFGS that needs slopes alone: it looks for the point where the slope vanishes.
+"""L-BFGS that needs only slopes: it searches for the point where the slope vanishes.
 
-Some losses have a slope that is not the gradient of their value: a focusing weight that is held
-constant, pseudo-labels, losses that leave large terms out. A line search on the value stops early
-there, so that this one looks at the slope along the direction only.
+Some losses have a slope that is not the gradient of their value: those with a focusing weight that
+is held constant, with pseudo-labels, or that leave out large terms. A line search on the value
+would stop early there, so this one uses only the slope along the direction.
 
-Where no column of the parameters enters the slope of another, the problem is as many independent
-ones as it has columns. Each then has curvature and step lengths of its own, while all share the
-products with the features: on slashdot a fit takes 17 to 69 evaluations instead of 49 to 173.
+If no column of the parameters affects the slope of another, the problem splits into independent
+problems, one per column. Each then has its own curvature and step lengths, while all share the
+products with the features: on slashdot, a fit takes 17 to 69 evaluations instead of 49 to 173.
 
 J. Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", 1980.
 """
@@ -25,20 +25,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-MEMORY = 12  # pairs of steps and changes of the slope
-FIRST_STEP = 0.1  # length of the first step, of each block
-ENOUGH, OVERSHOT = 0.9, 0.5  # how much of the slope may be left ahead, and lie behind
-MAX_TRIALS = 12  # of one step length, before the step is taken as it is: at a kink none is good
-WINDOW = 50  # evaluations; the search ends if the lowest norm in one is about that of the last
-STALLED = (0.9, 1.1)  # it may rise: a loss that is not convex is flat where it starts
+MEMORY = 12  # number of pairs of a step and a change of the slope
+FIRST_STEP = 0.1  # length of the first step of each block
+ENOUGH, OVERSHOT = 0.9, 0.5  # how much of the slope may remain, and how much may be overshot
+MAX_TRIALS = 12  # trials of a step length before the step is taken anyway; at a kink none is good
+WINDOW = 50  # evaluations; the search ends if the lowest norm is about that of the last window
+STALLED = (0.9, 1.1)  # The norm may rise, because a loss that is not convex can start on a plateau.
 
 
 class Solution(NamedTuple):
-    """Where the search ended.
+    """The point where the search ended.
 
     Attributes:
-        params: (D, K).
-        norm: the norm of the slope there.
+        params: the parameters, (D, K).
+        norm: the norm of the slope at this point.
         evaluations: how often the slope was computed.
     """
 
@@ -48,26 +48,26 @@ class Solution(NamedTuple):
 
 
 class _State(NamedTuple):
-    """One point, the line that leaves it, and what earlier steps told; blocks are columns."""
+    """A point, a search line from it, and pairs from earlier steps; blocks are columns."""
 
     params: Array
     slope: Array
     direction: Array
     along: Array  # the slope at the point along the direction, (K,)
     length: Array  # the step length that is tried, (K,)
-    farthest: Array  # the longest that may be, (K,)
-    short: Array  # the longest that is known to be too short, (K,)
-    long: Array  # the shortest that is known to be too long, (K,)
+    farthest: Array  # the longest step length that is allowed, (K,)
+    short: Array  # the longest step length that is known to be too short, (K,)
+    long: Array  # the shortest step length that is known to be too long, (K,)
     trials: Array  # (K,)
     steps: Array  # (MEMORY, D, K)
     changes: Array  # (MEMORY, D, K)
     inverses: Array  # 1 / (step . change), or 0 where there is no pair, (MEMORY, K)
-    scale: Array  # what the metric is to be multiplied with, by the newest step, (K,)
+    scale: Array  # the factor of the metric, from the newest step, (K,)
     newest: Array  # the place of the newest pair
 
 
 class _Advanced(NamedTuple):
-    """A state, the parameters to try next, and the norm of the slope at the point."""
+    """A state, the parameters to try next, and the norm of the slope at the state's point."""
 
     state: _State
     trial: Array
@@ -87,19 +87,19 @@ def solve(
     """Searches for a point at which the norm of the slope is at most `goal`.
 
     Args:
-        slope: ``params (D, K) -> slope (D, K)``.
-        start: (D, K).
-        curvature: a guess at the diagonal of the Hessian, positive, up to a factor, (D, K). A bias
-            of a rare label bends the loss a thousandth as much as one of a frequent label, and a
-            rare word as much less: without the guess a fit takes up to five times as many steps.
-        reach: how far a step may go in each column, (K,), as a norm that `curvature` weighs. A loss
-            that is not convex is flat far from where it is least, and a long step may end there.
+        slope: the function `params (D, K) -> slope (D, K)`.
+        start: the parameters to start from, (D, K).
+        curvature: a positive guess at the diagonal of the Hessian up to a factor, (D, K). The bias
+            of a rare label bends the loss a thousandth as much as that of a frequent label, and a
+            rare word equally less; without the guess, a fit takes up to five times as many steps.
+        reach: how far a step may go in each column, (K,), as a norm weighted by `curvature`. A loss
+            that is not convex is flat far from its minimum, where a long step may end.
         goal: the norm to reach.
-        independent: whether no column enters the slope of another.
-        max_evaluations: of the slope, at most.
+        independent: whether no column affects the slope of another.
+        max_evaluations: the largest number of evaluations of the slope.
 
     Returns:
-        Where the search ended: at the goal, or where it made no way.
+        The point where the search ended, at the goal or where it made no more progress.
     """
     first = slope(start)
     # Columns that are well below their share of the goal wait for the others.
@@ -110,7 +110,7 @@ def solve(
         jnp.asarray(start), jnp.asarray(first), metric, farthest, independent=independent
     )
     norm, evaluations = float(np.linalg.norm(first)), 1
-    lowest, before = norm, np.inf  # in this window of evaluations, and in the one before it
+    lowest, before = norm, np.inf  # in this window of evaluations and in the one before
     while norm > goal and np.isfinite(norm) and evaluations < max_evaluations:
         at_trial = slope(np.asarray(trial))
         advanced = _advance(state, trial, at_trial, metric, farthest, rest, independent=independent)
@@ -125,7 +125,7 @@ def solve(
 
 
 def _dot(a: Array, b: Array, independent: bool) -> Array:
-    """The product of each block (K,); of all columns as one block, K times the same."""
+    """Returns the dot product of each block (K,), or of all columns as one block, K times."""
     by_column = jnp.sum(a * b, axis=0)
     return by_column if independent else jnp.full_like(by_column, jnp.sum(by_column))
 
@@ -171,7 +171,7 @@ def _advance(
     *,
     independent: bool,
 ) -> _Advanced:
-    """Takes the trial where it is good, and proposes the next one."""
+    """Takes the trial in the blocks where it is good, and proposes the next one."""
     dot = functools.partial(_dot, independent=independent)
     at_rest = jnp.sqrt(dot(state.slope, state.slope)) <= rest
     along = dot(slope, state.direction)
@@ -227,14 +227,14 @@ def _advance(
 
 
 def _farthest(direction: Array, metric: Array, reach: Array, independent: bool) -> Array:
-    """The step length at which a direction is as long as it may be, (K,)."""
+    """Returns the longest step length that is allowed along a direction, (K,)."""
     size = jnp.sqrt(jnp.sum(direction**2 / metric, axis=0))
     farthest = reach / jnp.maximum(size, 1e-30)
     return farthest if independent else jnp.full_like(farthest, jnp.min(farthest))
 
 
 def _two_loops(state: _State, metric: Array, dot: Callable[[Array, Array], Array]) -> Array:
-    """Minus the slope times the inverse Hessian that the pairs stand for."""
+    """Returns minus the slope times the inverse Hessian that the pairs represent."""
     order = (state.newest - jnp.arange(MEMORY, dtype=jnp.int32)) % MEMORY
 
     def backwards(q: Array, pair: Array) -> tuple[Array, Array]:

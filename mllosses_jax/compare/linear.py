@@ -1,12 +1,12 @@
-"""The linear model: the point of rest of mean loss + (strength / 2) ||kernel||^2, the bias free.
+"""The linear model: a stationary point of mean loss + (strength / 2) ||kernel||^2, with free bias.
 
-Any correct solver finds the same model, so that differences between losses are not those of an
-optimiser. The strength of each loss is chosen by folds, among multiples of one that is read off
-the loss's slope at the start: losses whose values differ in scale are treated alike. A strength is
-that of all training rows; a fit to n of N rows takes N / n times as much, which leaves the penalty
-beside the sum of the losses as it is. Every fit starts cold: the kernel at zero, the bias at the
-log odds of each label. Where two starts lead to different models (soft F1 is not convex), each
-seed draws a start of its own.
+Any correct solver finds the same model, so differences between losses do not come from the
+optimiser. The strength of each loss is chosen by folds, among multiples of a reference that is
+derived from the loss's slope at the start, so that losses on different scales are treated alike. A
+strength applies to all training rows; a fit to n of N rows uses N / n times as much, which keeps
+the penalty constant relative to the sum of the losses. Every fit starts cold, with the kernel at
+zero and the bias at the log odds of each label. If two starts lead to different models (soft F1 is
+not convex), each seed draws a start of its own.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ from mllosses_jax.metrics import average_precision
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-# Strengths are reference * 10^(k / 4). The search takes half decades until one that is clearly
-# worse, or two that are worse, lie on both sides of the best, and then the quarters beside it.
+# Strengths are reference * 10^(k / 4). The search takes steps of half a decade until each side of
+# the best has one that is clearly worse or two that are worse, and then tries the two quarters
+# next to the best.
 PER_DECADE = 4
 FIRST, STRIDE = (-2, -4, -6), 2
 LOWEST, HIGHEST = -24, 8
 CLEARLY = 0.005
-PASSES = 7  # calls of on_pass, about
+PASSES = 7  # approximate number of calls of on_pass
 
-LONGEST_STEP = 1.0  # of the root mean square of a label's logits, in one step of a fit
-NOISE = 0.1  # standard deviation of the logits at a start that is drawn
-AT_REST = 1e-3  # of the sum of absolute slopes: features tell nothing where less is left
-SAME = 1e-3  # of mAP on the training rows: fits that differ by less are one model
+LONGEST_STEP = 1.0  # how far one step may move the logits of a label, in root mean square
+NOISE = 0.1  # standard deviation of the logits at a random start
+AT_REST = 1e-3  # share of the sum of absolute slopes below which the features tell nothing
+SAME = 1e-3  # fits whose mAP on the training rows differs by less are the same model
 
 
 class Fit(NamedTuple):
-    """One model: its parameters (D + 1, K), and how near to rest it is."""
+    """One model: its parameters (D + 1, K), and how close it is to a stationary point."""
 
     params: Floats
     residual: float
@@ -60,7 +61,7 @@ class Fitter:
     def __init__(self, dataset: Dataset, bound_loss: BoundLoss, settings: Settings) -> None:
         self.dataset, self.bound_loss, self.settings = dataset, bound_loss, settings
         self.features = Features(dataset.x_train)
-        self.stopped = False  # a fit to go on no longer
+        self.stopped = False  # set to stop the fits that are running
         self._labels = jnp.asarray(dataset.y_train)
         self._known = None if dataset.mask_train is None else jnp.asarray(dataset.mask_train)
         self._slopes = jax.jit(jax.grad(bound_loss.loss))
@@ -71,7 +72,7 @@ class Fitter:
         slopes = self._slope_at(every)
         response = self._slope_of_loss(every)(start) * self._decays
         spread = float(np.sqrt(np.mean(self.features.outputs(response).std(0) ** 2)))
-        self.reference = spread if spread > 0 else 1.0  # features that tell nothing
+        self.reference = spread if spread > 0 else 1.0  # The features may tell nothing.
         self.independent = _independent(slopes, start.shape, len(every))
         of_outputs = _curvature(slopes, self.features.outputs(start))
         self._reach = np.float32(LONGEST_STEP) * np.sqrt(of_outputs)
@@ -79,10 +80,10 @@ class Fitter:
         self._curvature = squares[:, None] * of_outputs[None, :]
 
     def start(self, rows: parts.Rows, seed: int = 0) -> Floats:
-        """Returns where a fit to some rows begins: a kernel of 0, or of noise from seed 1 on.
+        """Returns the start of a fit to some rows: a kernel of 0 for seed 0, and noise for others.
 
-        Noise gives logits of a standard deviation of 0.1: what is far from zero may end in minima
-        that nobody who starts at zero would meet.
+        The noise gives logits a standard deviation of 0.1, because a start far from zero may end
+        in minima that a start at zero would never reach.
         """
         positives, known = counts(self.dataset, rows)
         share = positives / known
@@ -98,13 +99,13 @@ class Fitter:
         return params
 
     def fit(self, rows: parts.Rows, strength: float, *, tolerance: float, seed: int = 0) -> Fit:
-        """Fits one model to the rows that are given; the others count nowhere (module's text)."""
+        """Fits one model to the given rows; the others do not count (see the module docstring)."""
         slope_of_loss = self._slope_of_loss(rows)
         decay = np.float32(strength * len(self.dataset.y_train) / len(rows))
 
         def slope(params: Floats) -> Floats:
             if self.stopped:
-                raise InterruptedError("the fit is not wanted any more")
+                raise InterruptedError("the fit is no longer wanted")
             return slope_of_loss(params) + decay * self._decays * params
 
         at_start = self._norm_at_start(rows)
@@ -122,13 +123,13 @@ class Fitter:
         return Fit(found.params, found.norm / at_start)
 
     def _norm_at_start(self, rows: parts.Rows) -> float:
-        """The norm of the slope at the start; of one that is at rest what rounding may leave."""
+        """Returns the norm of the slope at the start, but at least what rounding may leave."""
         slopes = self._slope_at(rows)(self.features.outputs(self.start(rows)))
         rounding = AT_REST * float(np.linalg.norm(np.abs(slopes).sum(axis=0)))
         return max(float(np.linalg.norm(self.features.gradient(slopes))), rounding, 1e-30)
 
     def logits(self, features: Features, fit: Fit) -> Floats:
-        """Returns the logits of rows, without the outputs of further heads."""
+        """Returns the logits of rows, without the outputs of extra heads."""
         return features.outputs(fit.params)[:, : self._labels.shape[1]]
 
     def _slope_of_loss(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
@@ -136,7 +137,7 @@ class Fitter:
         return lambda params: self.features.gradient(at(self.features.outputs(params)))
 
     def _slope_at(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
-        """The slopes of the loss at outputs (N, K); 0 in rows that are not given."""
+        """Returns the slopes of the loss at outputs (N, K); rows that are not given have 0."""
         given = np.zeros((len(self._labels), 1), bool)
         given[rows] = True
         where = jnp.asarray(given if self._known is None else self._known & given)
@@ -149,9 +150,9 @@ def run(
     """Chooses the strength of one loss, fits its final models, and scores the test part.
 
     Args:
-        dataset: standardised, with a test part.
+        dataset: the standardised data set, with a test part.
         bound_loss: a loss with all that it needs.
-        settings: of the experiment.
+        settings: the settings of the experiment.
         on_pass: called after each strength that was tried, and after the final fits.
     """
     begin, cpu = time.perf_counter(), time.process_time()
@@ -186,7 +187,7 @@ class _Search(NamedTuple):
 
 
 def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
-    """Finds the strength of the best validation score, by folds."""
+    """Finds the strength with the best validation score, by folds."""
     dataset, settings = fitter.dataset, fitter.settings
     folds = parts.folds(dataset.y_train, dataset.mask_train)
     scores: dict[int, float] = {}
@@ -237,13 +238,13 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
 
 
 def _bounded(scores: dict[int, float], top: int, *, below: bool) -> bool:
-    """Whether enough worse strengths lie on one side of the best."""
+    """Returns whether enough worse strengths lie on one side of the best."""
     beyond = [score for step, score in scores.items() if (step < top if below else step > top)]
     return len(beyond) >= 2 or any(score < scores[top] - CLEARLY for score in beyond)
 
 
 def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
-    """Fits all training rows: one model, or where the start matters (True) one of each seed."""
+    """Fits all training rows: one model, or, if the start matters (True), one for each seed."""
     dataset, num_seeds = fitter.dataset, fitter.settings.num_seeds
     every = np.arange(len(dataset.y_train))
 
@@ -254,28 +255,28 @@ def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:
         scores = fitter.logits(fitter.features, fit)
         return float(average_precision(scores, dataset.y_train, where=dataset.mask_train))
 
-    # The second start is drawn even for a single seed: it tells whether the start matters.
+    # A second start is drawn even for a single seed, to find out whether the start matters.
     fits = _at_once(fitter, of_seed, range(2))
-    if not abs(quality(fits[0]) - quality(fits[1])) > SAME:  # nor where no label has a positive
+    if not abs(quality(fits[0]) - quality(fits[1])) > SAME:  # also if both are NaN
         return fits[:1], False
     fits += _at_once(fitter, of_seed, range(2, num_seeds))
     return fits[:num_seeds], True
 
 
 def _at_once(fitter: Fitter, fit: Callable[[_T], _R], of: Iterable[_T]) -> list[_R]:
-    """Maps fits that know nothing of each other: one alone leaves cores idle."""
+    """Runs independent fits in threads, because a single fit leaves cores idle."""
     with ThreadPoolExecutor() as pool:
         try:
             return list(pool.map(fit, of))
-        except BaseException:  # an interruption too, which threads do not see
+        except BaseException:  # including an interruption, which threads do not see
             fitter.stopped = True
             raise
 
 
 def _curvature(slopes: Callable[[Floats], Floats], outputs: Floats) -> Floats:
-    """How much the loss bends along each output, summed over rows, (K,): a secant about a point.
+    """Returns the curvature of the loss along each output by a secant, summed over rows, (K,).
 
-    Outputs along which it does not bend, or bends down, count as bending a little.
+    Outputs with no curvature or a negative one are given a small positive curvature.
     """
     noise = np.random.default_rng(0).normal(size=outputs.shape).astype(np.float32)
     change = slopes(outputs + noise) - slopes(outputs - noise)
@@ -288,7 +289,7 @@ def _curvature(slopes: Callable[[Floats], Floats], outputs: Floats) -> Floats:
 
 
 def _independent(slopes: Callable[[Floats], Floats], shape: tuple[int, int], num_rows: int) -> bool:
-    """Whether the slopes of no output depend on another output: half of them are drawn anew."""
+    """Returns whether no output's slope depends on another output, by changing half of them."""
     generator = np.random.default_rng(0)
     num_outputs = shape[1]
     outputs = generator.normal(size=(num_rows, num_outputs)).astype(np.float32)

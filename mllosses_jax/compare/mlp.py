@@ -1,12 +1,12 @@
-"""The MLP: learning rate, decay and the number of steps by validation, one budget for every loss.
+"""The MLP: learning rate, decay and number of steps are validated, with one budget for every loss.
 
-1. Parts of the training rows validate (`parts.draws`). All parts' models train at once, each on the
-   rows that its part leaves.
-2. Of each pair of a learning rate and a decay, training goes in rounds. After each round all parts
-   together are judged; the best round is kept, and training ends some rounds after it.
-3. Every loss has as many pairs: three by three, then those beside the best of them, which moves the
-   edges of the grid or makes it finer.
-4. The final models train on all training rows, one for each seed, by as many steps as were best.
+1. Parts of the training rows are held out for validation (`parts.draws`). The models of all parts
+   train at once, each on the rows outside its part.
+2. For each pair of a learning rate and a decay, training proceeds in rounds. After each round all
+   parts are judged together; the best round is kept, and training ends some rounds after it.
+3. Every loss gets the same number of pairs: a grid of three by three, then neighbours of the best
+   pair, which move the edges of the grid or refine it.
+4. The final models, one for each seed, train on all training rows for the best number of steps.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from mllosses_jax.compare.validation import Floats, Held
 from mllosses_jax.data import Dataset
 
 BATCH = 256
-ROUNDS = 20  # of one pair, at most
-STEPS = 25  # in a round, or half a pass over the rows where that is more
-PATIENCE = 3  # rounds without a better one, after which training ends
+ROUNDS = 20  # the most rounds of one pair
+STEPS = 25  # steps in a round, unless half a pass over the rows is more
+PATIENCE = 3  # training ends after so many rounds without a better one
 
 # Pairs lie on a lattice: learning rates 0.01 * 10^(i / 4), decays 3 * 10^(j / 4).
 LEARNING_RATE, DECAY = 0.01, 3.0
 PER_DECADE, STRIDE = 4, 2
 FIRST = [(i, j) for i in (0, -STRIDE, STRIDE) for j in (0, -STRIDE, STRIDE)]
 ATTEMPTS = len(FIRST) + 4
-PASSES = ATTEMPTS + 1  # calls of on_pass
+PASSES = ATTEMPTS + 1  # number of calls of on_pass
 
 TUNING, FINAL = 0, 1  # streams of random numbers
 
@@ -44,12 +44,12 @@ Pair = tuple[int, int]
 
 
 class Attempt(NamedTuple):
-    """What training with one learning rate and decay came to.
+    """The result of training with one learning rate and decay.
 
     Attributes:
-        score: of the best round.
-        rounds: up to that round.
-        held: scores of the validation rows after it.
+        score: the validation score of the best round.
+        rounds: the number of rounds up to the best one.
+        held: scores of the validation rows after that round.
     """
 
     score: float
@@ -94,7 +94,7 @@ class Experiment:
         return state
 
     def logits(self, state: State, model: int, features: Floats) -> Floats:
-        """Returns the logits of rows, without the outputs of further heads."""
+        """Returns the logits of rows, without the outputs of extra heads."""
         return outputs(state, model, features)[:, : self.dataset.y_train.shape[1]]
 
     def _held(self, state: State) -> Held:
@@ -109,12 +109,12 @@ class Experiment:
 def run(
     dataset: Dataset, bound_loss: BoundLoss, settings: Settings, on_pass: Callable[[], None]
 ) -> Outcome:
-    """Chooses learning rate, decay and steps of one loss, trains its models, scores the test part.
+    """Chooses the hyper-parameters of one loss, trains its final models, and scores the test part.
 
     Args:
-        dataset: standardised, with a test part.
+        dataset: the standardised data set, with a test part.
         bound_loss: a loss with all that it needs.
-        settings: of the experiment.
+        settings: the settings of the experiment.
         on_pass: called `PASSES` times: after each pair, and after the final training.
     """
     begin, cpu = time.perf_counter(), time.process_time()
@@ -157,13 +157,13 @@ def run(
 
 
 def _values(pair: Pair) -> tuple[float, float]:
-    """The learning rate and the decay of a place in the lattice."""
+    """Returns the learning rate and the decay of a pair on the lattice."""
     factors = [10 ** (place / PER_DECADE) for place in pair]
     return LEARNING_RATE * factors[0], DECAY * factors[1]
 
 
 def _next(scores: dict[Pair, float]) -> Pair:
-    """The pair to try next: of the first ones, then beside the best, far neighbours before near."""
+    """Returns the pair to try next: first those of the grid, then far and near ones by the best."""
     for pair in FIRST:
         if pair not in scores:
             return pair

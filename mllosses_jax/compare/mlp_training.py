@@ -1,10 +1,10 @@
-"""Training of several MLPs at once, in one compiled program: one hidden layer, AdamW.
+"""Training of several MLPs with one hidden layer at once, in one compiled program with AdamW.
 
-The learning rate is constant, and what is judged and kept is a moving average of the parameters, so
-that no schedule has to know beforehand when training ends. Measured on emotions, scene, yeast and
-enron with binary cross-entropy: the average is worth up to 0.005 of test mAP over the last
-parameters, and at worst costs 0.001; decay of AdamW, apart from the gradient, is worth up to 0.009
-over an L2 penalty in the loss, and at worst costs 0.002.
+The learning rate is constant, and a moving average of the parameters is judged and kept, so no
+schedule has to know in advance when training ends. On emotions, scene, yeast and enron with binary
+cross-entropy, the average gains up to 0.005 of test mAP over the last parameters, and costs 0.001
+at worst. AdamW's decay, which is decoupled from the gradient, gains up to 0.009 over an L2 penalty
+in the loss, and costs 0.002 at worst.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Params = dict[str, Array]
 Floats = NDArray[np.float32]
 
 HIDDEN = 128
-AVERAGED = 50  # steps that the average of the parameters is over, about
+AVERAGED = 50  # approximate number of steps in the average of the parameters
 
 
 class State(NamedTuple):
-    """The state of P models; each array has them as its first axis.
+    """The state of P models, which are the first axis of each array.
 
     Attributes:
-        params: where training is.
+        params: the current parameters.
         average: the moving average of the parameters, which is the model.
-        adam: of the optimiser.
+        adam: the state of the optimiser.
     """
 
     params: Params
@@ -61,16 +61,16 @@ _apply = jax.jit(apply)
 def batches(
     rows: Sequence[Rows], stream: int, *, num_steps: int, batch_size: int
 ) -> Iterator[NDArray[np.int32]]:
-    """Yields the rows of each round of steps, (num_steps, P, batch_size), without an end.
+    """Yields the rows of each round of steps, (num_steps, P, batch_size), endlessly.
 
-    Each model takes one random order of its own rows after another. Where an order ends within a
-    batch, the next one begins there.
+    Each model goes through its own rows in one random order after another. If an order ends within
+    a batch, the next one begins there.
 
     Args:
-        rows: those of each model.
-        stream: of random numbers.
-        num_steps: in a round.
-        batch_size: rows in each step of each model.
+        rows: the rows of each model.
+        stream: the stream of random numbers.
+        num_steps: the number of steps in a round.
+        batch_size: the number of rows in each step of each model.
     """
     generators = [np.random.default_rng((stream, model)) for model in range(len(rows))]
     size = num_steps * batch_size
@@ -96,17 +96,17 @@ class Trainer:
         if dataset.mask_train is not None:
             self._data["where"] = dataset.mask_train
         self._data = jax.tree.map(jnp.asarray, self._data)
-        # Losses differ in scale by orders of magnitude: a tiny eps lets Adam ignore it.
+        # Losses differ in scale by orders of magnitude, which Adam ignores if eps is tiny.
         self._adam = optax.scale_by_adam(eps=1e-15)
-        # Data and rates are arguments: one program serves every round of every attempt.
+        # Data and rates are arguments, so that one program serves every round of every attempt.
         self._advance = jax.jit(self._steps)
 
     def start(self, rows: Sequence[Rows], stream: int) -> State:
-        """Returns models that begin at random, with the log odds of the labels as output biases.
+        """Returns models with random kernels and the log odds of the labels as output biases.
 
         Args:
             rows: the training rows of each model.
-            stream: of random numbers.
+            stream: the stream of random numbers.
         """
         key = jax.random.key(stream)
         scale = np.float32((2 / self.dataset.x_train.shape[1]) ** 0.5)
@@ -129,10 +129,11 @@ class Trainer:
         """Returns the models after some more steps.
 
         Args:
-            state: of P models.
-            rows: of each step and model, (steps, P, batch).
-            learning_rate: of AdamW.
-            decay: of AdamW, which multiplies it with the learning rate; biases do not decay.
+            state: the state of P models.
+            rows: the rows of each step and model, (steps, P, batch).
+            learning_rate: the learning rate of AdamW.
+            decay: the decay of AdamW, which multiplies it by the learning rate; biases do not
+                decay.
         """
         rates = jnp.float32(learning_rate), jnp.float32(decay)
         advanced: State = self._advance(state, self._data, rows, *rates)
@@ -156,7 +157,7 @@ class Trainer:
                 else value - learning_rate * updates[name]
                 for name, value in state.params.items()
             }
-            # The mean of all steps, until there are as many as the average is over.
+            # The average is the plain mean of the steps until there are `AVERAGED` of them.
             share = jnp.maximum(1 / adam.count.astype(jnp.float32), 1 / AVERAGED)
             average = {
                 name: value + share * (params[name] - value)
@@ -170,7 +171,7 @@ class Trainer:
         return jax.lax.scan(steps, state, rows)[0]
 
     def _log_odds(self, rows: Rows) -> Floats:
-        """The log odds of the labels in some rows, (K,), and 0 for outputs beside the logits."""
+        """Returns the log odds of the labels in some rows, (K,), with 0 for outputs of heads."""
         positives, known = counts(self.dataset, rows)
         share = positives / known
         bias = np.zeros(self.bound_loss.num_outputs, np.float32)

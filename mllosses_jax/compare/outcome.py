@@ -1,4 +1,4 @@
-"""What training with one loss gave, and its files."""
+"""The result of training with one loss, and its files."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ MODEL, VALIDATION, TEST = "model.npz", "validation.npz", "test.npz"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What training with one loss gave.
+    """The result of training with one loss.
 
-    M models were fitted to all training rows: one for each seed, or a single one where nothing that
-    seeds draw changes the model.
+    M models were fitted to all training rows: one for each seed, or a single one if the seed does
+    not change the model.
 
     Attributes:
         params: the parameters of the models, arrays whose first axis is M.
         test_scores: (M, N, L) float32, logits of the test part.
         held: scores of training rows by models that were not trained on them.
-        decisions: what was tuned on `held`.
-        chosen: the hyper-parameters that were chosen, by name.
-        tried: what was tried: for each hyper-parameter the values, and the "score" of each, (T,).
-        at_edge: hyper-parameters whose best value lies at an edge that cannot move.
-        varies: whether the models depend on what seeds draw.
+        decisions: the thresholds and the calibrator that were tuned on `held`.
+        chosen: the chosen hyper-parameters, by name.
+        tried: the values of each hyper-parameter that were tried, and their "score", (T,) each.
+        at_edge: hyper-parameters whose best value is at an edge that cannot move.
+        varies: whether the models depend on the seed.
         residuals: (M,), the norm of the slope where each fit ended, as a share of that at the
-            start; NaN of a model that is not fitted to rest.
-        seconds: wall-clock time of everything.
-        cpu_seconds: time of all processor cores.
+            start; NaN for a model that is not fitted to convergence.
+        seconds: the wall-clock time of everything.
+        cpu_seconds: the time of all processor cores.
     """
 
     params: dict[str, NDArray[Any]]
@@ -58,19 +58,20 @@ class Outcome:
 
     @property
     def quality(self) -> float:
-        """The validation score of what was chosen."""
+        """The validation score of the chosen hyper-parameters."""
         return float(np.max(self.tried["score"]))
 
     def save(self, folder: Path, dataset: Dataset, about: Mapping[str, Any]) -> None:
-        """Writes the files of one loss; the model comes last, so that it is there if all are.
+        """Writes the files of one loss; the model comes last and exists only if all others do.
 
-        Scores stand beside their labels, in files that `mllosses evaluate`, `tune` and `calibrate`
-        take: `validation.npz`, and `test.npz` or, of several models, `test-0.npz` and so on.
+        Scores are stored with their labels, in files that `mllosses evaluate`, `tune` and
+        `calibrate` take: `validation.npz`, and `test.npz` or, for several models, `test-0.npz` and
+        so on.
 
         Args:
-            folder: of the loss.
-            dataset: whose labels belong to the scores.
-            about: further arrays that belong to the model, such as how features were scaled.
+            folder: the folder of the loss.
+            dataset: the data set, with the labels of the scores.
+            about: further arrays to store with the model, such as how features were scaled.
         """
         folder.mkdir(parents=True, exist_ok=True)
         names = {"label_names": np.array(dataset.label_names), "inputs": np.array("logits")}
@@ -106,10 +107,10 @@ class Outcome:
 
     @classmethod
     def load(cls, folder: Path, dataset: Dataset) -> Outcome | None:
-        """Reads what `save` wrote for a data set; None where it did not come to an end.
+        """Reads what `save` wrote for a data set, or returns None if it did not finish.
 
         Raises:
-            ValueError: an array is not what it should be.
+            ValueError: an array has the wrong shape, dtype or values.
             DataError: a file is damaged.
         """
         if not (folder / MODEL).exists():
@@ -126,7 +127,7 @@ class Outcome:
         if held["rows"].size and not 0 <= held["rows"].min() <= held["rows"].max() < len(
             dataset.y_train
         ):
-            raise ValueError("rows are not rows of the training part")
+            raise ValueError("rows must be rows of the training part")
         for name in ("label_thresholds", "calibrator_slope", "calibrator_bias"):
             _check(model[name], (labels,))
         _check(model["global_threshold"], ())
@@ -154,7 +155,9 @@ class Outcome:
 
 def _check(array: NDArray[Any], shape: tuple[int, ...], kinds: str = "f") -> None:
     if array.shape != shape or array.dtype.kind not in kinds:
-        raise ValueError(f"an array {array.shape} of {array.dtype} must be {shape}")
+        raise ValueError(
+            f"an array has shape {array.shape} and dtype {array.dtype}; it must be {shape}"
+        )
 
 
 def _tests(folder: Path, num_models: int) -> list[Path]:

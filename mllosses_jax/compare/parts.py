@@ -1,4 +1,4 @@
-"""The parts of the training rows that validate: folds, or a part of each seed's own."""
+"""The parts of the training rows held out for validation: folds, or a part for each seed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mllosses_jax.data import split
 
 FEW_ROWS = 1000
 FOLDS_OF_FEW, FOLDS = 5, 3
-DRAWS = 5  # seeds with a part of their own
+DRAWS = 5  # number of seeds that have their own part
 
 Rows = NDArray[np.intp]
 
 
 class Part(NamedTuple):
-    """Rows to train on, and the rows that validate what was learnt there."""
+    """Rows to train on, and rows to validate the trained model on."""
 
     train: Rows
     validation: Rows
 
 
 def folds(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None) -> list[Part]:
-    """Returns parts of which each row validates one: five below 1,000 rows, else three."""
+    """Returns folds, with each row in one validation part: five below 1,000 rows, else three."""
     return _cut(y, mask, FOLDS_OF_FEW if len(y) < FEW_ROWS else FOLDS)
 
 
 def draws(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, num_seeds: int) -> list[Part]:
-    """Returns a fifth of the rows for each seed up to the fifth; below 1,000 rows folds.
+    """Returns a fifth of the rows for each seed up to the fifth, or folds below 1,000 rows.
 
-    No row is in two of them: thresholds are tuned on all together, and no row counts twice.
+    No row is in two parts: thresholds are tuned on all parts together, so no row counts twice.
     """
     if len(y) < FEW_ROWS:
         return folds(y, mask)
@@ -39,10 +39,10 @@ def draws(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, num_seeds: int) 
 
 
 def _cut(y: NDArray[np.bool_], mask: NDArray[np.bool_] | None, count: int) -> list[Part]:
-    """Returns parts of equal size, each row in one.
+    """Returns validation parts of equal size, with each row in one of them.
 
-    Each is cut from the rows that are left by iterative stratification, so that rare labels are in
-    as many parts as they have positives for.
+    Iterative stratification splits each part off the remaining rows, so that rare labels are in as
+    many parts as they have positives for.
     """
     left, parts = np.arange(len(y)), []
     for number in range(count, 1, -1):

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Above this share of entries that are not zero, dense products are cheaper. Measured on two cores,
-# both products in CPU milliseconds, sparse and dense: 0.4 and 5 at 0.8 % (2534 x 1079, 22 labels),
-# 28 and 70 at 3.4 % (4880 x 1836, 159 labels).
+# Above this share of nonzero entries, dense products are cheaper. On two cores, the sparse and the
+# dense products take 0.4 and 5 CPU milliseconds at 0.8 % (2534 x 1079, 22 labels), and 28 and 70 at
+# 3.4 % (4880 x 1836, 159 labels).
 SPARSE_DENSITY = 0.07
-# A copy that is laid out by columns halves the time of the gradient while it is small.
+# A copy in column order halves the time of the gradient as long as it is small.
 SMALL = 1 << 27  # bytes
 
 
 class Features:
-    """A matrix of features (N, D), held sparse by SciPy where that makes products cheaper.
+    """A matrix of features (N, D), stored as a SciPy sparse matrix if that makes products cheaper.
 
-    The last row of a parameter array (D + 1, K) is the bias, which needs no column of ones here,
-    and so no copy of large dense features. Dense products are JAX's: the threads of NumPy's wait
-    for each other by spinning, which costs up to eight times the work where cores are shared.
+    The last row of a parameter array (D + 1, K) is the bias, which needs no column of ones here and
+    so no copy of large dense features. JAX computes dense products, because the threads of NumPy
+    wait for each other by spinning, which costs up to eight times the work if cores are shared.
     """
 
     def __init__(self, x: Floats) -> None:
@@ -52,7 +52,7 @@ class Features:
         return result
 
     def gradient(self, slopes: Floats) -> Floats:
-        """Returns the gradient (D + 1, K) of a function whose slopes at the outputs are (N, K)."""
+        """Returns the gradient (D + 1, K) of a function with the slopes (N, K) at the outputs."""
         if not self.sparse:
             return np.asarray(_gradient(self._matrix, self._transposed, slopes))
         return np.concatenate([self._transposed @ slopes, slopes.sum(0, keepdims=True)])

@@ -1,4 +1,4 @@
-"""A comparison in words: what was done, the tables, what they mean, and what to do."""
+"""The report of a comparison: what was done, the tables, what they mean, and what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
-FIT_HEADINGS = {  # beside them the processor's time
+FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
 }
@@ -45,9 +45,9 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     """Returns the report of a comparison.
 
     Args:
-        comparison: of one loss or more.
-        max_labels: how many labels the classification report shows, those with the most test
-            positives; None for all.
+        comparison: the comparison, of one or more losses.
+        max_labels: how many labels the classification report shows, namely those with the most
+            test positives; None for all.
     """
     paragraphs = [
         *notes.heading(comparison),
@@ -58,8 +58,10 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     ]
     filled = [p if "\n" in p else textwrap.fill(p, WIDTH) for p in paragraphs]
     label = comparison.recommended
-    title = f"Labels under {label}, thresholds tuned per label"
-    title += ", the first of its models" if len(comparison.outcomes[label].residuals) > 1 else ""
+    title = f"Labels under {label} with thresholds tuned per label"
+    title += (
+        ", for the first of its models" if len(comparison.outcomes[label].residuals) > 1 else ""
+    )
     title += " (micro-F1 above is at the common threshold):"
     report = _label_report(comparison, label, max_labels)
     return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
@@ -69,7 +71,7 @@ def csv_rows(
     results: Mapping[str, Mapping[str, Mapping[str, Any]]],
     differences: Mapping[str, Mapping[str, Interval]],
 ) -> list[dict[str, Any]]:
-    """Returns one row per loss and metric."""
+    """Returns one row of results.csv per loss and metric."""
     rows = []
     for name, figures in results.items():
         for metric, figure in figures.items():
@@ -90,14 +92,14 @@ def csv_rows(
 
 
 def number(value: float) -> str:
-    """Three decimals in at most five characters."""
+    """Returns a number with three decimals, in at most five characters."""
     if math.isnan(value):
         return "n/a"
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.2f}"
 
 
 def mark(difference: Interval | None, *, higher_is_better: bool) -> str:
-    """Returns + for better than the baseline, - for worse, and nothing where neither is safe."""
+    """Returns + for better than the baseline, - for worse, or "" if neither is significant."""
     if difference is None or not difference.excludes_zero:
         return ""
     return "+" if (difference.mean > 0) == higher_is_better else "-"
@@ -123,7 +125,7 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
 
 
 def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
-    """A figure with its mark, and the interval below it."""
+    """Returns a value with its mark, and the interval below it."""
     if not comparison.is_comparable(label, metric):
         return "", ""
     figure = comparison.results[label][metric]
@@ -149,13 +151,13 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
 
 
 def _over_two_lines(heading: str) -> tuple[str, str]:
-    """A heading that stands at the foot of its column."""
+    """Returns a heading as two lines, of which a single one is the lower."""
     first, _, second = heading.rpartition("\n")
     return first, second
 
 
 def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
-    """Lines of one row: a name that is broken where it is long, two lines in each cell."""
+    """Returns the lines of one row, with two lines per cell and a long name broken into several."""
     names = _wrapped(name)
     depth = max(2, len(names))
     columns = [[top, below, *[""] * (depth - 2)] for top, below in cells]
@@ -168,7 +170,7 @@ def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
 
 
 def _wrapped(name: str) -> list[str]:
-    """Breaks a long name before an underscore or behind a comma."""
+    """Breaks a long name before an underscore or a bracket, or after a comma."""
     lines = [""]
     for piece in name.replace("_", "\0_").replace("(", "\0(").replace(", ", ",\0").split("\0"):
         if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
@@ -178,7 +180,7 @@ def _wrapped(name: str) -> list[str]:
 
 
 def _label_report(comparison: Comparison, label: str, max_labels: int | None) -> str:
-    """The classification report of the first model, at thresholds tuned per label."""
+    """Returns the classification report of the first model, at thresholds tuned per label."""
     dataset = comparison.dataset
     assert dataset.y_test is not None
     report = classification_report(
@@ -194,12 +196,12 @@ def _label_report(comparison: Comparison, label: str, max_labels: int | None) ->
     first = 2  # a heading and an empty line come before the labels
     frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
     kept = [*lines[:first], *(lines[first + label_] for label_ in frequent)]
-    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are left out")
+    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are not shown")
     return "\n".join([*kept, *lines[first + num_labels :]])
 
 
 def _shown_names(names: Sequence[str]) -> list[str]:
-    """Names as they are printed, which differ from each other and from those of the averages."""
+    """Returns names to print, which differ from each other and from those of the averages."""
     shown = dict.fromkeys(AVERAGES)
     for name in map(printable, names):
         apart = name

@@ -1,12 +1,12 @@
 """The bootstrap of the test rows: every metric on many resamples, the same ones for each loss.
 
-A resample gives each test row a multiplicity, which every metric takes as its weight. The models
-are as they are: how they vary is not for resamples of rows to say. Sums over the rows, for all
-labels and resamples together, are products of one matrix with the weights. Average precision and
-ROC AUC take no sum along all rows of each resample: from one positive to the next only the weight
-between them counts, and the running sums of these weights are as short as positives are few.
+A resample gives each test row a multiplicity, which every metric uses as its weight. The models
+stay the same, because resamples of rows say nothing about how models vary. Sums over the rows, for
+all labels and resamples together, are products of one matrix with the weights. Average precision
+and ROC AUC need no sum over all rows of each resample: from one positive to the next, only the
+weight between them counts, and the running sums of these weights are as short as positives are few.
 
-On a resample on which two losses agree, their figures differ by rounding at most, below 1e-6.
+On a resample on which two losses agree, their metrics differ only by rounding, below 1e-6.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-BINS = 15  # of the calibration error
+BINS = 15  # number of bins of the calibration error
 BLOCK = 1 << 20  # numbers in an array of sums: 4 MiB, which stay in a processor's cache
 DENSE = 0.1  # the share of entries above which the product with a dense matrix is faster
-_ROWS = 512  # summed in double precision at a time
-_TERMS = 64  # summed in single precision at most
+_ROWS = 512  # number of rows that are summed in double precision at a time
+_TERMS = 64  # the most terms that are summed in single precision
 
 
 def draw(num_resamples: int, num_rows: int) -> Floats:
-    """Returns how often each row (N) is in each resample (R), (N, R); a resample has N rows.
+    """Returns how often each of N rows is in each of R resamples of N rows, (N, R).
 
     The same sizes give the same resamples.
     """
@@ -53,22 +53,23 @@ def figures(
     weights: Floats,
     probabilities: ArrayLike | None = None,
 ) -> dict[str, Doubles]:
-    """Returns each metric of each model on each resample; of weights of one, the metric itself.
+    """Returns each metric of each model on each resample; weights of one give the metric itself.
 
     Args:
         scores: (M, N, L) scores of the test rows by each model, without NaN.
-        predictions: (M, N, L) bool, by the F1 they are for: names begin with "macro" or "micro".
+        predictions: (M, N, L) bool, by the F1 metric they are for, whose name begins with "macro"
+            or "micro".
         row_values: (M, N) values by the metric that is their mean over rows; NaN in rows that
             do not count.
-        labels: (N, L) bool.
-        where: (N, L) bool, the labels that are known.
-        weights: what `draw` returned, (N, R).
+        labels: (N, L) bool, the true labels.
+        where: (N, L) bool, True where a label is known.
+        weights: (N, R), from `draw`.
         probabilities: (M, N, L) for the calibration error, or None to leave it out.
 
     Returns:
         (M, R) by metric, with "map" and "roc_auc" for the means of average precision and ROC AUC
-        over the labels on which the resample defines them, and "calibration_error" for that with
-        15 bins of equal width. NaN on a resample that defines nothing.
+        over the labels for which the resample defines them, and "calibration_error" for the error
+        with 15 bins of equal width. They are NaN on a resample that defines nothing.
     """
     truth, known = np.asarray(labels, bool), np.asarray(where, bool)
     ranked = [rankings(s, truth, known, weights) for s in np.asarray(scores)]
@@ -87,7 +88,7 @@ def figures(
 def f1_figures(
     predictions: Mapping[str, ArrayLike], *, labels: ArrayLike, where: ArrayLike, weights: Floats
 ) -> dict[str, Doubles]:
-    """Returns the F1 of predictions of each model on each resample; see `figures`."""
+    """Returns the F1 of each model's predictions on each resample; see `figures`."""
     truth, known = np.asarray(labels, bool), np.asarray(where, bool)
     exists = _weight_of_known(known, weights) > 0
 
@@ -105,11 +106,11 @@ def f1_figures(
 
 
 def row_means(values: NDArray[Any], weights: Floats) -> Doubles:
-    """Returns the means (M, R) over rows of values (M, N), which are NaN in rows left out."""
+    """Returns the means (M, R) over rows of values (M, N), leaving out rows that are NaN."""
     counts = ~np.isnan(values)
     entries = np.concatenate([np.where(counts, values, 0), counts], dtype=np.float64)
     sums = np.zeros((len(entries), weights.shape[1]))
-    for start in range(0, len(weights), _ROWS):  # in double precision without a copy of it all
+    for start in range(0, len(weights), _ROWS):  # double precision without a copy of all weights
         rows = slice(start, start + _ROWS)
         sums += entries[:, rows] @ weights[rows].astype(np.float64)
     return _ratio(sums[: len(values)], sums[len(values) :])
@@ -120,8 +121,8 @@ def rankings(
 ) -> tuple[Doubles, Doubles]:
     """Returns average precision and ROC AUC of scores (N, L) by label, both (L, R).
 
-    They are NaN where undefined: without a positive, ROC AUC also without a negative. Equal scores
-    are one cut-off; in ROC AUC they count half.
+    Both are NaN without a positive, and ROC AUC also without a negative. Equal scores form one
+    cut-off, and count half in ROC AUC.
     """
     positive = labels & where
     shape = labels.shape[1], weights.shape[1]
@@ -131,8 +132,8 @@ def rankings(
         steps, tied = _steps(scores[:, part], positive[:, part], where[:, part])
         sums = (steps @ weights).reshape(-1, len(part), 2, weights.shape[1])
         hits = sums[:, :, 1].copy()
-        # One cut-off after the other, whose sums are contiguous: numpy's sum along the first axis
-        # of an array is many times slower.
+        # The sums of each cut-off are contiguous and are added one after the other, because
+        # numpy's sum along the first axis of an array is many times slower.
         for above, below in itertools.pairwise(sums):
             np.add(above, below, out=below)
         above, reached = sums[:, :, 0], sums[:, :, 1]
@@ -154,8 +155,8 @@ def calibration_errors(
 ) -> Doubles:
     """Returns the calibration error of probabilities (N, L) by label, (L, R); NaN where undefined.
 
-    It is the sum over bins ``(a, b]`` of equal width of the absolute excess of probability over
-    positives, as a share of what counts.
+    It is the sum over bins `(a, b]` of equal width of the absolute difference between the sum of
+    probabilities and the number of positives, divided by the number of known entries.
     """
     edges = np.linspace(0, 1, BINS + 1)[1:-1]
     excess = np.zeros((labels.shape[1], weights.shape[1]))
@@ -171,7 +172,7 @@ def calibration_errors(
 
 
 def over_labels(values: NDArray[Any]) -> Doubles:
-    """Returns the mean (R,) of values (L, R) over the labels where they are defined, or NaN."""
+    """Returns the mean (R,) of values (L, R) over the labels for which they are defined, or NaN."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(0), np.count_nonzero(defined, axis=0))
 
@@ -179,12 +180,13 @@ def over_labels(values: NDArray[Any]) -> Doubles:
 def _steps(scores: NDArray[Any], positive: Bools, where: Bools) -> tuple[Any, Any]:
     """Returns which rows come between the cut-offs of labels, as sparse matrices of ones.
 
-    Each label has a cut-off at every score that one of its positives has, in descending order, and
-    further ones without rows up to the greatest number that a label (of J) has.
+    Each label has a cut-off at every score of its positives, in descending order. Cut-offs without
+    rows pad them to the greatest number that any of the J labels has.
 
     Returns:
-        (cut-offs x J x 2, N): the rows that reach a cut-off but none above it, and the positives
-        among them, whose score it is; and (cut-offs x J, N): the negatives whose score it is.
+        A matrix (cut-offs x J x 2, N) of the rows that reach a cut-off but none above it, and of
+        the positives among them, which have exactly that score; and a matrix (cut-offs x J, N) of
+        the negatives with exactly that score.
     """
     num_rows, num_labels = scores.shape
     parts, longest = [], 0
@@ -212,7 +214,7 @@ def _ones(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> 
 
 
 def _sum_of_products(first: Floats, second: Floats) -> Doubles:
-    """Returns the sums along the first axis; in single precision only over a few terms each."""
+    """Returns sums of products along the first axis, with only a few terms in single precision."""
     result = np.zeros(first.shape[1:])
     for start in range(0, len(first), _TERMS):
         terms = slice(start, start + _TERMS)
@@ -221,7 +223,7 @@ def _sum_of_products(first: Floats, second: Floats) -> Doubles:
 
 
 def _blocks(sizes: NDArray[Any], num_resamples: int) -> Iterator[NDArray[np.intp]]:
-    """Yields labels of similar sizes together: (the number x the greatest size x R) is bounded.
+    """Yields blocks of labels of similar sizes, with a bound on (labels x largest size x R).
 
     Labels of size 0 are left out.
     """
@@ -237,7 +239,7 @@ def _blocks(sizes: NDArray[Any], num_resamples: int) -> Iterator[NDArray[np.intp
 
 
 def _weight_of(entries: Bools, weights: Floats) -> Floats:
-    """Returns the weight of the entries (N, L) that are true, (L, R); exact, they are whole."""
+    """Returns the weight of the true entries (N, L), (L, R), which is exact for whole numbers."""
     columns = entries.T.astype(np.float32)
     sparse = np.count_nonzero(entries) <= DENSE * entries.size
     result: Floats = (csr_matrix(columns) if sparse else columns) @ weights
@@ -245,18 +247,18 @@ def _weight_of(entries: Bools, weights: Floats) -> Floats:
 
 
 def _weight_of_known(where: Bools, weights: Floats) -> Floats:
-    """Returns the weight of the entries that are known, (L, R) or, where all are, (1, R)."""
+    """Returns the weight of the known entries, (L, R), or (1, R) if all are known."""
     return weights.sum(0, keepdims=True) if where.all() else _weight_of(where, weights)
 
 
 def _f1(true: Floats, wrong: Floats) -> Doubles:
-    """Returns F1 of the weights of true positives and of wrong entries; 0 of none at all."""
+    """Returns F1 from the weights of true positives and of wrong entries; 0 if both are 0."""
     result: Doubles = 2 * true / np.maximum(2 * true + wrong, 1).astype(np.float64)
     return result
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
-    """Returns part over whole, NaN where whole is 0."""
+    """Returns part over whole, or NaN where whole is 0."""
     exists = whole > 0
     result: Doubles = np.where(exists, part / np.where(exists, whole, 1), np.nan)
     return result

@@ -1,4 +1,4 @@
-"""What a comparison is told about its experiment, and what it fixes for every loss."""
+"""The settings of an experiment: those that the caller chooses, and those fixed for every loss."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Settings:
 
     Attributes:
         model: "linear" or "mlp".
-        num_seeds: how often what is drawn at random is drawn.
-        tolerance: of a linear model, the norm of the objective's slope, as a share of that at the
-            start, at which a fit ends.
-        fold_tolerance: the same of the fits to folds, which only choose.
-        max_evaluations: of that slope, for each fit.
+        num_seeds: the number of seeds.
+        tolerance: the norm of the objective's slope at which the fit of a linear model ends, as a
+            share of that at the start.
+        fold_tolerance: the tolerance of the fits to folds, which only choose the strength.
+        max_evaluations: the most evaluations of the slope in each fit.
     """
 
     model: ModelName = "linear"

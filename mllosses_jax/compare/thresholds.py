@@ -21,8 +21,8 @@ class Thresholds(NamedTuple):
     """The thresholds of one loss.
 
     Attributes:
-        by_label: one of each label, tuned for macro-F1.
-        common: the same for all labels, tuned for micro-F1.
+        by_label: one threshold per label, tuned for macro-F1.
+        common: the same threshold for all labels, tuned for micro-F1.
     """
 
     by_label: ThresholdReport
@@ -32,7 +32,7 @@ class Thresholds(NamedTuple):
 def thresholds(
     outcome: Outcome, dataset: Dataset, weights: resampling.Floats, *, loss: str
 ) -> Thresholds:
-    """Returns both kinds of thresholds, with what they were worth on the test part."""
+    """Returns both kinds of thresholds, with their gain on the test part."""
     decided = decide(outcome)
     common = np.full_like(outcome.decisions.label_thresholds, outcome.decisions.global_threshold)
 
@@ -54,11 +54,11 @@ def _report(
     weights: resampling.Floats,
     loss: str,
 ) -> ThresholdReport:
-    """Returns what thresholds were worth that predict the sets "tuned", not "baseline".
+    """Returns the report of thresholds, which predict the sets "tuned" instead of "baseline".
 
-    The thresholds were tuned once, on held-out scores of all parts together, so that `std` is 0 and
-    `low` and `high` are the threshold. F1 is that on the test part, the mean over the models; the
-    baseline is a threshold of 0, and `positives` are those of the test part.
+    The thresholds were tuned once, on held-out scores of all parts together, so `std` is 0, and
+    `low` and `high` equal the threshold. F1 is the mean over the models on the test part, the
+    baseline is a threshold of 0, and `num_positives` counts the positives of the test part.
     """
     assert dataset.y_test is not None
     labels, where = dataset.y_test, dataset.known_test
@@ -66,7 +66,7 @@ def _report(
     def by_label(name: str) -> NDArray[np.float64]:
         found = [f1(decided, labels, average=None, where=where) for decided in sets[name]]
         values = np.mean(np.asarray(found, np.float64), axis=0)
-        return np.where(np.isnan(values), 0, values)  # of a label of which nothing is known
+        return np.where(np.isnan(values), 0, values)  # NaN: no test label is known
 
     def gain(average: Literal["macro", "micro"]) -> Gain:
         values = {

@@ -1,4 +1,4 @@
-"""What scores of rows that the model did not train on decide: settings, thresholds, calibration."""
+"""Decisions based on scores of held-out rows: settings, thresholds and calibration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mllosses_jax.metrics import average_precision
 
 Floats = NDArray[np.float32]
 
-MIN_POSITIVES = 5  # for a threshold of a label's own
+MIN_POSITIVES = 5  # a label with fewer positives takes the common threshold
 
 
 class Held(NamedTuple):
@@ -33,17 +33,17 @@ class Held(NamedTuple):
     scores: Floats
 
     def labels(self, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Returns the labels of the rows, and which of them are known, (V, L) both."""
+        """Returns the labels of the rows and which labels are known, both (V, L)."""
         return dataset.y_train[self.rows], dataset.known_train[self.rows]
 
 
 class Decisions(NamedTuple):
-    """What was tuned on held-out scores.
+    """The thresholds and the calibrator that were tuned on held-out scores.
 
     Attributes:
-        label_thresholds: (L,), for macro-F1.
-        global_threshold: (), for micro-F1.
-        calibrator: Platt's map of each label, from logits to probabilities.
+        label_thresholds: thresholds (L,) for macro-F1.
+        global_threshold: a threshold () for micro-F1.
+        calibrator: the Platt calibrator of each label, from logits to probabilities.
     """
 
     label_thresholds: Floats
@@ -52,7 +52,7 @@ class Decisions(NamedTuple):
 
 
 class _Tuned(NamedTuple):
-    """The same, as arrays of JAX."""
+    """The fields of `Decisions` as JAX arrays."""
 
     by_label: Array
     common: Array
@@ -60,10 +60,10 @@ class _Tuned(NamedTuple):
 
 
 def quality(held: Held, dataset: Dataset) -> float:
-    """Returns the mean of average precision by label (mAP) and by row; -inf of scores not finite.
+    """Returns the mean of average precision by label (mAP) and by row, or -inf after divergence.
 
-    By mAP alone, labels with one or two positives would decide, and nearly equal mAP comes with
-    very unequal F1 and ranking.
+    With mAP alone, labels with one or two positives would decide, and nearly equal mAP can come
+    with very unequal F1 and ranking.
     """
     if not np.isfinite(held.scores).all():  # training may diverge
         return -math.inf
@@ -72,7 +72,7 @@ def quality(held: Held, dataset: Dataset) -> float:
 
 
 def decide(held: Held, dataset: Dataset) -> Decisions:
-    """Tunes thresholds and fits a calibrator; scores that are not finite decide nothing."""
+    """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones."""
     num_labels = held.scores.shape[1]
     if not np.isfinite(held.scores).all():
         zeros = np.zeros(num_labels, np.float32)

@@ -1,11 +1,11 @@
 """Data: readers for npz, CSV, svmlight and ARFF files, the embedded data set, and splits.
 
-`load` reads a file by its ending, or the embedded "mosaics", into a `Dataset` of training and test
-arrays; a file that is broken is a `DataError`, which says what is wrong and where. `make_mosaics`
-makes more of the embedded data, `standardize` scales features, `split` cuts off a part in which
+`load` reads a file (by its suffix) or the embedded "mosaics" into a `Dataset` of training and test
+arrays; a broken file raises a `DataError`, which says what is wrong and where. `make_mosaics` makes
+more of the embedded data, `standardize` scales features, and `split` splits off a part in which
 each label has its share.
 
-- `loading`: `load`, on one reader a format: `npz`, `csv_file`, `svmlight`, `arff`.
+- `loading`: `load`, with one reader per format: `npz`, `csv_file`, `svmlight`, `arff`.
 - `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`, on
   `_score_files`. These are other files than those of `load`.
 - `_text`, `_csv_table`, `_archive`: what readers share: cells, label columns, tables and archives;

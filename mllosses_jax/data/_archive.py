@@ -19,19 +19,19 @@ from mllosses_jax._core.memory import available_memory
 from mllosses_jax._core.text import shown
 from mllosses_jax.data.errors import DataError
 
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how an archive begins, and an empty one
-_SHRINKS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # no file by more than this
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # first bytes of an archive and of an empty one
+_SHRINKS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the highest possible ratio
 
 
 class Header(NamedTuple):
-    """What an array will be, by the first lines of its file."""
+    """The shape and dtype of an array, from the header of its file."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
 class _Member(NamedTuple):
-    """Where an array is: what opens it, how long it is, and what is said of damage."""
+    """Where an array is: what opens it, its length in bytes, and the error if it is damaged."""
 
     open: Callable[[], AbstractContextManager[IO[bytes]]]
     size: int
@@ -39,9 +39,10 @@ class _Member(NamedTuple):
 
 
 class Arrays(Mapping[str, NDArray[Any]]):
-    """The arrays of a file by name, read when they are asked for.
+    """The arrays of a file by name, which are read when they are asked for.
 
-    Those that were read and one copy of them may take what memory there was at the beginning.
+    The arrays that were read may take half of the memory that was available at the beginning,
+    which leaves room for one copy of them.
     """
 
     def __init__(self, members: Mapping[str, _Member]) -> None:
@@ -49,7 +50,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
         self._room = available_memory() // 2
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members  # without reading it
+        return name in self._members  # The mapping's own test would read the array.
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
@@ -58,18 +59,18 @@ class Arrays(Mapping[str, NDArray[Any]]):
         return len(self._members)
 
     def header(self, name: str) -> Header:
-        """Returns shape and dtype of an array without reading it."""
+        """Returns the shape and dtype of an array without reading it."""
         with self._opened(name) as file:
             return _header(file, self._members[name].size, name)
 
     def needed(self, name: str) -> NDArray[Any]:
-        """Returns an array; refuses a file without it."""
+        """Returns an array, or raises if the file lacks it."""
         if name not in self:
             raise no_array(name, self)
         return self[name]
 
     def label_names(self) -> tuple[str, ...] | None:
-        """Returns what the array label_names holds, if it is there."""
+        """Returns the entries of the array label_names, or None if the file lacks it."""
         if "label_names" not in self:
             return None
         shape, dtype = self.header("label_names")
@@ -99,22 +100,22 @@ class Arrays(Mapping[str, NDArray[Any]]):
                 yield file
         except (DataError, MemoryError):
             raise
-        except Exception:  # whatever damage makes of reading
+        except Exception:  # Reading a damaged file can raise anything.
             raise member.damaged from None
 
 
 def no_array(name: str, others: Iterable[str]) -> DataError:
-    """Returns what there is to say of a file that lacks an array."""
+    """Returns the error for a file that lacks an array."""
     found = ", ".join(list(others)[:8]) or "none"
     return DataError(f"no array {name}; found: {found}; save it under this name")
 
 
 @contextlib.contextmanager
 def open_arrays(path: Path, alone: str = "") -> Iterator[Arrays]:
-    """Opens a file, which is an archive or, if `alone` is a name for it, holds a single array.
+    """Opens an archive or, if `alone` is given as its name, a file with a single array.
 
     Raises:
-        DataError: it is neither.
+        DataError: the file is neither.
     """
     suffix = path.suffix.lower()
     kind, save = ("an .npz archive", "savez") if suffix == ".npz" else (f"a {suffix} file", "save")
@@ -126,7 +127,7 @@ def open_arrays(path: Path, alone: str = "") -> Iterator[Arrays]:
         elif begins.startswith(_ZIP):
             try:
                 archive = zipfile.ZipFile(file)
-            except Exception:  # whatever damage makes of it
+            except Exception:  # A damaged archive can raise anything.
                 raise neither from None
             with archive:
                 yield Arrays(_members(archive))
@@ -144,9 +145,9 @@ def _members(archive: zipfile.ZipFile) -> dict[str, _Member]:
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
         if name == info.filename:
-            continue  # no array
+            continue  # not an array
         if name in members:
-            raise DataError(f"array {shown(name)} is there twice; write the file again")
+            raise DataError(f"array {shown(name)} occurs twice; write the file again")
         damaged = DataError(f"array {name} is damaged; write the file again")
         members[name] = _Member(
             functools.partial(_unpacked, archive, info), info.file_size, damaged
@@ -164,7 +165,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 
 def _header(file: IO[bytes], length: int, name: str) -> Header:
-    """Returns the header of an array; a ValueError says that it does not fit its file's length."""
+    """Returns the header of an array; raises ValueError if it does not fit the file's length."""
     readers: dict[tuple[int, int], Callable[..., Any]] = {
         (1, 0): npy.read_array_header_1_0,
         (2, 0): npy.read_array_header_2_0,
@@ -177,5 +178,5 @@ def _header(file: IO[bytes], length: int, name: str) -> Header:
         raise DataError(f"{name} holds pickled objects; save it as an array of numbers or strings")
     size = math.prod(shape) * dtype.itemsize
     if size != length - file.tell() or not dtype.itemsize or any(n < 0 for n in shape):
-        raise ValueError("the header promises what does not follow")
+        raise ValueError("the header does not match the data that follow")
     return Header(tuple(shape), dtype)

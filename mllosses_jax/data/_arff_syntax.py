@@ -19,7 +19,7 @@ _SPARSE_FIELD = re.compile(rf"\s*([0-9]+)\s+({_QUOTED}|(?!['\"])[^,\s]+)\s*(,|$)
 
 @dataclass(frozen=True)
 class Attribute:
-    """A column: its name, and its values if it is nominal (None: it is numeric)."""
+    """A column: its name, and its values if it is nominal or None if it is numeric."""
 
     name: str
     values: tuple[str, ...] | None
@@ -41,7 +41,7 @@ class Arff:
 
 
 def parse_arff(path: Path) -> Arff:
-    r"""Parse the header of a file and collect its rows, without blank and comment lines.
+    r"""Parses the header of a file and collects its rows, without blank and comment lines.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def parse_arff(path: Path) -> Arff:
         The header and the rows.
 
     Raises:
-        DataError: the header is not understood, or there are no attributes or rows.
+        DataError: the header cannot be parsed, or there are no attributes or rows.
 
     Example:
         >>> import tempfile
@@ -94,7 +94,7 @@ def _attribute(line: str, number: int) -> Attribute:
     if match is None:
         raise DataError(
             f"{line[:60]!r} is not understood; write @attribute name type, and quote a name that "
-            "has blanks",
+            "contains blanks",
             line=number,
         )
     name, kind = unquote(match[1]), match[2]
@@ -116,14 +116,14 @@ def _attribute(line: str, number: int) -> Attribute:
 
 
 def unquote(text: str) -> str:
-    """Return a name or value without its quotes and backslashes."""
+    """Returns a name or value without its quotes and backslashes."""
     if text[:1] in ("'", '"'):
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     return text
 
 
 def split_dense(text: str, line: int) -> list[str]:
-    """Return the cells of a dense row, or the values of a nominal attribute."""
+    """Returns the cells of a dense row, or the values of a nominal attribute."""
     if "'" not in text and '"' not in text:
         return [cell.strip() for cell in text.split(",")]
     cells = []
@@ -141,7 +141,7 @@ def split_dense(text: str, line: int) -> list[str]:
 
 
 def split_sparse(text: str, attributes: Sequence[Attribute], line: int) -> dict[int, str]:
-    """Return the cells of a sparse row, `{0 1.5, 4 yes}`, by column."""
+    """Returns the cells of a sparse row, such as `{0 1.5, 4 yes}`, by column."""
     if not text.endswith("}"):
         raise DataError("a sparse row ends with }; add it", line=line)
     body = text[1:-1].strip()
@@ -163,7 +163,7 @@ def split_sparse(text: str, attributes: Sequence[Attribute], line: int) -> dict[
                 line=line,
             )
         if index in cells:
-            raise DataError(f"index {index} is there twice; keep one", line=line)
+            raise DataError(f"index {index} occurs twice; keep one", line=line)
         cells[index] = unquote(match[2])
         position = match.end()
     return cells

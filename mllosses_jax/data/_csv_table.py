@@ -16,7 +16,7 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Row(NamedTuple):
-    """The cells of a row, and the line of the file that it ends on."""
+    """The cells of a row, and the line of the file on which it ends."""
 
     line: int
     cells: list[str]
@@ -24,11 +24,11 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A header and what stands below it.
+    """A header and the rows below it.
 
     Attributes:
         line: the line of the header.
-        columns: its names.
+        columns: the names in the header.
     """
 
     line: int
@@ -36,7 +36,7 @@ class CsvTable:
     _rows: list[Row]
 
     def check_header(self, *, is_cell: Callable[[str], bool], what: str) -> None:
-        """Refuses a header whose every name could be a cell of `what`; 0, 1, 2, ... are names."""
+        """Raises if every name could be a cell of `what`, unless the names are 0, 1, 2, ..."""
         counted = tuple(str(j) for j in range(len(self.columns)))
         if all(map(is_cell, self.columns)) and self.columns != counted:
             raise DataError(
@@ -46,7 +46,7 @@ class CsvTable:
             )
 
     def rows(self) -> list[Row]:
-        """Returns the rows; refuses a table without any, and rows of another length."""
+        """Returns the rows; raises if there are none, or if one is not as long as the header."""
         if not self._rows:
             raise DataError("no rows below the header; add one per sample", line=self.line)
         width = len(self.columns)
@@ -63,12 +63,12 @@ class CsvTable:
 def read_csv_table(path: Path) -> CsvTable:
     """Returns the table in a CSV file.
 
-    A blank line is skipped, or, under a header of one name, an empty cell.
+    A blank line is skipped, unless the header has one name: then it is an empty cell.
 
     Raises:
         DataError: the file is not valid CSV, or its separator is not the comma.
     """
-    # `strict` tells of a quote that is never closed, which would swallow the rest of the file.
+    # `strict` detects a quote that is never closed, which would swallow the rest of the file.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         rows = [Row(reader.line_num, cells) for cells in reader]
@@ -78,7 +78,7 @@ def read_csv_table(path: Path) -> CsvTable:
         ) from None
     place = next(k for k, row in enumerate(rows) if row.cells)
     header, below = rows[place], rows[place + 1 :]
-    if len(header.cells) == 1:  # the row below may have commas in its numbers
+    if len(header.cells) == 1:  # The row below may have decimal commas.
         first = [header, *(row for row in below if row.cells)][:2]
         for separator, name in _OTHER_SEPARATORS.items():
             if all(separator in ",".join(row.cells) for row in first):

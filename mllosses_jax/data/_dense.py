@@ -1,4 +1,4 @@
-"""Arrays from callers, which must be dense."""
+"""Conversion of arrays from callers, which must be dense."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mllosses_jax.data.errors import DataError
 
 
 def dense(values: ArrayLike, what: str) -> NDArray[Any]:
-    """Return an array; refuse a sparse matrix, of which NumPy would make a single object."""
+    """Returns an array; raises for a sparse matrix, which NumPy would wrap as a single object."""
     if hasattr(values, "toarray"):
         raise DataError(f"{what} is a sparse {type(values).__name__}; give {what}.toarray()")
     return np.asarray(values)

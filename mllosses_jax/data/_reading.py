@@ -1,4 +1,4 @@
-"""The boundary around reading a file: whatever its content causes is one error, of one line."""
+"""The boundary around reading a file: whatever its content raises becomes one error of one line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mllosses_jax.data.errors import DataError
 def reading(path: Path) -> Iterator[None]:
     """Turns what reading a file raises into a `DataError` that names the file.
 
-    Readers tell of the mistakes that they know. Beyond these, files can make the libraries below
-    raise nearly anything, so that no list of exceptions would be whole; the cause stays attached.
+    Readers report the mistakes that they recognise. Other files can make the libraries below raise
+    nearly anything, so no list of exceptions would be complete; the cause stays attached.
 
     Raises:
-        DataError: something was raised within.
+        DataError: the block raised an exception.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_file(path: Path, suffixes: Collection[str], what: str, *, otherwise: str = "") -> None:
-    """Refuses a path that is no file of these kinds; messages say `what` to give, or otherwise."""
+    """Raises unless a path is a file with one of the suffixes; messages say `what` to give."""
     if path.is_dir():
         raise DataError(f"is a folder; give the path of {what}{otherwise}")
     if path.suffix.lower() not in suffixes:

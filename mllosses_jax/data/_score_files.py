@@ -1,4 +1,4 @@
-"""What a file of scores or of labels holds: an array of an .npy or .npz, or the table of a .csv."""
+"""The content of a file of scores or labels: an array in an .npy or .npz, or a table in a .csv."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ MASKS = ("where", "mask")
 
 
 class Content(NamedTuple):
-    """What a file holds, of the one role or the other.
+    """The scores or the labels of a file.
 
     Attributes:
-        values: (N, L).
-        names: of the labels, if it has them.
-        mask: bool (N, L), where the values count.
-        inputs: what it says that its scores are, if it does.
-        with_labels: whether labels stand beside its scores.
-        doubt: what there is to say if its names are not those of the labels: they read like scores.
+        values: the scores or labels, (N, L).
+        names: the names of the labels, or None if the file has none.
+        mask: bool (N, L), True where the values count.
+        inputs: what the file says that its scores are, or None if it does not say.
+        with_labels: whether the file also holds the labels of its scores.
+        doubt: the error to raise if the names, which read like scores, are not those of the labels.
     """
 
     values: NDArray[Any]
@@ -50,10 +50,10 @@ class Content(NamedTuple):
 
 
 def read_content(path: Path, role: Role) -> Content:
-    """Returns what a file holds of a role.
+    """Returns the scores or the labels of a file, depending on the role.
 
     Raises:
-        DataError: it is no such file, or holds nothing of the role.
+        DataError: the file cannot be read, or holds nothing of this role.
     """
     with reading(path):
         check_file(path, SUFFIXES, f"a file of {role}")
@@ -76,7 +76,7 @@ def _from_table(table: CsvTable, role: Role) -> Content:
     except DataError as error:
         if role == "labels":
             raise
-        doubt = error  # the labels may have numbers as names
+        doubt = error  # the names of the labels may be numbers
     rows = table.rows()
     values = np.empty((len(rows), len(names)))
     parsed: dict[str, float] = {}
@@ -110,15 +110,15 @@ def _from_arrays(arrays: Arrays, role: Role) -> Content:
     mine = [role] if role in candidates else candidates
     if len(mine) != 1 or (mine[0] != role and mine[0] in get_args(Role)):
         raise no_array(role, candidates)
-    shape, dtype = arrays.header(mine[0])  # they may be large, and nothing to be read
+    shape, dtype = arrays.header(mine[0])  # checked first, because the array may be large
     if role == "scores" and len(shape) == 3:
         raise DataError(
-            f"scores have shape {shape}, an axis too many; of several models, save those of "
-            "one, such as scores[0], or their mean, as (samples, labels)"
+            f"scores have shape {shape}, one axis too many; if they are from several models, save "
+            "those of one, such as scores[0], or their mean, as (samples, labels)"
         )
     if len(shape) != 2 or 0 in shape:
         raise DataError(
-            f"{role} have shape {shape}; they must be (samples, labels), none of them 0"
+            f"{role} have shape {shape}; it must be (samples, labels), and neither may be 0"
         )
     if dtype.kind not in ("iuf" if role == "scores" else "biuf"):
         raise DataError(f"{role} are {dtype} values; they must be numbers")
@@ -128,13 +128,13 @@ def _from_arrays(arrays: Arrays, role: Role) -> Content:
         values = values.astype(np.float32 if single else np.float64)
     names = _names(arrays, values.shape[1], role)
     with_labels = role == "scores" and {"scores", "labels"} <= set(candidates)
-    # Beside labels, a mask is theirs: it says nothing of the scores.
+    # If the archive holds labels too, the mask is theirs and says nothing about the scores.
     mask = np.ones(values.shape, bool) if with_labels else _mask(arrays, values.shape)
     return Content(values, names, mask, inputs, with_labels)
 
 
 def _declared(arrays: Arrays) -> ScoreKind | None:
-    """Returns what an archive says that its scores are; `inputs` of numbers are something else."""
+    """Returns what an archive says that its scores are; numbers in `inputs` do not say it."""
     if "inputs" not in arrays or arrays.header("inputs").dtype.kind != "U":
         return None
     said = arrays["inputs"].ravel().tolist()
@@ -166,21 +166,21 @@ def _mask(arrays: Arrays, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     found, dtype = arrays.header(name)
     if found != shape or dtype.kind not in "biuf":
         raise DataError(
-            f"{name} has shape {found} of {dtype} values; it must be {shape}, 1 where a label is "
-            "known"
+            f"{name} has shape {found} and {dtype} values; it must have shape {shape} and be 1 "
+            "where a label is known"
         )
     mask, known = binary(arrays[name], name)
     return mask & known
 
 
 def binary(values: NDArray[Any], what: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Returns which entries are 1, and which are known, that is not NaN."""
+    """Returns which entries are 1, and which are known (not NaN)."""
     known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
     wrong = known & (values != 0) & (values != 1)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise DataError(
-            f"{what} are {values[row, column]} at row {row}, column {column} (from 0); they are 0 "
-            "or 1, and NaN or `where` tells what is unknown"
+            f"{what} are {values[row, column]} at row {row}, column {column} (from 0); they must "
+            "be 0 or 1, and unknown ones NaN or 0 in `where`"
         )
     return (values == 1) & known, known

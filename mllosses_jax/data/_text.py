@@ -1,4 +1,4 @@
-"""What the readers share: decoding, numbers, label cells and names, and the memory limit."""
+"""Shared parts of the readers: decoding, numbers, label cells and names, and the memory limit."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from mllosses_jax._core.memory import available_memory
 from mllosses_jax._core.text import is_text, shown
 from mllosses_jax.data.errors import DataError
 
-# Which columns are labels, or how many: what a caller says about a file that does not.
+# Which columns are labels, or how many: the caller says so if the file does not.
 Labels: TypeAlias = int | Sequence[str] | None
 
-# Models read dense float32 features. A sparse file of a few megabytes can describe a matrix far
-# beyond any memory; past this size, or half of what is there, it is refused before anything is
-# allocated.
+# Models read dense float32 features. A sparse file of a few megabytes can describe a matrix that
+# exceeds any memory. Beyond this size, or half of the available memory, it is refused before
+# anything is allocated.
 MAX_DENSE_BYTES = 4 * 2**30
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LABEL_VALUES = {"0": False, "1": True, "false": False, "true": True}
 _UNKNOWN = {"", "?", "nan", "na"}
-_MOST_DIGITS = 18  # of a whole number that an array can hold
+_MOST_DIGITS = 18  # longer whole numbers may not fit into an int64
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file (a byte order mark is dropped); refuse an empty one."""
+    """Returns the text of a UTF-8 file without its byte order mark; raises if it is empty."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
@@ -41,7 +41,7 @@ def read_text(path: Path) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell can be that of a number, known or not."""
+    """Returns whether a cell can hold a number, known or unknown."""
     try:
         to_float(text)
     except ValueError:
@@ -50,23 +50,23 @@ def is_number(text: str) -> bool:
 
 
 def check_dense_size(rows: int, columns: int, what: str, bytes_per_value: int) -> None:
-    """Refuse a dense matrix larger than `MAX_DENSE_BYTES`, or than memory has room for."""
+    """Raises if a dense matrix would exceed `MAX_DENSE_BYTES` or half of the available memory."""
     size = rows * columns * bytes_per_value
     room = min(MAX_DENSE_BYTES, available_memory() // 2)
     if size > room:
         raise DataError(
             f"{what} ({rows} x {columns}) would take {size / 2**30:.1f} GiB as a dense matrix, "
-            f"more than {room / 2**30:.2g}; keep fewer rows or columns"
+            f"more than the limit of {room / 2**30:.2g} GiB; keep fewer rows or columns"
         )
 
 
 def is_unknown(text: str) -> bool:
-    """Whether a cell says that its value is not known: empty, ?, nan or NA."""
+    """Returns whether a cell marks its value as unknown: it is empty, ?, nan or NA."""
     return text.strip().lower() in _UNKNOWN
 
 
 def is_label(text: str) -> bool:
-    """Whether a cell can be that of a label, known or not."""
+    """Returns whether a cell can hold a label, known or unknown."""
     try:
         parse_label(text, "", 0)
     except DataError:
@@ -75,14 +75,14 @@ def is_label(text: str) -> bool:
 
 
 def to_float(text: str) -> float:
-    """Return a number; ValueError where `float` is laxer: underscores, digits of other scripts."""
+    """Returns a number; unlike `float`, refuses underscores and digits of other scripts."""
     if "_" in text or not text.isascii():
         raise ValueError(f"{shown(text)} is not a number")
     return float(text)
 
 
 def to_whole(text: str) -> int | None:
-    """Return a whole number from 0 on, of the digits 0 to 9, or None if it is none or huge."""
+    """Returns a whole number of at least 0, or None if the text is not one or is too large."""
     if not (text.isascii() and text.isdecimal()):
         return None
     digits = text.lstrip("0") or "0"
@@ -90,7 +90,7 @@ def to_whole(text: str) -> int | None:
 
 
 def parse_number(text: str, column: str, line: int) -> float:
-    """Return the finite number in a feature cell."""
+    """Returns the finite number in a feature cell."""
     text = text.strip()
     if is_unknown(text):
         raise DataError(
@@ -108,17 +108,17 @@ def parse_number(text: str, column: str, line: int) -> float:
         ) from None
     if not abs(number) <= _LARGEST:
         raise DataError(
-            f"feature {column!r} is {shown(text)}, beyond float32; correct the value or rescale it",
+            f"feature {column!r} is {shown(text)}, beyond float32; correct or rescale it",
             line=line,
         )
     return number
 
 
 def parse_numbers(cells: Sequence[str], columns: Sequence[str], line: int) -> list[float]:
-    """Return the finite numbers in the feature cells of a row."""
+    """Returns the finite numbers in the feature cells of a row."""
     row = "".join(cells)
     try:
-        # What `to_float` looks for is looked for in all of them at once.
+        # The checks of `to_float` are made for all cells at once.
         numbers = [float(cell) for cell in cells] if row.isascii() and "_" not in row else []
     except ValueError:
         numbers = []
@@ -128,7 +128,7 @@ def parse_numbers(cells: Sequence[str], columns: Sequence[str], line: int) -> li
 
 
 def parse_label(text: str, column: str, line: int) -> bool | None:
-    """Return the value of a label cell, or None when it is unknown."""
+    """Returns the value of a label cell, or None if it is unknown."""
     text = text.strip().lower()
     if text in _LABEL_VALUES:
         return _LABEL_VALUES[text]
@@ -140,19 +140,19 @@ def parse_label(text: str, column: str, line: int) -> bool | None:
         number = -1.0
     if number not in (0.0, 1.0):
         raise DataError(
-            f"label {column!r} is {shown(text)}; labels are 0 or 1, and ? when unknown", line=line
+            f"label {column!r} is {shown(text)}; labels are 0 or 1, or ? if unknown", line=line
         )
     return number == 1.0
 
 
 def check_names(names: Sequence[str], what: str, line: int | None = None) -> None:
-    """Refuse a name that is empty, is there twice, or is no text that a file can hold."""
+    """Raises if a name is empty, occurs twice, or is not text that a file can hold."""
     if not all(names):
         place = next(j for j, name in enumerate(names) if not name)
         raise DataError(f"{what} number {place + 1} is empty; fill it in", line=line)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise DataError(f"{what} {shown(repeated[0])} is there twice; rename one", line=line)
+        raise DataError(f"{what} {shown(repeated[0])} occurs twice; rename one", line=line)
     broken = next((name for name in names if not is_text(name)), None)
     if broken is not None:
         raise DataError(
@@ -161,12 +161,12 @@ def check_names(names: Sequence[str], what: str, line: int | None = None) -> Non
 
 
 def label_positions(labels: int | Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Return the positions of the label columns that the caller named or counted."""
+    """Returns the positions of the label columns that the caller named or counted."""
     if isinstance(labels, int):
         if not 1 <= labels < len(columns):
             raise DataError(
-                f"labels={labels} of {len(columns)} columns; a count is at least 1 and leaves a "
-                "feature"
+                f"labels={labels} of {len(columns)} columns; a count must be at least 1 and leave "
+                "a feature"
             )
         return list(range(len(columns) - labels, len(columns)))
     names = [labels] if isinstance(labels, str) else list(labels)

@@ -1,4 +1,4 @@
-"""Reader for ARFF, as the MULAN and MEKA collections write it."""
+"""Reader for ARFF files, as in the MULAN and MEKA collections."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool
 
 
 def read_arff(path: Path, labels: Labels = None) -> Dataset:
-    r"""Read an ARFF file with dense or sparse rows.
+    r"""Reads an ARFF file with dense or sparse rows.
 
-    Labels are the attributes that the caller gives; or those named by the XML file beside it
+    Labels are the attributes that the caller gives; or those that the XML file beside it names
     (MULAN: `name.xml` beside `name.arff` or `name-train.arff`); or those of `-C n` in the relation
-    (MEKA: the first n attributes, the last n if n is negative). They hold 0 or 1, or `?` when
-    unknown. Beside a file `name-train.arff` (or `name_train.arff`), `name-test.arff` is read as
-    the test part.
+    (MEKA: the first n attributes, or the last n if n is negative). They hold 0 or 1, or `?` if
+    unknown. If the file is `name-train.arff` (or `name_train.arff`), `name-test.arff` beside it is
+    read as the test part.
 
     Numeric features are used as they are. A nominal feature becomes 0 or 1 if it has two values,
-    in the order of their declaration, and one column per value if it has more. What a sparse row
-    leaves out is 0, or the first declared value of a nominal attribute, label or feature: that is
-    the rule of the format.
+    in the order of their declaration, and one column per value if it has more. An attribute that a
+    sparse row leaves out is 0 if it is numeric, and has its first declared value if it is nominal,
+    whether it is a label or a feature: that is the rule of the format.
 
     Args:
         path: the file.
-        labels: the names of the label attributes, or their number when they are the last ones.
+        labels: the names of the label attributes, or their number if they are the last ones.
 
     Returns:
-        The data set, with a test part if there is such a file.
+        The data set, with a test part if there is a file for it.
 
     Raises:
         DataError: a file breaks one of these rules.
@@ -87,7 +87,7 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
 
 
 def _base_and_test(path: Path) -> tuple[str, Path | None]:
-    """Return the name without `-train`, and the test file if there is one."""
+    """Returns the name without `-train`, and the test file if there is one."""
     match = re.fullmatch(r"(.+)([-_])train", path.stem)
     if match is None:
         return path.stem, None
@@ -106,8 +106,8 @@ def _label_positions(arff: Arff, labels: Labels) -> list[int]:
                 unknown = sorted(declared - set(arff.names))
                 if unknown:
                     raise DataError(
-                        f"label {shown(unknown[0])} is no attribute of {arff.path.name}; correct "
-                        "its name"
+                        f"label {shown(unknown[0])} is not an attribute of {arff.path.name}; "
+                        "correct its name"
                     )
             return [position for position, name in enumerate(arff.names) if name in declared]
     meka = re.search(r"-C\s+(-?)([0-9]+)", arff.relation)
@@ -124,9 +124,9 @@ def _label_positions(arff: Arff, labels: Labels) -> list[int]:
 
 
 def _xml_labels(path: Path) -> list[str]:
-    """Return the names in a MULAN label file, in which labels may be nested."""
+    """Returns the names in a MULAN label file, in which labels may be nested."""
     raw = path.read_bytes()
-    # Label files need no document type; one can define entities that grow without bound.
+    # Label files need no document type, which could define entities that grow without bound.
     if b"<!DOCTYPE" in raw:
         raise DataError("has a document type; remove the <!DOCTYPE> line")
     try:
@@ -135,26 +135,26 @@ def _xml_labels(path: Path) -> list[str]:
         raise DataError(f"is not valid XML ({error}); correct it", line=error.position[0]) from None
     except (LookupError, ValueError) as error:
         raise DataError(
-            f"declares an encoding that is not read ({error}); save it as UTF-8"
+            f"declares an encoding that cannot be read ({error}); save it as UTF-8"
         ) from None
     names = [tag.get("name", "") for tag in root.iter() if tag.tag.split("}")[-1] == "label"]
     if not all(names) or not names:
         raise DataError('names no labels; write <label name="..."></label> for each')
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"label {twice!r} is there twice; keep one")
+        raise DataError(f"label {twice!r} occurs twice; keep one")
     return names
 
 
 @dataclass(frozen=True)
 class _Nominal:
-    """How a nominal feature is written: the first of its columns and its values."""
+    """The encoding of a nominal feature: the first of its columns, and its values."""
 
     column: int
     values: tuple[str, ...]
 
     def write(self, x: NDArray[np.float32], value: int) -> None:
-        """Write a value, given by its number, into one row or into all of them."""
+        """Writes a value, given by its position among the values, into one row or all rows."""
         if len(self.values) <= 2:
             x[..., self.column] = value
         else:
@@ -163,13 +163,13 @@ class _Nominal:
 
 
 def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) -> _Part:
-    """Read the rows of a file into the columns that the training file laid down."""
+    """Reads the rows of a file into the columns that the training file defines."""
     place = {name: position for position, name in enumerate(arff.names)}
     for name in [*(feature.name for feature in features), *label_names]:
         if name not in place:
             raise DataError(f"attribute {name!r} of the training file is missing; add it")
     if len(place) != len(features) + len(label_names):
-        raise DataError("has attributes that the training file has not; drop them")
+        raise DataError("has attributes that the training file lacks; drop them")
     numeric: dict[int, int] = {}
     nominal: dict[int, _Nominal] = {}
     width = 0
@@ -215,9 +215,9 @@ def _write_left_out(
     x: NDArray[np.float32],
     y: NDArray[np.bool_],
 ) -> None:
-    """Write what sparse rows leave out; numbers are zero already."""
+    """Writes the nominal values that sparse rows leave out; numbers are zero already."""
     for position, code in nominal.items():
-        # The value that comes first in this file, which may not be the first of the training file.
+        # This is the value declared first in this file, which the training file may not put first.
         own = arff.attributes[position].values or code.values
         if own[0] in code.values:
             code.write(x, code.values.index(own[0]))
@@ -228,7 +228,7 @@ def _write_left_out(
 
 
 def _cells(arff: Arff, text: str, line: int) -> list[tuple[int, str]]:
-    """Return the cells of a row with their columns."""
+    """Returns the cells of a row with their columns."""
     if text.startswith("{"):
         return list(split_sparse(text, arff.attributes, line).items())
     cells = split_dense(text, line)

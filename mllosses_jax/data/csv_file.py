@@ -1,4 +1,4 @@
-"""Reader for CSV: a header row, then one sample per row, labels and features in columns."""
+"""Reader for CSV files: a header row, then one sample per row, with labels and features."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ PREFIXES = ("label:", "label_")
 
 
 def read_csv(path: Path, labels: Labels = None) -> Dataset:
-    r"""Read a CSV file with a header row.
+    r"""Reads a CSV file with a header row.
 
     Labels are the columns whose names start with `label:` or `label_` (which is dropped from the
-    name), or those the caller gives. A label cell is 0 or 1, or empty, `?`, `nan` or `NA` when
-    unknown; all other columns are features and hold numbers. Blank lines are skipped.
+    name), or those the caller gives. A label cell is 0 or 1, or, if unknown, empty, `?`, `nan` or
+    `NA`. All other columns are features and hold numbers. Blank lines are skipped.
 
     Args:
         path: the file.
-        labels: the names of the label columns, or their number when they are the last ones.
+        labels: the names of the label columns, or their number if they are the last ones.
 
     Returns:
         A data set without a test part.
@@ -53,8 +53,8 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
         table.check_header(is_cell=is_number, what="numbers")
     if not all(columns):
         raise DataError(
-            f"column {columns.index('') + 1} has no name; give it one, or leave the column out (of "
-            "pandas by index=False)",
+            f"column {columns.index('') + 1} has no name; give it one, or leave the column out (in "
+            "pandas, with index=False)",
             line=header_line,
         )
     check_names(columns, "column", header_line)
@@ -80,7 +80,7 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
 
 
 def _find_labels(columns: Sequence[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:
-    """Return the positions and the names of the label columns."""
+    """Returns the positions and the names of the label columns."""
     if labels is not None:
         positions = label_positions(labels, columns)
     else:

@@ -1,4 +1,4 @@
-"""What every reader returns: features and labels, checked once, here."""
+"""The data set that every reader returns; features and labels are checked here, once."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from mllosses_jax.data.splits import split
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Dataset:
-    """Features and labels of a training part and, where there is one, a test part.
+    """Features and labels of a training part and, if there is one, a test part.
 
-    Arrays are checked and converted on the way in: features to float32, labels and masks to bool.
+    Arrays are checked and converted: features to float32, labels and masks to bool.
 
     Args:
         name: the name of the data set.
         label_names: the names of the L labels.
         x_train: (N, D) features, finite.
-        y_train: (N, L) labels, 0 or 1, or NaN where unknown; what stands at unknown labels becomes
-            0.
-        mask_train: (N, L), True where the label is known; None when all are that are not NaN.
-        x_test: (M, D) features, or None without a test part.
+        y_train: (N, L) labels, 0 or 1, or NaN if unknown; unknown labels become 0.
+        mask_train: (N, L), True where the label is known; None if every label that is not NaN is
+            known.
+        x_test: (M, D) features, or None if there is no test part.
         y_test: (M, L) labels, or None.
         mask_test: (M, L), or None.
-        sparse: the features were stored sparse (mostly zeros, such as word counts); they are used
-            as they are, while dense ones are standardised.
+        sparse: whether the features were stored sparse (mostly zeros, such as word counts); sparse
+            features are used as they are, while dense ones are standardised.
 
     Raises:
         DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
-            are repeated or too many or too few.
+            are repeated or differ in number from the labels.
 
     Example:
         >>> Dataset(name="toy", label_names=("a", "b"), x_train=[[0.5], [1]], y_train=[[1, 0]] * 2)
@@ -54,7 +54,7 @@ class Dataset:
     sparse: bool = False
 
     def __post_init__(self) -> None:
-        name = self.name.encode("utf-8", "replace").decode()  # of a file, it may be no text
+        name = self.name.encode("utf-8", "replace").decode()  # a file name may not be valid text
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "label_names", _label_names(self.label_names))
         width = self._check_part("train")
@@ -69,7 +69,7 @@ class Dataset:
             raise DataError("mask_test without x_test and y_test; give all three or none")
 
     def _check_part(self, part: str) -> int:
-        """Check and convert the arrays of one part, "train" or "test"; return its width."""
+        """Checks and converts the arrays of one part, "train" or "test"; returns its width."""
         x, y, mask = (getattr(self, f"{kind}_{part}") for kind in ("x", "y", "mask"))
         if x is None or y is None:
             raise DataError(f"x_{part} and y_{part} go together; give both or neither")
@@ -88,9 +88,9 @@ class Dataset:
                 )
         if y.dtype.kind == "f" and np.isnan(y).any():
             mask = ~np.isnan(y) if mask is None else mask & ~np.isnan(y)
-        if mask is not None and y.dtype.kind in "biuf":  # else it is refused below
+        if mask is not None and y.dtype.kind in "biuf":  # other kinds are refused below
             y = np.where(mask, y, 0)
-        y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is 0 in mask_{part}, or NaN")
+        y = _binary(y, f"y_{part}", f"0 or 1, and an unknown label is NaN or has 0 in mask_{part}")
         if len(x) != len(y):
             raise DataError(
                 f"x_{part} has {len(x)} rows but y_{part} has {len(y)}; both need one row per "
@@ -116,18 +116,18 @@ class Dataset:
 
     @property
     def known_train(self) -> NDArray[np.bool_]:
-        """Which training labels are known, (N, L)."""
+        """Bool (N, L), True where a training label is known."""
         return np.ones_like(self.y_train) if self.mask_train is None else self.mask_train
 
     @property
     def known_test(self) -> NDArray[np.bool_]:
-        """Which test labels are known, (M, L); a ValueError without a test part."""
+        """Bool (M, L), True where a test label is known; raises ValueError without a test part."""
         if self.y_test is None:
             raise ValueError(f"{self.name} has no test part")
         return np.ones_like(self.y_test) if self.mask_test is None else self.mask_test
 
     def with_test(self, fraction: float, *, seed: int) -> Dataset:
-        """Cut a test part from the training part, keeping rare labels in both.
+        """Splits a test part off the training part, keeping rare labels in both.
 
         Args:
             fraction: the share of the test part, between 0 and 1.
@@ -137,7 +137,7 @@ class Dataset:
             The data set with a test part.
 
         Raises:
-            DataError: there is a test part already, or a single row.
+            DataError: there is a test part already, or there is only one row.
 
         Example:
             >>> y = [[0, 1], [1, 0]] * 4
@@ -148,7 +148,7 @@ class Dataset:
         if self.x_test is not None:
             raise DataError(f"{self.name} has a test part already; use it")
         if len(self.y_train) < 2:
-            raise DataError(f"{self.name} has one row, of which no test part can be cut; add rows")
+            raise DataError(f"{self.name} has one row, so no test part can be split off; add rows")
         # Unknown labels are 0 in y_train, so they do not count.
         rest, part = split(self.y_train, fraction, seed=seed)
         mask = self.mask_train
@@ -163,15 +163,15 @@ class Dataset:
         )
 
     def standardized(self) -> Dataset:
-        """Standardise dense features on the training part; give sparse ones a size of about 1.
+        """Standardises dense features on the training part; scales sparse ones to about 1.
 
-        Sparse features are all multiplied with one power of two, which leaves their zeros and
-        nearly always all of them as they are.
+        All sparse features are multiplied by the same power of two, which keeps zeros at zero and
+        nearly always leaves every value unchanged.
 
-        Cut the test part first: its rows must not enter the means.
+        Split off the test part first: its rows must not enter the means.
 
         Returns:
-            The data set with features fit for a linear model.
+            The data set with features that suit a linear model.
 
         Example:
             >>> data = Dataset(name="a", label_names=("a",), x_train=[[0], [4]], y_train=[[0], [1]])
@@ -198,16 +198,18 @@ def _label_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _features(x: NDArray[Any], what: str) -> NDArray[np.float32]:
     if x.ndim != 2 or 0 in x.shape:
-        raise DataError(f"{what} has shape {x.shape}; it must be (rows, features), none of them 0")
+        raise DataError(
+            f"{what} has shape {x.shape}; it must be (rows, features), neither of them 0"
+        )
     if x.dtype.kind not in "biuf":
-        raise DataError(f"{what} holds {x.dtype} values; features are numbers")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is told below
+        raise DataError(f"{what} holds {x.dtype} values; features must be numbers")
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite and are refused below
         x = x.astype(np.float32, copy=False)
     finite = np.isfinite(x)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise DataError(
-            f"{what} is NaN or infinite at row {row}, column {column}; fill such values in, for "
+            f"{what} is NaN or infinite at row {row}, column {column}; fill in such values, for "
             "example with the column's mean, or drop the row"
         )
     return x
@@ -215,7 +217,7 @@ def _features(x: NDArray[Any], what: str) -> NDArray[np.float32]:
 
 def _binary(array: NDArray[Any], what: str, rule: str) -> NDArray[np.bool_]:
     if array.ndim != 2 or 0 in array.shape:
-        raise DataError(f"{what} has shape {array.shape}; it must be (rows, labels), none 0")
+        raise DataError(f"{what} has shape {array.shape}; it must be (rows, labels), neither 0")
     if array.dtype == np.bool_:
         return array
     if array.dtype.kind not in "iuf":

@@ -1,4 +1,4 @@
-"""The one error of the readers: what is wrong, where, and how to mend it."""
+"""The error of all readers, which says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class DataError(ValueError):
-    """Data that cannot be used, told in one line: file, line, problem and cure.
+    """An error in data that cannot be used, in one line: file, line, problem and remedy.
 
     Args:
-        problem: what is wrong and how to mend it.
-        path: the file, where one is involved.
+        problem: what is wrong and how to fix it.
+        path: the file, or None if no file is involved.
         line: the line of a text file, counted from 1.
 
     Example:

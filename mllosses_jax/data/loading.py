@@ -1,4 +1,4 @@
-"""One way in: a data set from a file, by its suffix, or the embedded one, by its name."""
+"""The single entry point: a data set from a file, by its suffix, or the embedded one, by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from mllosses_jax.data.mosaics import make_mosaics
 from mllosses_jax.data.npz import read_npz
 from mllosses_jax.data.svmlight import read_svmlight
 
-_TEXT_READERS = {
+
+def _read_npz(path: Path, labels: int | Sequence[str] | None) -> Dataset:
+    if labels is not None:
+        raise DataError("names its labels itself; leave labels= out")
+    return read_npz(path)
+
+
+READERS = {
+    ".npz": _read_npz,
     ".arff": read_arff,
     ".csv": read_csv,
     ".libsvm": read_svmlight,
@@ -28,19 +36,19 @@ _TEXT_READERS = {
 def load(
     path_or_name: str | PathLike[str], *, labels: int | Sequence[str] | None = None
 ) -> Dataset:
-    """Load a data set.
+    """Loads a data set from a file, or the embedded one.
 
     Args:
         path_or_name: a file (`.npz`, `.csv`, `.arff`, or svmlight as `.svm`, `.svmlight`,
             `.libsvm` or `.txt`), or "mosaics" for the data set that comes with the package.
         labels: which columns of a `.csv` or `.arff` file are labels: their names, or their number
-            when they are the last ones. For svmlight: the names or the number of labels 0, 1, ...
+            if they are the last ones. For svmlight: the names or the number of labels 0, 1, ...
 
     Returns:
-        The data set. It has a test part where the file has one; `Dataset.with_test` cuts one.
+        The data set. It has a test part if the file has one; `Dataset.with_test` splits one off.
 
     Raises:
-        DataError: there is no such file, or it is broken; the message says where and how to mend
+        DataError: there is no such file, or it is broken; the message says where and how to fix
             it.
 
     Example:
@@ -48,12 +56,10 @@ def load(
         Dataset('mosaics': 4000 training rows, 2000 test rows, 256 features, 10 labels)
     """
     path = Path(path_or_name)
-    suffix = path.suffix.lower()
-    embedded = fspath(path_or_name) == "mosaics"
     with reading(path):
-        if labels is not None and (embedded or suffix == ".npz"):
-            raise DataError("names its labels itself; leave labels= out")
-        if embedded:
+        if fspath(path_or_name) == "mosaics":
+            if labels is not None:
+                raise DataError("names its labels itself; leave labels= out")
             return make_mosaics()
-        check_file(path, (".npz", *_TEXT_READERS), "a data file", otherwise=", or 'mosaics'")
-        return read_npz(path) if suffix == ".npz" else _TEXT_READERS[suffix](path, labels)
+        check_file(path, tuple(READERS), "a data file", otherwise=", or 'mosaics'")
+        return READERS[path.suffix.lower()](path, labels)

@@ -7,9 +7,9 @@ see DIGITS_LICENSE.md beside this file.
 
 A mosaic is a grid of 2 x 2 places. One to four of them show a digit, moved sideways by at most one
 pixel, and every pixel has a little noise. Label l says that digit l is in the picture. Digits
-become rarer from 9 to 0, so that the labels have a long tail; 8 and 9, the hardest to tell, are
-frequent, and the tail can be learnt. Pictures of the training and of the test part are made from
-different images of digits.
+become rarer from 9 to 0, so the labels have a long tail; 8 and 9, the hardest to tell apart, are
+frequent, and the tail can be learnt. The pictures of the training part and of the test part are
+made from different images of digits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mllosses_jax.data.dataset import Dataset
 
 _TRAIN_ROWS, _TEST_ROWS = 4000, 2000
-_TRAIN_IMAGES = 1200  # of 1797; the others are for the test part
+_TRAIN_IMAGES = 1200  # out of 1797; the others make the test part
 _DIGIT_WEIGHTS = (15, 22, 30, 45, 65, 90, 130, 180, 240, 300)
 _COUNT_WEIGHTS = (20, 45, 25, 10)  # for one to four digits in a picture
 _NOISE = 2
@@ -30,10 +30,10 @@ _BRIGHTEST = 16
 
 
 def make_mosaics(seed: int = 0) -> Dataset:
-    """Make the mosaics; the same seed gives the same bytes on every machine.
+    """Makes the mosaics; the same seed gives the same bytes on every machine.
 
     Args:
-        seed: the seed of the pictures; results are compared on the default.
+        seed: the seed of the pictures; compare results on the default.
 
     Returns:
         4000 training and 2000 test rows of 16 x 16 pixels (integers 0 to 16), and 10 labels.
@@ -44,8 +44,8 @@ def make_mosaics(seed: int = 0) -> Dataset:
         ((4000, 256), (2000, 10), 'digit 0')
     """
     images, digits = _load_digits()
-    # Only the raw stream of a bit generator is the same in every version of NumPy; all that
-    # follows is integer arithmetic on it.
+    # Only the raw stream of a bit generator is the same in every version of NumPy; the rest is
+    # integer arithmetic on it.
     stream = np.random.PCG64(seed)
     x_train, y_train = _mosaics(stream, images[:_TRAIN_IMAGES], digits[:_TRAIN_IMAGES], _TRAIN_ROWS)
     x_test, y_test = _mosaics(stream, images[_TRAIN_IMAGES:], digits[_TRAIN_IMAGES:], _TEST_ROWS)
@@ -60,7 +60,7 @@ def make_mosaics(seed: int = 0) -> Dataset:
 
 
 def _load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the (1797, 8, 8) images and the digits they show."""
+    """Returns the (1797, 8, 8) images and the digits they show."""
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as archive:
         return archive["images"].astype(np.int64), archive["digits"].astype(np.int64)
 
@@ -68,7 +68,7 @@ def _load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _mosaics(
     stream: np.random.PCG64, images: NDArray[np.int64], digits: NDArray[np.int64], rows: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Make (rows, 256) pictures and their (rows, 10) labels from the images given."""
+    """Makes (rows, 256) pictures and their (rows, 10) labels from the given images."""
 
     def draw(bound: int, *shape: int) -> NDArray[np.int64]:
         raw = stream.random_raw(int(np.prod(shape))).reshape(shape)
@@ -77,7 +77,7 @@ def _mosaics(
     count = 1 + _pick(_COUNT_WEIGHTS, draw(sum(_COUNT_WEIGHTS), rows))
     shown = _pick(_DIGIT_WEIGHTS, draw(sum(_DIGIT_WEIGHTS), rows, 4))
     choice = draw(2**32, rows, 4)
-    # Places in random order; the first `count` of them are filled.
+    # The places are ranked at random, and the first `count` of them are filled.
     rank = draw(2**62, rows, 4).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
     filled = rank < count[:, None]
     shift = draw(3, rows, 4)
@@ -102,5 +102,5 @@ def _mosaics(
 
 
 def _pick(weights: tuple[int, ...], draws: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn draws below the sum of the weights into positions among them."""
+    """Turns draws below the sum of the weights into positions among the weights."""
     return np.searchsorted(np.cumsum(weights), draws, side="right").astype(np.int64)

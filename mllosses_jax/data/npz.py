@@ -1,4 +1,4 @@
-"""Reader for NumPy archives: dense matrices, or sparse ones as their CSR pieces."""
+"""Reader for NumPy archives, with matrices that are dense or stored as the pieces of a CSR one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mllosses_jax.data.errors import DataError
 
 
 def read_npz(path: Path) -> Dataset:
-    """Read an archive with `X_train`, `Y_train` and, if there is a test part, `X_test`, `Y_test`.
+    """Reads an archive with `X_train`, `Y_train` and, if there is a test part, `X_test`, `Y_test`.
 
-    A sparse matrix `P` is stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones when
+    A sparse matrix `P` is stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones if
     absent). `mask_train` and `mask_test` are 1 where a label is known. `label_names` may be
     left out. Nothing is unpickled.
 
@@ -65,7 +65,7 @@ def _dataset(arrays: Arrays, name: str) -> Dataset:
 
 
 def _matrix(arrays: Arrays, name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], bool]:
-    """Return a dense matrix, and whether it was stored sparse."""
+    """Returns a dense matrix, and whether it was stored sparse."""
     if f"{name}_indptr" not in arrays:
         return arrays.needed(name), False
     indptr, indices, shape = (

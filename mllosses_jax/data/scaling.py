@@ -11,9 +11,9 @@ from mllosses_jax.data._dense import dense
 
 
 def standardize(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.float32], ...]:
-    """Shift and scale every column by its mean and standard deviation on the training part.
+    """Shifts and scales every column by its mean and standard deviation on the training part.
 
-    A column that is constant in the training part tells a model nothing: it becomes zero in
+    A column that is constant in the training part tells a model nothing, so it becomes zero in
     every array.
 
     Args:
@@ -36,13 +36,15 @@ def standardize(x_train: ArrayLike, *others: ArrayLike) -> tuple[NDArray[np.floa
     train = arrays[0]
     for x in arrays:
         if x.ndim != 2 or x.shape[1] != train.shape[-1]:
-            raise ValueError(f"features of shape {x.shape} beside a training part {train.shape}")
+            raise ValueError(
+                f"features have shape {x.shape}, which does not fit a training part {train.shape}"
+            )
     mean, scale = standardization(train)
     return tuple(((x - mean) * scale).astype(np.float32) for x in arrays)
 
 
 def sparse_scale(x_train: ArrayLike) -> float:
-    """Return what sparse features are multiplied with, so that their size is about 1.
+    """Returns the factor that scales sparse features to a size of about 1.
 
     Args:
         x_train: (N, D) features of the training part.
@@ -59,21 +61,21 @@ def sparse_scale(x_train: ArrayLike) -> float:
 
 
 def standardization(x_train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the shift and the scale of every column: standardised is (x - shift) * scale.
+    """Returns the shift and scale of every column: standardised values are (x - shift) * scale.
 
     Args:
         x_train: (N, D) features of the training part.
 
     Returns:
-        The means, and one over the standard deviations, or 0 of a column that is constant, (D,).
+        The means, and one over the standard deviations (0 for a column that is constant), (D,).
 
     Example:
         >>> standardization([[0.0, 5.0], [2.0, 5.0]])
         (array([1., 5.]), array([1., 0.]))
     """
     train = np.asarray(x_train, np.float64)
-    # Rounding leaves the computed deviation of a constant column slightly above zero, which
-    # would blow noise up to unit size; its extremes are equal exactly.
+    # Rounding can leave the computed deviation of a constant column slightly above zero, which
+    # would blow up noise to unit size. Its extremes are exactly equal.
     varies = train.max(0) > train.min(0)
     scale = np.where(varies, 1.0 / np.where(varies, train.std(0), 1.0), 0.0)
     return train.mean(0), scale

@@ -1,4 +1,4 @@
-"""Reads scores and labels that come from anywhere, as two files or one, with label names or not."""
+"""Reader for scores and labels of any origin, in one or two files, with or without label names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from mllosses_jax.data._score_files import Content, ScoreKind, binary, read_cont
 from mllosses_jax.data.errors import DataError
 
 NAMELESS = (
-    "the scores have no names of labels; give them some: an .npz with label_names, or the header "
-    "of a .csv"
+    "the scores have no label names; give them in the label_names of an .npz, or in the header of "
+    "a .csv"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
-    """Scores of samples by label, and what is true of them.
+    """Scores by sample and label, with the true labels.
 
     Attributes:
-        scores: float32 or float64 (N, L), as the file has it; anything where a label is unknown.
-        labels: bool (N, L), false where unknown.
-        where: bool (N, L), which labels are known; None if all are.
-        label_names: L different names; numbers from 0 if the files have none.
-        inputs: what the scores are.
-        named: whether the files have names.
+        scores: float32 or float64 (N, L), as in the file; arbitrary where a label is unknown.
+        labels: bool (N, L), False where unknown.
+        where: bool (N, L), True where a label is known; None if all are known.
+        label_names: L different names, or numbers from 0 if the files name no labels.
+        inputs: what the scores are, "logits" or "probabilities".
+        named: whether the files name the labels.
     """
 
     scores: NDArray[Any]
@@ -40,7 +40,7 @@ class ScoreTable:
     named: bool = True
 
     def known(self) -> NDArray[np.bool_]:
-        """Returns which labels are known, (N, L)."""
+        """Returns a bool array (N, L) that is True where a label is known."""
         return np.ones(self.labels.shape, bool) if self.where is None else self.where
 
 
@@ -50,19 +50,20 @@ def read_scores_and_labels(
     """Reads two files that belong together, or one that holds both.
 
     Args:
-        scores: .npy of an array (N, L); .npz of one array or of `scores`, beside `label_names`
-            and `where` or `mask` if there are any; .csv with a header of label names and a row
-            per sample.
-        labels: the same of 0 and 1 (in an archive of several arrays: `labels`). Unknown is an
-            empty cell, ?, nan or NA in a .csv, NaN in an array, and where `where` is 0. None takes
-            those of an archive `scores` that holds both; otherwise they and their mask are ignored.
+        scores: an .npy file with an array (N, L); an .npz file with one array or with `scores`, and
+            optionally `label_names` and `where` or `mask`; or a .csv file with a header of label
+            names and one row per sample.
+        labels: a file of the same kind with 0 and 1 (in an archive of several arrays: `labels`). A
+            label is unknown if it is an empty cell, ?, nan or NA in a .csv, NaN in an array, or 0
+            in `where`. None takes the labels of an archive `scores` that holds both; otherwise
+            those labels and their mask are ignored.
         inputs: what the scores are; None if `scores` is an archive that says so, in `inputs`.
 
     Returns:
-        The table; where both files name the labels, in the order of the scores.
+        The table. If both files name the labels, they are in the order of the scores.
 
     Raises:
-        DataError: a file is broken or lacks something, or the two do not fit.
+        DataError: a file is broken or incomplete, or the two files do not match.
     """
     given = read_content(scores, "scores")
     if labels is None and not given.with_labels:
@@ -76,8 +77,8 @@ def read_scores_and_labels(
     inputs = _inputs(given, inputs, scores)
     if given.values.shape != truth.values.shape:
         raise DataError(
-            f"holds labels of shape {truth.values.shape}, {scores} scores of shape "
-            f"{given.values.shape}; give both as (samples, labels) of the same samples",
+            f"holds labels of shape {truth.values.shape}, but {scores} holds scores of shape "
+            f"{given.values.shape}; give both as (samples, labels) for the same samples",
             path=labels,
         )
     with reading(labels):
@@ -97,9 +98,9 @@ def read_scores_and_labels(
 
 
 def read_scores(path: Path, *, inputs: ScoreKind | None = None) -> ScoreTable:
-    """Reads scores, with the labels of an archive that holds both.
+    """Reads scores, and the labels too if the file is an archive that holds both.
 
-    In any other file no label of the table is known, and every score must be a number.
+    With any other file, no label of the table is known, and every score must be a number.
     """
     given = read_content(path, "scores")
     if given.with_labels:
@@ -125,14 +126,14 @@ def _numbers(count: int) -> tuple[str, ...]:
 def _order(
     given: tuple[str, ...] | None, truth: tuple[str, ...] | None, scores: Path, labels: Path
 ) -> list[int] | slice:
-    """Returns the columns of the labels in the order of the scores."""
+    """Returns the columns of the labels in the order that the scores have."""
     if given is None or truth is None:
         return slice(None)
     if set(given) != set(truth):
         lacking = [name for name in truth if name not in set(given)][:3]
         beyond = [name for name in given if name not in set(truth)][:3]
         raise DataError(
-            f"names other labels than {scores}: {lacking} are only here and {beyond} only there; "
+            f"names other labels than {scores}: {lacking} are only here, and {beyond} only there; "
             "give both files the same names, in any order",
             path=labels,
         )
@@ -141,7 +142,7 @@ def _order(
 
 
 def _inputs(content: Content, asked: ScoreKind | None, path: Path) -> ScoreKind:
-    """Returns what the scores are, which the file or the caller must say."""
+    """Returns what the scores are, as the file or the caller says."""
     said = content.inputs
     if said is None and asked is None:
         raise DataError(
@@ -150,8 +151,8 @@ def _inputs(content: Content, asked: ScoreKind | None, path: Path) -> ScoreKind:
         )
     if said is not None and asked is not None and said != asked:
         raise DataError(
-            f"says that its scores are {said}, and inputs= that they are {asked}; leave inputs= "
-            "out, or save the scores anew",
+            f"says that its scores are {said}, but inputs= says {asked}; leave inputs= out, or "
+            "save the scores again",
             path=path,
         )
     return said or asked  # type: ignore[return-value]
@@ -160,7 +161,7 @@ def _inputs(content: Content, asked: ScoreKind | None, path: Path) -> ScoreKind:
 def _check_scores(
     values: NDArray[Any], mask: NDArray[np.bool_], inputs: ScoreKind, path: Path
 ) -> None:
-    """Refuses a score that counts and is no logit or no probability."""
+    """Raises if a score with a known label is missing or, among probabilities, outside [0, 1]."""
     missing = mask & np.isnan(values)
     if missing.any():
         row, column = np.argwhere(missing)[0]
@@ -173,7 +174,7 @@ def _check_scores(
     if inputs == "probabilities" and outside.any():
         row, column = np.argwhere(outside)[0]
         raise DataError(
-            f"{values[row, column]:.6g} at row {row}, column {column} (from 0) is no probability; "
-            "give values from 0 to 1, or inputs=logits if they are logits",
+            f"{values[row, column]:.6g} at row {row}, column {column} (from 0) is not a "
+            "probability; give values from 0 to 1, or inputs=logits if they are logits",
             path=path,
         )

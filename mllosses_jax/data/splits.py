@@ -1,9 +1,9 @@
 """Splits that keep rare labels in both parts, by iterative stratification.
 
 The method is that of K. Sechidis, G. Tsoumakas and I. Vlahavas, "On the Stratification of
-Multi-Label Data" (ECML PKDD 2011): the label with the fewest rows left is dealt out first, each
-row to the part that lacks this label most. Two passes follow: one brings labels that ended in
-one part only into the other, one makes the sizes exact.
+Multi-Label Data" (ECML PKDD 2011): rows of the label with the fewest rows left are assigned first,
+each to the part that lacks this label most. Two passes follow: one brings labels that ended up in
+only one part into the other, and one makes the sizes exact.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ REST, PART = 0, 1
 def split(
     y: ArrayLike, fraction: float, *, seed: int, mask: ArrayLike | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split rows in two parts in which every label has about the same frequency.
+    """Splits rows into two parts in which every label has about the same frequency.
 
     The second part has `round(fraction * N)` rows, but at least one and at most N - 1. A label with
-    two positives or more is in both parts. There are two exceptions, both rare: where a small part
-    cannot hold a positive of every label, it becomes larger than asked for; and where labels
-    contradict each other (three labels on three rows, two rows each), one is left in one part.
+    two or more positives is in both parts. There are two exceptions, both rare: if a small part
+    cannot hold a positive of every label, it becomes larger than asked for; and if labels
+    contradict each other (three labels on three rows, two rows each), one stays in only one part.
 
     Args:
-        y: (N, L) labels, 0 or 1, or soft, which are positive where > 0.
+        y: (N, L) labels, 0 or 1, or soft labels, which count as positive where > 0.
         fraction: the share of the second part, between 0 and 1.
-        seed: rows that are equally good are told apart by it; the same seed gives the same split.
+        seed: the seed that decides between equally good rows; the same seed gives the same split.
         mask: (N, L), True where the label is known; unknown labels do not count.
 
     Returns:
         The rows of the first part and those of the second, each in increasing order.
 
     Raises:
-        ValueError: fewer than two rows, a fraction out of range, shapes that disagree, a sparse
-            matrix, or a label that counts and is not in [0, 1], such as -1 or NaN for unknown.
+        ValueError: there are fewer than two rows, the fraction is out of range, shapes disagree,
+            the labels are a sparse matrix, or a known label is not in [0, 1] (such as -1 or NaN).
 
     Example:
         >>> rest, part = split([[1, 0], [1, 0], [0, 1], [0, 1]], 0.5, seed=0)
@@ -72,7 +72,7 @@ def split(
 
 
 class _Deal:
-    """Rows on their way to two sides, with the number of positives each side has."""
+    """The assignment of rows to two sides, with the number of positives on each side."""
 
     def __init__(self, known: NDArray[np.bool_], size: int) -> None:
         rows, labels = np.nonzero(known)
@@ -83,13 +83,13 @@ class _Deal:
         self.side = np.full(len(known), -1)
         self.have = np.zeros((2, known.shape[1]), np.int64)
         self.size = np.array([len(known) - size, size])
-        # Both sides want one positive of every label that has two.
+        # Each side wants at least one positive of every label that has two or more.
         share = self.total * (size / len(known))
         part = np.where(self.total >= 2, np.clip(share, 1, np.maximum(self.total - 1, 1)), share)
         self.want = np.stack([self.total - part, part])
 
     def put(self, row: int, side: int) -> None:
-        """Put a row on a side, taking it from the other if it is there."""
+        """Puts a row on a side, and removes it from the other side if it was there."""
         labels = self.labels_of[row]
         if self.side[row] >= 0:
             self.have[self.side[row], labels] -= 1
@@ -97,7 +97,7 @@ class _Deal:
         self.side[row] = side
 
     def stratify(self) -> None:
-        """Deal all rows out, the label with the fewest rows left first."""
+        """Assigns all rows, starting with those of the label that has the fewest rows left."""
         left = self.total.copy()
         room = self.size.copy()
         nothing_left = len(self.side) + 1
@@ -118,13 +118,13 @@ class _Deal:
         self.side[unlabeled[cut:]] = REST
 
     def may_leave(self, row: int) -> bool:
-        """Whether a row can change sides without taking the last positive of a label along."""
+        """Returns whether a row can change sides without taking a label's last positive along."""
         labels = self.labels_of[row]
         last = (self.have[self.side[row], labels] == 1) & (self.total[labels] >= 2)
         return not last.any()
 
     def bring_back_lost_labels(self) -> None:
-        """Move a row to the side that has no positive of a label, where no label loses by it."""
+        """Moves a row to each side that has no positive of a label, if no label loses by it."""
         for label in np.flatnonzero((self.have.min(0) == 0) & (self.total >= 2)):
             lacking = int(self.have[:, label].argmin())
             if self.have[lacking, label]:
@@ -134,7 +134,7 @@ class _Deal:
                 self.put(min(rows, key=lambda row: len(self.labels_of[row])), lacking)
 
     def even_out(self) -> None:
-        """Move rows from the side that has too many, those with labels in excess there first."""
+        """Moves rows off the side with too many, starting with those of labels in excess there."""
         surplus = int((self.side == PART).sum() - self.size[PART])
         crowded = PART if surplus > 0 else REST
         if surplus == 0:

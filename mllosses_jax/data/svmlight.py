@@ -15,20 +15,20 @@ from mllosses_jax.data.errors import DataError
 
 
 def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
-    r"""Read rows such as `1,3,7 0:1.5 4:2 # comment`: the labels a row has, then its features.
+    r"""Reads rows such as `1,3,7 0:1.5 4:2 # comment`: the labels of a row, then its features.
 
     The list of labels may be empty, and `qid:` entries are skipped. The first line may be
     `N D L` (rows, features, labels), as in the extreme classification repository; all indices then
-    start at 0, and a blank line is a row with nothing in it. Without it, blank lines are skipped,
-    features start at 0 if index 0 occurs and at 1 if it does not, and every label that occurs gets
-    a column.
+    start at 0, and a blank line is a row with nothing in it. Without such a header, blank lines are
+    skipped, features start at 0 if index 0 occurs and at 1 if it does not, and every label that
+    occurs gets a column.
 
     Args:
         path: the file.
         labels: the names or the number of labels 0, 1, ..., for a file without a header.
 
     Returns:
-        A data set without a test part, its features marked sparse.
+        A data set without a test part, whose features are marked sparse.
 
     Raises:
         DataError: the file breaks one of these rules.
@@ -91,23 +91,25 @@ class _Sizes(NamedTuple):
 
 
 def _sizes(first: str) -> _Sizes | None:
-    """Return the sizes if the first line is a header; no row looks like one."""
+    """Returns the sizes if the first line is a header, which no row can look like."""
     words = first.split()
     if len(words) != 3 or not all(word.isascii() and word.isdecimal() for word in words):
         return None
     sizes = [size for size in map(to_whole, words) if size is not None]
     if len(sizes) < len(words):
-        raise DataError(f"{shown(first)} is no size of a file; correct the header", line=1)
+        raise DataError(f"{shown(first)} cannot be the size of a file; correct the header", line=1)
     return _Sizes(*sizes)
 
 
 def _rows_of_header(lines: list[str], sizes: _Sizes) -> list[_Row]:
     count = sizes.rows
     body, rest = lines[1 : count + 1], lines[count + 1 :]
-    # Blank lines after the last row are no rows; before it they are.
+    # Blank lines count as rows, except after the last row.
     found = count + sum(bool(line.strip()) for line in rest) if rest else len(body)
     if found != count:
-        raise DataError(f"the header says {count} rows, the file has {found}; correct it", line=1)
+        raise DataError(
+            f"the header says {count} rows, but the file has {found}; correct it", line=1
+        )
     return [_row(text, line) for line, text in enumerate(body, start=2)]
 
 
@@ -129,7 +131,7 @@ def _row(text: str, line: int) -> _Row:
                 line=line,
             )
         if number in features:
-            raise DataError(f"feature {number} is there twice; keep one", line=line)
+            raise DataError(f"feature {number} occurs twice; keep one", line=line)
         features[number] = parse_number(value, index, line)
     return _Row(line, labels, features)
 
@@ -138,8 +140,8 @@ def _label(word: str, line: int) -> int:
     label = to_whole(word.removeprefix("+"))
     if label is None:
         raise DataError(
-            f"label {shown(word)} is not a whole number from 0 on; write the labels a row has, "
-            "such as 1,3,7",
+            f"label {shown(word)} is not a whole number of at least 0; write the labels of a "
+            "row as in 1,3,7",
             line=line,
         )
     return label
@@ -148,19 +150,20 @@ def _label(word: str, line: int) -> int:
 def _label_columns(
     rows: list[_Row], labels: Labels, sizes: _Sizes | None
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Return the column of each label and the names of the columns."""
+    """Returns the column of each label and the names of the columns."""
     if isinstance(labels, str):
         labels = [labels]
     if labels is not None and not isinstance(labels, int):
         names = tuple(labels)
         if sizes is not None and len(names) != sizes.labels:
             raise DataError(
-                f"{len(names)} label names, but the header says {sizes.labels}; name each", line=1
+                f"{len(names)} label names, but the header says {sizes.labels} labels; name each",
+                line=1,
             )
         return {j: j for j in range(len(names))}, names
     count = labels if sizes is None else sizes.labels
     if labels is not None and labels != count:
-        raise DataError(f"labels={labels}, but the header says {count}; leave it out", line=1)
+        raise DataError(f"labels={labels}, but the header says {count}; leave labels= out", line=1)
     if count is None:
         seen = sorted({label for row in rows for label in row.labels})
     else:

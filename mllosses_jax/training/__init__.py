@@ -1,8 +1,8 @@
 """Training steps for any optax optimiser and any model that is a function of its parameters.
 
-`make_train_step` does one update and leaves the loop to you; `TrainState` is what it changes, one
-pytree; `make_eval_step` gives logits and metrics. `sweep` trains many runs in one program. In a
-loop of your own, `average_parameters` keeps a moving average of the parameters, and
+`make_train_step` does one update and leaves the loop to you; `TrainState` holds everything that it
+changes, in one pytree; `make_eval_step` returns logits and metrics. `sweep` trains many runs in one
+program. In your own loop, `average_parameters` keeps a moving average of the parameters, and
 `adaptive_asymmetry` adapts `gamma_neg` of the asymmetric loss.
 
 - `state`: `TrainState`; `steps`: the two steps; `sweeps`: `sweep`.

@@ -17,25 +17,25 @@ Batch = Mapping[str, Any]
 
 
 class Carried(NamedTuple):
-    """What a batch changes on its way through the model and the loss."""
+    """The state that a batch changes on its way through the model and the loss."""
 
     model_state: Any
     loss_state: Any
 
 
 class Sums(NamedTuple):
-    """The sum that a loss returns, and by what to divide it: None for a loss that is a mean."""
+    """The sum that a loss returns and the number to divide it by, or None if it is a mean."""
 
     total: Array
     number: Array | None
 
     def mean(self) -> Array:
-        """Returns the loss."""
+        """Returns the loss as a mean."""
         return self.total if self.number is None else safe_divide(self.total, self.number)
 
 
 class Gradient(NamedTuple):
-    """The loss of a batch, its gradient, and what the batch changed."""
+    """The loss of a batch, its gradient, and the state that the batch changed."""
 
     loss: Array
     gradient: Any
@@ -48,7 +48,7 @@ class Objective(NamedTuple):
     Attributes:
         apply: the model.
         loss: the loss.
-        micro_batches: into how many parts to split a batch.
+        micro_batches: the number of parts into which a batch is split.
         compute_dtype: the dtype in which the model computes, or None for that of the parameters.
     """
 
@@ -91,7 +91,7 @@ class Objective(NamedTuple):
     def _sums(
         self, params: Any, carried: Carried, key: Array | None, batch: Batch
     ) -> tuple[Sums, Carried]:
-        """Returns the sums of one part of a batch: the model, then the loss."""
+        """Returns the sums of one part of a batch, by calling the model and then the loss."""
         model_state, loss_state = carried
         given = {name: value for name, value in batch.items() if name not in ("inputs", "labels")}
         optional = {"model_state": model_state, "key": key}
@@ -122,12 +122,12 @@ class Objective(NamedTuple):
             if part is not None and jnp.shape(part) != ():
                 raise ValueError(
                     f"loss must return a scalar or a pair (sum, count) of scalars, got shape "
-                    f'{jnp.shape(part)}; a loss with a reduction needs another than "none"'
+                    f'{jnp.shape(part)}; give a loss with a reduction another one than "none"'
                 )
         if self.micro_batches > 1 and sums.number is None:
             raise ValueError(
-                "with micro_batches the loss must return the pair (sum, count), because the mean "
-                'of means is not the mean: give it reduction="sum_and_count"'
+                "with micro_batches, the loss must return the pair (sum, count), because the mean "
+                'of means is not the mean; give it reduction="sum_and_count"'
             )
 
     def _summed(
@@ -137,7 +137,7 @@ class Objective(NamedTuple):
         key: Array | None,
         batch: Batch,
     ) -> tuple[S, Carried]:
-        """Returns the sum of what a function gives for each micro-batch, one after the other."""
+        """Returns the sum of a function over the micro-batches, one after the other."""
         if self.micro_batches == 1:
             return of_part(carried, (key, batch))
         leaves, structure = jax.tree.flatten(batch)
@@ -158,13 +158,13 @@ class Objective(NamedTuple):
         parts = indices, [_split(leaves[place], self.micro_batches) for place in by_row]
         first = jax.tree.map(lambda leaf: leaf[0], parts)
         shapes, _ = jax.eval_shape(of_index, carried, *first)
-        zeros = jax.tree.map(jnp.zeros_like, shapes)  # sharded as the sums are
+        zeros = jax.tree.map(jnp.zeros_like, shapes)  # sharded like the sums
         (sums, carried), _ = jax.lax.scan(body, (zeros, carried), parts)
         return sums, carried
 
 
 def _places_with_rows(batch: Batch, parts: int) -> list[int]:
-    """Returns which leaves of a batch have a row for each sample; the others are for all."""
+    """Returns which leaves of a batch have a row per sample; the others are shared by all."""
     rows, *others = jnp.shape(batch["labels"])
     if rows % parts:
         raise ValueError(f"micro_batches must divide the batch: {rows} rows, {parts} micro-batches")
@@ -173,9 +173,9 @@ def _places_with_rows(batch: Batch, parts: int) -> list[int]:
         shape = jnp.shape(leaf)
         if shape == (rows,) and others[-1:] == [rows] and path[0].key != "inputs":
             raise ValueError(
-                f"{jax.tree_util.keystr(path)} of shape {shape} may be per sample or per label, as "
-                f"there are as many: give it two axes, or give the loss what is per label by "
-                f"functools.partial"
+                f"{jax.tree_util.keystr(path)} of shape {shape} may be per sample or per label, "
+                f"because there are as many of both; give it two axes, or pass what is per label "
+                f"to the loss by functools.partial"
             )
         if shape[:1] == (rows,):
             places.append(place)
@@ -185,8 +185,7 @@ def _places_with_rows(batch: Batch, parts: int) -> list[int]:
 def _split(leaf: Array, parts: int) -> Array:
     """Splits the rows of an array: (B, ...) to (parts, B / parts, ...).
 
-    A part takes every parts-th row, so that rows which are sharded over devices stay where
-    they are.
+    A part takes every parts-th row, so that rows that are sharded over devices stay where they are.
     """
     shape = jnp.shape(leaf)
     stacked = jnp.reshape(leaf, (shape[0] // parts, parts, *shape[1:]))

@@ -27,9 +27,9 @@ def adaptive_asymmetry(
     where: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Array:
-    """The γ₋ of the next batch: one step towards a wanted gap of probabilities.
+    """Returns γ₋ for the next batch, after one step towards a target gap of probabilities.
 
-    Without asymmetry a model is surer of the many negatives than of the few positives: the gap
+    Without asymmetry a model is surer of the many negatives than of the few positives, so the gap
     is below 0. A larger γ₋ makes negatives count less, the model less sure of them, and the gap
     larger, so γ₋ grows while the gap is below its target.
 
@@ -38,19 +38,19 @@ def adaptive_asymmetry(
         p_t⁺ = mean of p over the positives,  p_t⁻ = mean of 1 − p over the negatives,  p = σ(x)
 
     Args:
-        gamma_neg: γ₋ ≥ 0, a scalar: that of this batch.
+        gamma_neg: γ₋ ≥ 0 of this batch, a scalar.
         logits: float array (..., L) of this batch.
         labels: bool, integer or float array (..., L); positive where > 0.
         target: Δp_target in [−1, 1], a scalar: 0 makes the model as sure of positives as of
-            negatives, more makes it surer of positives.
+            negatives, and a larger value makes it surer of positives.
         rate: λ ≥ 0, a scalar: how much γ₋ changes in a batch whose gap is off by 1.
-        where: bool, the rank of logits with axes equal or 1: which entries count.
+        where: bool, with the rank of logits and axes equal or 1: which entries count.
         axis_name: mesh axis over which the means are taken inside `shard_map`.
 
     Returns:
         γ₋ for the next batch, (), in the dtype of gamma_neg if that is an array of floats. A
-        batch without positives or without negatives has no gap and leaves it as it is. Nothing
-        else is kept: carry it through the loop beside the parameters of the model.
+        batch without positives or without negatives has no gap and leaves γ₋ unchanged. There is
+        no other state: carry γ₋ through the loop along with the parameters of the model.
 
     Raises:
         TypeError: if logits are not floating point, or where is not bool.
@@ -59,10 +59,10 @@ def adaptive_asymmetry(
     Reference:
         Adaptive asymmetry of T. Ridnik, E. Ben-Baruch, N. Zamir, A. Noy, I. Friedman, M. Protter
         and L. Zelnik-Manor, "Asymmetric Loss For Multi-Label Classification", 2021,
-        arXiv:2009.14119; their code does not have it. Readers quote their equation with either
-        sign. With λ·(Δp − Δp_target) of the same Δp, γ₋ runs away: to 0 from a gap below its
-        target, without bound from one above it. With the sign here the gap comes to its target.
-        That γ₋ stays at 0 or above is ours: below it the loss is unbounded.
+        arXiv:2009.14119; their code does not include it. Their equation is quoted with either
+        sign. With λ·(Δp − Δp_target) for the same Δp, γ₋ runs away: to 0 if the gap is below its
+        target, and without bound if it is above. With the sign used here, the gap converges to its
+        target. The lower bound of 0 for γ₋ is our addition: below 0 the loss is unbounded.
 
     Example:
         >>> import jax.numpy as jnp

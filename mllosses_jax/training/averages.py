@@ -20,9 +20,9 @@ def average_parameters(average: Any, params: Any, step: ArrayLike, decay: ArrayL
         average ← d·average + (1 − d)·params,  d = min(decay, (1 + step) / (10 + step))
 
     Args:
-        average: the average so far, a pytree of arrays; before the first update the parameters.
-        params: the new parameters, of the same structure.
-        step: the number of updates that made these parameters: 1 after the first.
+        average: the average so far, a pytree of arrays; the parameters before the first update.
+        params: the new parameters, with the same structure.
+        step: the number of updates that led to these parameters: 1 after the first.
         decay: the decay after the warm-up, in [0, 1].
 
     Returns:
@@ -60,7 +60,7 @@ def _moved(average: Any, params: Any, step: ArrayLike, decay: ArrayLike) -> Any:
             raise ValueError(f"params must have the shapes of average: {old.shape}, {new.shape}")
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return new
-        # The difference is added: the average of equal values is that value, exactly.
+        # The difference is added, so that the average of equal values is exactly that value.
         return old + (1 - now).astype(old.dtype) * (new.astype(old.dtype) - old)
 
     return jax.tree.map(moved, average, params)

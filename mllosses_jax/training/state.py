@@ -1,4 +1,4 @@
-"""What training changes, as one explicit pytree."""
+"""The state that training changes, as one explicit pytree."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 class TrainState:
     """Everything that training changes: a pytree to pass in, get back, checkpoint and vmap.
 
-    What a model or a loss does not have is None, and costs nothing.
+    Fields that the model or the loss does not use are None and cost nothing.
 
     Attributes:
-        step: number of updates made, int32 of shape ().
+        step: the number of updates made, int32 of shape ().
         params: the parameters of the model, any pytree.
         opt_state: the state of the optimiser.
-        model_state: what the model updates itself, such as batch statistics, any pytree.
-        loss_state: what the loss carries from step to step, any pytree.
-        key: the random key of dropout and the like; each step folds its number into it.
+        model_state: the state that the model updates itself, such as batch statistics, any pytree.
+        loss_state: the state that the loss carries from step to step, any pytree.
+        key: the random key for dropout and the like; each step folds its number into it.
         ema_params: the moving average of the parameters, in float32 or wider.
     """
 
@@ -51,15 +51,15 @@ class TrainState:
     ) -> TrainState:
         """Returns the state before the first step.
 
-        Everything is copied: a training step that donates its buffers frees the state's arrays
-        and never the caller's.
+        Everything is copied, so that a training step that donates its buffers frees the arrays of
+        the state and never those of the caller.
 
         Args:
             params: the parameters of the model, any pytree of floating-point arrays.
             optimizer: an optax optimiser.
-            model_state: the first batch statistics and the like, of a model that has them.
-            loss_state: the first state of a loss that carries one.
-            key: a random key, for a model that is to get one.
+            model_state: the initial batch statistics and the like, for a model that has them.
+            loss_state: the initial state, for a loss that carries one.
+            key: a random key, for a model that takes one.
             ema: whether to average the parameters; the average starts as the parameters.
         """
 
@@ -67,7 +67,7 @@ class TrainState:
             return jax.tree.map(jnp.array, tree)
 
         params = own(params)
-        # Some optimisers keep the first parameters: a buffer cannot be donated twice.
+        # Some optimisers keep the initial parameters, and a buffer cannot be donated twice.
         opt_state = own(optimizer.init(params))
         average = jax.tree.map(_wide_copy, params) if ema else None
         step = jnp.zeros((), jnp.int32)
@@ -75,7 +75,7 @@ class TrainState:
 
 
 def _wide_copy(leaf: Array) -> Array:
-    # An average that moves by 1e-4 of the difference stands still in bfloat16.
+    # In bfloat16, an average that moves by 1e-4 of the difference would not change.
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return jnp.array(leaf, jnp.promote_types(leaf.dtype, jnp.float32))
     return jnp.array(leaf)

@@ -32,66 +32,66 @@ def make_train_step(
     ema_decay: ArrayLike | None = None,
     donate: bool = True,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Returns a compiled step: one gradient of the loss, one update of the parameters.
+    """Returns a compiled step that takes one gradient of the loss and updates the parameters once.
 
-    The step computes ``loss(apply(params, inputs), labels, ...)`` and differentiates it with
-    respect to the parameters. It is pure, so it may stand under ``vmap``, ``scan``, ``jit`` and
-    ``shard_map``. Clipping of gradients and schedules of the learning rate are the optimiser's:
-    ``optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))``.
+    The step computes `loss(apply(params, inputs), labels, ...)` and differentiates it with
+    respect to the parameters. It is pure, so it can be used under `vmap`, `scan`, `jit` and
+    `shard_map`. The optimiser is responsible for clipping gradients and for the schedule of the
+    learning rate: `optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))`.
 
-    A batch is a dict. It holds ``inputs`` (any pytree), ``labels`` and the arguments of the loss
-    that change from batch to batch, by name: ``where``, ``weights``, and what the loss has of its
-    own. Rows that pad a last batch to the common size are masked by ``where``, so that no shape
-    changes and nothing is compiled again.
+    A batch is a dict. It holds `inputs` (any pytree), `labels` and the arguments of the loss that
+    change from batch to batch, by name: `where`, `weights`, and any that are specific to the loss.
+    Rows that pad a last batch to the common size are masked by `where`, so that no shape changes
+    and nothing is compiled again.
 
-    The state says what the model and the loss get. If it has a ``model_state``, the model is
-    called with ``model_state=`` and returns ``(logits, model_state)``. If it has a ``key``, the
-    model is called with ``key=``, another one in each step. If it has a ``loss_state``, the loss
-    is called with ``state=`` and returns ``(loss, state)``.
+    The state determines what the model and the loss are given. If it has a `model_state`, the model
+    is called with `model_state=` and returns `(logits, model_state)`. If it has a `key`, the model
+    is called with `key=`, which differs in each step. If it has a `loss_state`, the loss is called
+    with `state=` and returns `(loss, state)`.
 
-    On many devices: with arrays of the batch that are sharded by a ``NamedSharding`` the step is
-    right as it is. Inside ``shard_map`` the loss takes the ``axis_name``. That needs
-    ``check_vma=True``, the default, which is what adds up the gradients of the devices. All devices
-    get the same key there: fold ``jax.lax.axis_index`` into it for dropout of their own.
+    On several devices, the step is right as it is if the arrays of the batch are sharded by a
+    `NamedSharding`. Inside `shard_map`, the loss takes the `axis_name`. This needs
+    `check_vma=True`, the default, which adds up the gradients of the devices. All devices get the
+    same key there: fold `jax.lax.axis_index` into it to give each its own dropout.
 
-    A Flax NNX model becomes a function by ``nnx.split(model, nnx.Param, ...)`` and, in ``apply``,
-    ``nnx.merge(graphdef, params, model_state, copy=True)``.
+    A Flax NNX model becomes a function by `nnx.split(model, nnx.Param, ...)` and, in `apply`,
+    `nnx.merge(graphdef, params, model_state, copy=True)`.
 
     Args:
-        apply: ``(params, inputs) -> logits``; the ``apply`` of a Flax module is one.
-        loss: a loss of this package, ``functools.partial`` of one, or any function that is called
+        apply: the model, `(params, inputs) -> logits`, such as the `apply` of a Flax module.
+        loss: a loss of this package, `functools.partial` of one, or any function that is called
             like one. It returns a scalar, or the pair (sum, count) of
-            ``reduction="sum_and_count"``, which is divided once; a pair never means (loss, aux).
+            `reduction="sum_and_count"`, which is divided once; a pair never means (loss, aux).
             The count must not depend on the parameters: no gradient flows through it.
-        optimizer: an optax optimiser. It is offered ``value``, ``grad`` and ``value_fn``; those
-            that refuse them, such as ``optax.contrib.sam``, need a step of their own.
-        micro_batches: into how many parts to split the rows of a batch, to compute them one after
-            the other in less memory. The loss must return (sum, count): sums and counts are added
-            up and divided once, which gives the gradient of the whole batch, with masks and any
-            normalisation. (The mean of the means of parts does not.) So it is for element and
-            sample losses; a loss over a batch, like batch norm, sees its part alone. What has no
-            row for each sample, such as a ``where`` of shape (1, L), goes to every part. On several
-            devices a part should have a multiple of as many rows.
-        loss_schedules: functions of the step that give parameters of the loss, by name: optax
-            schedules are such. Their values are traced, so that nothing is compiled again.
+        optimizer: an optax optimiser. It is given `value`, `grad` and `value_fn`; optimisers that
+            refuse them, such as `optax.contrib.sam`, need their own step.
+        micro_batches: the number of parts into which the rows of a batch are split, to compute them
+            one after the other in less memory. The loss must return (sum, count): sums and counts
+            are added up and divided once, which gives the gradient of the whole batch, with masks
+            and any normalisation. (The mean of the means of parts does not.) This is for element
+            and sample losses; a loss over a batch, like batch norm, sees only its part. Entries
+            without a row per sample, such as a `where` of shape (1, L), go to every part. On
+            several devices, the rows of a part should be a multiple of the number of devices.
+        loss_schedules: functions of the step that return parameters of the loss, by name, such as
+            optax schedules. Their values are traced, so that nothing is compiled again.
         compute_dtype: the dtype to which parameters and inputs are cast for the model, such as
-            ``jnp.bfloat16``. The parameters of the state, the loss and the optimiser stay in
-            theirs. Not float16, whose gradients want the loss to be scaled.
+            `jnp.bfloat16`. The parameters of the state, the loss and the optimiser keep their own.
+            It cannot be float16, whose gradients need a scaled loss.
         ema_decay: the decay of the moving average of the parameters, for a state that was created
-            with ``ema=True``; see `average_parameters`. Batch statistics are averages already: use
+            with `ema=True`; see `average_parameters`. Batch statistics are averages already, so use
             those of the state with it.
-        donate: let the new state reuse the memory of the old one, which then no longer exists. To
-            differentiate through a step, say False.
+        donate: whether the new state reuses the memory of the old one, which then no longer exists.
+            Set it to False to differentiate through a step.
 
     Returns:
-        ``step(state, batch) -> (state, {"loss": ...})``.
+        The step, `step(state, batch) -> (state, {"loss": ...})`.
 
     Raises:
-        TypeError: ``apply`` or the loss does not return what the state or the options ask for.
-        ValueError: a batch lacks ``inputs`` or ``labels`` or has an entry that is scheduled, its
-            rows cannot be split into ``micro_batches``, the loss is no scalar or no pair where
-            one is needed, only one of ``ema_decay`` and the state's average is there, or an
-            option is out of its range.
+        TypeError: `apply` or the loss does not return what the state or the options require.
+        ValueError: a batch lacks `inputs` or `labels` or has an entry that is scheduled, its rows
+            cannot be split into `micro_batches`, the loss is not a scalar or not a pair where one
+            is needed, only one of `ema_decay` and the state's average is given, or an option is
+            out of its range.
 
     Example:
         >>> import jax, jax.numpy as jnp, optax
@@ -132,12 +132,12 @@ def make_train_step(
         _check_batch(batch)
         if twice := sorted(schedules.keys() & batch.keys()):
             raise ValueError(
-                f"loss_schedules and the batch must not give the same: both give {twice}"
+                f"loss_schedules and the batch must not give the same arguments: both give {twice}"
             )
         if (state.ema_params is None) != (ema_decay is None):
             raise ValueError(
                 "an average of the parameters needs both ema_decay here and ema=True in "
-                f"TrainState.create: got ema_decay={ema_decay}, and the state has "
+                f"TrainState.create, got ema_decay={ema_decay}, and the state has "
                 f"{'no' if state.ema_params is None else 'an'} average"
             )
         scheduled = {name: jnp.asarray(value(state.step)) for name, value in schedules.items()}
@@ -146,7 +146,7 @@ def make_train_step(
         key = None if state.key is None else jax.random.fold_in(state.key, state.step)
         before = Carried(state.model_state, state.loss_state)
         found = objective.value_and_gradient(state.params, before, key, batch)
-        # Line searches and the like ask for the value, and for the objective to try steps on.
+        # Line searches and the like need the value, and the objective to try steps on.
         updates, opt_state = update(
             found.gradient,
             state.opt_state,
@@ -176,24 +176,25 @@ def make_eval_step(
     apply: Callable[[Any, Array], Array],
     metrics: Mapping[str, Callable[..., Any]],
 ) -> Callable[[Any, Batch], dict[str, Any]]:
-    """Returns a compiled step that gives the logits of a batch and metrics of them.
+    """Returns a compiled step that computes the logits of a batch and their metrics.
 
-    Metrics that are to be combined over batches should be additive: a loss with
-    ``reduction="sum_and_count"`` gives the pair of which the sums are divided at the end, and an
-    accumulator of `mllosses_jax.metrics.streaming` is merged; whereas a mean of the means of
-    batches is wrong as soon as their counts differ.
+    Metrics to be combined over batches should be additive. A loss with `reduction="sum_and_count"`
+    returns a pair, whose sums over batches are divided at the end, and accumulators of
+    `mllosses_jax.metrics.streaming` can be merged, whereas a mean of the means of batches is wrong
+    as soon as their counts differ.
 
     Args:
-        apply: ``(params, inputs) -> logits`` in evaluation: without dropout, with the batch
-            statistics of training, which then belong to ``params``.
-        metrics: functions called like a loss, ``(logits, labels, weights=..., where=...)``, by
-            the name their result is to have.
+        apply: the model in evaluation mode, `(params, inputs) -> logits`: without dropout, and with
+            the batch statistics of training, which are then part of `params`.
+        metrics: functions called like a loss, `(logits, labels, weights=..., where=...)`, by the
+            name of their result.
 
     Returns:
-        ``step(params, batch) -> {"logits": ..., name: ...}`` for batches as in `make_train_step`.
+        The step, `step(params, batch) -> {"logits": ..., name: ...}`, for batches as in
+        `make_train_step`.
 
     Raises:
-        ValueError: a metric is called "logits", or a batch lacks ``inputs`` or ``labels``.
+        ValueError: a metric is called "logits", or a batch lacks `inputs` or `labels`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -209,7 +210,7 @@ def make_eval_step(
         0.5 (2, 2)
     """
     if "logits" in metrics:
-        raise ValueError('no metric may be called "logits": the logits themselves are')
+        raise ValueError('no metric may be called "logits", which is the name of the logits')
 
     def step(params: Any, batch: Batch) -> dict[str, Any]:
         _check_batch(batch)
@@ -230,6 +231,6 @@ def _check_batch(batch: Batch) -> None:
     missing = [name for name in ("inputs", "labels") if name not in batch]
     if missing:
         raise ValueError(
-            f"batch must hold inputs, labels and the arguments of the loss, by name: "
-            f"missing {missing}, got {sorted(batch)}"
+            f"batch must hold inputs, labels and the arguments of the loss, by name; "
+            f"it lacks {missing}, got {sorted(batch)}"
         )

@@ -39,7 +39,7 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
         (["compare", "DATA", "--model", "forest"], ["--model", "'forest'", "mlp"]),
         (["compare", "DATA", "--out", "FILE/out"], ["cannot write to", "--out"]),
         (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
-        (["compare", "DATA", "--seeds", "0"], ["--seeds", "above zero", "'0'"]),
+        (["compare", "DATA", "--seeds", "0"], ["--seeds", "from 1 to", "'0'"]),
         (["compare", "DATA", "--force"], ["--force", "--out"]),
         (["compare", "FILE"], ["unknown kind of file"]),
         (["describe", "zlpr"], ["'zlpr'", "did you mean"]),

@@ -86,7 +86,7 @@ def test_interruption_leaves_what_was_finished(interrupted):
     assert status == 130
     assert stdout == ""
     assert "Traceback" not in stderr
-    assert stderr.endswith("interrupted; the same command goes on from what is finished\n")
+    assert stderr.endswith("interrupted; run the same command again to resume\n")
     assert list(interrupted["left"]["results"]) == [BASELINE]
     assert_refused(
         interrupted["shown"], "holds no finished comparison", "mllosses compare", "--out"

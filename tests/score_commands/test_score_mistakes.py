@@ -25,7 +25,7 @@ def test_an_archive_that_lacks_something_is_refused(mllosses, compared, tmp_path
         for file in (silent, features):
             assert_refused(mllosses(command, file), file, "give --inputs logits or --inputs prob")
         done = mllosses(command, "test.npz", "--inputs", "probabilities")
-        assert_refused(done, "test.npz", "scores are logits", "that they are probabilities")
+        assert_refused(done, "test.npz", "scores are logits", "says probabilities")
         assert_refused(mllosses(command, "x.npy", "--inputs", "logits"), "give LABELS")
     assert mllosses("evaluate", features, "--inputs", "logits")[0] == 0
 
@@ -36,7 +36,7 @@ MISTAKES = [
     (["evaluate", "x.npy", "few.npy"], ["few.npy", "(100, 5)", "x.npy", "(120, 5)"]),
     (["evaluate", "x.npy", "minus.npy"], ["minus.npy", "-1", "row 0, column 2", "NaN"]),
     (["evaluate", "x.npz", "other.npz"], ["other.npz", "['fog']", "['none']", "same names"]),
-    (["evaluate", "x.npz", "twice.npz"], ["twice.npz", "'sun' is there twice"]),
+    (["evaluate", "x.npz", "twice.npz"], ["twice.npz", "'sun' occurs twice"]),
     (["evaluate", "x.npy", "x.npy"], ["x.npy", "0 or 1"]),
     (["evaluate", "nan.npy", "y.npy"], ["nan.npy", "row 3, column 1", "missing", "unknown"]),
     (["evaluate", "broken.npy", "y.npy"], ["broken.npy", "cut short", "numpy.save"]),
@@ -121,4 +121,4 @@ def test_what_the_scores_are_is_not_guessed(mllosses):
     for command in ("evaluate", "tune", "calibrate"):
         assert_refused(mllosses(command, "x.npy", "y.npy"), "--inputs")
         done = mllosses(command, "x.npy", "y.npy", "--inputs", "probabilities")
-        assert_refused(done, "x.npy", "no probability", "--inputs logits")
+        assert_refused(done, "x.npy", "not a probability", "--inputs logits")

@@ -49,7 +49,7 @@ def test_tuned_thresholds_go_through_a_file(mllosses, arrays, tmp_path):
     assert_refused(mllosses("evaluate", "p.npy", "y.npz", *wrong), "tuned on logits")
     wrong[1] = "logits"
     assert_refused(
-        mllosses("evaluate", "x.npy", "y.npy", *wrong), "'sun'", "give them some", "label_names"
+        mllosses("evaluate", "x.npy", "y.npy", *wrong), "'sun'", "give them", "label_names"
     )
 
 
@@ -135,7 +135,7 @@ def test_calibrator_goes_through_a_file(mllosses, arrays, tmp_path):
     assert_refused(mllosses(*again), "calibrator.json exists", "--force")
     apply[1] = "x.npy"
     assert_refused(
-        mllosses(*apply, "--out", "new.npy"), "calibrator.json", "give them some", "label_names"
+        mllosses(*apply, "--out", "new.npy"), "calibrator.json", "give them", "label_names"
     )
 
 

@@ -1,8 +1,8 @@
 """The profile of a loss: its value and gradient against the probability of one label, as a picture.
 
-One entry of a small batch moves while all others stay at p = 1/2 and count. What is shown is the
-loss of that entry, of its sample, of its label or of the batch, by the kind of the loss. Its label
-is a rare one, and in a hierarchy the parent of one that its sample does not have.
+One entry of a small batch varies while all others stay at p = 1/2 and count. The picture shows the
+loss of that entry, of its sample, of its label or of the batch, depending on the kind of the loss.
+The label of the entry is rare and, in a hierarchy, the parent of a label that its sample lacks.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SHOWN = {"element": "entry", "sample": "sample", "label": "label", "batch": "bat
 _OTHERS = np.array([[0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0]] * 2, bool)
 _PARENT_OF = np.zeros((4, 4), bool)
 _PARENT_OF[0, 2] = True
-_RARE = 1e-3  # a frequency that a batch as small as this one cannot have
+_RARE = 1e-3  # a lower frequency than any label of such a small batch can have
 
 
 def curves(name: str, positive: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Returns loss and gradient (199,) at `PROBABILITIES` of an entry that is positive or not."""
+    """Returns loss and gradient (199,) at `PROBABILITIES`, for a positive or negative entry."""
     entry = find(name)
     labels = _OTHERS.copy()
     labels[0, 0] = positive
@@ -54,7 +54,7 @@ def draw(name: str, path: Path) -> None:
     """Writes the profile of a loss as a PNG file.
 
     Raises:
-        UsageError: the file exists, its folder does not, it is no .png, or matplotlib is missing.
+        UsageError: the file exists or is not a .png, its folder or matplotlib is missing.
     """
     try:
         from matplotlib.figure import Figure
@@ -67,11 +67,11 @@ def draw(name: str, path: Path) -> None:
     if path.exists():
         raise UsageError(f"{path} exists and is not overwritten; give --plot another name")
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is no folder; make it first, or give --plot another")
+        raise UsageError(f"{path.parent} is not a folder; create it first, or give --plot another")
     entry = find(name)
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
-    # Where both coincide, the first is seen through the dashes of the second.
+    # Where both lines coincide, the first shows through the dashes of the second.
     for positive, color, dashes in ((True, "tab:blue", "-"), (False, "tab:red", "--")):
         for axis, values in zip(axes, curves(name, positive), strict=True):
             label = "positive" if positive else "negative"
@@ -79,7 +79,7 @@ def draw(name: str, path: Path) -> None:
             axis.plot(PROBABILITIES, values, **line)
     variable = "p" if entry.takes == "probabilities" else "the logit"
     axes[0].set_ylabel(f"loss of the {SHOWN[entry.kind]}")
-    axes[1].set_ylabel(f"gradient in {variable}")
+    axes[1].set_ylabel(f"gradient with respect to {variable}")
     for axis in axes:
         axis.axhline(0, color="0.6", lw=0.8, zorder=0)
         axis.set_xlabel(
@@ -100,7 +100,7 @@ def _filled(entry: Entry, shape: tuple[int, ...]) -> Array:
 
 
 def _parameters(entry: Entry) -> dict[str, Any]:
-    """What the loss needs, from the labels of the small batch; further heads give 0."""
+    """Returns the parameters that the loss requires for the small batch; extra heads give 0."""
     names = tuple(f"label {index}" for index in range(_OTHERS.shape[1]))
     batch = Dataset(name="", label_names=names, x_train=_OTHERS, y_train=_OTHERS)
     heads = {p: jnp.zeros(_OTHERS.shape[: 1 + HEADS[p]]) for p in entry.required if p in HEADS}

@@ -135,7 +135,7 @@ def _xml_labels(path: Path) -> list[str]:
         raise DataError(f"is not valid XML ({error}); correct it", line=error.position[0]) from None
     except (LookupError, ValueError) as error:
         raise DataError(
-            f"declares an encoding that cannot be read ({error}); save it as UTF-8"
+            f"declares an encoding that is not known ({error}); save it as UTF-8"
         ) from None
     names = [tag.get("name", "") for tag in root.iter() if tag.tag.split("}")[-1] == "label"]
     if not all(names) or not names:

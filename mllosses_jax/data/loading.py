@@ -15,15 +15,8 @@ from mllosses_jax.data.mosaics import make_mosaics
 from mllosses_jax.data.npz import read_npz
 from mllosses_jax.data.svmlight import read_svmlight
 
-
-def _read_npz(path: Path, labels: int | Sequence[str] | None) -> Dataset:
-    if labels is not None:
-        raise DataError("names its labels itself; leave labels= out")
-    return read_npz(path)
-
-
 READERS = {
-    ".npz": _read_npz,
+    ".npz": lambda path, _: read_npz(path),
     ".arff": read_arff,
     ".csv": read_csv,
     ".libsvm": read_svmlight,
@@ -56,10 +49,12 @@ def load(
         Dataset('mosaics': 4000 training rows, 2000 test rows, 256 features, 10 labels)
     """
     path = Path(path_or_name)
+    suffix = path.suffix.lower()
+    embedded = fspath(path_or_name) == "mosaics"
     with reading(path):
-        if fspath(path_or_name) == "mosaics":
-            if labels is not None:
-                raise DataError("names its labels itself; leave labels= out")
+        if labels is not None and (embedded or suffix == ".npz"):
+            raise DataError("names its labels itself; leave labels= out")
+        if embedded:
             return make_mosaics()
         check_file(path, tuple(READERS), "a data file", otherwise=", or 'mosaics'")
-        return READERS[path.suffix.lower()](path, labels)
+        return READERS[suffix](path, labels)

@@ -6,9 +6,9 @@ The losses are pure functions in this package, compiled when they are called:
          reduction="mean", axis_name=None)
 
 `logits` and `labels` have the same shape (..., L), with the label axis last, and nothing is
-broadcast. `where` says which entries count: masked entries are exactly zero in value and gradient.
-Every loss and its first two derivatives are correct at any finite logit. `mllosses_jax.losses`
-states all conventions, and `mllosses_jax.catalogue` lists the losses.
+broadcast. `where` says which entries count: masked entries contribute exactly zero to value and
+gradient. Losses and their first two derivatives are accurate at extreme logits.
+`mllosses_jax.losses` states all conventions, and `mllosses_jax.catalogue` lists the losses.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -21,8 +21,8 @@ states all conventions, and `mllosses_jax.catalogue` lists the losses.
     >>> print(f"{loss:.4f}, at the unknown label {gradient[1, 1]}")
     0.2552, at the unknown label 0.0
 
-Functions that turn scores into decisions, or measure how good they are, take the model's output
-first as well, and the same `where`:
+Functions that turn scores into decisions or judge them also take the model's output first, and
+`where`:
 
     >>> thresholds = mll.decisions.tune_thresholds(logits, labels, scope="global", where=known)
     >>> predictions = mll.decisions.apply_thresholds(logits, thresholds)
@@ -34,7 +34,7 @@ Where things are:
 - `losses`: the losses by family; `labels` converts label encodings to `labels` and `where`;
   `weighting` makes weights and priors from label counts; `pseudo_labels` keeps estimated labels.
 - `metrics`: exact metrics; `metrics.streaming`: accumulators over batches and devices.
-- `decisions`: thresholds, set sizes, sets of highest expected F.
+- `decisions`: thresholds, sets of a given size, sets with the highest expected F.
 - `calibration`: from logits to probabilities, per label.
 - `training`: steps for any optax optimiser and any model; many seeds in one program.
 - `data`: readers, an embedded data set, splits.

@@ -13,20 +13,26 @@ from mllosses_jax.cli.argument_types import from_zero
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_file
-from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
+from mllosses_jax.cli.shared_arguments import (
+    add_command,
+    add_folds,
+    add_force,
+    add_scope,
+    add_score_files,
+)
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser(
-        "calibrate", help="calibrate scores and judge the result on held-out rows"
+    parser = add_command(
+        commands, "calibrate", "calibrate scores and judge the result on held-out rows"
     )
-    add_score_files(parser, note=". With --apply, labels only serve to judge the result")
+    add_score_files(parser, note=". With --apply, labels are used only to judge the result")
     parser.add_argument(
         "--method",
         choices=("platt", "temperature", "bias", "beta", "isotonic"),
         default="platt",
-        help="default: platt",
+        help="the kind of map from scores to probabilities; default: platt",
     )
     add_scope(parser)
     parser.add_argument(
@@ -34,7 +40,8 @@ def add_parser(commands: Any) -> None:
         type=from_zero,
         default=2.0,
         metavar="S",
-        help="the weight of the common map in that of each label, in observations; default: 2",
+        help="pull each label's map towards the common one, as strongly as S observations would; "
+        "default: 2",
     )
     add_folds(parser)
     parser.add_argument(
@@ -47,7 +54,8 @@ def add_parser(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: calibrator.json, or probabilities.npz with --apply (an .npy keeps no names)",
+        help="default: calibrator.json, or probabilities.npz with --apply (an .npy "
+        "file cannot keep label names)",
     )
     add_force(parser)
     parser.set_defaults(run=run)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mllosses_jax._core.text import printable
 from mllosses_jax.cli.console import WIDTH, say
-from mllosses_jax.cli.shared_arguments import add_data
+from mllosses_jax.cli.shared_arguments import add_command, add_data
 
 if TYPE_CHECKING:
     from mllosses_jax.data import Dataset
@@ -21,7 +21,7 @@ NUM_RARE = 8
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("check", help="describe a data set and check that it is sound")
+    parser = add_command(commands, "check", "describe a data set and check that it is sound")
     add_data(parser, default=None)
     parser.set_defaults(run=run)
 

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
         "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
-        "the losses that differ most",
+        "nine losses of different kinds",
     )
     parser.add_argument(
         "--model", choices=("linear", "mlp"), default="linear", help="default: linear"
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         type=positive,
         default=5,
         metavar="N",
-        help="number of seeds, for models that depend on random numbers; default: 5",
+        help="random seeds per loss, where the fit depends on a seed; default: 5",
     )
     parser.add_argument(
         "--out",

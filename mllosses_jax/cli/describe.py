@@ -10,19 +10,21 @@ from typing import Any
 from mllosses_jax.catalogue import UNREDUCED_SHAPE, find
 from mllosses_jax.cli.console import WIDTH, say
 from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.shared_arguments import add_command
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser(
-        "describe", help="show the formula, parameters and reference of a loss"
+    parser = add_command(
+        commands, "describe", "show the formula, parameters and reference of a loss"
     )
     parser.add_argument("loss", metavar="LOSS", help="a name that `mllosses list` shows")
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE.png",
-        help="also draw the loss and its gradient against the probability, for both label values",
+        help="also draw the loss and its gradient against the probability, for a "
+        "positive and for a negative label",
     )
     parser.set_defaults(run=run)
 

@@ -11,7 +11,7 @@ from mllosses_jax.cli.argument_types import finite
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.output_files import check_free, check_writable
-from mllosses_jax.cli.shared_arguments import add_force, add_score_files
+from mllosses_jax.cli.shared_arguments import add_command, add_force, add_score_files
 
 if TYPE_CHECKING:
     from mllosses_jax.cli.score_metrics import Evaluation
@@ -21,7 +21,7 @@ _METRICS, _PER_LABEL = "metrics.json", "per_label.csv"
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("evaluate", help="compute the metrics of scores that you have")
+    parser = add_command(commands, "evaluate", "compute the metrics of scores that you have")
     add_score_files(parser)
     at = parser.add_mutually_exclusive_group()
     at.add_argument(

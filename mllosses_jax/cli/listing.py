@@ -7,11 +7,12 @@ from itertools import groupby
 from typing import Any
 
 from mllosses_jax.catalogue import CATALOGUE
+from mllosses_jax.cli.shared_arguments import add_command
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("list", help="list all losses by family")
+    parser = add_command(commands, "list", "list all losses by family")
     parser.set_defaults(run=run)
 
 

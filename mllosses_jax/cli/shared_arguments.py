@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mllosses_jax.cli.argument_types import columns, positive, seed
 
@@ -12,10 +13,19 @@ _SCORES = (
     "names above one row per sample"
 )
 _LABELS = (
-    "a file of the same kind with labels 0 and 1; an unknown label is an empty cell, NaN, or "
-    "where=0 in an .npz. It may be left out if SCORES is an .npz of scores and labels, as "
-    "`mllosses compare` writes; if given, it replaces the labels in SCORES"
+    "a file of the same kind with labels 0 and 1; an unknown label is an empty cell, ?, nan or NA "
+    "in a .csv, NaN in an array, or where=0 in an .npz. It may be left out if SCORES is an .npz of "
+    "scores and labels, such as `mllosses compare` writes; if given, it replaces the labels in "
+    "SCORES"
 )
+
+
+def add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """Adds a command, which the list of commands and its own help describe by the same text."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    return parser
 
 
 def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -25,14 +35,15 @@ def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
         metavar="DATA",
         nargs="?" if default else None,
         default=default,
-        help="an .npz, .csv, .arff or svmlight file, or `mosaics` for the built-in data set"
+        help="an .npz, .csv, .arff or svmlight file, or `mosaics` for the embedded data set"
         + (" (the default)" if default else ""),
     )
     parser.add_argument(
         "--labels",
         type=columns,
         metavar="A,B,... | N",
-        help="the label columns of a .csv or .arff file: their names, or how many are at the end",
+        help="the label columns of a .csv or .arff file, by name or as the number of last columns; "
+        "for svmlight the names or the number of labels",
     )
 
 
@@ -54,14 +65,18 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
         "--scope",
         choices=("label", "global"),
         default="label",
-        help="fit one per label, or a single one for all labels; default: label",
+        help="one threshold or map per label, or a single one for all labels; default: label",
     )
 
 
 def add_folds(parser: argparse.ArgumentParser) -> None:
     """Adds `--folds` and `--seed`."""
     parser.add_argument(
-        "--folds", type=positive, default=5, metavar="N", help="folds to judge by; default: 5"
+        "--folds",
+        type=positive,
+        default=5,
+        metavar="N",
+        help="number of cross-validation folds that judge the result; default: 5",
     )
     parser.add_argument(
         "--seed", type=seed, default=0, metavar="N", help="seed of the folds; default: 0"

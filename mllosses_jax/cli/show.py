@@ -8,13 +8,14 @@ from typing import Any
 
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
+from mllosses_jax.cli.shared_arguments import add_command
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("show", help="print a finished comparison again")
+    parser = add_command(commands, "show", "print a finished comparison again")
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the --out of a `mllosses compare`"
+        "folder", type=Path, metavar="DIR", help="the folder that `mllosses compare` wrote"
     )
     parser.set_defaults(run=run)
 

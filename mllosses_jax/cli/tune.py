@@ -9,16 +9,24 @@ from typing import Any
 from mllosses_jax.cli.argument_types import from_zero, positive
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.output_files import check_file
-from mllosses_jax.cli.shared_arguments import add_folds, add_force, add_scope, add_score_files
+from mllosses_jax.cli.shared_arguments import (
+    add_command,
+    add_folds,
+    add_force,
+    add_scope,
+    add_score_files,
+)
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser(
-        "tune", help="tune thresholds for the best F-beta and judge them on held-out rows"
+    parser = add_command(
+        commands, "tune", "tune thresholds for the best F-beta and judge them on held-out rows"
     )
     add_score_files(parser)
-    parser.add_argument("--objective", choices=("f1", "fbeta"), default="f1", help="default: f1")
+    parser.add_argument(
+        "--objective", choices=("f1", "fbeta"), default="f1", help="what to maximise; default: f1"
+    )
     parser.add_argument(
         "--beta", type=from_zero, default=1.0, help="the beta of --objective fbeta; default: 1"
     )
@@ -27,15 +35,16 @@ def add_parser(commands: Any) -> None:
         "--min-positives",
         type=positive,
         metavar="N",
-        help="labels with fewer positives take the global threshold; default: 5, or no limit with "
-        "--shrinkage",
+        help="labels with fewer positives take the global threshold; default: 5; with --shrinkage "
+        "no label is exempt",
     )
     parser.add_argument(
         "--shrinkage",
         type=from_zero,
         default=0.0,
         metavar="M",
-        help="the weight of all labels' data in each label's threshold, in positives; default: 0",
+        help="pull each label's threshold towards the common one, as strongly as M positives "
+        "would; default: 0, not at all",
     )
     add_folds(parser)
     parser.add_argument(
@@ -43,7 +52,7 @@ def add_parser(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         default=Path("thresholds.json"),
-        help="default: thresholds.json",
+        help="file for the thresholds; default: thresholds.json",
     )
     add_force(parser)
     parser.set_defaults(run=run)

@@ -1,7 +1,7 @@
-"""From scores to label sets: thresholds and set sizes, tuned, plugged in or under a budget.
+"""From scores to label sets: thresholds, sets of given sizes, and sets that maximise a metric.
 
 - Thresholds tuned on validation data: `tune_thresholds`, `tune_thresholds_fbr` against overfitting
-  of rare labels, `tune_thresholds_for_precision`; `threshold_report` measures the gain by
+  on rare labels, `tune_thresholds_for_precision`; `threshold_report` measures the gain by
   cross-validation, and `apply_thresholds` applies them.
 - Thresholds computed from probabilities, costs or frequencies: `plugin_f_thresholds`,
   `cost_threshold`, `proportional_thresholds`.

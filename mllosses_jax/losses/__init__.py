@@ -1,6 +1,6 @@
 """Losses for multi-label learning, one module per family.
 
-All losses have one signature::
+All losses share one signature (losses of the whole batch lack `weights` and `reduction`)::
 
     loss(logits, labels, *, <own parameters>, weights=None, where=None,
          reduction="mean", axis_name=None)
@@ -10,9 +10,10 @@ All losses have one signature::
   transformation, where values cannot be inspected, integer labels above 0 are positive.
 - `where` says which entries count: it is bool and has the rank of the logits, each axis equal or
   1. Masked entries contribute nothing to the value and the gradient, even if they hold NaN. This
-  is the only way to express unknown labels, except in the losses for single-positive and partial
-  labels: these take 0 for unknown, and some have `annotated` to say which zeros are known.
-  `mllosses_jax.labels` converts every encoding in use.
+  is the only way to express unknown labels, except in losses whose docstring says that 0 may mean
+  unknown; some of these have `annotated` to say which zeros are known.
+  `mllosses_jax.labels`
+  converts the common encodings.
 - `weights` scale the terms; the only denominator that they change is that of "weighted_mean".
 - `reduction` is "none"; "sum"; "mean", over the unreduced entries that count, 0 if none does;
   "batchmean", the sum over the number of samples with an entry that counts; "weighted_mean",
@@ -35,7 +36,7 @@ All losses raise the same errors; a docstring lists only those that are its own.
   unknown, or a weight is negative.
 
 In XLA's CPU programs subnormal numbers are flushed to 0: a probability, logit or sum below 1.2e-38
-in float32 counts as 0, so −log p of such a p is not 87.5 but what 0 gives.
+in float32 counts as 0, so −log p is computed as if p were 0.
 
 An unreduced entry is an element (..., L), a sample (...), a label (L,) or the whole batch (),
 depending on the loss; its docstring says which. `mllosses_jax.catalogue` lists the losses by

@@ -241,7 +241,8 @@ def robust_asymmetric_loss(
         gamma_pos: γ₊ ≥ 0, a scalar or (L,).
         clip: m in [0, 1], a scalar or (L,): negatives with p ≤ m have loss and gradient 0 if
             γ₋ > 0.
-        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, confident negatives have a negative loss.
+        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, the loss of some
+            negatives is below 0.
         epsilon_pos: ε₁, a scalar or (L,).
         epsilon_pos_pow: ε₂, a scalar or (L,).
         epsilon_neg: ε₋, a scalar or (L,).

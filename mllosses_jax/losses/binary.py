@@ -195,7 +195,8 @@ def ova_n_loss(
     Formula:
         ℓ = −Σ_c [q_c·log σ(x_c) + (1 − q_c)·log σ(−x_c)],  q = y/Σy
 
-    It is consistent for recall@k. Its optimum is σ(x_c) = E[y_c/Σy], so 0 is not a threshold.
+    It is consistent for recall@k. Its optimum is σ(x_c) = E[y_c/Σy], so a logit of 0 is not a
+    decision threshold.
 
     Args:
         logits: float array (..., L).
@@ -257,8 +258,8 @@ def binary_cross_entropy(
 ) -> LossValue:
     """Binary cross-entropy of probabilities, for models that do not expose their logits.
 
-    Probabilities near 0 and 1 have lost digits that logits still have, so the loss is coarse there.
-    Prefer `sigmoid_binary_cross_entropy` wherever logits are available.
+    Probabilities near 1 have lost digits that logits still have, so the loss of a negative is
+    coarse there. Prefer `sigmoid_binary_cross_entropy` wherever logits are available.
 
     Formula:
         ℓ = −y·max(log p, −100) − (1 − y)·max(log(1 − p), −100)

@@ -106,7 +106,7 @@ def auc_margin_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """AUC margin loss (AUC-M): two variances and the squared hinge of the distance of the means.
+    """AUC margin loss (AUC-M): two variances, and a squared hinge on the gap between two means.
 
     Formula:
         ℓ = Var_P(p) + Var_N(p) + max(0, m + mean_N(p) − mean_P(p))²,  p = σ(x)

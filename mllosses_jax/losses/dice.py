@@ -196,7 +196,7 @@ def focal_tversky_loss(
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L), hard or soft.
-        alpha: α ≥ 0, a scalar: the weight of false positives. (This paper exchanges α and β.)
+        alpha: α ≥ 0, a scalar: the weight of false positives. (Abraham and Khan swap α and β.)
         beta: β ≥ 0, a scalar: the weight of false negatives; if it is above α, recall weighs more.
         gamma: γ > 0, a scalar: the exponent; 1 gives the Tversky loss.
         smooth: s ≥ 0, a scalar.

@@ -58,8 +58,8 @@ def hierarchical_coherence_loss(
 
     A label is predicted to be at least as likely as its descendants; a positive label is explained
     by its positive descendants alone. The maxima are taken over logits, which is equivalent and
-    rounds nothing to 0 or 1. Decide by the coherent logits, which are the largest logit at or below
-    each label, as in an all-negative example.
+    rounds nothing to 0 or 1. For decisions use the coherent logits: for each label the largest
+    logit among itself and its descendants.
 
     Args:
         logits: float array (..., L).
@@ -123,7 +123,7 @@ def hierarchy_penalty(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Hierarchy penalty: squares of how much likelier children are predicted than their parents.
+    """Hierarchy penalty: the squared excess of each child's probability over its parent's.
 
     Formula:
         ℓ = Σ_{(a, b)∈E} max(0, p_b − p_a)²,  p = σ(x),  a the parent of b

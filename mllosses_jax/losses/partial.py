@@ -112,7 +112,7 @@ def positive_unlabeled_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Positive-unlabeled loss (nnPU): an estimate of the risk if no label is known to be negative.
+    """Positive-unlabeled loss (nnPU): the risk estimated from positive and unlabeled entries.
 
     Formula:
         ℓ = π·mean_P σ(−x) + max(0, R),  R = mean_U σ(x) − π·mean_P σ(x)

@@ -120,7 +120,8 @@ def generalized_binary_cross_entropy(
         axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
 
     Returns:
-        The loss, at most 1/q: (..., L) with "none", else (). The paper has a softmax loss.
+        The loss, at most 1/q: (..., L) with "none", else (). The paper defines the loss on softmax
+        probabilities.
 
     Reference:
         Z. Zhang and M. R. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
@@ -223,7 +224,7 @@ def hill_loss(
         labels: bool, integer or float array (..., L). Bool and integer labels use a cheaper kernel.
         margin: a number ≥ 0, a scalar or (L,); the authors recommend 0.5 to 1.
         gamma: γ ≥ 0, a scalar or (L,).
-        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, confident negatives have a negative loss.
+        lamb: λ ≥ 0, a scalar or (L,). If it is below 1, negatives with p > λ have a negative loss.
         weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
         where: bool array of the rank of logits, axes equal or 1: which entries count.
         reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".

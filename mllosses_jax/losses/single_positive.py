@@ -174,7 +174,8 @@ def expected_positive_regularized_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss, (); 0 if nothing counts. It equals the authors' code except for its log(p + 1e-5).
+        The loss, (); 0 if nothing counts. It equals the authors' code except that theirs computes
+        log(p + 1e-5).
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
@@ -238,7 +239,8 @@ def role_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss, (); 0 if nothing counts. It equals the authors' code except for its log(p + 1e-5).
+        The loss, (); 0 if nothing counts. It equals the authors' code except that theirs computes
+        log(p + 1e-5).
 
     Reference:
         E. Cole, O. Mac Aodha, T. Lorieul, P. Perona, D. Morris and N. Jojic, "Multi-Label
@@ -321,7 +323,7 @@ def entropy_maximization_loss(
 
     Returns:
         The loss in nats, which may be negative: (..., L) with "none", else (). The authors' code
-        is "mean", except for its log(p + 1e-5).
+        is "mean", except that theirs computes log(p + 1e-5).
 
     Raises:
         ValueError: if only one of pseudo_labels and pseudo_where is given.

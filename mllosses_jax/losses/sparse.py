@@ -137,7 +137,7 @@ def sparsemax_loss(
     reduction: Reduction = "mean",
     axis_name: AxisName = None,
 ) -> LossValue:
-    """Sparsemax loss: the label distribution against the nearest distribution to the logits.
+    """Sparsemax loss: the label distribution against a sparse projection of the logits.
 
     Formula:
         ℓ = (p − q)·x + ½‖q‖² − ½‖p‖²,  q = y/Σy,  p = sparsemax(x) = max(x − τ, 0), Σp = 1

@@ -1,4 +1,4 @@
-"""Metrics of multi-label predictions: pure functions, compiled, exact and mask-aware.
+"""Metrics of multi-label predictions: exact, mask-aware pure functions.
 
 The output of the model comes first and the truth second, the reverse of scikit-learn's order.
 

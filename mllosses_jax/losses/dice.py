@@ -72,9 +72,9 @@ def dice_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss FP / (FP + s), which falls with p; with s = 0
-        that is 1 with zero gradient. MONAI's batch=True is "macro", and so is
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss FP / (FP + s), which falls with p;
+        with s = 0 that is 1 with zero gradient. MONAI's batch=True is "macro", and so is
         segmentation_models_pytorch, with weight 0 for labels without a positive.
 
     Reference:
@@ -139,9 +139,9 @@ def tversky_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss α·FP / (α·FP + s), which falls with p; with
-        s = 0 that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss α·FP / (α·FP + s), which falls with
+        p; with s = 0 that is 1 with zero gradient, and 0/0 is 0. MONAI's batch=True is "macro".
 
     Reference:
         S. S. M. Salehi, D. Erdogmus and A. Gholipour, "Tversky Loss Function for Image
@@ -209,9 +209,10 @@ def focal_tversky_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss (α·FP / (α·FP + s))^γ, which falls with p. If
-        1 − TI is below 1e-18, the loss is 0 with zero gradient. The authors' code is "micro".
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss (α·FP / (α·FP + s))^γ, which falls
+        with p. If 1 − TI is below 1e-18, the loss is 0 with zero gradient. The authors' code is
+        "micro".
 
     Reference:
         N. Abraham and N. M. Khan, "A Novel Focal Tversky Loss Function with Improved Attention
@@ -271,10 +272,10 @@ def jaccard_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss FP / (FP + s), which falls with p; with s = 0
-        that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weight 0 for
-        labels without a positive.
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss FP / (FP + s), which falls with p;
+        with s = 0 that is 1 with zero gradient. segmentation_models_pytorch is "macro" with weight
+        0 for labels without a positive.
 
     Reference:
         M. A. Rahman and Y. Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for

@@ -67,8 +67,9 @@ def soft_fbeta_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss 1 with zero gradient for any prediction.
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss 1 with zero gradient for any
+        prediction.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019;
@@ -131,8 +132,9 @@ def soft_f1_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). A
-        label or a sample without a positive has loss 1 with zero gradient for any prediction.
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). A label or a sample without a positive has loss 1 with zero gradient for any
+        prediction.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -194,9 +196,10 @@ def double_soft_f1_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
-        author's code is "mean". Unlike soft F1, it has a gradient for a label or a sample without
-        a positive: there the bracket of the first half is 1, and the second half falls with p.
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). The author's code is "mean". Unlike soft F1, it has a gradient for a label or a
+        sample without a positive: there the bracket of the first half is 1, and the second half
+        falls with p.
 
     Reference:
         A. Maiza, "The Unknown Benefits of using a Soft-F1 Loss in Classification Systems", 2019.
@@ -262,9 +265,9 @@ def sigmoid_f1_loss(
         axis_name: mesh axis over which the batch continues inside `shard_map`.
 
     Returns:
-        The loss in [0, 1], without a unit: (L,), (...) or () by average with "none", else (). The
-        authors' code is "mean". A label or a sample without a positive has loss 1 with zero
-        gradient for any prediction.
+        The loss in [0, 1], without a unit: with "none" (L,), (...) or (), depending on `average`;
+        else (). The authors' code is "mean". A label or a sample without a positive has loss 1 with
+        zero gradient for any prediction.
 
     Reference:
         G. Bénédict, V. Koops, D. Odijk and M. de Rijke, "sigmoidF1: A Smooth F1 Score Surrogate

@@ -60,6 +60,16 @@ def test_tracebacks_hint_once():
     assert run.stderr.strip().endswith("has no attribute 'f_1'; did you mean f1?")
 
 
+def test_packages_can_be_reloaded():
+    script = (
+        "import importlib, mllosses_jax as mll\n"
+        "shown = {module: dir(module) for module in (mll.losses, mll.metrics, mll)}\n"
+        "for module, names in shown.items():\n"
+        "    assert dir(importlib.reload(module)) == names"
+    )
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+
+
 def test_submodules_and_pickles_are_still_found():
     assert mll.metrics.curves.average_precision is mll.metrics.average_precision
     for value in (mll.metrics.f1, mll.metrics.streaming.ConfusionCounts):

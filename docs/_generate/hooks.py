@@ -45,8 +45,9 @@ def _generated() -> dict[str, str | bytes]:
         found |= {f"tutorials/figures/{name}": figure for name, figure in figures.items()}
     for path in sorted((ROOT / "recipes").glob("*.py")):
         title = path.stem.replace("_", " ").capitalize()
-        found[f"recipes/{path.stem}.md"] = f"# {title}\n\n```python\n{path.read_text()}```\n"
-    found["changelog.md"] = (ROOT / "CHANGELOG.md").read_text()
+        code = path.read_text(encoding="utf-8")
+        found[f"recipes/{path.stem}.md"] = f"# {title}\n\n```python\n{code}```\n"
+    found["changelog.md"] = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     return found
 
 
@@ -80,7 +81,8 @@ def _expanded(nav: Any, pages: list[str], named: set[str]) -> Any:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Turns links to files outside docs/ into links to their pages, or to the repository."""
     depth = page.file.src_uri.count("/")
-    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {})
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    source = project.get("urls", {})
     repository = source.get("Repository") or source.get("Source")
 
     def moved(match: re.Match[str]) -> str:
@@ -102,11 +104,15 @@ def on_post_build(config: MkDocsConfig) -> None:
     site = Path(config.site_dir)
     for page in reference.pages():
         built = site / page.path.removesuffix("index.md").removesuffix(".md") / "index.html"
-        ids = set(re.findall(r'id="([^"]+)"', built.read_text()))
+        ids = set(re.findall(r'id="([^"]+)"', built.read_text(encoding="utf-8")))
         missing = set(page.objects) - ids
         if missing:
             raise PluginError(f"{page.path} lacks {', '.join(sorted(missing))}")
     for path in site.rglob("*.html"):
-        loaded = [tag for tag in _LOADED.findall(path.read_text()) if 'rel="canonical"' not in tag]
+        loaded = [
+            tag
+            for tag in _LOADED.findall(path.read_text(encoding="utf-8"))
+            if 'rel="canonical"' not in tag
+        ]
         if loaded:
             raise PluginError(f"{path.relative_to(site)} loads from the network: {loaded[0]}")

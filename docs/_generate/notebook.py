@@ -15,7 +15,7 @@ def markdown(path: Path) -> tuple[str, dict[str, bytes]]:
     parts: list[str] = []
     figures: dict[str, bytes] = {}
     heading = path.stem
-    for cell in json.loads(path.read_text())["cells"]:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             parts.append(source)

@@ -77,6 +77,7 @@ if not TYPE_CHECKING:  # type checkers follow the imports above, which bring eac
     __all__ = [
         name
         for name, value in globals().items()
-        if getattr(value, "__module__", "").startswith(f"{__name__}.")
+        # `__module__` is None for the hook `__dir__`, which is there when the package is reloaded.
+        if (getattr(value, "__module__", None) or "").startswith(f"{__name__}.")
     ]
     show_public_names(__name__)

@@ -186,5 +186,5 @@ def smooth_labels(
     floating = jnp.issubdtype(given.dtype, jnp.floating)
     y = given if floating else is_positive(given).astype(jnp.float32)
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
-    counted = counted_entries(checks.mask("where", where, y.shape), y.shape)
+    counted = counted_entries(checks.mask("where", where, y.shape), y)
     return smoothed(y, s, convention, counted)

@@ -307,7 +307,7 @@ def test_under_transformations():
 
 def test_bad_input_is_named():
     scores, truth = problem("random", 12)
-    with pytest.raises(ValueError, match=r'shrinkage is towards the global.*scope="label"'):
+    with pytest.raises(ValueError, match=r'shrinkage pulls towards the global.*scope="label"'):
         decisions.tune_thresholds(scores, truth, scope="global", shrinkage=1.0)
     with pytest.raises(ValueError, match="shrinkage must lie in"):
         decisions.tune_thresholds(scores, truth, shrinkage=-1)

@@ -56,7 +56,7 @@ class LossInputs(NamedTuple):
 
     def counted(self) -> Array:
         """Which entries count."""
-        return counted_entries(self.where, self.x.shape)
+        return counted_entries(self.where, self.x)
 
     def _and_where(self, entries: Array) -> Array:
         return entries if self.where is None else entries & self.where
@@ -107,9 +107,9 @@ def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | 
     return loss_inputs(x, y, where)
 
 
-def counted_entries(where: Array | None, shape: tuple[int, ...]) -> Array:
-    """Returns which entries of an array of this shape count; without a mask, all do."""
-    return jnp.ones(shape, bool) if where is None else where
+def counted_entries(where: Array | None, like: Array) -> Array:
+    """Returns which entries count: without a mask all of those of an array, sharded as it is."""
+    return jnp.ones_like(like, dtype=bool) if where is None else where
 
 
 def compute_dtype(logits: Array) -> jnp.dtype:

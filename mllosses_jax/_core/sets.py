@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
     def counted(self) -> Array:
         """Returns which entries count, bool (N, L)."""
-        return counted_entries(self.where, self.actual.shape)
+        return counted_entries(self.where, self.actual)
 
     def num_positives(self) -> Array:
         """Returns the number of positives in each row, int32 (N,)."""

@@ -121,7 +121,7 @@ def class_aware_selective_loss(
         raise TypeError("likelihood_topk must be a Python integer, got an array or a fraction")
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x
-    known = counted_entries(checks.mask("annotated", annotated, x.shape), x.shape)
+    known = counted_entries(checks.mask("annotated", annotated, x.shape), x)
     y = inputs.positives() & known
 
     def focal(gamma: Array | int) -> Array:

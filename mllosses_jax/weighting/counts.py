@@ -109,7 +109,7 @@ def label_priors(labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
     y = counted_labels(labels, where)
     axes = tuple(range(y.ndim - 1))
     mask = checks.mask("where", where, y.shape)
-    known = counted_entries(mask, y.shape)
+    known = counted_entries(mask, y)
     dtype = compute_dtype(y)
     positives = jnp.sum(y, axis=axes, dtype=jnp.int32 if y.dtype == jnp.bool_ else dtype)
     return safe_divide(

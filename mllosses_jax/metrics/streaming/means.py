@@ -176,7 +176,7 @@ def _with_batch(
         values, broken = inputs.predicted, jnp.zeros(given.shape[0], bool)
     if given.shape[0] > _exact_sum.MOST_VALUES:
         raise ValueError(f"outputs must hold at most 2^23 samples, got {given.shape[0]}")
-    mask = counted_entries(inputs.where, inputs.actual.shape)
+    mask = counted_entries(inputs.where, inputs.actual)
     exists = count_entries(inputs.where, inputs.actual.shape, axis=1) > 0
     digits, samples, infinite = [], [], []
     for entry in state.metrics:

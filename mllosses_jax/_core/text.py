@@ -46,9 +46,9 @@ def shown(value: object) -> str:
     return cut(repr(start), length)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns the end of a message that suggests the nearest known name, or "" if none is near."""
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1) -> str:
+    """Returns the end of a message that suggests the nearest known names, or "" if none is near."""
     import difflib  # only errors need it
 
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(name, list(known), n=most)
+    return f"; did you mean {', '.join(near)}?" if near else ""

@@ -7,7 +7,6 @@ parsed and never evaluated; its values are Python literals.
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import hashlib
 import re
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mllosses_jax._core.text import did_you_mean
 from mllosses_jax.catalogue import CATALOGUE, CONTRACT_PARAMETERS, Entry, find
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.heads import HEADS
@@ -213,8 +213,7 @@ def _check_parameter(entry: Entry, name: str) -> None:
             "out"
         )
     if name not in own:
-        near = difflib.get_close_matches(name, own, n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = did_you_mean(name, own, most=3)
         known = f"it has {', '.join(own)}" if own else "it has none that can be set"
         raise ComparisonError(f"{entry.name} has no parameter {name!r}; {known}{hint}")
 

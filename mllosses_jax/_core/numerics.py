@@ -42,9 +42,10 @@ def sigmoid_pair(x: Array) -> tuple[Array, Array]:
 
 @sigmoid_pair.defjvp
 def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
-    p, q = sigmoid_pair(*primals)
+    # The slope is computed anew, because keeping it in memory for the backward pass costs more.
+    p, q = sigmoid_pair(jax.lax.optimization_barrier(primals[0]))
     change = p * q * tangents[0]
-    return (p, q), (change, -change)
+    return sigmoid_pair(*primals), (change, -change)
 
 
 def log1p_unit(u: Array) -> Array:

@@ -75,10 +75,15 @@ def all_sum(value: Array, axis_name: AxisName) -> Array:
 
 
 def masked_sum(
-    values: Array, where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
+    values: Array,
+    where: Array | None,
+    axis_name: AxisName,
+    *,
+    axis: int | tuple[int, ...] | None = None,
 ) -> Array:
     """Returns the sum of the values that count along `axis`, over all devices."""
-    return all_sum(jnp.sum(jnp.where(where, values, 0), axis=axis), axis_name)
+    counted = values if where is None else jnp.where(where, values, 0)
+    return all_sum(jnp.sum(counted, axis=axis), axis_name)
 
 
 def masked_count(
@@ -91,11 +96,32 @@ def masked_count(
     return all_sum(jnp.sum(where, axis=axis, dtype=jnp.int32), axis_name)
 
 
+def count_entries(
+    like: Array,
+    where: Array | None,
+    axis_name: AxisName,
+    *,
+    axis: int | tuple[int, ...] | None = None,
+) -> Array:
+    """Returns how many entries count along `axis`, over all devices, as int32.
+
+    Without a mask all entries of `like` do, and nothing is added up.
+    """
+    if where is not None:
+        return masked_count(where, axis_name, axis=axis)
+    axes = range(like.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return _size(tuple(like.shape[a] for a in axes), jnp.dtype(jnp.int32)) * _devices(axis_name)
+
+
 def masked_mean(
-    values: Array, where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
+    values: Array,
+    where: Array | None,
+    axis_name: AxisName,
+    *,
+    axis: int | tuple[int, ...] | None = None,
 ) -> Array:
     """Returns the mean of the values that count along `axis`, over all devices; 0 if none does."""
-    number = masked_count(where, axis_name, axis=axis).astype(values.dtype)
+    number = count_entries(values, where, axis_name, axis=axis).astype(values.dtype)
     return safe_divide(masked_sum(values, where, axis_name, axis=axis), number)
 
 
@@ -174,19 +200,21 @@ def _count(
 ) -> Array:
     """Returns how many entries count, or the size of `shape` where all do."""
     if counted is None:
-        number = _size(shape, losses.dtype)
-        devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-        return number * devices
+        return _size(shape, losses.dtype) * _devices(axis_name)
     return masked_count(counted, axis_name).astype(losses.dtype)
 
 
 def _size(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
     """Returns the product of axes, whose symbolic sizes are known when the program runs."""
     known = math.prod(axis for axis in shape if isinstance(axis, int))
-    size = jnp.asarray(float(known), dtype)
+    size = jnp.asarray(known, dtype)
     for axis in shape:
         size = size if isinstance(axis, int) else size * jnp.asarray(axis).astype(dtype)
     return size
+
+
+def _devices(axis_name: AxisName) -> int:
+    return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
 def _element_weights(weights: ArrayLike, losses: Array) -> Array:

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import LossInputs
-from mllosses_jax._core.numerics import TINY
+from mllosses_jax._core.numerics import TINY, sigmoid_pair
 from mllosses_jax._core.reduction import masked_sum, reduce_labels, reduce_samples, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
@@ -27,10 +27,9 @@ AVERAGES = ("macro", "samples", "micro")
 class SoftCounts(NamedTuple):
     """Soft counts per label (L,), per sample (...) or over all entries (), as `average` says."""
 
-    tp: Array  # the sum of p·y
-    fp: Array  # the sum of p·(1 − y)
-    fn: Array  # the sum of (1 − p)·y
-    tn: Array  # the sum of (1 − p)·(1 − y)
+    tp: Array  # Σ p·y
+    tn: Array  # Σ (1 − p)·(1 − y)
+    wrong: Array  # α·FP + β·FN with FP = Σ p·(1 − y) and FN = Σ (1 − p)·y
 
 
 def share(part: Array, rest: Array) -> Array:
@@ -58,9 +57,12 @@ def _share_jvp(primals: Any, tangents: Any) -> Any:
 
 def overlap_loss(
     formula: Callable[[SoftCounts], Array],
-    probabilities: tuple[Array, Array],
+    logits: Array,
     inputs: LossInputs,
     *,
+    activation: Callable[[Array], tuple[Array, Array]] = sigmoid_pair,
+    alpha: ArrayLike = 1,
+    beta: ArrayLike = 1,
     average: Average,
     weights: ArrayLike | None,
     reduction: Reduction,
@@ -68,10 +70,17 @@ def overlap_loss(
 ) -> LossValue:
     """Returns the reduced loss of soft counts, which run over what `average` says.
 
+    Only the counts that the formula uses are computed. Each is one pass over the (..., L) arrays,
+    which are written once as the terms of a sum and read once; the gradient is one more. The wrong
+    shares of positives and negatives are one count, since all formulas add them up.
+
     Args:
         formula: the unreduced loss as an elementwise function of the counts.
-        probabilities: p and 1 − p, (..., L).
-        inputs: the checked logits, labels and mask.
+        logits: what the activation maps to probabilities, (..., L).
+        inputs: the checked labels and mask.
+        activation: returns p and 1 − p, both (..., L) and accurate.
+        alpha: the weight α of false positives in the count `wrong`.
+        beta: the weight β of false negatives there.
         average: what the counts run over: "macro", the batch (all leading axes), for each label;
             "samples", the labels of each sample; "micro", all entries.
         weights: as in the public losses.
@@ -79,16 +88,30 @@ def overlap_loss(
         axis_name: mesh axes over which the batch continues.
     """
     checks.one_of("average", average, AVERAGES)
-    (p, q), y, counted = probabilities, inputs.soft_y, inputs.counted()
+    y, where = inputs.y, inputs.where
     batch = tuple(range(y.ndim - 1))
     axes = {"macro": batch, "samples": (-1,), "micro": (*batch, -1)}
     axis = axes[average]
     devices = None if average == "samples" else axis_name
 
-    def total(terms: Array) -> Array:
-        return masked_sum(terms, counted, devices, axis=axis)
+    def total(of_positive: ArrayLike, of_negative: ArrayLike) -> Array:
+        if inputs.hard:
+            terms = jnp.where(y, of_positive, of_negative)
+        else:
+            terms = y * of_positive + (1 - y) * of_negative
+            # The select changes nothing, as labels are ≥ 0. Without it XLA's CPU backend writes the
+            # factors of a sum of products to memory one by one.
+            terms = jnp.where(y < 0, 0, terms)
+        return masked_sum(terms, where, devices, axis=axis)
 
-    losses = formula(SoftCounts(total(p * y), total(p * (1 - y)), total(q * y), total(q * (1 - y))))
+    p, q = activation(logits)
+    wrong = total(beta * q, alpha * p)
+    # XLA would keep p and q of one sum in memory for the next; to compute them anew is cheaper.
+    z, _ = jax.lax.optimization_barrier((logits, y))
+    tp = total(activation(z)[0], 0)
+    z, _ = jax.lax.optimization_barrier((z, y))
+    tn = total(0, activation(z)[1])
+    losses = formula(SoftCounts(tp, tn, wrong))
     if average == "samples":
-        return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
-    return reduce_labels(losses, counted, weights, reduction, axis_name)
+        return reduce_samples(losses, where, weights, reduction, axis_name)
+    return reduce_labels(losses, where, weights, reduction, axis_name)

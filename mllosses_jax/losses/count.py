@@ -116,6 +116,13 @@ def abs_kl_divergence(
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
+def _negative_entropy(inputs: LossInputs, q: Array) -> Array:
+    """Returns Σ q·log q for the labels q divided by their sum."""
+    if inputs.hard:
+        return -jnp.log(jnp.maximum(jnp.sum(inputs.soft_y, axis=-1), 1))
+    return jnp.sum(q * jnp.log(jnp.where(q == 0, 1, q)), axis=-1)
+
+
 def _poisson_slope(log_rate: Array, count: Array) -> Array:
     return _bounded_exp(log_rate) - count
 
@@ -196,7 +203,7 @@ def factorized_count_loss(
     x = inside(inputs.x, inputs.where)
     if on == "factors":
         q = inputs.distribution()
-        divergence = softmax_entropy(x, q) + jnp.sum(q * jnp.log(jnp.where(q == 0, 1, q)), axis=-1)
+        divergence = softmax_entropy(x, q) + _negative_entropy(inputs, q)
     else:
         n = jnp.maximum(u if count == "mse" else _bounded_exp(u), _LOWEST_COUNT)[..., None]
         log_s = log_softmax_pair(x)[0]

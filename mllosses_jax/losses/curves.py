@@ -11,9 +11,10 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair, tempered
+from mllosses_jax._core.numerics import sigmoid_pair, tempered, with_slope
 from mllosses_jax._core.reduction import (
     all_sum,
+    count_entries,
     masked_count,
     masked_sum,
     reduce_labels,
@@ -77,18 +78,34 @@ def _gathered(columns: _Columns, axis_name: AxisName) -> _Gathered:
     return _Gathered(x, positives, negatives, own_positives)
 
 
-def _moments(values: Array, columns: _Columns, axis_name: AxisName) -> tuple[Array, Array]:
-    """Returns the sum of both variances, and the negative mean minus the positive mean, (L,)."""
-    variances, means = jnp.zeros_like(columns.num_positives), []
-    for entries, count in (
-        (columns.positives, columns.num_positives),
-        (columns.negatives, columns.num_negatives),
-    ):
-        mean = safe_divide(masked_sum(values, entries, axis_name, axis=-1), count)
-        squares = jnp.where(entries, values - mean[:, None], 0) ** 2
-        variances += safe_divide(all_sum(jnp.sum(squares, axis=-1), axis_name), count)
-        means.append(mean)
-    return variances, means[1] - means[0]
+@with_slope(lambda values, center: 2 * (values - center), share=True)
+def _square(values: Array, center: Array) -> Array:
+    """Returns (values − center)², whose derivative in the center sums to 0 if that is the mean."""
+    return (values - lax.stop_gradient(center)) ** 2
+
+
+class _Moments(NamedTuple):
+    """Moments of the positives and of the negatives of each label, (L,), over all devices."""
+
+    variances: Array  # the sum of both variances
+    distance: Array  # the mean of the negatives minus that of the positives
+    paired: Array  # whether there are positives and negatives
+
+
+def _moments(values: Array, inputs: LossInputs, axis_name: AxisName) -> _Moments:
+    """Returns the moments of values (..., L) in four sums: positives, two means, and squares."""
+    batch, positives = tuple(range(values.ndim - 1)), inputs.positives()
+    in_all = count_entries(values, inputs.where, axis_name, axis=batch)
+    in_positives = masked_count(positives, axis_name, axis=batch)
+    counts = [n.astype(values.dtype) for n in (in_positives, in_all - in_positives)]
+    a, b = (
+        safe_divide(masked_sum(values, entries, axis_name, axis=batch), count)
+        for entries, count in zip((positives, inputs.negatives()), counts, strict=True)
+    )
+    share_a, share_b = (safe_divide(jnp.ones_like(count), count) for count in counts)
+    squares = _square(values, jnp.where(positives, a, b)) * jnp.where(positives, share_a, share_b)
+    variances = masked_sum(squares, inputs.where, axis_name, axis=batch)
+    return _Moments(variances, b - a, (counts[0] > 0) & (counts[1] > 0))
 
 
 def _where_pairs(losses: Array, columns: _Columns) -> Array:
@@ -141,10 +158,10 @@ def auc_margin_loss(
         1.0000
     """
     inputs = loss_inputs(logits, labels, where)
-    columns = _columns(inputs, axis_name)
     m = checks.scalar("margin", margin, inputs.x.dtype)
-    variances, distance = _moments(sigmoid_pair(columns.x)[0], columns, axis_name)
-    losses = _where_pairs(variances + jnp.maximum(m + distance, 0) ** 2, columns)
+    moments = _moments(sigmoid_pair(inputs.x)[0], inputs, axis_name)
+    losses = moments.variances + jnp.maximum(m + moments.distance, 0) ** 2
+    losses = jnp.where(moments.paired, losses, 0)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -197,12 +214,12 @@ def pairwise_auc_loss(
     """
     checks.one_of("surrogate", surrogate, SURROGATES)
     inputs = loss_inputs(logits, labels, where)
-    columns = _columns(inputs, axis_name)
     m = checks.scalar("margin", margin, inputs.x.dtype)
     if surrogate == "squared":
-        variances, distance = _moments(columns.x, columns, axis_name)
-        losses = _where_pairs(variances + (m + distance) ** 2, columns)
+        moments = _moments(inputs.x, inputs, axis_name)
+        losses = jnp.where(moments.paired, moments.variances + (m + moments.distance) ** 2, 0)
     else:
+        columns = _columns(inputs, axis_name)
         x, _, negatives, own = _gathered(columns, axis_name)
         if surrogate == "logistic":
             totals = logistic_sum(x, own, negatives)

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import TINY, power, sigmoid_pair
+from mllosses_jax._core.numerics import TINY, power
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
 
@@ -17,11 +17,11 @@ __all__ = ["dice_loss", "focal_tversky_loss", "jaccard_loss", "tversky_loss"]
 
 
 def _dice(counts: SoftCounts, smooth: Array) -> Array:
-    return share(counts.fp + counts.fn, 2 * counts.tp + smooth)
+    return share(counts.wrong, 2 * counts.tp + smooth)
 
 
-def _tversky(counts: SoftCounts, alpha: Array, beta: Array, smooth: Array) -> Array:
-    return share(alpha * counts.fp + beta * counts.fn, counts.tp + smooth)
+def _tversky(counts: SoftCounts, smooth: Array) -> Array:
+    return share(counts.wrong, counts.tp + smooth)
 
 
 def _focused(loss: Array, gamma: Array | int) -> Array:
@@ -32,10 +32,6 @@ def _focused(loss: Array, gamma: Array | int) -> Array:
     wrong = loss > TINY
     base = jnp.where(wrong, loss, 1)
     return jnp.where(wrong, power(base, jnp.log(base), gamma), 0)
-
-
-def _jaccard(counts: SoftCounts, smooth: Array) -> Array:
-    return share(counts.fp + counts.fn, counts.tp + smooth)
 
 
 @compiled_loss(smooth=(0, 1e30))
@@ -92,7 +88,7 @@ def dice_loss(
     s = checks.scalar("smooth", smooth, inputs.x.dtype)
     return overlap_loss(
         lambda counts: _dice(counts, s),
-        sigmoid_pair(inputs.x),
+        inputs.x,
         inputs,
         average=average,
         weights=weights,
@@ -155,12 +151,14 @@ def tversky_loss(
         0.5000
     """
     inputs = loss_inputs(logits, labels, where)
-    parameters = {"alpha": alpha, "beta": beta, "smooth": smooth}
-    constants = [checks.scalar(*item, inputs.x.dtype) for item in parameters.items()]
+    dtype = inputs.x.dtype
+    s = checks.scalar("smooth", smooth, dtype)
     return overlap_loss(
-        lambda counts: _tversky(counts, *constants),
-        sigmoid_pair(inputs.x),
+        lambda counts: _tversky(counts, s),
+        inputs.x,
         inputs,
+        alpha=checks.scalar("alpha", alpha, dtype),
+        beta=checks.scalar("beta", beta, dtype),
         average=average,
         weights=weights,
         reduction=reduction,
@@ -228,12 +226,13 @@ def focal_tversky_loss(
     inputs = loss_inputs(logits, labels, where)
     dtype = inputs.x.dtype
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
-    parameters = {"alpha": alpha, "beta": beta, "smooth": smooth}
-    constants = [checks.scalar(*item, dtype) for item in parameters.items()]
+    s = checks.scalar("smooth", smooth, dtype)
     return overlap_loss(
-        lambda counts: _focused(_tversky(counts, *constants), exponent),
-        sigmoid_pair(inputs.x),
+        lambda counts: _focused(_tversky(counts, s), exponent),
+        inputs.x,
         inputs,
+        alpha=checks.scalar("alpha", alpha, dtype),
+        beta=checks.scalar("beta", beta, dtype),
         average=average,
         weights=weights,
         reduction=reduction,
@@ -291,8 +290,8 @@ def jaccard_loss(
     inputs = loss_inputs(logits, labels, where)
     s = checks.scalar("smooth", smooth, inputs.x.dtype)
     return overlap_loss(
-        lambda counts: _jaccard(counts, s),
-        sigmoid_pair(inputs.x),
+        lambda counts: _tversky(counts, s),
+        inputs.x,
         inputs,
         average=average,
         weights=weights,

@@ -10,7 +10,12 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import log_sum_exp, sigmoid_pair, with_slope
-from mllosses_jax._core.reduction import reduce_samples, safe_divide
+from mllosses_jax._core.reduction import (
+    count_entries,
+    masked_sum,
+    reduce_samples,
+    safe_divide,
+)
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._pairs import hinge_sum, logistic_sum
@@ -48,6 +53,17 @@ def _mean_over_pairs(totals: Array, inputs: LossInputs) -> Array:
 def _exponential(s: Array) -> Array:
     """Returns exp(s) with a slope that stays finite, so that no gradient is inf * 0."""
     return jnp.exp(s)
+
+
+def _bounded_pairs(x: Array, positives: Array, negatives: Array) -> Array:
+    """Returns Σ_{i∈P} exp(−t_i)·Σ_{j∈N} exp(t_j) for t = tanh(x).
+
+    The exponentials are written once, and their two sums are a pass each.
+    """
+    p, q = sigmoid_pair(2 * x)
+    t = p - q  # tanh, with a derivative 4pq that does not cancel
+    terms = jnp.exp(jnp.where(positives, -t, t))
+    return masked_sum(terms, positives, None, axis=-1) * masked_sum(terms, negatives, None, axis=-1)
 
 
 @compiled_loss()
@@ -98,15 +114,16 @@ def bp_mll_loss(
         0.4620
     """
     inputs = loss_inputs(logits, labels, where)
-    t = inputs.x
+    x, positives, negatives = inputs.x, inputs.positives(), inputs.negatives()
+    in_positives = _size(positives)
+    in_negatives = count_entries(x, inputs.where, None, axis=-1) - in_positives
+    pairs = in_positives.astype(x.dtype) * in_negatives.astype(x.dtype)
     if bounded:
-        p, q = sigmoid_pair(2 * t)
-        t = p - q  # tanh, with a derivative 4pq that does not cancel
-    positives, negatives = inputs.positives(), inputs.negatives()
-    sums = log_sum_exp(t, negatives, -1) + log_sum_exp(-t, positives, -1)
-    pairs = _size(positives).astype(t.dtype) * _size(negatives).astype(t.dtype)
-    exponents = sums - jnp.log(jnp.maximum(pairs, 1))
-    losses = _exponential(jnp.where(pairs > 0, exponents, -jnp.inf))
+        losses = safe_divide(_bounded_pairs(x, positives, negatives), pairs)
+    else:
+        sums = log_sum_exp(x, negatives, -1) + log_sum_exp(-x, positives, -1)
+        exponents = sums - jnp.log(jnp.maximum(pairs, 1))
+        losses = _exponential(jnp.where(pairs > 0, exponents, -jnp.inf))
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 

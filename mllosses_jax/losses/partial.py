@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -14,10 +12,12 @@ from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import power, sigmoid_pair
 from mllosses_jax._core.reduction import (
+    count_entries,
     masked_count,
-    masked_mean,
+    masked_sum,
     reduce_labels,
     reduce_samples,
+    safe_divide,
 )
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import cross_entropy
@@ -89,16 +89,26 @@ def partial_binary_cross_entropy(
 
 
 def _risks(inputs: LossInputs, x: Array, prior: Array, axis_name: AxisName) -> tuple[Array, Array]:
-    """Returns the risks of the positives and of the negatives, both (L,); the latter may be < 0."""
+    """Returns the risks of the positives and of the negatives, both (L,); the latter may be < 0.
 
-    def of_label(x: Array, positive: Array, unlabeled: Array) -> tuple[Array, ...]:
-        (p, q), mean = sigmoid_pair(x), functools.partial(masked_mean, axis_name=axis_name)
-        some = masked_count(unlabeled, axis_name) > 0
-        return mean(q, positive), mean(p, positive), mean(p, unlabeled), some
+    The batch is summed four times: the positives, their σ(x) and σ(−x), and the σ(x) of the others.
+    """
+    batch, positives = tuple(range(x.ndim - 1)), inputs.positives()
+    in_all = count_entries(x, inputs.where, axis_name, axis=batch)
+    in_positives = masked_count(positives, axis_name, axis=batch)
+    in_unlabeled = in_all - in_positives
 
-    by_label = jax.vmap(of_label, in_axes=-1)
-    missed, hit, claimed, some = by_label(x, inputs.positives(), inputs.negatives())
-    return prior * missed, jnp.where(some, claimed - prior * hit, 0)
+    def mean(values: Array, entries: Array, count: Array) -> Array:
+        total = masked_sum(values, entries, axis_name, axis=batch)
+        return safe_divide(total, count.astype(total.dtype))
+
+    claimed = mean(sigmoid_pair(x)[0], inputs.negatives(), in_unlabeled)
+    # XLA would keep p and q of one sum in memory for the next; to compute them anew is cheaper.
+    x, _ = jax.lax.optimization_barrier((x, positives))
+    hit = mean(sigmoid_pair(x)[0], positives, in_positives)
+    x, _ = jax.lax.optimization_barrier((x, positives))
+    missed = mean(sigmoid_pair(x)[1], positives, in_positives)
+    return prior * missed, jnp.where(in_unlabeled > 0, claimed - prior * hit, 0)
 
 
 @compiled_loss(prior=(0, 1))

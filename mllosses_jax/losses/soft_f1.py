@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
-from mllosses_jax._core.masking import LossInputs, loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import inside, sigmoid_pair, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
@@ -19,16 +19,9 @@ __all__ = ["double_soft_f1_loss", "sigmoid_f1_loss", "soft_f1_loss", "soft_fbeta
 ACTIVATIONS = ("sigmoid", "softmax")
 
 
-def _probabilities(inputs: LossInputs, activation: str) -> tuple[Array, Array]:
-    """Returns p and 1 − p, both (..., L) and accurate."""
-    if activation == "sigmoid":
-        return sigmoid_pair(inputs.x)
-    return softmax_pair(inside(inputs.x, inputs.where))
-
-
-def _soft_fbeta(counts: SoftCounts, beta: Array | int, epsilon: Array) -> Array:
-    square = beta * beta
-    return share(square * counts.fn + counts.fp + epsilon, (1 + square) * counts.tp)
+def _soft_fbeta(counts: SoftCounts, square: Array | int, epsilon: Array) -> Array:
+    """Returns the loss of counts in which FN has the weight β²."""
+    return share(counts.wrong + epsilon, (1 + square) * counts.tp)
 
 
 @compiled_loss(beta=(0, 1e15), epsilon=(1e-37, 1e30))
@@ -86,11 +79,15 @@ def soft_fbeta_loss(
     checks.one_of("activation", activation, ACTIVATIONS)
     inputs = loss_inputs_or_ids(logits, labels, where)
     dtype = inputs.x.dtype
-    constants = checks.scalar("beta", beta, dtype), checks.scalar("epsilon", epsilon, dtype)
+    b = beta if isinstance(beta, int) else checks.scalar("beta", beta, dtype)
+    constant = checks.scalar("epsilon", epsilon, dtype)
+    sigmoid = activation == "sigmoid"
     return overlap_loss(
-        lambda counts: _soft_fbeta(counts, *constants),
-        _probabilities(inputs, activation),
+        lambda counts: _soft_fbeta(counts, b * b, constant),
+        inputs.x if sigmoid else inside(inputs.x, inputs.where),
         inputs,
+        activation=sigmoid_pair if sigmoid else softmax_pair,
+        beta=b * b,
         average=average,
         weights=weights,
         reduction=reduction,
@@ -161,7 +158,7 @@ def soft_f1_loss(
 
 
 def _double_soft_f1(counts: SoftCounts, epsilon: Array) -> Array:
-    wrong = counts.fn + counts.fp + epsilon
+    wrong = counts.wrong + epsilon
     return (share(wrong, 2 * counts.tp) + share(wrong, 2 * counts.tn)) / 2
 
 
@@ -215,7 +212,7 @@ def double_soft_f1_loss(
     constant = checks.scalar("epsilon", epsilon, inputs.x.dtype)
     return overlap_loss(
         lambda counts: _double_soft_f1(counts, constant),
-        sigmoid_pair(inputs.x),
+        inputs.x,
         inputs,
         average=average,
         weights=weights,
@@ -288,7 +285,7 @@ def sigmoid_f1_loss(
     constant = checks.scalar("epsilon", epsilon, dtype)
     return overlap_loss(
         lambda counts: _soft_fbeta(counts, 1, constant),
-        sigmoid_pair(slope * (u + offset)),
+        slope * (u + offset),
         inputs,
         average=average,
         weights=weights,

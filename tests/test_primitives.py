@@ -1,4 +1,4 @@
-"""The primitives of `_core.numerics` and their derivatives, against a reference of 50 digits."""
+"""The primitives of `_core.numerics` and `_core.softmax`, and their derivatives, in 50 digits."""
 
 import exact
 import jax
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from exact import LOGITS, ZERO, mp, ulps
 
-from mllosses_jax._core import numerics
+from mllosses_jax._core import numerics, softmax
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 2.5, 4.0)
 
@@ -100,7 +100,7 @@ SOFTMAX_ROWS = np.concatenate(
 
 
 def test_log_softmax_and_the_rest():
-    pair = numerics.log_softmax_pair
+    pair = softmax.log_softmax_pair
     log_s, log_rest = np.asarray(jax.jit(pair)(SOFTMAX_ROWS), np.float64)
     by_s, by_rest = np.asarray(jax.jit(jax.vmap(jax.jacfwd(pair)))(SOFTMAX_ROWS), np.float64)
     for index in np.ndindex(SOFTMAX_ROWS.shape):
@@ -134,8 +134,8 @@ def test_log_softmax_and_the_rest():
 
 def test_entries_outside_the_softmax():
     x = np.array([[1.0, -np.inf, 2.0]], np.float32)
-    inside = jax.jit(numerics.log_softmax_pair)(x[:, ::2])
-    both = jax.jit(numerics.log_softmax_pair)(x)
+    inside = jax.jit(softmax.log_softmax_pair)(x[:, ::2])
+    both = jax.jit(softmax.log_softmax_pair)(x)
     np.testing.assert_allclose(np.asarray(both)[..., ::2], inside, rtol=1e-6)
     np.testing.assert_allclose(np.asarray(both)[..., 1], [[-np.inf], [0]], atol=1e-7)
 
@@ -146,7 +146,7 @@ def test_log_sum_exp():
     weights[:10] *= rng.random((10, 6), np.float32)
     weights[11] = 0
     value, slope = jax.jit(
-        jax.vmap(jax.value_and_grad(lambda x, w: numerics.log_sum_exp(x, w, -1)))
+        jax.vmap(jax.value_and_grad(lambda x, w: softmax.log_sum_exp(x, w, -1)))
     )(SOFTMAX_ROWS, weights)
     for row, (logits, w) in enumerate(zip(SOFTMAX_ROWS.tolist(), weights.tolist(), strict=True)):
         terms = [mp.mpf(b) * mp.exp(mp.mpf(a)) for a, b in zip(logits, w, strict=True)]
@@ -162,3 +162,34 @@ def test_log_sum_exp():
         assert ulps(got, float(truth), float(truth), float(condition)) <= 8
         wanted = np.array([float(d) for d in slopes])
         np.testing.assert_allclose(slope[row], wanted, rtol=1e-5, atol=1e-36)
+
+
+@pytest.mark.parametrize("scale", [1, 1e-30])
+def test_second_derivatives_of_log_sum_exp_with_weights(scale):
+    x = np.array([0.5, -1, 2, 0], np.float32)
+    weights = np.array([0.2, 1, 0.7, 0], np.float32) * np.float32(scale)
+
+    def value(x, weights):
+        return softmax.log_sum_exp(x, weights, -1)
+
+    hessian = jax.jit(jax.hessian(value, argnums=(0, 1)))
+    (by_x, mixed), (_, by_weights) = hessian(x, weights)
+    terms = np.exp(x.astype(np.float64))
+    per_weight = terms / np.sum(weights * terms)
+    share = weights * per_weight
+    np.testing.assert_allclose(by_x, np.diag(share) - np.outer(share, share), rtol=1e-5)
+    np.testing.assert_allclose(
+        mixed, np.diag(per_weight) - np.outer(share, per_weight), rtol=1e-5, atol=1e-6 / scale
+    )
+    if scale == 1:  # else it is beyond the range of float32
+        np.testing.assert_allclose(by_weights, -np.outer(per_weight, per_weight), rtol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1, 2, 3])
+def test_rest_beside_one_or_several_largest_entries(largest):
+    x = np.array([5.0] * largest + [-14.0, -15.5], np.float32)
+    s, rest = (np.asarray(part, np.float64) for part in jax.jit(softmax.softmax_pair)(x))
+    e = np.exp(x.astype(np.float64) - 5)
+    others = np.array([np.sum(np.delete(e, i)) for i in range(len(x))])
+    np.testing.assert_allclose(s, e / e.sum(), rtol=1e-6)
+    np.testing.assert_allclose(rest, others / e.sum(), rtol=1e-6)

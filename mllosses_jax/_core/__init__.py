@@ -5,7 +5,8 @@
 - `types`: the types that losses and metrics share, and what a type checker sees of a loss.
 - `public`: which names a package shows.
 - `masking`: replaces what `where` masks before a formula sees it.
-- `numerics`: the accurate primitives and the one value-and-slope mechanism.
+- `numerics`: the accurate primitives and the one value-and-slope mechanism; `softmax`: softmax and
+  log-sum-exp, built from them.
 - `reduction`: the only place where losses are weighted, summed and averaged.
 - `frequencies`: what losses and weights compute from how often labels are positive.
 - `smoothing`: the conventions of label smoothing.

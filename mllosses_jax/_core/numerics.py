@@ -8,7 +8,7 @@ order, even at x = 0, where automatic differentiation of `|x|` would give 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.types import AxisName
-
 TINY = 1e-18  # squares of smaller numbers underflow in float32
-_LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
 
 
 def exp_unit(x: Array) -> Array:
@@ -141,6 +138,15 @@ def finite_product(weight: Array, value: Array) -> Array:
     return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
 
 
+def finite_term(weight: Array, value: Array) -> Array:
+    """Returns `finite_product` for a sum, before which XLA would write each factor of a product.
+
+    Of a select it writes the result only.
+    """
+    zero = weight * jnp.minimum(value, _large(value.dtype))
+    return jnp.where(weight == 0, zero, finite_product(weight, value))
+
+
 @jax.custom_jvp
 def tempered(x: Array, temperature: Array) -> Array:
     """Returns x / temperature, with a derivative in the temperature that is never infinite.
@@ -157,112 +163,6 @@ def _tempered_jvp(primals: Any, tangents: Any) -> Any:
     large = _large(result.dtype)
     change = jnp.clip(tempered(result, temperature), -large, large)
     return result, dx / temperature - change * d_temperature
-
-
-def log_sum_exp(
-    x: Array, weights: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
-) -> Array:
-    """Returns log(sum of weights * exp(x)) along `axis`, -inf with zero gradient if all are 0.
-
-    Args:
-        x: exponents; infinite ones share the gradient.
-        weights: non-negative weights of the same shape; a bool mask selects a set.
-        axis: the axes to sum over.
-        axis_name: mesh axes over which `axis` continues.
-    """
-    lowest = jnp.asarray(-jnp.inf, x.dtype)
-    live, shifted, relative = weights, x, weights.astype(x.dtype)
-    if weights.dtype != jnp.bool_:
-        # The weights move into the exponent, because the square of a tiny sum would underflow in
-        # derivatives.
-        live = weights > 0
-        size = jax.lax.stop_gradient(jnp.where(live, relative, 1))
-        shifted, relative = x + jnp.log(size), relative / size
-    inside = jax.lax.stop_gradient(jnp.where(live, shifted, lowest))
-    top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
-    if axis_name is not None:
-        top = jax.lax.pmax(top, axis_name)
-    center = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
-    # Only entries of weight 0 exceed the top; the bound keeps their 0 * exp finite.
-    terms = relative * jnp.exp(jnp.minimum(_below_inf(shifted) - center, _LARGEST_EXPONENT))
-    total = jnp.sum(terms, axis=axis)
-    if axis_name is not None:
-        total = jax.lax.psum(total, axis_name)
-    empty = total == 0
-    log_total = jnp.log(jnp.where(empty, jnp.ones_like(total), total))
-    return jnp.where(empty, lowest, jnp.squeeze(top, axis) + log_total)
-
-
-class _Exponentials(NamedTuple):
-    """The terms of a softmax relative to the largest term."""
-
-    shifted: Array  # x - max(x)
-    scaled: Array  # exp(shifted)
-    outside: Array  # the sum of all scaled terms except this one
-    rest: Array  # the sum of all scaled terms except the largest
-
-
-def _exponentials(x: Array) -> _Exponentials:
-    shifted = x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
-    is_top = shifted == 0
-    scaled = jnp.exp(shifted)
-    others = jnp.where(is_top, jnp.zeros_like(x), scaled)
-    ties = jnp.sum(is_top, axis=-1, keepdims=True).astype(x.dtype) - 1
-    rest = jnp.sum(others, axis=-1, keepdims=True) + ties
-    return _Exponentials(shifted, scaled, jnp.where(is_top, rest, 1 + rest - others), rest)
-
-
-@jax.custom_jvp
-def softmax_pair(x: Array) -> tuple[Array, Array]:
-    """Returns (s, 1 - s) for s = softmax(x) along the last axis.
-
-    The largest entry is treated separately: if R is the sum of the others relative to it, its
-    1 - s is R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of
-    -inf are outside the softmax.
-    """
-    _, scaled, outside, rest = _exponentials(x)
-    share = 1 / (1 + rest)
-    return scaled * share, outside * share
-
-
-@softmax_pair.defjvp
-def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
-    s, rest = softmax_pair(*primals)
-    change = s * _log_softmax_change(s, rest, tangents[0])
-    return (s, rest), (change, -change)
-
-
-@jax.custom_jvp
-def log_softmax_pair(x: Array) -> tuple[Array, Array]:
-    """Returns (log s, log(1 - s)) for s = softmax(x) along the last axis; see `softmax_pair`."""
-    shifted, _, outside, rest = _exponentials(x)
-    log_total = jnp.log1p(rest)
-    return shifted - log_total, jnp.log(outside) - log_total
-
-
-@log_softmax_pair.defjvp
-def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
-    log_s, log_rest = log_softmax_pair(*primals)
-    d_log_s = _log_softmax_change(*softmax_pair(*primals), tangents[0])
-    # The bound keeps odds * d_log_s finite, a quotient of numbers that vanish together.
-    odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
-    return (log_s, log_rest), (d_log_s, -odds * d_log_s)
-
-
-def _log_softmax_change(s: Array, rest: Array, dx: Array) -> Array:
-    """Returns dx - sum(s dx) without cancellation at s = 1; its transpose has the same form."""
-    change = s * dx
-    return rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
-
-
-def inside(x: Array, where: Array | None) -> Array:
-    """Returns x for a softmax over the entries that count, with -inf for all others.
-
-    A row in which nothing counts keeps finite values, which the reduction drops.
-    """
-    if where is None:
-        return x
-    return jnp.where(~where & jnp.any(where, axis=-1, keepdims=True), -jnp.inf, x)
 
 
 def with_slope(
@@ -325,9 +225,3 @@ def with_slope(
         return call
 
     return decorate
-
-
-@with_slope(jnp.ones_like, share=True)
-def _below_inf(x: Array) -> Array:
-    """Returns x with inf replaced by the largest finite number, and the slope of the identity."""
-    return jnp.minimum(x, jnp.finfo(x.dtype).max)

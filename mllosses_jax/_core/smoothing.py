@@ -23,6 +23,6 @@ def smoothed(y: Array, s: Array, convention: Convention, counted: Array) -> Arra
     if convention == "classy_vision":
         return (y + s / size) / (1 + s)
     off = counted & (y <= 0)
-    others = jnp.sum(off, axis=-1, keepdims=True).astype(y.dtype)
+    others = jnp.sum(off, axis=-1, keepdims=True, dtype=y.dtype)
     smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
     return jnp.where(others > 0, smoothed, y)

@@ -8,12 +8,12 @@ from jax import Array
 from mllosses_jax._core.masking import LossInputs
 from mllosses_jax._core.numerics import (
     finite_product,
+    finite_term,
     log_sigmoid_pair,
-    log_softmax_pair,
     sigmoid_pair,
-    softmax_pair,
     with_slope,
 )
+from mllosses_jax._core.softmax import softmax_pair, softmax_terms
 
 
 def _hard_slope(x: Array, y: Array) -> Array:
@@ -47,14 +47,34 @@ def cross_entropy(inputs: LossInputs) -> Array:
     return soft_cross_entropy(inputs.x, inputs.y, 1 - inputs.y)
 
 
-def _entropy_slope(x: Array, labels: Array) -> Array:
+def through_log_softmax(s: Array, rest: Array, change: Array) -> Array:
+    """Returns the derivative in x of a function whose derivatives in log softmax(x) are −change.
+
+    Args:
+        s: softmax(x).
+        rest: 1 − s.
+        change: minus the derivatives in log s, shape (..., L).
+    """
+    total = jnp.sum(change, axis=-1, keepdims=True)
+    # Only next to s = 1 the change cancels in s * total - change.
+    return jnp.where(s > 0.5, s * (total - change) - rest * change, s * total - change)
+
+
+def _entropy_slope(x: Array, labels: Array, total: Array) -> Array:
     s, rest = softmax_pair(x)
-    total = jnp.sum(labels, axis=-1, keepdims=True)
-    return s * (total - labels) - rest * labels  # s * total - labels, without cancellation
+    # This is s * total - labels without cancellation where s and labels / total are near 1.
+    return s * (total[..., None] - labels) - rest * labels
 
 
-@with_slope(_entropy_slope, over_labels=True)
-def softmax_entropy(x: Array, labels: Array) -> Array:
-    """Returns −Σ labels·log softmax(x)."""
-    log_s, _ = log_softmax_pair(x)
-    return jnp.sum(finite_product(labels, -log_s), axis=-1)
+@with_slope(_entropy_slope, share=True, over_labels=True)
+def softmax_entropy(x: Array, labels: Array, total: Array) -> Array:
+    """Returns −Σ labels·log softmax(x), where `total` (...) is the sum of the labels of a sample.
+
+    As −log s_c = (max x − x_c) + log(1 + R), where R is the sum of all terms but the largest
+    relative to that, the labels are summed with what does not depend on the softmax. With the
+    gradient these are eight passes over (B, L) arrays: five of `softmax_terms`, the products with
+    the labels and their sum, and the gradient. The sum of the labels costs two more.
+    """
+    terms = softmax_terms(x)
+    products = finite_term(labels, -terms.shifted)
+    return jnp.sum(products, axis=-1) + total * jnp.log1p(terms.rest)

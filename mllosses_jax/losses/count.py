@@ -11,16 +11,11 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import (
-    inside,
-    log_sigmoid_pair,
-    log_softmax_pair,
-    sigmoid_pair,
-    with_slope,
-)
+from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, with_slope
 from mllosses_jax._core.reduction import reduce_samples
+from mllosses_jax._core.softmax import inside, log_softmax_pair, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._cross_entropy import softmax_entropy
+from mllosses_jax.losses._cross_entropy import softmax_entropy, through_log_softmax
 
 __all__ = ["abs_kl_divergence", "factorized_count_loss"]
 
@@ -41,13 +36,75 @@ def _log_at_least(x: Array, epsilon: Array) -> Array:
     return jnp.where(above, jnp.log(jnp.where(above, x, 1)), jnp.log(epsilon))
 
 
-def _symmetric_divergence(inputs: LossInputs, q: Array, log_q: Array, epsilon: Array) -> Array:
-    """Returns Σ (P − Q)·log(P/Q) over the labels that count, with P and Q at least epsilon."""
-    y = inputs.soft_y
-    p, log_p = jnp.maximum(y, epsilon), _log_at_least(y, epsilon)
-    q, log_q = jnp.maximum(q, epsilon), jnp.maximum(log_q, jnp.log(epsilon))
-    terms = (p - q) * (log_p - log_q)
-    return jnp.sum(jnp.where(inputs.counted(), terms, 0), axis=-1)
+def _with_floor(y: Array, epsilon: Array) -> tuple[Array, Array]:
+    """Returns P = max(y, ε) and log P for labels y, which are bool if they are hard."""
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, 1, epsilon), jnp.where(y, 0, jnp.log(epsilon))
+    return jnp.maximum(y, epsilon), _log_at_least(y, epsilon)
+
+
+def _distance(q: Array, log_q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    """Returns (P − Q)·log(P/Q) with Q = max(q, ε)."""
+    log_floor = jnp.log(epsilon)
+    above = (p - q) * (log_p - jnp.maximum(log_q, log_floor))
+    return jnp.where(q > epsilon, above, (p - epsilon) * (log_p - log_floor))
+
+
+def _distance_slope(
+    q: Array, log_q: Array, d_q: Array, d_log_q: ArrayLike, p: Array, log_p: Array, epsilon: Array
+) -> Array:
+    """Returns the derivative of `_distance` where those of q and log q are d_q and d_log_q."""
+    log_q = jnp.clip(log_q, jnp.log(epsilon), jnp.finfo(q.dtype).max)
+    return jnp.where(q > epsilon, (q - p) * d_log_q - d_q * (log_p - log_q), 0)
+
+
+def _counted(terms: Array, where: Array | None) -> Array:
+    return terms if where is None else jnp.where(where, terms, 0)
+
+
+def _sigmoid_slope(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    q, rest = sigmoid_pair(x)
+    return _distance_slope(q, log_sigmoid_pair(x)[0], q * rest, rest, p, log_p, epsilon)
+
+
+@with_slope(_sigmoid_slope)
+def _distance_of_sigmoid(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    return _distance(sigmoid_pair(x)[0], log_sigmoid_pair(x)[0], p, log_p, epsilon)
+
+
+def _exp_slope(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    q = _bounded_exp(x)
+    d_q = jnp.where(x > _LARGEST_EXPONENT, 0, q)
+    return _distance_slope(q, x, d_q, 1, p, log_p, epsilon)
+
+
+@with_slope(_exp_slope, share=True)
+def _distance_of_exp(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    return _distance(_bounded_exp(x), x, p, log_p, epsilon)
+
+
+def _softmax_slope(x: Array, p: Array, log_p: Array, where: Array | None, epsilon: Array) -> Array:
+    s, rest = softmax_pair(x)
+    change = -_exp_slope(log_softmax_pair(x)[0], p, log_p, epsilon)
+    return through_log_softmax(s, rest, _counted(change, where))
+
+
+@with_slope(_softmax_slope, share=True, over_labels=True)
+def _sum_of_softmax(x: Array, p: Array, log_p: Array, where: Array | None, epsilon: Array) -> Array:
+    log_s, _ = log_softmax_pair(x)
+    return jnp.sum(_counted(_distance(jnp.exp(log_s), log_s, p, log_p, epsilon), where), axis=-1)
+
+
+def _identity_slope(q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    d_log_q = 1 / jnp.maximum(q, epsilon)
+    return _distance_slope(
+        q, _log_at_least(q, epsilon), jnp.ones_like(q), d_log_q, p, log_p, epsilon
+    )
+
+
+@with_slope(_identity_slope, share=True)
+def _distance_of_measure(q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
+    return _distance(q, _log_at_least(q, epsilon), p, log_p, epsilon)
 
 
 @compiled_loss(epsilon=(1e-30, 1))
@@ -103,16 +160,16 @@ def abs_kl_divergence(
     inputs = loss_inputs(logits, labels, where)
     floor = checks.scalar("epsilon", epsilon, inputs.x.dtype)
     x = inputs.x
-    if activation == "sigmoid":
-        q, log_q = sigmoid_pair(x)[0], log_sigmoid_pair(x)[0]
-    elif activation == "softmax":
-        log_q = log_softmax_pair(inside(x, inputs.where))[0]
-        q = jnp.exp(log_q)
-    elif activation == "exp":
-        q, log_q = _bounded_exp(x), x
+    p, log_p = _with_floor(inputs.y, floor)
+    if activation == "softmax":
+        losses = _sum_of_softmax(inside(x, inputs.where), p, log_p, inputs.where, floor)
     else:
-        q, log_q = x, _log_at_least(x, floor)
-    losses = _symmetric_divergence(inputs, q, log_q, floor)
+        distance = {
+            "sigmoid": _distance_of_sigmoid,
+            "exp": _distance_of_exp,
+            None: _distance_of_measure,
+        }[activation]
+        losses = jnp.sum(_counted(distance(x, p, log_p, floor), inputs.where), axis=-1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -203,11 +260,14 @@ def factorized_count_loss(
     x = inside(inputs.x, inputs.where)
     if on == "factors":
         q = inputs.distribution()
-        divergence = softmax_entropy(x, q) + _negative_entropy(inputs, q)
+        divergence = softmax_entropy(x, q, jnp.where(size == 0, 0, jnp.ones_like(size)))
+        divergence = divergence + _negative_entropy(inputs, q)
     else:
         n = jnp.maximum(u if count == "mse" else _bounded_exp(u), _LOWEST_COUNT)[..., None]
         log_s = log_softmax_pair(x)[0]
         epsilon = jnp.asarray(_EPSILON, x.dtype)
-        divergence = _symmetric_divergence(inputs, n * jnp.exp(log_s), jnp.log(n) + log_s, epsilon)
+        p, log_p = _with_floor(inputs.y, epsilon)
+        distances = _distance_of_exp(jnp.log(n) + log_s, p, log_p, epsilon)
+        divergence = jnp.sum(_counted(distances, inputs.where), axis=-1)
     losses = divergence + checks.scalar("count_weight", count_weight, x.dtype) * of_count
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -9,14 +9,10 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import log_sum_exp, sigmoid_pair, with_slope
-from mllosses_jax._core.reduction import (
-    count_entries,
-    masked_sum,
-    reduce_samples,
-    safe_divide,
-)
+from mllosses_jax._core.numerics import sigmoid_pair, with_slope
+from mllosses_jax._core.reduction import count_entries, masked_sum, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.softmax import log_sum_exp
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._pairs import hinge_sum, logistic_sum
 

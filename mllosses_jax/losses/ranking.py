@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -10,8 +9,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import log_sum_exp, softplus, tempered
-from mllosses_jax._core.reduction import masked_count, masked_mean, reduce_labels, reduce_samples
+from mllosses_jax._core.numerics import softplus, tempered
+from mllosses_jax._core.reduction import all_sum, masked_mean, reduce_labels, reduce_samples
+from mllosses_jax._core.softmax import below_top, log_sum_exp, log_total
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["lsep_loss", "two_way_label_loss", "two_way_loss", "two_way_sample_loss", "zlpr_loss"]
@@ -114,25 +114,6 @@ def zlpr_loss(
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-def _below_top(
-    x: Array,
-    entries: Array,
-    temperature: Array,
-    axis: int | tuple[int, ...],
-    axis_name: AxisName,
-) -> tuple[Array, Array]:
-    """Returns the largest of the entries, clipped to be finite, and LSE((x − largest)/T)."""
-    lowest = jnp.asarray(-jnp.inf, x.dtype)
-    inside = jax.lax.stop_gradient(jnp.where(entries, x, lowest))
-    top = jnp.max(inside, axis=axis, keepdims=True, initial=lowest)
-    if axis_name is not None:
-        top = jax.lax.pmax(top, axis_name)
-    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
-    below = jnp.where(entries, x - top, 0)
-    total = log_sum_exp(tempered(below, temperature), entries, axis, axis_name)
-    return jnp.squeeze(top, axis), total
-
-
 def _two_way(
     x: Array,
     positives: Array,
@@ -142,12 +123,22 @@ def _two_way(
     axis: int | tuple[int, ...],
     axis_name: AxisName = None,
 ) -> Array:
-    """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
+    """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`.
+
+    With the gradient these are nine passes over (B, L) arrays: for each set, the masked logits,
+    their largest, the exponentials and their sum; then the gradient from the exponentials.
+    """
     t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
     t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
-    # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
-    low, negative = _below_top(x, negatives, t_n, axis, axis_name)
-    high, positive = _below_top(-x, positives, t_p, axis, axis_name)
+
+    def of_set(x: Array, entries: Array, temperature: Array) -> tuple[Array, Array]:
+        # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
+        top, below = below_top(x, entries, axis, axis_name)
+        exponents = jnp.where(entries, tempered(below, temperature), -jnp.inf)
+        return top, log_total(jnp.exp(exponents), axis, axis_name)
+
+    low, negative = of_set(x, negatives, t_n)
+    high, positive = of_set(-x, positives, t_p)
     # Without pairs the derivative in a temperature would be 0 * inf.
     pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
     product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)
@@ -161,14 +152,10 @@ def _two_way_by_label(
     axis_name: AxisName,
 ) -> Array:
     """Returns the two-way loss of each label (L,), over all samples of all devices."""
-
-    def of_label(x: Array, positives: Array, negatives: Array) -> Array:
-        batch = tuple(range(x.ndim))
-        temperatures = (positive_temperature, negative_temperature)
-        return _two_way(x, positives, negatives, *temperatures, batch, axis_name)
-
-    columns = jax.vmap(of_label, in_axes=-1)
-    return columns(inputs.x, inputs.positives(), inputs.negatives())
+    batch = tuple(range(inputs.x.ndim - 1))
+    temperatures = (positive_temperature, negative_temperature)
+    positives, negatives = inputs.positives(), inputs.negatives()
+    return _two_way(inputs.x, positives, negatives, *temperatures, batch, axis_name)
 
 
 @compiled_loss(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
@@ -311,5 +298,6 @@ def two_way_loss(
     by_sample = _two_way(inputs.x, positives, inputs.negatives(), *temperatures, -1)
     by_label = _two_way_by_label(inputs, *temperatures, axis_name)
     in_sample = jnp.any(positives, axis=-1)
-    in_label = masked_count(positives, axis_name, axis=tuple(range(positives.ndim - 1))) > 0
+    in_shard = jnp.any(positives, axis=tuple(range(positives.ndim - 1)))
+    in_label = all_sum(in_shard.astype(jnp.int32), axis_name) > 0
     return masked_mean(by_sample, in_sample, axis_name) + masked_mean(by_label, in_label, None)

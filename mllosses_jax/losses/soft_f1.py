@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import inside, sigmoid_pair, softmax_pair
+from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax._core.softmax import inside, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
 

@@ -10,20 +10,13 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
-from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import (
-    TINY,
-    finite_product,
-    inside,
-    log_softmax_pair,
-    power,
-    softmax_pair,
-    with_slope,
-)
+from mllosses_jax._core.masking import LossInputs, loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.numerics import TINY, finite_product, finite_term, power, with_slope
 from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.smoothing import smoothed
+from mllosses_jax._core.softmax import inside, log_softmax_pair, softmax_pair
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._cross_entropy import softmax_entropy
+from mllosses_jax.losses._cross_entropy import softmax_entropy, through_log_softmax
 
 __all__ = [
     "single_label_asymmetric_loss",
@@ -35,27 +28,46 @@ __all__ = [
 _INF = float("inf")
 
 
-def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
+def _focus(x: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
+    """Returns (1 − s)^on for positives and s^off for others, with s = softmax(x)."""
     s, rest = softmax_pair(x)
     log_s, log_rest = log_softmax_pair(x)
+    if isinstance(on, int) or isinstance(off, int):
+        return jnp.where(positive, power(rest, log_rest, on), power(s, log_s, off))
+    # One exponential takes the place of two.
+    base, log_base = jnp.where(positive, rest, s), jnp.where(positive, log_rest, log_s)
+    return power(base, log_base, jnp.where(positive, on, off))
+
+
+def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
+    s, rest = softmax_pair(x)
+    log_s, _ = log_softmax_pair(x)
+    focus = _focus(x, positive, on, off)
     sound = rest > TINY
-    ratio = finite_product(s, -log_s) / jnp.where(sound, rest, 1)  # 1 at s = 1
-    by_on = power(rest, log_rest, on) * (1 + on * jnp.where(sound, ratio, 1))
-    fading = power(s, log_s, off)
-    by_off = fading - finite_product(off * fading, -log_s)
+    ratio = finite_product(s, -log_s) / jnp.where(sound, rest, 1)
+    by_on = focus * (1 + on * jnp.where(sound, ratio, 1))  # the ratio is 1 at s = 1
+    by_off = focus - finite_product(off * focus, -log_s)
     # This is minus the derivative in log s. A masked entry has target 0, but log s may be infinite.
     change = jnp.where(target == 0, 0, target * jnp.where(positive, by_on, by_off))
-    total = jnp.sum(change, axis=-1, keepdims=True)
-    return s * (total - change) - rest * change
+    return through_log_softmax(s, rest, change)
 
 
-@with_slope(_faded_slope, over_labels=True)
+@with_slope(_faded_slope, share=True, over_labels=True)
 def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
-    """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off."""
-    rest = softmax_pair(x)[1]
-    log_s, log_rest = log_softmax_pair(x)
-    focus = jnp.where(positive, power(rest, log_rest, on), power(jnp.exp(log_s), log_s, off))
-    return jnp.sum(finite_product(target * focus, -log_s), axis=-1)
+    """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off.
+
+    With the gradient these are ten passes over (B, L) arrays: five of `softmax_terms`, the terms
+    of the value and of the slope with their sums, and the gradient. If both exponents are no
+    integers, w is one more.
+    """
+    log_s, _ = log_softmax_pair(x)
+    return jnp.sum(finite_term(target * _focus(x, positive, on, off), -log_s), axis=-1)
+
+
+def _label_sum(inputs: LossInputs) -> Array:
+    """Returns the sum of the labels of each sample; hard labels are written as 2 bytes each."""
+    y = inputs.y.astype(jnp.bfloat16) if inputs.hard else inputs.y
+    return jnp.sum(y, axis=-1, dtype=inputs.x.dtype)
 
 
 @compiled_loss()
@@ -102,8 +114,11 @@ def softmax_cross_entropy(
         1.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    y = inputs.distribution() if normalize else inputs.soft_y
-    losses = softmax_entropy(inside(inputs.x, inputs.where), y)
+    y, total = inputs.soft_y, _label_sum(inputs)
+    if normalize:
+        y = y * (1 / jnp.where(total == 0, 1, total))[..., None]
+        total = jnp.where(total == 0, 0, jnp.ones_like(total))
+    losses = softmax_entropy(inside(inputs.x, inputs.where), y, total)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -163,8 +178,10 @@ def smoothed_softmax_cross_entropy(
     target = smoothed(y, smoothing, convention, inputs.counted())
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
-    empty = jnp.sum(y, axis=-1) == 0
-    losses = jnp.where(empty, 0, softmax_entropy(inside(inputs.x, inputs.where), target))
+    empty = jnp.sum(inputs.soft_y, axis=-1) == 0
+    total = jnp.where(empty, 0, jnp.ones_like(target, shape=empty.shape))
+    losses = softmax_entropy(inside(inputs.x, inputs.where), target, total)
+    losses = jnp.where(empty, 0, losses)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 

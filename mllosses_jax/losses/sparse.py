@@ -9,9 +9,10 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import finite_product, inside, with_slope
+from mllosses_jax._core.numerics import finite_product, with_slope
 from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.softmax import inside
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["entmax15_loss", "sparsemax_loss"]

@@ -1,0 +1,194 @@
+"""Softmax and log-sum-exp, with analytic derivatives.
+
+All exponentials are relative to the largest entry. It is taken apart, so that its own 1 − s is the
+sum of the others, which does not round to 0 when it is nearly certain.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+
+from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.types import AxisName
+
+_LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
+
+
+@with_slope(jnp.ones_like, share=True)
+def _below_inf(x: Array) -> Array:
+    """Returns x with inf replaced by the largest finite number, and the slope of the identity."""
+    return jnp.minimum(x, jnp.finfo(x.dtype).max)
+
+
+def log_sum_exp(
+    x: Array, weights: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
+) -> Array:
+    """Returns log(sum of weights * exp(x)) along `axis`, -inf with zero gradient if all are 0.
+
+    Args:
+        x: exponents; infinite ones share the gradient.
+        weights: non-negative weights of the same shape; a bool mask selects a set.
+        axis: the axes to sum over.
+        axis_name: mesh axes over which `axis` continues.
+    """
+    if weights.dtype == jnp.bool_:
+        top, below = below_top(x, weights, axis, axis_name)
+        return top + log_total(jnp.exp(jnp.where(weights, below, -jnp.inf)), axis, axis_name)
+    return _weighted_log_sum_exp(x, weights, axis, axis_name)[0]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _weighted_log_sum_exp(
+    x: Array, weights: Array, axis: int | tuple[int, ...], axis_name: AxisName
+) -> tuple[Array, Array, Array]:
+    """Returns ℓ = log Σ w·exp(x), its derivative w·exp(x − ℓ) in x, and exp(x − ℓ), that in w.
+
+    With the derivatives as results, those of second order have no square of a tiny sum.
+    """
+    live = weights > 0
+    top, below = below_top(x, live, axis, axis_name)
+    terms = jnp.where(live, weights * jnp.exp(below), 0)
+    total = jnp.sum(terms, axis=axis)
+    if axis_name is not None:
+        total = jax.lax.psum(total, axis_name)
+    empty = total == 0
+    safe = jnp.where(empty, 1, total)
+    value = jnp.where(empty, -jnp.inf, top + jnp.log(safe))
+    by_x = terms * jnp.expand_dims(jnp.where(empty, 0, 1 / safe), axis)
+    exponent = jnp.where(jnp.expand_dims(empty, axis), -jnp.inf, x - jnp.expand_dims(value, axis))
+    return value, by_x, jnp.exp(jnp.minimum(exponent, _LARGEST_EXPONENT))
+
+
+@functools.partial(_weighted_log_sum_exp.defjvp, symbolic_zeros=True)
+def _weighted_log_sum_exp_jvp(axis: Any, axis_name: AxisName, primals: Any, tangents: Any) -> Any:
+    value, by_x, by_weight = _weighted_log_sum_exp(*primals, axis, axis_name)
+    dx, dw = tangents
+    relative = jnp.zeros_like(by_x) if isinstance(dx, SymbolicZero) else dx
+    change = by_x * relative
+    if not isinstance(dw, SymbolicZero):
+        change = change + by_weight * dw
+    d_value = jnp.sum(change, axis=axis)
+    if axis_name is not None:
+        d_value = jax.lax.psum(d_value, axis_name)
+    d_values = jnp.expand_dims(d_value, axis)
+    d_by_x, d_by_weight = change - by_x * d_values, by_weight * (relative - d_values)
+    return (value, by_x, by_weight), (d_value, d_by_x, d_by_weight)
+
+
+def below_top(
+    x: Array, entries: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
+) -> tuple[Array, Array]:
+    """Returns the largest of the entries along `axis`, clipped to be finite, and x minus it.
+
+    The largest is a constant for derivatives. Infinite x are taken for the largest finite number.
+    """
+    inside = jax.lax.stop_gradient(jnp.where(entries, x, -jnp.inf))
+    top = jnp.max(inside, axis=axis, initial=-jnp.inf)
+    if axis_name is not None:
+        top = jax.lax.pmax(top, axis_name)
+    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
+    return top, _below_inf(x) - jnp.expand_dims(top, axis)
+
+
+def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:
+    """Returns the logarithm of the sum along `axis`, -inf with zero gradient where that is 0."""
+    total = jnp.sum(terms, axis=axis)
+    if axis_name is not None:
+        total = jax.lax.psum(total, axis_name)
+    empty = total == 0
+    return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
+
+
+class SoftmaxTerms(NamedTuple):
+    """The terms of a softmax relative to the largest term.
+
+    Attributes:
+        shifted: x − max(x), shape (..., L).
+        scaled: exp(shifted), shape (..., L).
+        outside: the sum of all scaled terms except this one, shape (..., L).
+        rest: the sum of all scaled terms except the largest, shape (...).
+    """
+
+    shifted: Array
+    scaled: Array
+    outside: Array
+    rest: Array
+
+
+def softmax_terms(x: Array) -> SoftmaxTerms:
+    """Returns the terms of the softmax along the last axis; entries of -inf are outside it.
+
+    These are five passes over (B, L) arrays: the largest, the terms and their sum, and, beyond a
+    plain softmax, the terms without the largest and their sum.
+    """
+    top = jnp.max(x, axis=-1, initial=-jnp.inf)
+    # The bound changes no finite logit. It makes XLA write (B,) largest entries, not (B, L) copies.
+    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
+    shifted = x - top[..., None]
+    scaled = jnp.where(shifted == 0, 1, jnp.exp(shifted))
+    is_top = scaled == 1
+    below = jnp.sum(jnp.where(is_top, 0, scaled), axis=-1)
+    total = jnp.sum(scaled, axis=-1)
+    # If several entries are the largest, nothing cancels in total - 1.
+    rest = jnp.where(total - below > 1.5, total - 1, below)
+    outside = jnp.where(is_top, rest[..., None], 1 + rest[..., None] - scaled)
+    return SoftmaxTerms(shifted, scaled, outside, rest)
+
+
+@jax.custom_jvp
+def softmax_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (s, 1 - s) for s = softmax(x) along the last axis.
+
+    The largest entry is treated separately: if R is the sum of the others relative to it, its
+    1 - s is R / (1 + R), which does not round to 0 when the entry is nearly certain. Entries of
+    -inf are outside the softmax.
+    """
+    _, scaled, outside, rest = softmax_terms(x)
+    share = 1 / (1 + rest[..., None])
+    return scaled * share, outside * share
+
+
+@softmax_pair.defjvp
+def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
+    s, rest = softmax_pair(*primals)
+    change = s * _log_softmax_change(s, rest, tangents[0])
+    return (s, rest), (change, -change)
+
+
+@jax.custom_jvp
+def log_softmax_pair(x: Array) -> tuple[Array, Array]:
+    """Returns (log s, log(1 - s)) for s = softmax(x) along the last axis; see `softmax_pair`."""
+    shifted, _, outside, rest = softmax_terms(x)
+    log_total = jnp.log1p(rest[..., None])
+    return shifted - log_total, jnp.log(outside) - log_total
+
+
+@log_softmax_pair.defjvp
+def _log_softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
+    log_s, log_rest = log_softmax_pair(*primals)
+    d_log_s = _log_softmax_change(*softmax_pair(*primals), tangents[0])
+    # The bound keeps odds * d_log_s finite, a quotient of numbers that vanish together.
+    odds = jnp.exp(jnp.minimum(log_s - log_rest, _LARGEST_EXPONENT))
+    return (log_s, log_rest), (d_log_s, -odds * d_log_s)
+
+
+def _log_softmax_change(s: Array, rest: Array, dx: Array) -> Array:
+    """Returns dx - sum(s dx) without cancellation at s = 1; its transpose has the same form."""
+    change = s * dx
+    return rest * dx - (jnp.sum(change, axis=-1, keepdims=True) - change)
+
+
+def inside(x: Array, where: Array | None) -> Array:
+    """Returns x for a softmax over the entries that count, with -inf for all others.
+
+    A row in which nothing counts keeps finite values, which the reduction drops.
+    """
+    if where is None:
+        return x
+    return jnp.where(~where & jnp.any(where, axis=-1, keepdims=True), -jnp.inf, x)

@@ -17,7 +17,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "benchmark",
-        choices=("linear", "losses", "metrics", "mlp", "numerics", "scaling", "streaming"),
+        choices=(
+            *("hierarchy", "linear", "losses", "metrics", "mlp", "numerics", "scaling"),
+            "streaming",
+        ),
     )
     parser.add_argument(
         "sets", nargs="*", metavar="SET", help="data sets that `linear` and `mlp` fit"

@@ -1,4 +1,4 @@
-"""Label encodings: converters to labels and `where`, and the conventions of label smoothing.
+"""Label encodings: converters to labels and `where`, label smoothing, and hierarchies.
 
 Losses and metrics use one encoding: labels in [0, 1], and a bool `where` that says which are
 known. Every other encoding in use is converted here explicitly and never guessed.
@@ -16,16 +16,25 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.hierarchy import (
+    Hierarchy,
+    check_labels_of,
+    hierarchy,
+    highest_below,
+)
 from mllosses_jax._core.masking import counted_entries, is_positive
 from mllosses_jax._core.public import show_public_names
 from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
 __all__ = [
+    "Hierarchy",
     "from_indices",
     "from_minus_one_unknown",
     "from_nan",
     "from_zero_unknown",
+    "hierarchy",
     "smooth_labels",
+    "with_ancestors",
 ]
 
 show_public_names(__name__)
@@ -188,3 +197,29 @@ def smooth_labels(
     s = checks.element_parameter("label_smoothing", label_smoothing, y)
     counted = counted_entries(checks.mask("where", where, y.shape), y)
     return smoothed(y, s, convention, counted)
+
+
+@compiled()
+def with_ancestors(labels: ArrayLike, hierarchy: Hierarchy) -> Array:
+    """Makes labels obey a hierarchy: every ancestor of a positive label becomes positive.
+
+    Args:
+        labels: bool, integer or float array (..., L); positive where above 0.
+        hierarchy: the hierarchy, made from parent edges by `labels.hierarchy`.
+
+    Returns:
+        Bool labels (..., L). Time and memory are O(L + E) per sample.
+
+    Raises:
+        ValueError: if the hierarchy has another number of labels.
+
+    Example:
+        >>> import numpy as np
+        >>> from mllosses_jax import labels
+        >>> animals = labels.hierarchy(np.array([[0, 1], [0, 2], [2, 3]]), num_labels=4)
+        >>> print(labels.with_ancestors(np.array([False, False, False, True]), animals))
+        [ True False  True  True]
+    """
+    given = is_positive(checks.label_array("labels", labels))
+    check_labels_of(hierarchy, given.shape[-1])
+    return jnp.moveaxis(highest_below(jnp.moveaxis(given, -1, 0), hierarchy), 0, -1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 
-@pytest.mark.parametrize("name", ["losses", "metrics", "scaling", "streaming"])
+@pytest.mark.parametrize("name", ["hierarchy", "losses", "metrics", "scaling", "streaming"])
 def test_quick_benchmark(name, monkeypatch):
     pytest.importorskip("sklearn")
     module = pytest.importorskip(f"benchmarks.{name}")

@@ -12,6 +12,7 @@
 - `smoothing`: the conventions of label smoothing.
 - `sets`, `probabilities`, `ordering`: what metrics and decisions share: checked sets, scores and
   probabilities, exact ranking.
+- `hierarchy`: hierarchies of labels, and the sweep that carries values upward in them.
 - `sharding`: arrays on explicit meshes; `memory`: how much memory is left.
 - `files`, `schema`: how result files are written, and what they must hold; `text`: text that a
   terminal can show, and suggestions for misspelled names.

@@ -9,6 +9,7 @@
   `gfm_sets` for any joint distribution.
 - Sets of given sizes: `top_k`, `sets_from_counts`; of sizes read from the scores:
   `largest_gap_sets`.
+- Scores that obey a hierarchy of labels: `coherent_scores`.
 - Sets of k labels for the best macro measure: `block_coordinate_sets`, `fit_frank_wolfe`.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from mllosses_jax._core.public import show_public_names
 from mllosses_jax.decisions.block_coordinate import block_coordinate_sets
+from mllosses_jax.decisions.coherence import coherent_scores
 from mllosses_jax.decisions.constrained import tune_thresholds_fbr, tune_thresholds_for_precision
 from mllosses_jax.decisions.cross_validation import threshold_report
 from mllosses_jax.decisions.expected_f import expected_f_sets, gfm_matrix, gfm_sets
@@ -31,6 +33,7 @@ __all__ = [
     "ThresholdReport",
     "apply_thresholds",
     "block_coordinate_sets",
+    "coherent_scores",
     "cost_threshold",
     "expected_f_sets",
     "fit_frank_wolfe",

@@ -5,38 +5,118 @@ The penalties look only at the predictions and are meant to be added to a loss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import PartitionSpec as Spec
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
+from mllosses_jax._core.hierarchy import (
+    Hierarchy,
+    check_labels_of,
+    first_below,
+    highest_below,
+    rows,
+)
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax._core.numerics import sigmoid_pair, with_slope
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
-from mllosses_jax._core.sharding import whole_rows
+from mllosses_jax._core.sharding import on_shards, spec_of, whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import cross_entropy
 
 __all__ = ["hierarchical_coherence_loss", "hierarchy_penalty", "label_graph_penalty"]
 
 
-def _largest_below(x: Array, ancestors: Array, positive: Array, counted: Array) -> Array:
-    """Returns the index of the largest logit at or below each label, int32 (..., L).
+def _largest_in_matrix(x: Array, positive: Array, counted: Array, ancestors: Array) -> Array:
+    """Returns the label of the largest logit at or below each label, int32 (L, ...).
 
-    For a positive label, only its positive descendants are considered. Labels are processed one at
-    a time, so no array is larger than the logits.
+    For a positive label, only its positive descendants are considered. In round k, each label goes
+    to the k-th of its ancestors, so there are as many rounds as a label has ancestors at most, and
+    no array is larger than the logits or the matrix.
     """
+    num_labels = len(x)
+    above = ancestors | jnp.eye(num_labels, dtype=bool)
+    rank = jnp.cumsum(above, axis=0) - 1
+    rounds = jnp.max(jnp.sum(above, axis=0))
+    own = jnp.arange(num_labels, dtype=jnp.int32).reshape(-1, *(1,) * (x.ndim - 1))
 
-    def of_label(label: tuple[Array, Array]) -> Array:
-        is_below, is_positive = label
-        explains = is_below & counted & (positive | ~is_positive[..., None])
-        return jnp.argmax(jnp.where(explains, x, -jnp.inf), axis=-1).astype(jnp.int32)
+    def ancestor(k: Array) -> tuple[Array, Array]:
+        """Returns the k-th ancestor of each label, L if there is none, and what may explain it."""
+        is_kth = above & (rank == k)
+        label = jnp.where(jnp.any(is_kth, axis=0), jnp.argmax(is_kth, axis=0), num_labels)
+        return label, counted & (positive | ~rows(positive, label))
 
-    below = ancestors | jnp.eye(x.shape[-1], dtype=bool)
-    below = below.reshape(len(below), *(1,) * (x.ndim - 1), -1)
-    return jnp.moveaxis(jax.lax.map(of_label, (below, jnp.moveaxis(positive, -1, 0))), 0, -1)
+    def raise_top(k: Array, top: Array) -> Array:
+        label, explains = ancestor(k)
+        return top.at[label].max(jnp.where(explains, x, -jnp.inf), mode="drop")
+
+    def lower_first(k: Array, first: Array) -> Array:
+        label, explains = ancestor(k)
+        attains = explains & (x == rows(top, label)) & (x > -jnp.inf)
+        return first.at[label].min(jnp.where(attains, own, num_labels), mode="drop")
+
+    lowest, none = jnp.full_like(x, -jnp.inf), jnp.full_like(x, num_labels, dtype=jnp.int32)
+    top = jax.lax.fori_loop(0, rounds, raise_top, lowest)
+    first = jax.lax.fori_loop(0, rounds, lower_first, none)
+    return jnp.where(first == num_labels, own, first)
+
+
+def _largest_in_hierarchy(x: Array, positive: Array, counted: Array, hierarchy: Hierarchy) -> Array:
+    """Returns the same as `_largest_in_matrix` for parent edges.
+
+    Where labels obey the hierarchy, no positive lies below a negative, and what explains a label is
+    joined to it by labels of its own kind. So one sweep over the largest logits and one over their
+    labels suffice; otherwise each kind needs two.
+    """
+    x = jnp.where(counted, x, -jnp.inf)
+
+    def kinds(parents: Array, children: Array) -> tuple[Array, Array]:
+        return rows(positive, parents), rows(positive, children)
+
+    def bounds(parents: Array, children: Array) -> tuple[Array, Array]:
+        above, below = kinds(parents, children)
+        infinite = jnp.asarray(jnp.inf, x.dtype)
+        # A negative does not explain a positive; a positive below a negative raises an alarm.
+        return (
+            jnp.where(below & ~above, infinite, -infinite),
+            jnp.where(above & ~below, -infinite, infinite),
+        )
+
+    top = highest_below(x, hierarchy, bounds)
+
+    def of_one_kind() -> Array:
+        return first_below(x, top, hierarchy, lambda *edges: jnp.equal(*kinds(*edges)))
+
+    def of_both_kinds() -> Array:
+        alone = jnp.where(positive, x, -jnp.inf)
+        first, first_alone = (
+            first_below(values, highest_below(values, hierarchy), hierarchy)
+            for values in (x, alone)
+        )
+        return jnp.where(positive, first_alone, first)
+
+    alarm = jnp.any(top == jnp.inf)
+    index: Array = jax.lax.cond(alarm, of_both_kinds, of_one_kind)
+    return index
+
+
+def _by_label(find: Callable[..., Array], x: Array, *others: Any) -> Array:
+    """Returns find(x, positive, counted, ancestors), which wants labels on the first axis."""
+
+    def on_rows(*arrays: Any) -> Array:
+        *given, ancestors = arrays
+        index = find(*(jnp.moveaxis(a, -1, 0) for a in given), ancestors)
+        return jnp.moveaxis(index, 0, -1)
+
+    spec = Spec(*spec_of(x))
+    found: Array = on_shards(on_rows, (x, *others), [spec] * 3 + [Spec()], spec)
+    return found
 
 
 @compiled_loss()
@@ -44,7 +124,7 @@ def hierarchical_coherence_loss(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    ancestors: ArrayLike,
+    ancestors: ArrayLike | Hierarchy,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
@@ -59,15 +139,15 @@ def hierarchical_coherence_loss(
     A label is predicted to be at least as likely as its descendants; a positive label is explained
     by its positive descendants alone. The maxima are taken over logits, which is equivalent and
     rounds nothing to 0 or 1. For decisions use the coherent logits: for each label the largest
-    logit among itself and its descendants.
+    logit among itself and its descendants, as from `decisions.coherent_scores`.
 
     Args:
         logits: float array (..., L).
         labels: bool, integer or float array (..., L); positive where above 0. They should obey
             the hierarchy: the ancestors of a positive label are positive.
-        ancestors: bool array (L, L): entry [a, b] says that a is an ancestor of b at any distance
-            (the transitive closure); the diagonal counts as true. Any directed acyclic graph is
-            allowed.
+        ancestors: a hierarchy made from parent edges by `labels.hierarchy`, or a bool array (L, L)
+            whose entry [a, b] says that a is an ancestor of b at any distance (the transitive
+            closure; the diagonal counts as true). Any directed acyclic graph is allowed.
         weights: scale factors: (L,) per label, (..., 1) per sample, (..., L) per entry.
         where: bool array of the rank of logits, axes equal or 1: which entries count; one that does
             not count is not a descendant either.
@@ -77,11 +157,12 @@ def hierarchical_coherence_loss(
     Returns:
         The loss in nats: (..., L) with "none", else (). The gradient of a term goes to the entry
         with the largest logit, and to the first one if several are equal. The authors' code is
-        "mean", or "weighted_mean" with weight 0 for labels that are not evaluated. The time is
-        O(L) per entry; the memory is that of the logits.
+        "mean", or "weighted_mean" with weight 0 for labels that are not evaluated. With a hierarchy
+        of E edges, time and memory are O(L + E) per sample; with a matrix, time is O(L) per entry
+        and ancestor of a label, and memory that of the logits and the matrix.
 
     Raises:
-        TypeError: if ancestors is not bool.
+        TypeError: if ancestors is neither a hierarchy nor a bool array.
 
     Reference:
         E. Giunchiglia and T. Lukasiewicz, "Coherent Hierarchical Multi-Label Classification
@@ -99,17 +180,35 @@ def hierarchical_coherence_loss(
         [[1.3133 2.1269]]
     """
     inputs = loss_inputs(logits, labels, where)
-    below = checks.array("ancestors", ancestors)
-    if below.dtype != jnp.bool_:
-        raise TypeError(f"ancestors must be a bool array, got {below.dtype}; write ancestors > 0")
-    _square("ancestors", below, inputs.x)
     inputs = jax.tree.map(whole_rows, inputs)
     x, positive = inputs.x, inputs.positives()
+    find: Callable[..., Array] = _largest_in_hierarchy
+    if isinstance(ancestors, Hierarchy):
+        check_labels_of(ancestors, x.shape[-1])
+    else:
+        find, ancestors = _largest_in_matrix, checks.array("ancestors", ancestors)
+        if ancestors.dtype != jnp.bool_:
+            raise TypeError(
+                f"ancestors must be a bool array, got {ancestors.dtype}; write ancestors > 0, or "
+                f"make a hierarchy from parent edges by labels.hierarchy(edges, num_labels)"
+            )
+        _square("ancestors", ancestors, x)
     if x.size > 0:
-        index = _largest_below(jax.lax.stop_gradient(x), below, positive, inputs.counted())
-        x = jnp.take_along_axis(x, index, axis=-1)
+        index = _by_label(find, jax.lax.stop_gradient(x), positive, inputs.counted(), ancestors)
+        x = jnp.take_along_axis(x, index, axis=-1, mode="promise_in_bounds")
     losses = cross_entropy(LossInputs(x, positive, None))
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    return p * q
+
+
+@with_slope(_sigmoid_slope)
+def _sigmoid(x: Array) -> Array:
+    """Returns p alone, which XLA writes out, while it would recompute a pair wherever p is read."""
+    return jax.nn.sigmoid(x)
 
 
 @compiled_loss()
@@ -165,11 +264,47 @@ def hierarchy_penalty(
         raise TypeError(f"edges must be an integer array, got {pairs.dtype}")
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"edges must be pairs (parent, child), shape (E, 2), got {pairs.shape}")
-    p, counted = sigmoid_pair(whole_rows(inputs.x))[0], whole_rows(inputs.counted())
-    excess = jax.nn.relu(p[..., pairs[:, 1]] - p[..., pairs[:, 0]])
-    counts = counted[..., pairs[:, 0]] & counted[..., pairs[:, 1]]
-    losses = jnp.sum(jnp.where(counts, excess * excess, 0), axis=-1)
+    parents, children = pairs[:, 0], pairs[:, 1]
+    p = _sigmoid(whole_rows(inputs.x))
+    excess = jax.nn.relu(p[..., children] - p[..., parents])
+    if inputs.where is not None:
+        counted = whole_rows(inputs.where)
+        excess = jnp.where(counted[..., parents] & counted[..., children], excess, 0)
+    losses = jnp.sum(excess * excess, axis=-1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
+
+
+def _pulls(x: Array, where: Array | None, affinity: Array) -> tuple[Array, Array]:
+    """Returns centred probabilities q and (D − A)·q for the symmetric part of A, 0 where masked.
+
+    Besides the product with A, (B, L) arrays are passed over for p, its mean, q, the slope and the
+    sum.
+    """
+    affinity = (affinity + affinity.T) / 2
+    p = _sigmoid(x)
+    # Subtracting what all p have in common does not change the form, and avoids cancellation.
+    if where is None:
+        q = p - jax.lax.stop_gradient(jnp.mean(p, axis=-1, keepdims=True))
+        degrees = jnp.broadcast_to(jnp.sum(affinity, axis=0), x.shape)
+        return q, degrees * q - jnp.matmul(q, affinity, precision="highest")
+    counted = where.astype(x.dtype)
+    number = jnp.sum(counted, axis=-1, keepdims=True)
+    common = safe_divide(jnp.sum(counted * p, axis=-1, keepdims=True), number)
+    q = counted * (p - jax.lax.stop_gradient(common))
+    degrees = jnp.matmul(counted, affinity, precision="highest")
+    return q, counted * (degrees * q - jnp.matmul(q, affinity, precision="highest"))
+
+
+def _roughness_slope(x: Array, where: Array | None, affinity: Array) -> Array:
+    p, not_p = sigmoid_pair(x)
+    return 2 * p * not_p * _pulls(x, where, affinity)[1]
+
+
+@with_slope(_roughness_slope, share=True, over_labels=True)
+def _roughness(x: Array, where: Array | None, affinity: Array) -> Array:
+    """Returns qᵀ·(D − A)·q; value and slope share the product with A."""
+    q, pulls = _pulls(x, where, affinity)
+    return jnp.sum(q * pulls, axis=-1)
 
 
 @compiled_loss()
@@ -220,16 +355,8 @@ def label_graph_penalty(
     pairs = checks.array("affinity", affinity).astype(inputs.x.dtype)
     _square("affinity", pairs, inputs.x)
     pairs = (pairs + pairs.T) / 2
-    counted = inputs.counted().astype(inputs.x.dtype)
-    p = sigmoid_pair(inputs.x)[0]
-    # Subtracting what all p have in common does not change the form, and avoids cancellation.
-    common = safe_divide(
-        jnp.sum(counted * p, axis=-1, keepdims=True), jnp.sum(counted, axis=-1, keepdims=True)
-    )
-    p = counted * (p - jax.lax.stop_gradient(common))
-    degrees = jnp.matmul(counted, pairs, precision="highest")
-    terms = p * (degrees * p - jnp.matmul(p, pairs, precision="highest"))
-    return reduce_samples(jnp.sum(terms, axis=-1), inputs.where, weights, reduction, axis_name)
+    losses = _roughness(inputs.x, inputs.where, pairs)
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
 def _square(name: str, value: Array, logits: Array) -> None:

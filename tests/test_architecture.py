@@ -206,6 +206,18 @@ def errors_in_map_of_names(package):
     return [f"no {name}" for name in named if name not in public]
 
 
+def choices_by_platform(package):
+    """Returns the files outside `_core/platforms.py` that make a choice by platform."""
+    return [
+        f"{file.relative_to(package).as_posix()} asks for the platform"
+        for file in sorted(package.rglob("*.py"))
+        if file != package / "_core" / "platforms.py"
+        for node in ast.walk(read(file))
+        if isinstance(node, ast.Attribute | ast.Name | ast.alias)
+        and {"platform_dependent", "default_backend"} & set(ast.unparse(node).split("."))
+    ]
+
+
 # The rules, applied to this repository.
 
 
@@ -220,6 +232,10 @@ def test_no_loss_family_imports_another():
 def test_no_import_goes_round_in_a_circle():
     assert circle(PACKAGE) == []
     assert circle_of_rooms(PACKAGE) == []
+
+
+def test_choices_by_platform_stand_in_one_file():
+    assert choices_by_platform(PACKAGE) == []
 
 
 @pytest.mark.parametrize("folder", MAPS_OF_MODULES)
@@ -278,6 +294,7 @@ def test_a_sound_package_breaks_no_rule(tmp_path):
     assert wrong_arrows(package) == []
     assert families_that_know_others(package) == []
     assert circle(package) == circle_of_rooms(package) == []
+    assert choices_by_platform(package) == []
     assert errors_in_map_of_modules(package) == []
     assert errors_in_map_of_names(package / "metrics") == []
     assert long_files(package.rglob("*.py")) == []
@@ -318,6 +335,16 @@ def test_circles_are_found(line, tmp_path):
     assert {"pkg.compare.run", "pkg.compare.report"} <= set(circle(package))
     make_package(tmp_path, {"losses/focal.py": "def f():\n    import pkg.compare.run\n"})
     assert {"losses", "compare"} <= set(circle_of_rooms(package))
+
+
+@pytest.mark.parametrize(
+    "line", ["import jax\njax.default_backend()", "from jax.lax import platform_dependent"]
+)
+def test_choices_by_platform_elsewhere_are_found(line, tmp_path):
+    text = {"_core/platforms.py": f"{line}\n", "losses/focal.py": f"{line}\n"}
+    assert choices_by_platform(make_package(tmp_path, text)) == [
+        "losses/focal.py asks for the platform"
+    ]
 
 
 def test_maps_that_are_wrong_are_found(tmp_path):

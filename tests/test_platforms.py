@@ -10,7 +10,7 @@ from cases import FIRST_OF_EACH
 from contract import make_inputs, written_out
 
 import mllosses_jax as mll
-from mllosses_jax._core.values import on_host
+from mllosses_jax._core.platforms import on_host
 
 ELSEWHERE = ("cuda", "tpu")
 # A CPU adds up fastest by a product with ones; this loss is itself a product of matrices.

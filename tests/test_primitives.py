@@ -45,6 +45,19 @@ def test_derivatives_at_zero(function, derivatives):
         function = jax.grad(function)
 
 
+def test_what_is_recomputed_keeps_its_value_and_derivatives():
+    x = jnp.asarray([-jnp.inf, -2.5, -0.0, 3e38, jnp.inf])
+    np.testing.assert_array_equal(numerics.recomputed(x), x)
+    np.testing.assert_array_equal(jax.grad(lambda x: numerics.recomputed(x).sum())(x), 1)
+
+    def exponentials(second):
+        program = jax.jit(lambda x: (jnp.exp(x), 2 * jnp.exp(second(x))))
+        return program.lower(x).compile().as_text().count(" exponential(")
+
+    assert exponentials(lambda x: x) == 1
+    assert exponentials(numerics.recomputed) == 2
+
+
 def test_log1p_of_the_unit_interval():
     u = np.concatenate([np.linspace(-0.5, 1, 601), [1e-30, -1e-30, 1e-7, -1e-7]])
     u = u.astype(np.float32)

@@ -44,6 +44,27 @@ def test_largest_entries_are_those_of_a_sort(ties):
     np.testing.assert_array_equal(found, by_sorting(values, among, 7))
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (15, 16), (255, 300), (256, 256), (70_000, 1), (90,)])
+@pytest.mark.parametrize("distinct", [1, 5, 10**6])
+def test_counts_of_full_rows_do_not_overflow(shape, distinct):
+    rng = np.random.default_rng(distinct)
+    values = rng.integers(distinct, size=shape).astype(np.float32) / 7 - 3
+    among = rng.random(shape) < 0.9
+    for k in (1, values.size // 3, values.size):
+        for mask in (among, np.ones_like(among)):
+            found = largest(jnp.asarray(values), jnp.asarray(mask), k, None)
+            np.testing.assert_array_equal(found, by_sorting(values, mask, k))
+
+
+def test_largest_entries_of_unknown_shape():
+    program = jax.export.export(jax.jit(lambda v, a, k: largest(v, a, k, None)))
+    sizes = jax.export.symbolic_shape("n, m")
+    arguments = [jax.ShapeDtypeStruct(sizes, dtype) for dtype in (np.float32, bool)]
+    values, among = batch(True)
+    found = program(*arguments, jax.ShapeDtypeStruct((), np.int32)).call(values, among, np.int32(9))
+    np.testing.assert_array_equal(found, by_sorting(values, among, 9))
+
+
 @pytest.mark.parametrize("axis_name", ["data", None])
 def test_largest_entries_over_devices(axis_name):
     values, among = batch(False)

@@ -13,6 +13,7 @@
 - `sets`, `probabilities`, `ordering`: what metrics and decisions share: checked sets, scores and
   probabilities, exact ranking.
 - `hierarchy`: hierarchies of labels, and the sweep that carries values upward in them.
+- `platforms`: all choices that depend on the platform, with what was measured.
 - `sharding`: arrays on explicit meshes; `memory`: how much memory is left.
 - `files`, `schema`: how result files are written, and what they must hold; `text`: text that a
   terminal can show, and suggestions for misspelled names.

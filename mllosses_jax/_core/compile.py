@@ -23,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 import numpy as np
 
+from mllosses_jax._core.platforms import on_host
 from mllosses_jax._core.text import did_you_mean
 from mllosses_jax._core.types import Loss, LossValue
 from mllosses_jax._core.values import (
@@ -32,7 +33,6 @@ from mllosses_jax._core.values import (
     check_labels,
     check_probabilities,
     fits_labels,
-    on_host,
 )
 
 P = ParamSpec("P")

@@ -8,7 +8,7 @@ order, even at x = 0, where automatic differentiation of `|x|` would give 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,26 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 TINY = 1e-18  # squares of smaller numbers underflow in float32
+
+
+def _traced_once(function: Callable[P, R]) -> Callable[P, R]:
+    """Returns a function that JAX traces only once for each shape; a loss calls it many times."""
+    return cast(Callable[P, R], jax.jit(function, inline=True))
+
+
+def _primitive(rule: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Returns a decorator that gives a function a rule for derivatives, and traces it once."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        differentiable = jax.custom_jvp(function)
+        differentiable.defjvp(rule)
+        return _traced_once(differentiable)
+
+    return decorate
 
 
 def exp_unit(x: Array) -> Array:
@@ -28,7 +47,14 @@ def exp_unit(x: Array) -> Array:
     return jnp.minimum(jnp.exp(x), 1)
 
 
-@jax.custom_jvp
+def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
+    # The slope is computed anew, because keeping it in memory for the backward pass costs more.
+    p, q = sigmoid_pair(recomputed(primals[0]))
+    change = p * q * tangents[0]
+    return sigmoid_pair(*primals), (change, -change)
+
+
+@_primitive(_sigmoid_pair_jvp)
 def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (sigmoid(x), sigmoid(-x)), each to full relative accuracy."""
     e = exp_unit(-jnp.abs(x))
@@ -37,14 +63,7 @@ def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     return jnp.where(x >= 0, larger, smaller), jnp.where(x >= 0, smaller, larger)
 
 
-@sigmoid_pair.defjvp
-def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
-    # The slope is computed anew, because keeping it in memory for the backward pass costs more.
-    p, q = sigmoid_pair(jax.lax.optimization_barrier(primals[0]))
-    change = p * q * tangents[0]
-    return sigmoid_pair(*primals), (change, -change)
-
-
+@_traced_once
 def log1p_unit(u: Array) -> Array:
     """Returns log(1 + u) for u in [-1/2, 1], in float32 several times faster than XLA's log1p.
 
@@ -69,20 +88,24 @@ def log_share(u: Array, rest: Array) -> Array:
     return jnp.where(near, log_near, jnp.log(jnp.where(near, jnp.ones_like(u), u)))
 
 
-@jax.custom_jvp
+def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
+    p, q = sigmoid_pair(*primals)
+    return log_sigmoid_pair(*primals), (q * tangents[0], -p * tangents[0])
+
+
+@_primitive(_log_sigmoid_pair_jvp)
 def log_sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (log sigmoid(x), log sigmoid(-x)), each to full relative accuracy."""
     log1p_e = log1p_unit(exp_unit(-jnp.abs(x)))
     return jnp.minimum(x, 0) - log1p_e, jnp.minimum(-x, 0) - log1p_e
 
 
-@log_sigmoid_pair.defjvp
-def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
-    p, q = sigmoid_pair(*primals)
-    return log_sigmoid_pair(*primals), (q * tangents[0], -p * tangents[0])
+def _log_sigmoid_tail_jvp(primals: Any, tangents: Any) -> Any:
+    _, q = sigmoid_pair(*primals)
+    return log_sigmoid_tail(*primals), -q * q * q * tangents[0]
 
 
-@jax.custom_jvp
+@_primitive(_log_sigmoid_tail_jvp)
 def log_sigmoid_tail(x: Array) -> Array:
     """Returns −log p − q − q²/2 = Σ_{k≥3} q^k/k for p = σ(x) and q = 1 − p."""
     p, q = sigmoid_pair(x)
@@ -95,12 +118,6 @@ def log_sigmoid_tail(x: Array) -> Array:
         series = series * z + 1 / denominator
     small = s * (q * q / 2 + 2 * z * series)
     return jnp.where(x >= -0.5, small, -log_sigmoid_pair(x)[0] - q - q * q / 2)
-
-
-@log_sigmoid_tail.defjvp
-def _log_sigmoid_tail_jvp(primals: Any, tangents: Any) -> Any:
-    _, q = sigmoid_pair(*primals)
-    return log_sigmoid_tail(*primals), -q * q * q * tangents[0]
 
 
 def softplus(x: Array) -> Array:
@@ -165,6 +182,16 @@ def _tempered_jvp(primals: Any, tangents: Any) -> Any:
     return result, dx / temperature - change * d_temperature
 
 
+def recomputed(x: Array) -> Array:
+    """Returns x for a second pass: XLA computes again from it instead of keeping intermediates.
+
+    XLA does not see that the number behind the barrier is 0. A barrier around x itself would write
+    to memory what conversion and masking made of the logits.
+    """
+    zero: Array = jax.lax.optimization_barrier(jnp.zeros((), x.dtype))
+    return x + zero
+
+
 def with_slope(
     slope: Callable[..., Array], *, share: bool = False, over_labels: bool = False
 ) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
@@ -199,7 +226,7 @@ def with_slope(
                 result = function(*primals)
                 tangent = jnp.zeros_like(result)
                 if not isinstance(tangents[0], SymbolicZero):
-                    x = primals[0] if share else jax.lax.optimization_barrier(primals[0])
+                    x = primals[0] if share else recomputed(primals[0])
                     tangent = slope(*merged([x, *primals[1:]])) * tangents[0]
                     tangent = jnp.sum(tangent, axis=-1) if over_labels else tangent
                 live = [

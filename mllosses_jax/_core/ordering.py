@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from mllosses_jax._core.platforms import largest_integers, on_host, running_count
 from mllosses_jax._core.sharding import whole_rows
-from mllosses_jax._core.values import on_host
 
 Packed = Array | tuple[Array, Array]
-
-_FEW_ROWS = 64
 
 
 class Ranking(NamedTuple):
@@ -40,12 +38,7 @@ class Ranking(NamedTuple):
             The counts up to and including each entry, and the counts up to the end of the previous
             group of tied scores, both (R, n).
         """
-        if self.keys.shape[0] < _FEW_ROWS:
-            return _parallel_count(flags, self.group_end)
-        # For many rows, a loop is faster than parallel prefix sums, but only on a CPU.
-        return lax.platform_dependent(  # type: ignore[no-any-return]
-            flags, self.group_end, cpu=_sequential_count, default=_parallel_count
-        )
+        return running_count(flags, self.group_end)
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
@@ -71,19 +64,7 @@ def scores_of_keys(keys: Array, dtype: jnp.dtype) -> Array:
 
 def smallest(keys: Array, k: int) -> Array:
     """Returns the indices of the k smallest keys per row, int32 (R, k); ties go to the first."""
-    if keys.dtype != jnp.int32:
-        return _select(keys, k)
-    # XLA's CPU backend has a selection for floats, but sorts integers, which is 20 times slower.
-    # Floats compare in their total order, which puts the (negative) NaN of the largest key last.
-    return lax.platform_dependent(  # type: ignore[no-any-return]
-        keys,
-        cpu=lambda keys: lax.top_k(scores_of_keys(keys, jnp.float32), k)[1],
-        default=lambda keys: _select(keys, k),
-    )
-
-
-def _select(keys: Array, k: int) -> Array:
-    return lax.top_k(~keys, k)[1]
+    return largest_integers(~keys, k)
 
 
 def ranked(keys: Array, positive: Array) -> Ranking:
@@ -127,23 +108,3 @@ def _unpacked(rows: Array) -> tuple[Array, Array]:
         one = lax.full_like(rows, 1)
         keys = lax.convert_element_type(lax.shift_right_arithmetic(rows, one), jnp.int32)
         return keys, lax.convert_element_type(lax.bitwise_and(rows, one), jnp.int32)
-
-
-def _parallel_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
-    count = jnp.cumsum(flags, axis=1)
-    at_ends = lax.cummax(jnp.where(group_end, count, 0), axis=1)
-    return count, jnp.concatenate([jnp.zeros_like(count[:, :1]), at_ends[:, :-1]], axis=1)
-
-
-def _sequential_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
-    Pair = tuple[Array, Array]
-
-    def step(carry: Pair, column: Pair) -> tuple[Pair, Pair]:
-        count, before = carry
-        flag, end = column
-        count = count + flag
-        return (count, jnp.where(end, count, before)), (count, before)
-
-    zero = jnp.zeros_like(flags[:, 0])
-    _, (count, before) = lax.scan(step, (zero, zero), (flags.T, group_end.T))
-    return count.T, before.T

@@ -15,9 +15,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.platforms import total
 from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
-_SHORT = 1024  # along a longer axis, a product with ones would lose digits
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
 
@@ -149,9 +149,9 @@ def _reduce(
         losses = jnp.where(counted, losses, jnp.zeros_like(losses))
     if reduction == "none":
         return losses
-    total = all_sum(_total(losses), axis_name)
+    summed = all_sum(total(losses), axis_name)
     if reduction == "sum":
-        return total
+        return summed
     if reduction == "batchmean":
         count = _count(samples, sample_shape, losses, axis_name)
     elif reduction == "weighted_mean" and weights is not None:
@@ -159,40 +159,8 @@ def _reduce(
     else:
         count = _count(counted, losses.shape, losses, axis_name)
     if reduction == "sum_and_count":
-        return total, count
-    return safe_divide(total, count)
-
-
-@jax.custom_jvp
-def _total(losses: Array) -> Array:
-    """Returns the sum of all entries.
-
-    XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; before a
-    product with ones, it is written once and read once. The derivative is that of the sum. The
-    product adds up terms one after another, so it is used for short axes only.
-    """
-    short = [axis for axis in (-1, 0) if losses.ndim > 1 and _is_short(losses.shape[axis])]
-    if not short:
-        return jnp.sum(losses)
-
-    def by_product(losses: Array) -> Array:
-        ones = jnp.ones(losses.shape[short[0]], losses.dtype)
-        return jnp.sum(jnp.tensordot(losses, ones, (short[0], 0), precision="highest"))
-
-    # The program may run on another platform than this host.
-    return jax.lax.platform_dependent(  # type: ignore[no-any-return]
-        losses, cpu=by_product, default=jnp.sum
-    )
-
-
-def _is_short(size: int) -> bool:
-    """Returns whether an axis is known to be short; in an exported program it may be symbolic."""
-    return isinstance(size, int) and size <= _SHORT
-
-
-@_total.defjvp
-def _total_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _total(*primals), jnp.sum(*tangents)
+        return summed, count
+    return safe_divide(summed, count)
 
 
 def _count(

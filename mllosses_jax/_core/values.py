@@ -19,20 +19,11 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.platforms import on_host
 
 Bounds = tuple[float, float]
 
 _SCORES = ("logits", "scores", "probabilities")
-
-
-def on_host(value: object) -> bool:
-    """Returns whether a value is not a tracer and JAX would compute with it on one CPU device."""
-    if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
-        return False
-    if isinstance(value, jax.Array):
-        return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
-    default = cast(Any, jax.config).jax_default_device  # a device, a platform's name, or None
-    return (getattr(default, "platform", default) or jax.default_backend()) == "cpu"
 
 
 def check_bounds(function: str, name: str, value: object, bounds: Bounds) -> None:

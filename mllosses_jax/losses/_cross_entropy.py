@@ -7,8 +7,10 @@ from jax import Array
 
 from mllosses_jax._core.masking import LossInputs
 from mllosses_jax._core.numerics import (
+    exp_unit,
     finite_product,
     finite_term,
+    log1p_unit,
     log_sigmoid_pair,
     sigmoid_pair,
     with_slope,
@@ -35,9 +37,10 @@ def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
 
 @with_slope(_soft_slope)
 def soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
-    """Returns −positive·log p − negative·log(1 − p)."""
-    log_p, log_q = log_sigmoid_pair(x)
-    return finite_product(positive, -log_p) + finite_product(negative, -log_q)
+    """Returns −positive·log p − negative·log(1 − p) for weights that are not negative."""
+    # Both logarithms have the term log(1 + exp(-|x|)), and the larger one has |x| besides.
+    shared = (positive + negative) * log1p_unit(exp_unit(-jnp.abs(x)))
+    return shared + finite_product(jnp.where(x >= 0, negative, positive), jnp.abs(x))
 
 
 def cross_entropy(inputs: LossInputs) -> Array:

@@ -32,22 +32,20 @@ def faded_entropy(z: Array, gamma: Exponent) -> Array:
     return -power(sigmoid_pair(z)[1], log_q, gamma) * log_p
 
 
-class WrongProbability(NamedTuple):
-    """The probability u = y·q + (1 − y)·p that a label drawn from the model is wrong.
+class SoftFocus(NamedTuple):
+    """The focusing weight u^γ, where u = y·q + (1 − y)·p is the chance that a drawn label is wrong.
 
     Attributes:
-        u: the probability.
-        log_u: its logarithm.
-        ratio: p·q/u.
+        weight: u^γ.
+        growth: γ·u^(γ − 1)·p·q, which times 1 − 2·y is the slope of the weight.
     """
 
-    u: Array
-    log_u: Array
-    ratio: Array
+    weight: Array
+    growth: Array
 
 
-def wrong_probability(x: Array, y: Array) -> WrongProbability:
-    """Returns u = y·q + (1 − y)·p with its logarithm, accurate in both tails."""
+def soft_focus(x: Array, y: Array, gamma: Exponent) -> SoftFocus:
+    """Returns the focusing weight of soft labels and its growth, accurate in both tails."""
     p, q = sigmoid_pair(x)
     u = y * q + (1 - y) * p
     # Where u is tiny, the label is hard, the logit agrees with it, and u is exp(-|x|).
@@ -55,8 +53,10 @@ def wrong_probability(x: Array, y: Array) -> WrongProbability:
     safe = jnp.where(sound, u, jnp.ones_like(u))
     log_u = log_share(safe, jnp.where(sound, y * p + (1 - y) * q, 0))
     log_u = jnp.where(sound, log_u, jnp.where(y > 0.5, -x, x))
-    ratio = jnp.where(sound, p * q / safe, 1)
-    return WrongProbability(u, log_u, ratio)
+    weight = power(u, log_u, gamma)
+    if isinstance(gamma, int) and gamma > 0:  # no division
+        return SoftFocus(weight, gamma * power(u, log_u, gamma - 1) * (p * q))
+    return SoftFocus(weight, gamma * weight * jnp.where(sound, p * q / safe, 1))
 
 
 def hard_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:

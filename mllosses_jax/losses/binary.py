@@ -10,6 +10,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.platforms import total
 from mllosses_jax._core.probabilities import probabilities_of
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -175,8 +176,8 @@ def multilabel_soft_margin_loss(
     if label_weights is not None:
         losses = checks.element_parameter("label_weights", label_weights, inputs.x) * losses
     counted = inputs.counted()
-    total = jnp.sum(jnp.where(counted, losses, jnp.zeros_like(losses)), axis=-1)
-    means = safe_divide(total, jnp.sum(counted, axis=-1).astype(total.dtype))
+    number = jnp.sum(counted, axis=-1).astype(losses.dtype)
+    means = safe_divide(total(jnp.where(counted, losses, 0), -1), number)
     return reduce_samples(means, inputs.where, weights, reduction, axis_name)
 
 
@@ -224,7 +225,7 @@ def ova_n_loss(
     inputs = loss_inputs(logits, labels, where)
     q = inputs.distribution()
     takes_part = inputs.counted() & jnp.any(q != 0, axis=-1, keepdims=True)
-    losses = jnp.sum(jnp.where(takes_part, cross_entropy(inputs._replace(y=q)), 0), axis=-1)
+    losses = total(jnp.where(takes_part, cross_entropy(inputs._replace(y=q)), 0), -1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 

@@ -14,14 +14,14 @@ from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
     TINY,
     finite_product,
-    log_sigmoid_pair,
     power,
     sigmoid_pair,
     with_slope,
 )
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._focal import hard_focal, wrong_probability
+from mllosses_jax.losses._cross_entropy import soft_cross_entropy
+from mllosses_jax.losses._focal import hard_focal, soft_focus
 
 __all__ = ["quality_focal_loss", "sigmoid_focal_loss"]
 
@@ -31,19 +31,15 @@ _SATURATED = 40.0  # exp(-40) is about TINY
 
 def _soft_focal_slope(x: Array, y: Array, gamma: Exponent) -> Array:
     p, q = sigmoid_pair(x)
-    log_p, log_q = log_sigmoid_pair(x)
-    u, log_u, ratio = wrong_probability(x, y)
-    by_weight = finite_product(ratio * y, -log_p) + finite_product(ratio * (1 - y), -log_q)
+    weight, growth = soft_focus(x, y, gamma)
+    by_weight = finite_product(growth, soft_cross_entropy(x, y, 1 - y))
     by_entropy = (1 - y) * p - y * q
-    return power(u, log_u, gamma) * (by_entropy + gamma * (1 - 2 * y) * by_weight)
+    return weight * by_entropy + (1 - 2 * y) * by_weight
 
 
 @with_slope(_soft_focal_slope)
 def _soft_focal(x: Array, y: Array, gamma: Exponent) -> Array:
-    log_p, log_q = log_sigmoid_pair(x)
-    u, log_u, _ = wrong_probability(x, y)
-    entropy = finite_product(y, -log_p) + finite_product(1 - y, -log_q)
-    return power(u, log_u, gamma) * entropy
+    return soft_focus(x, y, gamma).weight * soft_cross_entropy(x, y, 1 - y)
 
 
 @compiled_loss(gamma=(0, _INF), alpha=(0, 1))
@@ -105,11 +101,11 @@ def sigmoid_focal_loss(
 
 class _Distance(NamedTuple):
     d: Array  # p − y
-    log_d: Array  # log |d|
-    growth: Array  # the slope of log |d|, which is 0 if d is 0
+    weight: Array  # |d|^β
+    growth: Array  # the slope of the weight, which is 0 if d is 0
 
 
-def _distance(x: Array, y: Array) -> _Distance:
+def _distance(x: Array, y: Array, beta: Exponent) -> _Distance:
     p, q = sigmoid_pair(x)
     d = (1 - y) * p - y * q
     # Where d is tiny, either p is y, or the label is hard and |d| is exp(-|x|).
@@ -117,20 +113,22 @@ def _distance(x: Array, y: Array) -> _Distance:
     safe = jnp.where(sound, d, jnp.ones_like(d))
     tail = jnp.abs(x) > _SATURATED
     log_d = jnp.where(sound, jnp.log(jnp.abs(safe)), jnp.where(tail, -jnp.abs(x), -jnp.inf))
-    growth = jnp.where(sound, p * q / safe, jnp.where(tail, -jnp.sign(x), 0))
-    return _Distance(d, log_d, growth)
+    weight = power(jnp.abs(d), log_d, beta)
+    if isinstance(beta, int) and beta > 0:  # no division
+        growth = power(jnp.abs(d), log_d, beta - 1) * jnp.sign(d) * (p * q)
+    else:
+        growth = weight * jnp.where(sound, p * q / safe, jnp.where(tail, -jnp.sign(x), 0))
+    return _Distance(d, weight, beta * growth)
 
 
 def _soft_quality_slope(x: Array, y: Array, beta: Exponent) -> Array:
-    d, log_d, growth = _distance(x, y)
-    by_weight = beta * finite_product(growth, _soft_focal(x, y, 0))
-    return power(jnp.abs(d), log_d, beta) * (d + by_weight)
+    d, weight, growth = _distance(x, y, beta)
+    return weight * d + finite_product(growth, soft_cross_entropy(x, y, 1 - y))
 
 
 @with_slope(_soft_quality_slope)
 def _soft_quality_focal(x: Array, y: Array, beta: Exponent) -> Array:
-    d, log_d, _ = _distance(x, y)
-    return power(jnp.abs(d), log_d, beta) * _soft_focal(x, y, 0)
+    return _distance(x, y, beta).weight * soft_cross_entropy(x, y, 1 - y)
 
 
 @compiled_loss(beta=(0, _INF))

@@ -11,6 +11,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import power, sigmoid_pair
+from mllosses_jax._core.platforms import total
 from mllosses_jax._core.reduction import (
     count_entries,
     masked_count,
@@ -84,7 +85,7 @@ def partial_binary_cross_entropy(
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
     a, b = checks.scalar("alpha", alpha, dtype), checks.scalar("beta", beta, dtype)
     scale = a * power(share, jnp.log(share), exponent) + b
-    losses = jnp.sum(jnp.where(counted, cross_entropy(inputs), 0), axis=-1)
+    losses = total(jnp.where(counted, cross_entropy(inputs), 0), -1)
     return reduce_samples(scale * losses / size, inputs.where, weights, reduction, axis_name)
 
 

@@ -23,65 +23,69 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._focal import wrong_probability
+from mllosses_jax.losses._focal import soft_focus
 
 __all__ = ["poly1_binary_cross_entropy", "poly1_focal_loss"]
 
 _INF = float("inf")
 
 
-def _poly1(x: Array, scale: Exponent, epsilon: Array) -> Array:
+def _poly1(x: Array, scale: Exponent, epsilon: Exponent) -> Array:
     """Returns −scale·log p + ε·q, the loss of a positive label without its focusing weight."""
     _, q = sigmoid_pair(x)
+    if isinstance(epsilon, int) and epsilon >= 0:  # nothing cancels, and the tail costs most
+        return scale * -log_sigmoid_pair(x)[0] + epsilon * q
     return scale * (log_sigmoid_tail(x) + q * q / 2) + (scale + epsilon) * q
 
 
-def _poly1_curvature(x: Array, scale: Exponent, epsilon: Array) -> Array:
+def _poly1_curvature(x: Array, scale: Exponent, epsilon: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return p * q * ((scale - epsilon) * q + (scale + epsilon) * p)
 
 
 @with_slope(_poly1_curvature)
-def _poly1_slope(x: Array, scale: Exponent, epsilon: Array) -> Array:
+def _poly1_slope(x: Array, scale: Exponent, epsilon: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return -q * (scale * q + (scale + epsilon) * p)
 
 
 def _hard_poly1_slope(
-    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array
+    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Exponent
 ) -> Array:
     z = jnp.where(y, x, -x)
     p, q = sigmoid_pair(z)
-    by_weight = gamma * finite_product(p, _poly1(z, scale, epsilon))
-    slope = _poly1_slope(z, scale, epsilon) - by_weight
+    slope = _poly1_slope(z, scale, epsilon)
+    if not (isinstance(gamma, int) and gamma == 0):
+        slope = slope - gamma * finite_product(p, _poly1(z, scale, epsilon))
     return power(q, log_sigmoid_pair(z)[1], gamma) * jnp.where(y, slope, -slope)
 
 
 @with_slope(_hard_poly1_slope)
-def _hard_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array) -> Array:
+def _hard_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Exponent) -> Array:
     z = jnp.where(y, x, -x)
     weight = power(sigmoid_pair(z)[1], log_sigmoid_pair(z)[1], gamma)
     return weight * _poly1(z, scale, epsilon)
 
 
-def _mixed_poly1(x: Array, y: Array, scale: Exponent, epsilon: Array) -> Array:
+def _mixed_poly1(x: Array, y: Array, scale: Exponent, epsilon: Exponent) -> Array:
     positive, negative = _poly1(x, scale, epsilon), _poly1(-x, scale, epsilon)
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 
 def _soft_poly1_slope(
-    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array
+    x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Exponent
 ) -> Array:
-    u, log_u, ratio = wrong_probability(x, y)
     slope = y * _poly1_slope(x, scale, epsilon) - (1 - y) * _poly1_slope(-x, scale, epsilon)
-    by_weight = finite_product(ratio, _mixed_poly1(x, y, scale, epsilon))
-    return power(u, log_u, gamma) * (slope + gamma * (1 - 2 * y) * by_weight)
+    if isinstance(gamma, int) and gamma == 0:
+        return slope
+    weight, growth = soft_focus(x, y, gamma)
+    by_weight = finite_product(growth, _mixed_poly1(x, y, scale, epsilon))
+    return weight * slope + (1 - 2 * y) * by_weight
 
 
 @with_slope(_soft_poly1_slope)
-def _soft_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Array) -> Array:
-    u, log_u, _ = wrong_probability(x, y)
-    return power(u, log_u, gamma) * _mixed_poly1(x, y, scale, epsilon)
+def _soft_poly1(x: Array, y: Array, gamma: Exponent, scale: Exponent, epsilon: Exponent) -> Array:
+    return soft_focus(x, y, gamma).weight * _mixed_poly1(x, y, scale, epsilon)
 
 
 def _poly1_losses(
@@ -92,7 +96,7 @@ def _poly1_losses(
         a = checks.element_parameter("alpha", alpha, inputs.x)
         scale = a * inputs.soft_y + (1 - a) * (1 - inputs.soft_y)
     kernel = _hard_poly1 if inputs.hard else _soft_poly1
-    e = checks.element_parameter("epsilon", epsilon, inputs.x)
+    e = checks.exponent("epsilon", epsilon, inputs.x)
     return kernel(inputs.x, inputs.y, gamma, scale, e)
 
 

@@ -15,11 +15,22 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import finite_product, log_sigmoid_pair, sigmoid_pair, with_slope
-from mllosses_jax._core.reduction import masked_count, masked_mean, reduce_elements, safe_divide
+from mllosses_jax._core.numerics import (
+    finite_product,
+    log_sigmoid_pair,
+    recomputed,
+    sigmoid_pair,
+    with_slope,
+)
+from mllosses_jax._core.platforms import total
+from mllosses_jax._core.reduction import all_sum, masked_count, reduce_elements, safe_divide
 from mllosses_jax._core.smoothing import smoothed
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._cross_entropy import cross_entropy, soft_cross_entropy
+from mllosses_jax.losses._cross_entropy import (
+    cross_entropy,
+    hard_cross_entropy,
+    soft_cross_entropy,
+)
 
 __all__ = [
     "assume_negative_loss",
@@ -136,15 +147,32 @@ def weak_assume_negative_loss(
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 
+def _mean(values: Array, inputs: LossInputs, axis_name: AxisName) -> Array:
+    """Returns the mean of the values that count, which are written once and read once."""
+    counted = inputs.counted()
+    number = masked_count(counted, axis_name).astype(values.dtype)
+    return safe_divide(all_sum(total(jnp.where(counted, values, 0)), axis_name), number)
+
+
+def _probability_slope(x: Array) -> Array:
+    p, q = sigmoid_pair(x)
+    return p * q
+
+
+@with_slope(_probability_slope)
+def _probability(x: Array) -> Array:
+    return sigmoid_pair(recomputed(recomputed(x)))[0]  # the slope is computed from recomputed(x)
+
+
 def _deviation(
-    p: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
+    x: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
 ) -> Array:
     """Returns ((Σp per sample) − k)² / L², with L the number of labels per sample that count."""
     counted = inputs.counted()
     rows = masked_count(jnp.any(counted, axis=-1), axis_name)
     entries = masked_count(counted, axis_name)
-    inverse = safe_divide(rows.astype(p.dtype), entries.astype(p.dtype))  # 1 / L
-    return (masked_mean(p, counted, axis_name) - expected_positives * inverse) ** 2
+    inverse = safe_divide(rows.astype(x.dtype), entries.astype(x.dtype))  # 1 / L
+    return (_mean(_probability(x), inputs, axis_name) - expected_positives * inverse) ** 2
 
 
 @compiled(expected_positives=(0, _INF))
@@ -191,21 +219,22 @@ def expected_positive_regularized_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
-    log_p, _ = log_sigmoid_pair(inputs.x)
-    p, _ = sigmoid_pair(inputs.x)
-    observed = masked_mean(jnp.where(inputs.positives(), -log_p, 0), inputs.counted(), axis_name)
-    return observed + _deviation(p, inputs, k, axis_name)
+    positive = inputs.positives()
+    losses = jnp.where(positive, hard_cross_entropy(inputs.x, positive), 0)
+    return _mean(losses, inputs, axis_name) + _deviation(inputs.x, inputs, k, axis_name)
 
 
-def _of_party(
-    x: Array, other: Array, inputs: LossInputs, expected_positives: Array, axis_name: AxisName
-) -> Array:
-    """Returns the loss of one party of ROLE; the labels from the other party are constants."""
-    (log_p, log_q), (p, _) = log_sigmoid_pair(x), sigmoid_pair(x)
-    y, rest = sigmoid_pair(jax.lax.stop_gradient(other))
-    losses = -(y * log_p + rest * log_q) - jnp.where(inputs.positives(), log_p, 0)
-    mean = masked_mean(losses, inputs.counted(), axis_name)
-    return mean + _deviation(p, inputs, expected_positives, axis_name)
+def _party_slope(x: Array, other: Array, observed: Array) -> Array:
+    (p, q), (y, rest) = sigmoid_pair(x), sigmoid_pair(recomputed(other))
+    return rest * p - (y + observed.astype(x.dtype)) * q
+
+
+@with_slope(_party_slope)
+def _party_losses(x: Array, other: Array, observed: Array) -> Array:
+    """Returns the losses of one party of ROLE; the labels from the other party are constants."""
+    y, rest = sigmoid_pair(other)
+    log_p, log_q = log_sigmoid_pair(x)
+    return finite_product(y + observed.astype(x.dtype), -log_p) + finite_product(rest, -log_q)
 
 
 @compiled(expected_positives=(0, _INF))
@@ -262,9 +291,13 @@ def role_loss(
     if inputs.where is not None:
         estimated = jnp.where(inputs.where, estimated, 0)
     k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
-    classifier = _of_party(inputs.x, estimated, inputs, k, axis_name)
-    estimator = _of_party(estimated, inputs.x, inputs, k, axis_name)
-    return (classifier + estimator) / 2
+    fixed = jax.lax.stop_gradient
+    classifier = _party_losses(inputs.x, fixed(estimated), inputs.positives())
+    estimator = _party_losses(estimated, fixed(inputs.x), inputs.positives())
+    deviations = [_deviation(z, inputs, k, axis_name) for z in (inputs.x, estimated)]
+    # Seven passes: three write the losses of both parties and the probabilities of each, three sum
+    # them, and one writes the gradient. Exponentials are computed again rather than kept.
+    return (_mean(classifier + estimator, inputs, axis_name) + sum(deviations)) / 2
 
 
 def _entropy_slope(x: Array, y: Array, alpha: Array) -> Array:

@@ -23,8 +23,8 @@ from mllosses_jax._core.ordering import (
     ranking_of,
     sort_rows,
 )
+from mllosses_jax._core.platforms import on_host
 from mllosses_jax._core.sets import Scored
-from mllosses_jax._core.values import on_host
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._long_rows import Block, Standing, of_long_rows
 from mllosses_jax.metrics._rows import Facts, facts_of, row_size, rows_of

@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import checked, compiled
+from mllosses_jax._core.platforms import on_host
 from mllosses_jax._core.sets import count_entries, result_dtype, sets
-from mllosses_jax._core.values import on_host
 from mllosses_jax.metrics._tally import count_columns, count_together
 
 Counts = np.ndarray[Any, np.dtype[Any]]

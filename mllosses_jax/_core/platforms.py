@@ -1,0 +1,130 @@
+"""All choices that depend on the platform, each with what was measured for it.
+
+A program may be lowered for another platform than this host's, so an operation whose fastest form
+differs is chosen when it is lowered. Only an eager call may ask for the device that it runs on.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+_SHORT = 1024  # along a longer axis, a product with ones would lose digits
+_FEW_ROWS = 64
+
+
+def on_host(value: object) -> bool:
+    """Returns whether a value is not a tracer and JAX would compute with it on one CPU device.
+
+    There, numpy sorts several times faster than XLA.
+    """
+    if isinstance(value, jax.core.Tracer) or hasattr(value, "__jax_array__"):
+        return False
+    if isinstance(value, jax.Array):
+        return [cast(Any, device).platform for device in value.devices()] == ["cpu"]
+    default = cast(Any, jax.config).jax_default_device  # a device, a platform's name, or None
+    return (getattr(default, "platform", default) or jax.default_backend()) == "cpu"
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def total(values: Array, axis: int | None = None) -> Array:
+    """Returns the sum of all entries, or the sums along an axis.
+
+    XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; before a
+    product with ones, it is written once and read once. The derivative is that of the sum. The
+    product adds up terms one after another, so it is used for short axes only.
+    """
+    axes = (-1, 0) if axis is None else (axis,)
+    short = [axis for axis in axes if values.ndim > 1 and _is_short(values.shape[axis])]
+    if not short:
+        return jnp.sum(values, axis=axis)
+
+    def by_product(values: Array) -> Array:
+        ones = jnp.ones(values.shape[short[0]], values.dtype)
+        sums = jnp.tensordot(values, ones, (short[0], 0), precision="highest")
+        return jnp.sum(sums) if axis is None else sums
+
+    def by_sum(values: Array) -> Array:
+        return jnp.sum(values, axis=axis)
+
+    return lax.platform_dependent(  # type: ignore[no-any-return]
+        values, cpu=by_product, default=by_sum
+    )
+
+
+@total.defjvp
+def _total_jvp(
+    axis: int | None, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    return total(*primals, axis), jnp.sum(*tangents, axis=axis)
+
+
+def _is_short(size: int) -> bool:
+    """Returns whether an axis is known to be short; in an exported program it may be symbolic."""
+    return isinstance(size, int) and size <= _SHORT
+
+
+def largest_integers(values: Array, k: int) -> Array:
+    """Returns the indices of the k largest integers per row, int32 (R, k); ties go to the first.
+
+    XLA's CPU backend has a selection for floats, but sorts integers, which is 20 times slower. So
+    it gets the floats whose total order, in which a negative NaN is the lowest, is that of the
+    integers.
+    """
+
+    def select(values: Array) -> Array:
+        return lax.top_k(values, k)[1]
+
+    def select_floats(values: Array) -> Array:
+        bits = jnp.where(values >= 0, values, ~values | jnp.iinfo(jnp.int32).min)
+        return select(lax.bitcast_convert_type(bits, jnp.float32))
+
+    if values.dtype != jnp.int32:
+        return select(values)
+    return lax.platform_dependent(  # type: ignore[no-any-return]
+        values, cpu=select_floats, default=select
+    )
+
+
+def running_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+    """Counts int32 flags in {0, 1} (R, n) along each row.
+
+    For many rows, a loop is faster than parallel prefix sums, but only on a CPU.
+
+    Args:
+        flags: what is counted.
+        group_end: bool (R, n), at the last entry of each group.
+
+    Returns:
+        The counts up to and including each entry, and the counts up to the end of the previous
+        group, both (R, n).
+    """
+    if flags.shape[0] < _FEW_ROWS:
+        return _parallel_count(flags, group_end)
+    return lax.platform_dependent(  # type: ignore[no-any-return]
+        flags, group_end, cpu=_sequential_count, default=_parallel_count
+    )
+
+
+def _parallel_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+    count = jnp.cumsum(flags, axis=1)
+    at_ends = lax.cummax(jnp.where(group_end, count, 0), axis=1)
+    return count, jnp.concatenate([jnp.zeros_like(count[:, :1]), at_ends[:, :-1]], axis=1)
+
+
+def _sequential_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+    Pair = tuple[Array, Array]
+
+    def step(carry: Pair, column: Pair) -> tuple[Pair, Pair]:
+        count, before = carry
+        flag, end = column
+        count = count + flag
+        return (count, jnp.where(end, count, before)), (count, before)
+
+    zero = jnp.zeros_like(flags[:, 0])
+    _, (count, before) = lax.scan(step, (zero, zero), (flags.T, group_end.T))
+    return count.T, before.T

@@ -8,7 +8,7 @@ import pytest
 from compiling import jit
 
 import mllosses_jax as mll
-from mllosses_jax.losses import _pairs as pairs
+from mllosses_jax.losses import _pair_sums as pair_sums
 
 
 def test_a_hinge_that_just_closes_has_no_slope():
@@ -52,7 +52,8 @@ def test_blocks_do_not_change_the_result(name, kwargs, monkeypatch):
         return jit(lambda x: (*jax.value_and_grad(loss)(x), second(x))).trace(logits)
 
     whole = traced()
-    monkeypatch.setattr(pairs, "_BLOCK", 240)  # four of the 30 anchors at a time
+    monkeypatch.setattr(pair_sums, "_SIZE", 3)
+    monkeypatch.setattr(pair_sums, "_BLOCKS", 4)  # three groups of four blocks, the last filled up
     parts = traced()
     assert str(parts.jaxpr) != str(whole.jaxpr)
     found, expected = (program.lower().compile()(logits) for program in (parts, whole))

@@ -193,8 +193,8 @@ def recomputed(x: Array) -> Array:
 
 
 def with_slope(
-    slope: Callable[..., Array], *, share: bool = False, over_labels: bool = False
-) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    slope: Callable[..., Array] | None = None, *, share: bool = False, over_labels: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Array]]:
     """Returns a decorator that gives a function its derivative in the first argument.
 
     `value(x, *parameters)` and `slope(x, *parameters)` are plain functions of arrays;
@@ -204,13 +204,18 @@ def with_slope(
     parameters flow through the value; those that are not needed cost nothing.
 
     Args:
-        slope: the derivative with respect to the first argument.
+        slope: the derivative with respect to the first argument. Without it, the function returns
+            value and slope, which have most of their work in common.
         share: whether XLA may keep in memory what value and slope have in common. Computing it
             twice is usually cheaper.
         over_labels: whether the function sums over the last axis of its first argument.
     """
 
-    def decorate(value: Callable[..., Array]) -> Callable[..., Array]:
+    def decorate(both: Callable[..., Any]) -> Callable[..., Array]:
+        def value(*arguments: Any) -> Array:
+            result: Array = both(*arguments)[0] if slope is None else both(*arguments)
+            return result
+
         def call(*arguments: Any) -> Array:
             arrays = [a for a in arguments if isinstance(a, jax.Array)]
 
@@ -223,11 +228,17 @@ def with_slope(
                 return value(*merged(traced))
 
             def rule(primals: Any, tangents: Any) -> Any:
-                result = function(*primals)
+                moving = not isinstance(tangents[0], SymbolicZero)
+                if slope is None and moving:
+                    result, by_x = both(*merged(primals))
+                else:
+                    result = function(*primals)
                 tangent = jnp.zeros_like(result)
-                if not isinstance(tangents[0], SymbolicZero):
-                    x = primals[0] if share else recomputed(primals[0])
-                    tangent = slope(*merged([x, *primals[1:]])) * tangents[0]
+                if moving:
+                    if slope is not None:
+                        x = primals[0] if share else recomputed(primals[0])
+                        by_x = slope(*merged([x, *primals[1:]]))
+                    tangent = by_x * tangents[0]
                     tangent = jnp.sum(tangent, axis=-1) if over_labels else tangent
                 live = [
                     index

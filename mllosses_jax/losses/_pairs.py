@@ -2,28 +2,23 @@
 
 Sums of hinges need one sort: each gap between two neighbors in the sorted row adds its length to
 every pair that spans it, so the sum is one of gaps times counts. All terms are positive, so
-nothing cancels. Sums without such a form are taken over blocks of positives.
+nothing cancels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from mllosses_jax._core.numerics import sigmoid_pair, softplus, with_slope
+from mllosses_jax._core.numerics import with_slope
 from mllosses_jax._core.ordering import ranking_keys
 
-_BLOCK = 2**21  # entries in a block of pairs
-_FEW = 8  # anchors in a block where the number of logits is unknown
 _HALF = 31  # bits in an index
-
-
-# Sums of hinges, by sorting
 
 
 class _Gaps(NamedTuple):
@@ -157,79 +152,3 @@ def squared_hinge_sum(z: Array, positives: Array, negatives: Array) -> Array:
     growth = 2 * _times(distances, after) + _times(row.gaps, row.before[..., :-1] * after)
     growth = jnp.where(row.gaps == 0, 0, growth)  # an infinite growth would give 0 * inf below
     return jnp.sum(_times(row.gaps, growth), axis=-1)
-
-
-# Sums of other functions, by blocks of positives
-
-Step = Callable[[Any, Array, Array, Array], tuple[Any, Array]]
-
-
-def over_blocks(step: Step, carry: Any, x: Array, anchors: Array) -> tuple[Any, Array]:
-    """Folds a step over blocks of anchors; few positives make few blocks.
-
-    Args:
-        step: maps (carry, logits, indices, live) of a block (..., k) to (carry, results (..., k)).
-        carry: the initial carry.
-        x: logits (..., n).
-        anchors: bool (..., n), which entries to visit. Blocks without an anchor are skipped.
-
-    Returns:
-        The final carry, and the results at the anchors, (..., n), 0 elsewhere.
-    """
-    n = x.shape[-1]
-    if n == 0:
-        return carry, x
-    size = min(n, max(1, _BLOCK // max(1, x.size))) if isinstance(x.size, int) else _FEW
-    number = -(-n // size)
-    order = jnp.argsort(~anchors, axis=-1, stable=True).astype(jnp.int32)
-
-    def blocks(entries: Array) -> Array:
-        entries = jnp.pad(entries, [(0, 0)] * (x.ndim - 1) + [(0, number * size - n)])
-        entries = entries.reshape(*entries.shape[:-1], number, size)
-        return jnp.moveaxis(entries, -2, 0)
-
-    def taken(entries: Array) -> Array:
-        return _by_row(jnp.take)(entries, order)
-
-    @jax.checkpoint  # otherwise a gradient through the loop would keep every pair
-    def visit(carry: Any, block: tuple[Array, Array, Array]) -> tuple[Any, Array]:
-        def nothing(carry: Any) -> tuple[Any, Array]:
-            return carry, jnp.zeros_like(block[0])
-
-        visited: tuple[Any, Array] = lax.cond(
-            jnp.any(block[2]), lambda c: step(c, *block), nothing, carry
-        )
-        return visited
-
-    carry, results = lax.scan(
-        visit, carry, (blocks(taken(x)), blocks(order), blocks(taken(anchors)))
-    )
-    results = jnp.moveaxis(results, 0, -2)
-    results = results.reshape(*results.shape[:-2], number * size)[..., :n]
-    return carry, _restored(results, order)
-
-
-def _logistic_slope(x: Array, positives: Array, negatives: Array) -> Array:
-    def step(pushed: Array, anchor: Array, index: Array, live: Array) -> tuple[Array, Array]:
-        del index
-        differences = x[..., None, :] - anchor[..., :, None]
-        pairs = live[..., :, None] & negatives[..., None, :]
-        p = jnp.where(pairs, sigmoid_pair(differences)[0], 0)
-        return pushed + jnp.sum(p, axis=-2), -jnp.sum(p, axis=-1)
-
-    pushed, pulled = over_blocks(step, jnp.zeros_like(x), x, positives)
-    slope: Array = pushed + pulled
-    return slope
-
-
-@with_slope(_logistic_slope, over_labels=True)
-def logistic_sum(x: Array, positives: Array, negatives: Array) -> Array:
-    """Returns Σ_{i∈P} Σ_{j∈N} softplus(x_j − x_i) along the last axis, in O(|P| n)."""
-
-    def step(nothing: None, anchor: Array, index: Array, live: Array) -> tuple[None, Array]:
-        del index
-        differences = x[..., None, :] - anchor[..., :, None]
-        pairs = live[..., :, None] & negatives[..., None, :]
-        return nothing, jnp.sum(jnp.where(pairs, softplus(differences), 0), axis=-1)
-
-    return jnp.sum(over_blocks(step, None, x, positives)[1], axis=-1)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair, tempered, with_slope
+from mllosses_jax._core.numerics import sigmoid_pair, with_slope
 from mllosses_jax._core.reduction import (
     all_sum,
     count_entries,
@@ -22,7 +22,15 @@ from mllosses_jax._core.reduction import (
 )
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._pairs import logistic_sum, over_blocks, squared_hinge_sum
+from mllosses_jax.losses._pair_sums import (
+    SIGMOID,
+    SIGMOID_SLOPE,
+    apart,
+    logistic_sum,
+    pair_sums,
+    sorted_rows,
+)
+from mllosses_jax.losses._pairs import squared_hinge_sum
 
 __all__ = ["auc_margin_loss", "pairwise_auc_loss", "smooth_ap_loss"]
 
@@ -188,8 +196,8 @@ def pairwise_auc_loss(
     Args:
         logits: float array (..., L); all leading axes are one batch.
         labels: bool, integer or float array (..., L); positive where above 0.
-        surrogate: φ: "logistic", "squared_hinge" or "squared", which take O(|P|·n), O(n log n)
-            and O(n) time for n samples. None of them holds all pairs in memory.
+        surrogate: φ: "logistic", "squared_hinge" or "squared". The first two take O(n log n) time
+            for n samples, the last O(n), and none holds all pairs in memory.
         margin: m ≥ 0, a scalar, for the squared surrogates; the logistic one has no margin.
         weights: scale factors of the labels, shape (L,).
         where: bool array of the rank of logits, axes equal or 1: which entries take part.
@@ -230,6 +238,35 @@ def pairwise_auc_loss(
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
+@with_slope(over_labels=True)
+def _lost_precision(
+    x: Array, positives: Array, negatives: Array, own: Array, t: Array
+) -> tuple[Array, Array]:
+    """Returns the sum of 1 − precision over the own positives of each row, and its slope.
+
+    With A_i and B_i the slopes of the term of i in its sums over negatives and over positives, the
+    slope at j is the sum over i of A_i·σ'_ij for a negative and of B_i·σ'_ij for a positive, less
+    what the term of j itself gets from all others.
+    """
+    rows = sorted_rows(x, positives)
+
+    def sums(z: Array, p: Array, q: Array, own: Array, t: Array) -> tuple[Array, Array]:
+        right, right_slope = pair_sums((SIGMOID, SIGMOID_SLOPE), z, p, t)
+        wrong, wrong_slope = pair_sums((SIGMOID, SIGMOID_SLOPE), z, q, t)
+        share = 1 / (1 + right + wrong)
+        by_wrong = jnp.where(own, (1 + right) * share * share, 0)
+        by_right = jnp.where(own, -wrong * share * share, 0)
+        (pushed,) = pair_sums((SIGMOID_SLOPE,), z, by_wrong, t)
+        (pulled,) = pair_sums((SIGMOID_SLOPE,), z, by_right, t)
+        received = jnp.where(q, pushed, jnp.where(p, pulled, 0))
+        slope = received - by_wrong * wrong_slope - by_right * right_slope
+        return jnp.where(own, wrong * share, 0), slope / t
+
+    cut = [rows.cut(entries) for entries in (positives, negatives, own)]
+    lost, slope = apart(jnp.any(own), sums, 2, rows.z, *cut, t)
+    return jnp.sum(lost, axis=(0, 1, 2)), rows.restored(slope)
+
+
 @compiled_loss(temperature=(1e-7, 1e30))
 def smooth_ap_loss(
     logits: ArrayLike,
@@ -262,7 +299,7 @@ def smooth_ap_loss(
         The loss in [0, 1] per label, without a unit: (L,) with "none", else (). A label without a
         positive or without a negative in the batch has loss 0 with zero gradient. It counts in
         "mean"; to leave it out, use "weighted_mean" with weight 0 for it and 1 for the others. The
-        time is O(|P|·n) for n samples; only the pairs of one block of positives are in memory.
+        time is O(n log n) for n samples, and no array of pairs is in memory.
 
     Reference:
         A. Brown, W. Xie, V. Kalogeiton and A. Zisserman, "Smooth-AP: Smoothing the Path Towards
@@ -279,15 +316,6 @@ def smooth_ap_loss(
     columns = _columns(inputs, axis_name)
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
     x, positives, negatives, own = _gathered(columns, axis_name)
-    place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
-
-    def step(nothing: None, anchor: Array, index: Array, live: Array) -> tuple[None, Array]:
-        above = sigmoid_pair(tempered(x[:, None, :] - anchor[:, :, None], t))[0]
-        others = positives[:, None, :] & (place[:, None, :] != index[:, :, None])
-        wrong = jnp.sum(jnp.where(negatives[:, None, :], above, 0), axis=-1)
-        right = jnp.sum(jnp.where(others, above, 0), axis=-1)
-        return nothing, jnp.where(live, wrong / (1 + right + wrong), 0)
-
-    totals = jnp.sum(over_blocks(step, None, x, own)[1], axis=-1)
+    totals = _lost_precision(x, positives, negatives, own, t)
     losses = _where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives), columns)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

@@ -14,7 +14,8 @@ from mllosses_jax._core.reduction import count_entries, masked_sum, reduce_sampl
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.softmax import log_sum_exp
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._pairs import hinge_sum, logistic_sum
+from mllosses_jax.losses._pair_sums import logistic_sum
+from mllosses_jax.losses._pairs import hinge_sum
 
 __all__ = [
     "bp_mll_loss",
@@ -237,9 +238,8 @@ def pairwise_logistic_loss(
     Formula:
         ℓ = 1/(|P|·|N|)·Σ_{i∈P} Σ_{j∈N} log(1 + exp(x_j − x_i))
 
-    The sum has no closed form. It is taken over blocks of positives: the time is O(|P|·L) for the
-    largest |P| of the batch, and the memory is that of one block. `lsep_loss` is a relative with
-    cost O(L).
+    The pairs are summed as polynomials in exponentials of sorted logits: the cost is O(L log L).
+    `lsep_loss` is a relative with cost O(L).
 
     Args:
         logits: float array (..., L).

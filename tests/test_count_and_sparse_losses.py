@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracles.sparse
 import pytest
 
 import mllosses_jax as mll
@@ -89,6 +90,41 @@ def test_projections_of_one_label_before_many_sum_to_one(loss, gap, bound, size)
     x = -np.random.default_rng(1).uniform(gap, gap + 1e-5, size).astype(np.float32)
     x[0] = 0
     np.testing.assert_allclose(sum_of_projection(loss, x), 1, rtol=size * bound)
+
+
+RNG = np.random.default_rng(2)
+NORMAL = RNG.normal(size=999)
+ROWS = {
+    "normal": NORMAL,
+    "ties": np.round(NORMAL),
+    "equal": np.ones(99),
+    "one label": np.ones(1),
+    "some at -inf": np.where(NORMAL < 0, -np.inf, NORMAL),
+    # Each step of Newton's method takes few of these out of the support.
+    "geometric": -(2.0 ** -np.arange(60.0)),
+    "negatives of powers": -(1.5 ** np.arange(60.0)),
+}
+
+
+@pytest.mark.parametrize(("loss", "power"), [(mll.sparsemax_loss, 1), (mll.entmax15_loss, 2)])
+@pytest.mark.parametrize("row", ROWS)
+def test_projections_of_any_scale(loss, power, row):
+    for scale in (1e-4, 0.01, 0.1, 1, 10, 1e4):
+        x = (ROWS[row] * scale).astype(np.float32)
+        first = np.arange(x.size) == 0
+        p = np.asarray(jax.grad(lambda x, y=first: loss(x, y))(x), np.float64) + first
+        wanted = oracles.sparse.projection(x.astype(np.float64) / power, power)
+        np.testing.assert_allclose(p, wanted, rtol=0, atol=4e-6 * max(wanted.max(), first.max()))
+
+
+@pytest.mark.parametrize("loss", [mll.sparsemax_loss, mll.entmax15_loss])
+def test_slopes_in_labels_have_a_gradient_in_logits(loss):
+    """Both orders of the mixed derivative are that of −q·x, because p depends on x only."""
+    x, y, u = jnp.array([0.3, 0.1, -0.2, -9.0]), jnp.array([0.5, 0.2, 0.2, 0.1]), jnp.ones(4)
+    by_labels = jax.grad(lambda x: jax.jvp(lambda y: loss(x, y), (y,), (u,))[1])(x)
+    by_logits = jax.jvp(lambda y: jax.grad(loss)(x, y), (y,), (u,))[1]
+    np.testing.assert_allclose(by_labels, 4 * y - 1, rtol=1e-5)
+    np.testing.assert_allclose(by_logits, 4 * y - 1, rtol=1e-5)
 
 
 def test_sparsemax_loss_is_zero_at_a_margin_of_one():

@@ -8,6 +8,7 @@ import pytest
 from compiling import jit
 
 import mllosses_jax as mll
+from mllosses_jax._core.ordering import running_count
 from mllosses_jax.losses import _pair_sums as pair_sums
 
 
@@ -33,6 +34,45 @@ def test_long_rows(name):
     slope = oracles.find(f"{name}_slope")(*arguments)
     # A pair within rounding of its margin may fall on either side.
     np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=3e-3)
+
+
+def test_a_long_row_of_errors():
+    logits, labels = row_of(300)
+    arguments = logits.astype(np.float64), labels.astype(float), np.ones_like(labels)
+    value = mll.lovasz_hinge_loss(logits, labels, reduction="none")
+    np.testing.assert_allclose(value, oracles.find("lovasz_hinge_loss")(*arguments), rtol=2e-6)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64, 1000])
+def test_counts_in_words_of_bits(size):
+    flags = np.random.default_rng(size).random((2, 3, size)) < 0.5
+    np.testing.assert_array_equal(running_count(jnp.asarray(flags)), np.cumsum(flags, -1))
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("multilabel_margin_loss", {}),
+        ("pairwise_hinge_loss", {}),
+        ("warp_loss", {}),
+        ("lovasz_hinge_loss", {}),
+        ("sparsemax_loss", {}),
+        ("entmax15_loss", {}),
+        ("pairwise_auc_loss", {"surrogate": "squared_hinge"}),
+    ],
+)
+def test_an_exported_program_takes_any_number_of_labels(name, kwargs):
+    def loss(logits, labels):
+        return getattr(mll, name)(logits, labels, reduction="none", **kwargs)
+
+    shape = jax.export.symbolic_shape("samples, labels")
+    arguments = [jax.ShapeDtypeStruct(shape, dtype) for dtype in (jnp.float32, jnp.bool_)]
+    exported = jax.export.export(jax.jit(loss))(*arguments)
+    for size in (5, 40):
+        logits, labels = row_of(size)
+        inputs = logits.astype(np.float64), labels.astype(float), np.ones_like(labels)
+        wanted = oracles.find(name)(*inputs, **kwargs)
+        np.testing.assert_allclose(exported.call(logits, labels), wanted, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

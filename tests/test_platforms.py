@@ -50,6 +50,13 @@ def test_many_rows_are_counted_one_after_the_other_on_a_cpu_only(name):
     assert loops == {"cpu": True, "cuda": False, "tpu": False}
 
 
+def test_rows_are_sorted_side_by_side_on_a_cpu_only():
+    logits = jnp.zeros((24, 5))
+    programs = lowered(mll.pairwise_hinge_loss, logits, logits > 0)
+    sorts = {platform: text.count("stablehlo.sort") for platform, text in programs.items()}
+    assert sorts == {"cpu": 8, "cuda": 1, "tpu": 1}
+
+
 @pytest.mark.parametrize("name", ["precision_at_k", "ndcg_at_k"])
 def test_the_largest_are_selected_among_floats_on_a_cpu_only(name):
     scores = jnp.zeros((4, 9))

@@ -13,7 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from mllosses_jax._core.platforms import largest_integers, on_host, running_count
+from mllosses_jax._core.platforms import (
+    largest_integers,
+    on_host,
+    running_count_of_groups,
+    sorted_integers,
+)
 from mllosses_jax._core.sharding import whole_rows
 
 Packed = Array | tuple[Array, Array]
@@ -38,7 +43,7 @@ class Ranking(NamedTuple):
             The counts up to and including each entry, and the counts up to the end of the previous
             group of tied scores, both (R, n).
         """
-        return running_count(flags, self.group_end)
+        return running_count_of_groups(flags, self.group_end)
 
 
 def ranking_keys(scores: Array, where: Array | None = None) -> Array:
@@ -92,7 +97,68 @@ def sort_rows(rows: Packed) -> Packed:
     with jax.enable_x64(True):
         if on_host(rows):
             return jnp.asarray(np.sort(np.asarray(rows), axis=1))
-        return lax.sort(whole_rows(rows), dimension=1)
+        return sorted_integers(whole_rows(rows))
+
+
+def sort_with(keys: Array, payload: Array) -> tuple[Array, Array]:
+    """Sorts each row of keys (..., n) and its payload, uint32; the payload decides between ties.
+
+    A 32-bit key and its payload are packed in one integer, which sorts as fast as the key alone.
+    """
+    keys, payload = whole_rows(keys), whole_rows(payload)
+    if keys.dtype != jnp.int32:
+        keys, payload = lax.sort((keys, payload), dimension=keys.ndim - 1, num_keys=2)
+        return keys, payload
+    with jax.enable_x64(True):  # plain lax operations only: they keep the dtypes they are given
+        wide = lax.convert_element_type(keys, jnp.int64)
+        half = lax.full_like(wide, 32)
+        low = lax.convert_element_type(payload, jnp.int64)
+        rows = sorted_integers(lax.bitwise_or(lax.shift_left(wide, half), low))
+        keys = lax.convert_element_type(lax.shift_right_arithmetic(rows, half), jnp.int32)
+        low = lax.bitwise_and(rows, lax.full_like(rows, 2**32 - 1))
+        return keys, lax.convert_element_type(low, jnp.uint32)
+
+
+def places(like: Array) -> Array:
+    """Returns the index of each entry in its row, 0, 1, ..., n - 1 along the last axis, int32."""
+    return lax.broadcasted_iota(jnp.int32, like.shape, like.ndim - 1)
+
+
+def in_place(values: Array, order: Array) -> Array:
+    """Returns sorted values (..., n) in the original order, given the index of each, int32."""
+
+    def put(values: Array, order: Array) -> Array:
+        return jnp.zeros_like(values).at[order].set(values, unique_indices=True)
+
+    for _ in range(values.ndim - 1):
+        put = jax.vmap(put)
+    return put(values, order)
+
+
+def running_count(flags: Array) -> Array:
+    """Returns how many flags (..., n) hold up to and including each entry, int32."""
+    n = flags.shape[-1]
+    return _count_bits(flags) if isinstance(n, int) else jnp.cumsum(flags, -1, dtype=jnp.int32)
+
+
+def _count_bits(flags: Array) -> Array:
+    """Counts in words of 32 flags.
+
+    The words are a 32nd of the flags, and a count within one is an operation on its bits, which
+    XLA fuses with what uses it: no array of counts is written. On a CPU `jnp.cumsum` takes five
+    times as long.
+    """
+    (*lead, n), padding = flags.shape, -flags.shape[-1] % 32
+    bits = jnp.pad(flags, [(0, 0)] * len(lead) + [(0, padding)])
+    bits = bits.reshape(*lead, (n + padding) // 32, 32).astype(jnp.uint32)
+    lane = places(bits).astype(jnp.uint32)
+    words = jnp.sum(bits << lane, axis=-1, dtype=jnp.uint32)
+    totals = lax.population_count(words).astype(jnp.int32)
+    before = jnp.cumsum(totals, axis=-1) - totals
+    up_to = (jnp.uint32(2) << lane) - 1
+    within = lax.population_count(words[..., None] & up_to).astype(jnp.int32)
+    count: Array = before[..., None] + within
+    return count.reshape(*lead, n + padding)[..., :n]
 
 
 def ranking_of(rows: Packed) -> Ranking:

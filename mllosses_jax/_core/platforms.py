@@ -7,14 +7,18 @@ differs is chosen when it is lowered. Only an eager call may ask for the device 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from mllosses_jax._core.sharding import spec_of
+
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
 _FEW_ROWS = 64
+_PARTS = 8  # sorts that a CPU may run at the same time
 
 
 def on_host(value: object) -> bool:
@@ -90,7 +94,37 @@ def largest_integers(values: Array, k: int) -> Array:
     )
 
 
-def running_count(flags: Array, group_end: Array) -> tuple[Array, Array]:
+def sorted_integers(rows: Array) -> Array:
+    """Sorts integers along the last axis.
+
+    XLA's CPU backend runs a sort on one thread, but several sorts at the same time.
+    """
+    result: Array = lax.platform_dependent(rows, cpu=_sort_in_parts, default=_sort)
+    return result
+
+
+def _sort(rows: Array) -> Array:
+    result: Array = lax.sort(rows, dimension=rows.ndim - 1)
+    return result
+
+
+def _sort_in_parts(rows: Array) -> Array:
+    lead, n = rows.shape[:-1], rows.shape[-1]
+    known = len(lead) > 0 and isinstance(lead[0], int) and spec_of(rows)[0] is None
+    parts = math.gcd(lead[0], _PARTS) if known else 1
+    if parts == 1:
+        return _sort(rows)
+    # Neighbors go to different parts, so a split over devices stays as it is.
+    rows = lax.reshape(rows, (lead[0] // parts, parts, *lead[1:], n))
+    sorted_parts = [_sort(lax.slice_in_dim(rows, part, part + 1, axis=1)) for part in range(parts)]
+    # The barrier keeps the reshape apart from what follows, so that value and slope stay equal
+    # programs up to where they differ, and XLA computes them once.
+    whole: Array = lax.reshape(lax.concatenate(sorted_parts, 1), (*lead, n))
+    result: Array = lax.optimization_barrier(whole)
+    return result
+
+
+def running_count_of_groups(flags: Array, group_end: Array) -> tuple[Array, Array]:
     """Counts int32 flags in {0, 1} (R, n) along each row.
 
     For many rows, a loop is faster than parallel prefix sums, but only on a CPU.

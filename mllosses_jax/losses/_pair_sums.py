@@ -24,7 +24,8 @@ import numpy as np
 from jax import Array, lax
 
 from mllosses_jax._core.numerics import log1p_unit, tempered, with_slope
-from mllosses_jax.losses._pairs import _by_row, _order, _restored, hinge_sum
+from mllosses_jax._core.ordering import in_place
+from mllosses_jax.losses._pairs import by_row, hinge_sum, sorted_pairs
 
 _SIZE = 8  # entries of a block
 _BLOCKS = 128  # blocks of a group
@@ -72,33 +73,39 @@ def _terms(dtype: np.dtype) -> int:
 
 
 class SortedRows(NamedTuple):
-    """Rows (..., n) in ascending order, cut into groups of blocks."""
+    """Rows (..., n) in ascending order, cut into groups of blocks (blocks, size, groups, ...)."""
 
-    z: Array  # (blocks, size, groups, ...), filled up with the last entry of each row
+    z: Array  # filled up with the last entry of each row
+    positives: Array  # bool, filled up with False
+    negatives: Array  # bool, filled up with False
     order: Array  # int32 (..., n)
 
     def cut(self, entries: Array) -> Array:
-        """Returns entries (..., n) in the order and shape of z, filled up with 0 or False."""
-        entries = _by_row(jnp.take)(entries, self.order)
-        return _cut(entries, jnp.zeros_like(entries[..., :1]))
+        """Returns flags (..., n) in the order and shape of z."""
+        return _cut_flags(by_row(jnp.take)(entries, self.order))
 
     def restored(self, values: Array) -> Array:
         """Returns values in the shape of z in the shape and order of the rows."""
         rows = jnp.moveaxis(values, 2, 0)
         rows = rows.reshape(rows.shape[0] * rows.shape[1] * rows.shape[2], *rows.shape[3:])
-        return _restored(jnp.moveaxis(rows[: self.order.shape[-1]], 0, -1), self.order)
+        return in_place(jnp.moveaxis(rows[: self.order.shape[-1]], 0, -1), self.order)
 
 
-def sorted_rows(x: Array, positives: Array) -> SortedRows:
-    """Sorts logits (..., n), positives last among equals."""
-    order = _order(lax.stop_gradient(x), positives)
+def sorted_rows(x: Array, positives: Array, negatives: Array) -> SortedRows:
+    """Sorts logits (..., n)."""
+    row = sorted_pairs(x, positives, negatives)
     largest = jnp.finfo(x.dtype).max
-    z = jnp.clip(_by_row(jnp.take)(x, order), -largest, largest)  # inf − inf would be NaN
-    return SortedRows(_cut(z, z[..., -1:]), order)
+    # The bounds keep differences from being inf − inf; entries of neither kind come last.
+    z = jnp.where(row.positives | row.negatives, jnp.clip(row.z, -largest, largest), largest)
+    positives, negatives = _cut_flags(row.positives), _cut_flags(row.negatives)
+    return SortedRows(_cut(z, z[..., -1:]), positives, negatives, row.order)
 
 
 def _cut(rows: Array, fill: Array) -> Array:
-    """Returns rows (..., n) as (blocks, size, groups, ...), blocks of one group being neighbors."""
+    """Returns rows (..., n) as (blocks, size, groups, ...), filled up with (..., 1).
+
+    The blocks of one group are neighbors.
+    """
     n = rows.shape[-1]
     size, blocks = _SIZE, _BLOCKS
     if isinstance(n, int):
@@ -111,6 +118,10 @@ def _cut(rows: Array, fill: Array) -> Array:
     fill = jnp.broadcast_to(jnp.moveaxis(fill, -1, 0), (padding, *rows.shape[1:]))
     rows = jnp.concatenate([rows, fill]).reshape(groups, blocks, size, *rows.shape[1:])
     return jnp.moveaxis(rows, 0, 2)
+
+
+def _cut_flags(flags: Array) -> Array:
+    return _cut(flags, jnp.zeros_like(flags[..., :1]))
 
 
 def pair_sums(
@@ -232,14 +243,14 @@ def _at_most_one(size: Any) -> bool:
 @with_slope(over_labels=True)
 def logistic_sum(x: Array, positives: Array, negatives: Array) -> tuple[Array, Array]:
     """Returns Σ_{i∈P} Σ_{j∈N} softplus(x_j − x_i) along the last axis, in O(n log n)."""
-    rows = sorted_rows(x, positives)
+    rows = sorted_rows(x, positives, negatives)
 
     def sums(z: Array, p: Array, q: Array) -> tuple[Array, Array]:
         rest, pulled = pair_sums((SOFTPLUS_OF_MINUS_SIZE, SIGMOID), z, q)
         (pushed,) = pair_sums((SIGMOID_OF_MINUS,), z, p)
         return jnp.where(p, rest, 0), jnp.where(p, -pulled, jnp.where(q, pushed, 0))
 
-    p, q = rows.cut(positives), rows.cut(negatives)
-    rest, slope = apart(jnp.any(p), sums, 2, rows.z, p, q)
+    some = jnp.any(rows.positives)
+    rest, slope = apart(some, sums, 2, rows.z, rows.positives, rows.negatives)
     total = hinge_sum(x, positives, negatives, False) + jnp.sum(rest, axis=(0, 1, 2))
     return total, rows.restored(slope)

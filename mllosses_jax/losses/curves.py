@@ -248,7 +248,7 @@ def _lost_precision(
     slope at j is the sum over i of A_i·σ'_ij for a negative and of B_i·σ'_ij for a positive, less
     what the term of j itself gets from all others.
     """
-    rows = sorted_rows(x, positives)
+    rows = sorted_rows(x, positives, negatives)
 
     def sums(z: Array, p: Array, q: Array, own: Array, t: Array) -> tuple[Array, Array]:
         right, right_slope = pair_sums((SIGMOID, SIGMOID_SLOPE), z, p, t)
@@ -262,8 +262,8 @@ def _lost_precision(
         slope = received - by_wrong * wrong_slope - by_right * right_slope
         return jnp.where(own, wrong * share, 0), slope / t
 
-    cut = [rows.cut(entries) for entries in (positives, negatives, own)]
-    lost, slope = apart(jnp.any(own), sums, 2, rows.z, *cut, t)
+    entries = rows.positives, rows.negatives, rows.cut(own)
+    lost, slope = apart(jnp.any(own), sums, 2, rows.z, *entries, t)
     return jnp.sum(lost, axis=(0, 1, 2)), rows.restored(slope)
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import jax
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
+from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.ordering import (
+    in_place,
+    places,
+    ranking_keys,
+    running_count,
+    scores_of_keys,
+    sort_with,
+)
 from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -16,27 +26,49 @@ from mllosses_jax._core.types import AxisName, LossValue, Reduction
 __all__ = ["lovasz_hinge_loss"]
 
 
-def _jaccard_increments(positive: Array, dtype: jnp.dtype) -> Array:
-    """Returns by how much the Jaccard loss grows as entries (..., L) become wrong one by one.
+class _Ranked(NamedTuple):
+    """The entries of rows (..., L) by descending error; those that do not count come last."""
+
+    hinges: Array
+    increments: Array  # by how much the Jaccard loss grows as each entry becomes wrong
+    positives: Array
+    order: Array  # int32, the index of each entry
+
+
+def _errors(x: Array, positives: Array, negatives: Array) -> Array:
+    return jnp.where(positives, 1 - x, jnp.where(negatives, 1 + x, -jnp.inf))
+
+
+def _ranked(x: Array, positives: Array, negatives: Array) -> _Ranked:
+    """Sorts once; the sort carries index and label, and the errors are read from its keys.
 
     Once c of the P positives and n negatives are wrong, the loss is 1 − (P − c) / (P + n). Its
     increments are written out, because subtracting its values would cancel.
     """
-    c = jnp.cumsum(positive, axis=-1, dtype=jnp.int32).astype(dtype)
-    n = jnp.cumsum(~positive, axis=-1, dtype=jnp.int32).astype(dtype)
+    keys = ranking_keys(_errors(x, positives, negatives))
+    index = places(x).astype(jnp.uint32)
+    keys, payload = sort_with(keys, (index << 1) | positives.astype(jnp.uint32))
+    positives, order = (payload & 1) == 1, (payload >> 1).astype(jnp.int32)
+    count = running_count(positives)
+    c, n = count.astype(x.dtype), (places(x) + 1 - count).astype(x.dtype)
     total = c[..., -1:]
     of_positive = 1 / jnp.maximum(total + n, 1)
     of_negative = (total - c) / ((total + n) * jnp.maximum(total + n - 1, 1))
-    of_negative = jnp.where(total > 0, of_negative, (n == 1).astype(dtype))
-    return jnp.where(positive, of_positive, of_negative)
+    of_negative = jnp.where(total > 0, of_negative, (n == 1).astype(x.dtype))
+    hinges = jnp.maximum(scores_of_keys(keys, x.dtype), 0)
+    return _Ranked(hinges, jnp.where(positives, of_positive, of_negative), positives, order)
 
 
-def _lovasz_hinge(x: Array, positive: Array, negative: Array) -> Array:
-    errors = jnp.where(positive, 1 - x, jnp.where(negative, 1 + x, -jnp.inf))
-    order = jnp.argsort(-jax.lax.stop_gradient(errors), axis=-1)
-    increments = _jaccard_increments(jnp.take_along_axis(positive, order, axis=-1), x.dtype)
-    in_place = jnp.take_along_axis(increments, jnp.argsort(order, axis=-1), axis=-1)
-    return jnp.sum(jax.nn.relu(errors) * in_place, axis=-1)
+def _slope(x: Array, positives: Array, negatives: Array) -> Array:
+    row = _ranked(x, positives, negatives)
+    signed = jnp.where(row.positives, -row.increments, row.increments)
+    return in_place(jnp.where(row.hinges > 0, signed, 0), row.order)
+
+
+@with_slope(_slope, share=True, over_labels=True)
+def _lovasz_hinge(x: Array, positives: Array, negatives: Array) -> Array:
+    row = _ranked(x, positives, negatives)
+    return jnp.sum(row.hinges * row.increments, axis=-1)
 
 
 @compiled_loss()
@@ -55,8 +87,8 @@ def lovasz_hinge_loss(
         ℓ = Σ_k max(0, e_(k))·[J(k) − J(k − 1)],  e = 1 − x·(2y − 1),  e_(1) ≥ e_(2) ≥ …
         J(k): the Jaccard loss of a prediction that is wrong in the k entries of largest error
 
-    The loss sorts each row and inverts the order, which is held constant in the derivative. The
-    derivative is exact except at ties, where entries rank by their index.
+    The cost is one sort of each row. The order is held constant in the derivative, which is exact
+    except at ties, where entries rank by their index.
 
     Args:
         logits: float array (..., L).

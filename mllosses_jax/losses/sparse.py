@@ -4,93 +4,93 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
+from jax.nn import relu
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import finite_product, with_slope
 from mllosses_jax._core.reduction import reduce_samples
-from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.softmax import inside
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["entmax15_loss", "sparsemax_loss"]
 
 
+# Both thresholds τ solve an equation f(τ) = 1 with a convex and falling f, so the steps of Newton's
+# method from below rise to it. Each step is one pass over (..., L), and about six are needed.
+
+
 def _below_top(x: Array) -> Array:
     """Returns x minus its largest entry, which changes no projection onto the simplex."""
-    return x - jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
+    top = jnp.max(jax.lax.stop_gradient(x), axis=-1, keepdims=True, initial=-jnp.inf)
+    return x - top
 
 
-def _descending(z: Array) -> tuple[Array, Array]:
-    """Returns z in descending order along the last axis, and the numbers 1, 2, ..., L."""
-    sizes = jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
-    ordered = jnp.sort(whole_rows(z), axis=-1, descending=True)
-    return ordered, sizes.reshape((1,) * (z.ndim - 1) + (-1,))
+def _row_sum(x: Array) -> Array:
+    return jnp.sum(x, axis=-1, keepdims=True)
 
 
+def _weighted_mean(x: Array, weights: Array) -> Array:
+    total = _row_sum(weights)
+    return _row_sum(weights * x) / jnp.where(total == 0, 1, total)
+
+
+@jax.custom_jvp
 def _sparsemax_threshold(z: Array) -> Array:
     """Returns the τ of Σ max(z − τ, 0) = 1, (..., 1), for z with largest entry 0."""
-    z = jnp.maximum(z, -1)  # τ ≥ −1, so lower entries make no difference
-    ordered, k = _descending(z)
-    # The threshold of the first k entries alone is (sum − 1)/k; τ is the highest of these.
-    candidates = (jnp.cumsum(ordered, axis=-1) - 1) / k
-    tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
-    # A Newton step restores the digits lost in long sums.
-    excess = jnp.sum(jnp.maximum(z - tau, 0), axis=-1, keepdims=True) - 1
-    return tau + excess / jnp.maximum(jnp.sum(z > tau, axis=-1, keepdims=True), 1).astype(z.dtype)
+    Carry = tuple[Array, Array, Array]
+
+    def step(carry: Carry) -> Carry:
+        tau, size, fewest = carry
+        p = relu(z - tau)
+        fewest = jnp.minimum(size, fewest)
+        size = _row_sum(jnp.sign(p))
+        return tau + (_row_sum(p) - 1) / jnp.maximum(size, 1), size, fewest
+
+    def shrinks(carry: Carry) -> Array:
+        _, size, fewest = carry
+        return jnp.any(size < fewest)
+
+    # The sum is linear in τ until an entry leaves the support, so τ is exact once none does.
+    zero = _row_sum(z[..., :0])
+    start = zero - 1, zero + jnp.finfo(z.dtype).max, zero + jnp.inf
+    return lax.while_loop(shrinks, step, start)[0]
 
 
+@_sparsemax_threshold.defjvp
+def _sparsemax_threshold_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    tau = _sparsemax_threshold(z)
+    return tau, _weighted_mean(dz, (z > tau).astype(z.dtype))
+
+
+@jax.custom_jvp
 def _entmax_threshold(z: Array) -> Array:
-    """Returns the τ of Σ max(z − τ, 0)² = 1, (..., 1), for z with largest entry 0."""
-    z = jnp.maximum(z, -1)
-    ordered, k = _descending(z)
-    mean = jnp.cumsum(ordered, axis=-1) / k
-    variance = jnp.cumsum(ordered * ordered, axis=-1) / k - mean * mean
-    # These are the thresholds of the first k entries alone; τ is the highest of those that do not
-    # exceed the k-th entry.
-    candidates = mean - jnp.sqrt(jnp.maximum(1 / k - variance, 0))
-    candidates = jnp.where(candidates <= ordered, candidates, -1)
-    tau = jnp.max(candidates, axis=-1, keepdims=True, initial=-1)
-    # Newton steps on the norm, which is nearly linear in τ, so a few suffice.
-    for _ in range(4):
-        root = jnp.maximum(z - tau, 0)
-        norm = jnp.sqrt(jnp.sum(root * root, axis=-1, keepdims=True))
-        total = jnp.sum(root, axis=-1, keepdims=True)
-        tau = tau + norm * (norm - 1) / jnp.where(total == 0, 1, total)
-    return tau
+    """Returns the τ of √(Σ max(z − τ, 0)²) = 1, (..., 1), for z with largest entry 0."""
+    Carry = tuple[Array, Array]
+
+    def step(carry: Carry) -> Carry:
+        tau, _ = carry
+        root = relu(z - tau)
+        norm, total = jnp.sqrt(_row_sum(root * root)), _row_sum(root)
+        rise = norm * (norm - 1) / jnp.where(total == 0, 1, total)
+        return tau + rise, rise
+
+    def rises(carry: Carry) -> Array:
+        tau, rise = carry
+        return jnp.any(rise > -2 * jnp.finfo(z.dtype).eps * tau)
+
+    zero = _row_sum(z[..., :0])
+    return lax.while_loop(rises, step, (zero - 1, zero + 1))[0]
 
 
-def _centered(weights: Array, dx: Array) -> Array:
-    """Returns weights * (dx - the weighted mean of dx)."""
-    total = jnp.sum(weights, axis=-1, keepdims=True)
-    mean = jnp.sum(weights * dx, axis=-1, keepdims=True) / jnp.where(total == 0, 1, total)
-    return weights * (dx - mean)
-
-
-@jax.custom_jvp
-def _sparsemax(x: Array) -> Array:
-    z = _below_top(x)
-    return jnp.maximum(z - _sparsemax_threshold(z), 0)
-
-
-@_sparsemax.defjvp
-def _sparsemax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    p = _sparsemax(*primals)
-    return p, _centered((p > 0).astype(p.dtype), tangents[0])
-
-
-@jax.custom_jvp
-def _entmax15(x: Array) -> Array:
-    z = _below_top(x) / 2
-    return jnp.maximum(z - _entmax_threshold(z), 0) ** 2
-
-
-@_entmax15.defjvp
-def _entmax15_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    p = _entmax15(*primals)
-    return p, _centered(jnp.sqrt(p), tangents[0])
+@_entmax_threshold.defjvp
+def _entmax_threshold_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    tau = _entmax_threshold(z)
+    return tau, _weighted_mean(dz, relu(z - tau))
 
 
 # The Fenchel-Young losses Ω*(x) + Ω(q) − q·x are computed without cancellation, as a Bregman
@@ -98,28 +98,30 @@ def _entmax15_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 def _sparsemax_slope(x: Array, q: Array) -> Array:
-    return _sparsemax(x) - q
+    z = _below_top(x)
+    return relu(z - _sparsemax_threshold(z)) - q
 
 
-@with_slope(_sparsemax_slope, over_labels=True)
+@with_slope(_sparsemax_slope, share=True, over_labels=True)
 def _sparsemax_loss(x: Array, q: Array) -> Array:
     z = _below_top(x)
     tau = _sparsemax_threshold(z)
-    p = jnp.maximum(z - tau, 0)
-    outside = finite_product(q, jnp.maximum(tau - z, 0))
+    p = relu(z - tau)
+    outside = finite_product(q, relu(tau - z))
     return jnp.sum((p - q) ** 2 / 2 + outside, axis=-1)
 
 
 def _entmax15_slope(x: Array, q: Array) -> Array:
-    return _entmax15(x) - q
+    z = _below_top(x) / 2
+    return relu(z - _entmax_threshold(z)) ** 2 - q
 
 
-@with_slope(_entmax15_slope, over_labels=True)
+@with_slope(_entmax15_slope, share=True, over_labels=True)
 def _entmax15_loss(x: Array, q: Array) -> Array:
     z = _below_top(x) / 2
     tau = _entmax_threshold(z)
-    a, b = jnp.sqrt(q), jnp.maximum(z - tau, 0)
-    outside = finite_product(q, jnp.maximum(tau - z, 0))
+    a, b = jnp.sqrt(q), relu(z - tau)
+    outside = finite_product(q, relu(tau - z))
     return jnp.sum((a - b) ** 2 * (2 * a + b) * (2 / 3) + 2 * outside, axis=-1)
 
 
@@ -145,7 +147,7 @@ def sparsemax_loss(
         ∂ℓ/∂x = p − q
 
     The projection has exact zeros, and the loss is 0 if the logits equal q up to a constant:
-    unlike with a softmax, they need not grow without bound. The cost is a sort of the labels.
+    unlike with a softmax, they need not grow without bound. The cost is O(L).
 
     Args:
         logits: float array (..., L).
@@ -194,7 +196,7 @@ def entmax15_loss(
         ∂ℓ/∂x = p − q
 
     Its projection has exact zeros, and unlike that of sparsemax its gradient has no kinks. The
-    cost is a sort of the labels.
+    cost is O(L).
 
     Args:
         logits: float array (..., L).

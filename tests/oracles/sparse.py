@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def _projection(z, power):
+def projection(z, power):
     """Returns max(z - tau, 0) ** power, for the tau with which it sums to 1."""
     low, high = z.max() - 1, z.max()
     for _ in range(100):
@@ -27,7 +27,7 @@ def _per_sample(loss, x, y, mask):
 
 def sparsemax_loss(x, y, mask):
     def loss(z, q):
-        p = _projection(z, 1)
+        p = projection(z, 1)
         return (p - q) @ z + (q @ q - p @ p) / 2
 
     return _per_sample(loss, x, y, mask)
@@ -35,7 +35,7 @@ def sparsemax_loss(x, y, mask):
 
 def entmax15_loss(x, y, mask):
     def loss(z, q):
-        p = _projection(z / 2, 2)
+        p = projection(z / 2, 2)
         return (p - q) @ z + 4 / 3 * (q**1.5 - p**1.5).sum()
 
     return _per_sample(loss, x, y, mask)

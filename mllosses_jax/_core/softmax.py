@@ -61,7 +61,8 @@ def _weighted_log_sum_exp(
     safe = jnp.where(empty, 1, total)
     value = jnp.where(empty, -jnp.inf, top + jnp.log(safe))
     by_x = terms * jnp.expand_dims(jnp.where(empty, 0, 1 / safe), axis)
-    exponent = jnp.where(jnp.expand_dims(empty, axis), -jnp.inf, x - jnp.expand_dims(value, axis))
+    finite = jnp.expand_dims(jnp.minimum(value, jnp.finfo(x.dtype).max), axis)
+    exponent = jnp.where(jnp.expand_dims(empty, axis), -jnp.inf, x - finite)
     return value, by_x, jnp.exp(jnp.minimum(exponent, _LARGEST_EXPONENT))
 
 
@@ -84,16 +85,18 @@ def _weighted_log_sum_exp_jvp(axis: Any, axis_name: AxisName, primals: Any, tang
 def below_top(
     x: Array, entries: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
 ) -> tuple[Array, Array]:
-    """Returns the largest of the entries along `axis`, clipped to be finite, and x minus it.
+    """Returns the largest of the entries along `axis`, never -inf, and x minus it.
 
-    The largest is a constant for derivatives. Infinite x are taken for the largest finite number.
+    The largest is a constant for derivatives. In the difference, infinity is taken for the largest
+    finite number.
     """
     inside = jax.lax.stop_gradient(jnp.where(entries, x, -jnp.inf))
     top = jnp.max(inside, axis=axis, initial=-jnp.inf)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
-    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
-    return top, _below_inf(x) - jnp.expand_dims(top, axis)
+    lowest, largest = jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max
+    center = jnp.clip(top, lowest, largest)
+    return jnp.maximum(top, lowest), _below_inf(x) - jnp.expand_dims(center, axis)
 
 
 def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:

@@ -264,7 +264,7 @@ def _lost_precision(
 
     entries = rows.positives, rows.negatives, rows.cut(own)
     lost, slope = apart(jnp.any(own), sums, 2, rows.z, *entries, t)
-    return jnp.sum(lost, axis=(0, 1, 2)), rows.restored(slope)
+    return rows.total(lost), rows.restored(slope)
 
 
 @compiled_loss(temperature=(1e-7, 1e30))

@@ -1,10 +1,14 @@
-"""Benchmarks: `python -m benchmarks NAME`; each prints a table of ratios to its peers.
+"""Benchmarks: `python -m benchmarks NAME ...`; each prints a table of ratios to its peers.
 
-- `losses`: value and gradient; `numerics`: their errors; `scaling`: losses over many labels.
+- `losses`: value and gradient of every loss; `overhead`: small batches and eager calls.
 - `hierarchy`: losses and helpers for a hierarchy of the size of the Gene Ontology.
+- `numerics`: errors of values and derivatives; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
 - `linear`, `mlp`: the models of `mllosses compare`.
 - `intervals`: how often the marks of a comparison are right; call its `run` from Python.
-- `linear_float64`, `linear_peers`, `peers_torch`: the peers.
-- `timing`: the clock that all benchmarks use.
+- `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.
+- `loss_inputs`: what losses are timed on; `goals`: what they are meant to take.
+- `linear_float64`, `linear_peers`: the peers of the models.
+- `timing`: the clock that all benchmarks use; `machine`: where they ran.
+- `tables`: the tables of docs/speed.md, from the runs that are kept in `results`.
 """

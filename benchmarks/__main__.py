@@ -1,49 +1,89 @@
-"""`python -m benchmarks BENCHMARK [--quick] [--out FILE]`: prints a table of ratios."""
+"""`python -m benchmarks NAME ... [--quick] [--out FOLDER]`: prints tables of ratios."""
 
 import argparse
 import importlib
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine
+
+# The benchmarks, each with the keyword for the names of what it measures, if it takes any.
+BENCHMARKS = {
+    "hierarchy": "",
+    "linear": "sets",
+    "losses": "losses",
+    "metrics": "",
+    "mlp": "sets",
+    "numerics": "",
+    "overhead": "losses",
+    "scaling": "",
+    "streaming": "",
+}
+
 
 def main() -> None:
-    """Runs one benchmark, prints its table and writes its rows."""
+    """Runs the named benchmarks, prints their tables and writes their rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "benchmark",
-        choices=(
-            *("hierarchy", "linear", "losses", "metrics", "mlp", "numerics", "scaling"),
-            "streaming",
-        ),
-    )
-    parser.add_argument(
-        "sets", nargs="*", metavar="SET", help="data sets that `linear` and `mlp` fit"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help=f"one or more of {', '.join(BENCHMARKS)}; then what they measure, if not all: "
+        "data sets for `linear` and `mlp`, losses for `losses` and `overhead`",
     )
     parser.add_argument(
         "--quick", action="store_true", help="use tiny arrays, to check the harness"
     )
-    parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="also write the rows to BENCHMARK-PLATFORM.json"
+    )
     arguments = parser.parse_args()
-    module = importlib.import_module(f"benchmarks.{arguments.benchmark}")
-    if arguments.sets and arguments.benchmark not in ("linear", "mlp"):
-        parser.error("only the benchmarks `linear` and `mlp` take names of data sets")
-    chosen = {"sets": arguments.sets} if arguments.sets else {}
-    rows: list[dict[str, Any]] = module.run(quick=arguments.quick, **chosen)
-    machine = f"{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}"
+    benchmarks = [name for name in arguments.names if name in BENCHMARKS]
+    chosen = [name for name in arguments.names if name not in BENCHMARKS]
+    if not benchmarks:
+        parser.error(f"no benchmark among {arguments.names}; there are {', '.join(BENCHMARKS)}")
+    for benchmark in benchmarks:
+        if chosen and not BENCHMARKS[benchmark]:
+            parser.error(f"the benchmark {benchmark!r} takes no names, but {chosen} are given")
+    for benchmark in benchmarks:
+        _run(benchmark, chosen, arguments.quick, arguments.out)
+
+
+def _run(benchmark: str, chosen: list[str], quick: bool, out: Path | None) -> None:
+    module = importlib.import_module(f"benchmarks.{benchmark}")
+    selection = {BENCHMARKS[benchmark]: chosen} if chosen else {}
+    rows: list[dict[str, Any]] = module.run(quick=quick, **selection)
+    where = machine()
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(*columns, title=f"{arguments.benchmark} ({machine})")
+    title = f"{benchmark} ({where['device']}, {where['cores']} cores, jax {where['jax']})"
+    table = Table(*columns, title=title)
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console(width=140).print(table)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+    Console(width=180).print(table)
+    if hasattr(module, "report"):
+        print(module.report(rows))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        file = out / f"{benchmark}-{where['platform']}.json"
+        file.write_text(_as_json(where, rows), encoding="utf-8")
+
+
+def _as_json(where: dict[str, str], rows: list[dict[str, Any]]) -> str:
+    """Returns one line per row, so that a change of figures is a change of lines."""
+    lines = ",\n".join("  " + json.dumps(_rounded(row)) for row in rows)
+    return f'{{"machine": {json.dumps(where)},\n "rows": [\n{lines}\n]}}\n'
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row with three digits of each figure, which is more than a run repeats."""
+    return {
+        key: float(f"{value:.3g}") if isinstance(value, float) else value
+        for key, value in row.items()
+    }
 
 
 def _cell(value: object) -> str:

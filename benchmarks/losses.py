@@ -1,147 +1,191 @@
-"""Times value and gradient of losses against optax, a straight port, PyTorch and two floors.
+"""Times value and gradient of losses beside straight versions, optax, rax, PyTorch and two floors.
 
-The memory floor is one compiled pass that reads two arrays, writes one and sums it; the
-arithmetic floor is a pass with one exp and one log1p.
+All times are in passes of one exp and one log1p over the logits in float32 ("A"), timed in the
+same rounds as the loss. The memory floor is one pass that reads two arrays, writes one and sums it.
+A straight version is compared with ours, in value and gradient, before it is timed.
 """
 
+import functools
 import importlib.util
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-import mllosses_jax as mll
+from benchmarks import goals, straight
+from benchmarks.loss_inputs import Inputs, Setting, allows, in_float32, inputs
+from benchmarks.peers_jax import peers
 from benchmarks.timing import interleaved
+from mllosses_jax.catalogue import CATALOGUE, find
 
-Loss = Callable[..., Any]
-
-
-def port_of_focal(logits: Array, labels: Array) -> Array:
-    """Returns the focal loss as torchvision computes it, in jax.numpy."""
-    y = labels.astype(logits.dtype)
-    p = jax.nn.sigmoid(logits)
-    entropy = optax.sigmoid_binary_cross_entropy(logits, y)
-    p_t = p * y + (1 - p) * (1 - y)
-    return jnp.mean(entropy * (1 - p_t) ** 2)
-
-
-def port_of_asymmetric(logits: Array, labels: Array) -> Array:
-    """Returns the asymmetric loss as its authors compute it, with their stop-gradient."""
-    y = labels.astype(logits.dtype)
-    p = jax.nn.sigmoid(logits)
-    rest = jnp.minimum(1 - p + 0.05, 1)
-    entropy = y * jnp.log(jnp.maximum(p, 1e-8)) + (1 - y) * jnp.log(jnp.maximum(rest, 1e-8))
-    p_t = p * y + rest * (1 - y)
-    weight = (1 - p_t) ** (1 * y + 4 * (1 - y))
-    return -jnp.mean(entropy * jax.lax.stop_gradient(weight))
-
-
-def _mean(loss: Callable[..., Any]) -> Loss:
-    return lambda x, y: jnp.mean(loss(x, y.astype(x.dtype)))
-
-
-LOSSES: dict[str, dict[str, Loss]] = {
-    "binary cross-entropy": {
-        "ours": mll.sigmoid_binary_cross_entropy,
-        "optax": _mean(optax.sigmoid_binary_cross_entropy),
-    },
-    "focal, gamma 2": {
-        "ours": lambda x, y: mll.sigmoid_focal_loss(x, y, gamma=2.0),
-        "optax": _mean(lambda x, y: optax.sigmoid_focal_loss(x, y, gamma=2.0)),
-        "port": port_of_focal,
-    },
-    "focal, gamma 2.5": {
-        "ours": lambda x, y: mll.sigmoid_focal_loss(x, y, gamma=2.5),
-        "optax": _mean(lambda x, y: optax.sigmoid_focal_loss(x, y, gamma=2.5)),
-    },
-    "asymmetric": {
-        "ours": mll.asymmetric_loss,
-        "port": port_of_asymmetric,
-    },
-    "asymmetric, gradient through the weight": {
-        "ours": lambda x, y: mll.asymmetric_loss(x, y, detach_focus=False),
-    },
-    "softmax cross-entropy (PAL-N)": {
-        "ours": mll.softmax_cross_entropy,
-        "optax": lambda x, y: jnp.mean(
-            optax.softmax_cross_entropy(
-                x, y.astype(x.dtype) / jnp.maximum(jnp.sum(y, -1, keepdims=True), 1)
-            )
-        ),
-    },
-    "LSEP": {"ours": mll.lsep_loss},
-    "ZLPR": {"ours": mll.zlpr_loss},
-    "two-way": {"ours": mll.two_way_loss},
-    "soft F1": {"ours": mll.soft_f1_loss},
+SHAPE = (2048, 1000)
+SETTINGS: dict[str, Setting] = {
+    goals.MAIN: Setting(SHAPE),
+    "float32, float": Setting(SHAPE, labels="float32"),
+    "bfloat16, bool": Setting(SHAPE, logits="bfloat16"),
+    "bfloat16, float": Setting(SHAPE, logits="bfloat16", labels="float32"),
+    "float16, bool": Setting(SHAPE, logits="float16"),
+    "float32, bool, mask": Setting(SHAPE, masked=True),
+    goals.SMALL: Setting((64, 80)),
+    "(128, 100000)": Setting((128, 100_000)),
 }
+QUICK_LOSSES = ("sigmoid_focal_loss", "softmax_cross_entropy", "soft_f1_loss")
+QUICK_SETTINGS = {
+    "tiny": Setting((64, 32)),
+    "tiny, bfloat16, float, mask": Setting((64, 32), "bfloat16", "float32", masked=True),
+}
+ROUNDS, SECONDS = 200, 0.4  # at most, for a group of calls; the clock takes three rounds at least
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.01, "float16": 0.003}  # relative, of value and gradient
 
 
-def run(quick: bool) -> list[dict[str, Any]]:
-    """Returns one row per loss, labels dtype and implementation.
+def run(quick: bool, losses: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Returns one row per loss and setting.
 
     Args:
-        quick: whether to take (64, 32) arrays and few rounds instead of (2048, 1000).
+        quick: whether to take tiny arrays and, by default, few losses, to check the harness.
+        losses: names of the losses to time; all by default.
     """
-    shape, rounds = ((64, 32), 3) if quick else ((2048, 1000), 30)
-    rng = np.random.default_rng(0)
-    x = jnp.asarray(3 * rng.standard_normal(shape), jnp.float32)
-    hard = jnp.asarray(rng.random(shape) < 0.05)
-    labels = {"bool": hard, "float32": hard.astype(jnp.float32)}
-
-    floor, arithmetic = jax.jit(_memory_floor), jax.jit(_arithmetic_floor)
-    calls: dict[tuple[str, str, str], Callable[[], Any]] = {
-        ("floor", "", "memory"): lambda: floor(x, labels["float32"]),
-        ("floor", "", "exp and log1p"): lambda: arithmetic(x),
-    }
-    costs: dict[tuple[str, str, str], dict[str, float]] = {}
-    for name, implementations in LOSSES.items():
-        for dtype, y in labels.items():
-            for implementation, loss in implementations.items():
-                if dtype == "float32" and implementation != "ours":
-                    continue
-                key = (name, dtype, implementation)
-                program, costs[key] = _compile(loss, x, y)
-                calls[key] = lambda program=program, y=y: program(x, y)  # type: ignore[misc]
-    peers: dict[tuple[str, str, str], Callable[[], Any]] = {}
-    if importlib.util.find_spec("torch") is not None:
-        from benchmarks.peers_torch import calls as torch_calls
-
-        peers = torch_calls(np.asarray(x), np.asarray(hard))
-    # The peers are timed separately, because the idle threads of PyTorch would slow other calls.
-    times = interleaved({"|".join(key): call for key, call in calls.items()}, rounds)
-    times |= interleaved({"|".join(key): call for key, call in peers.items()}, rounds)
-
-    memory = times["floor||memory"]
-    rows: list[dict[str, Any]] = []
-    for key in calls | peers:
-        name, dtype, implementation = key
-        elapsed = times["|".join(key)]
-        ours = times.get(f"{name}|{dtype}|ours")
-        row = {"loss": name, "labels": dtype, "implementation": implementation, "ms": elapsed}
-        row |= {"x floor": elapsed / memory, "x ours": elapsed / ours if ours else None}
-        rows.append(row | costs.get(key, {}))
+    names = losses or (QUICK_LOSSES if quick else [entry.name for entry in CATALOGUE])
+    settings = QUICK_SETTINGS if quick else SETTINGS
+    rows = []
+    for name in names:
+        find(name)  # an unknown name is an error before anything is timed
+    for name in names:
+        for title, setting in settings.items():
+            if allows(name, setting):
+                rows.append({"loss": name, "setting": title} | _measure(name, setting))
+                print(_progress(rows[-1]), file=sys.stderr, flush=True)
+        jax.clear_caches()
     return rows
 
 
-def _memory_floor(a: Array, b: Array) -> tuple[Array, Array]:
-    total = a + b
-    return jnp.sum(total), total
+def report(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns what misses its goal."""
+    found = goals.misses(rows)
+    return "\n".join([f"{len(found)} figures miss their goal.", *found])
 
 
-def _arithmetic_floor(a: Array) -> Array:
-    return jnp.log1p(jnp.exp(-jnp.abs(a)))
+def _measure(name: str, setting: Setting) -> dict[str, Any]:
+    """Returns one row: times in passes, seconds of compilation, temporaries in sizes of logits."""
+    given = inputs(name, setting)
+    x, y = given.logits, given.labels
+    row: dict[str, Any] = {}
+    results: dict[str, Any] = {}
+    calls = _floors(x)
+    for key, implementation in implementations(name, given).items():
+        program, seconds, temporaries = _compile(implementation, x, y)
+        calls[key] = functools.partial(program, x, y, implementation.arrays)
+        if key in ("ours", "straight"):
+            row[f"compile s {key}"] = seconds
+            row[f"temporaries {key}"] = temporaries
+            results[key] = calls[key]()
+    difference = _difference(results["ours"], results["straight"])
+    if not difference < TOLERANCE[setting.logits]:
+        row["differs"] = difference
+    del results
+    times = interleaved(calls, ROUNDS, SECONDS)
+    figures = {"A ms": times["A"]}
+    figures |= {key: value / times["A"] for key, value in times.items() if key != "A"}
+    if setting == Setting(SHAPE) and importlib.util.find_spec("torch") is not None:
+        figures |= _by_torch(name, x, y)
+    return figures | row
 
 
-def _compile(loss: Loss, x: Array, y: Array) -> tuple[Callable[..., Any], dict[str, float]]:
-    lowered = jax.jit(jax.value_and_grad(loss)).lower(x, y)
+@dataclass(frozen=True)
+class Implementation:
+    """A loss of logits, labels and further arrays, which are arguments of its program too."""
+
+    loss: Callable[[Array, Array, dict[str, Array]], Any]
+    arrays: dict[str, Array]
+
+
+def implementations(name: str, given: Inputs) -> dict[str, Implementation]:
+    """Returns ours, the straight version and, in float32 without a mask, the peers."""
+    straight_loss = straight.find(name)
+    found = {
+        "ours": _implementation(find(name).loss, given.where, given.ours),
+        "straight": _implementation(
+            lambda x, y, **parameters: straight_loss(
+                in_float32(x), y, **{key: in_float32(value) for key, value in parameters.items()}
+            ),
+            given.where,
+            given.straight,
+        ),
+    }
+    if given.where is None and given.logits.dtype == jnp.float32:
+        found |= {
+            library: Implementation(lambda x, y, _, loss=loss: loss(x, y), {})  # type: ignore[misc]
+            for library, loss in peers(name, given.logits.shape).items()
+        }
+    return found
+
+
+def _implementation(
+    loss: Callable[..., Any], where: Array | None, parameters: dict[str, Any]
+) -> Implementation:
+    arrays = {key: value for key, value in parameters.items() if isinstance(value, Array)}
+    if where is not None:
+        arrays["where"] = where
+    numbers = {key: value for key, value in parameters.items() if key not in arrays}
+    return Implementation(lambda x, y, arrays: loss(x, y, **arrays, **numbers), arrays)
+
+
+def _floors(x: Array) -> dict[str, Callable[[], Any]]:
+    a = in_float32(x)
+    arithmetic, memory = _programs_of_floors(a.shape)
+    other = a + 1
+    return {"A": lambda: arithmetic(a), "memory floor": lambda: memory(a, other)}
+
+
+@functools.cache
+def _programs_of_floors(shape: tuple[int, ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    a = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return (
+        jax.jit(lambda a: jnp.log1p(jnp.exp(-jnp.abs(a)))).lower(a).compile(),
+        jax.jit(lambda a, b: (jnp.sum(a + b), a + b)).lower(a, a).compile(),
+    )
+
+
+def _compile(
+    implementation: Implementation, x: Array, y: Array
+) -> tuple[Callable[..., Any], float, float]:
+    """Returns the program of value and gradient, the seconds of compilation and its temporaries."""
+    step = jax.jit(jax.value_and_grad(implementation.loss))
+    lowered = step.lower(x, y, implementation.arrays)
     start = time.perf_counter()
     program = lowered.compile()
     seconds = time.perf_counter() - start
     analysis = program.memory_analysis()
-    temporaries = analysis.temp_size_in_bytes / x.nbytes if analysis else float("nan")
-    return program, {"compile s": seconds, "temporaries": temporaries}
+    temporaries = analysis.temp_size_in_bytes / (4 * x.size) if analysis else float("nan")
+    return program, seconds, temporaries
+
+
+def _difference(one: tuple[Array, Array], other: tuple[Array, Array]) -> float:
+    """Returns the larger of the differences of two values and of two gradients, relative."""
+    pairs = (
+        [np.asarray(part, np.float64) for part in parts] for parts in zip(one, other, strict=True)
+    )
+    return max(float(np.sum(np.abs(a - b)) / (np.sum(np.abs(a)) or 1)) for a, b in pairs)
+
+
+def _by_torch(name: str, x: Array, y: Array) -> dict[str, float]:
+    """Returns the passes that PyTorch takes, timed apart since its idle threads slow others."""
+    from benchmarks.peers_torch import calls, device
+
+    if device() != jax.default_backend().replace("gpu", "cuda"):
+        return {}
+    made = calls(name, np.asarray(x), np.asarray(y))
+    times = interleaved(made | {"A": _floors(x)["A"]}, ROUNDS, SECONDS) if made else {}
+    return {key: value / times["A"] for key, value in times.items() if key != "A"}
+
+
+def _progress(row: dict[str, Any]) -> str:
+    times = {key: row[key] for key in ("ours", "straight", "optax", "rax", "torch") if key in row}
+    passes = ", ".join(f"{key} {value:.3g}" for key, value in times.items())
+    return f"{row['loss']} [{row['setting']}]: {passes} passes of {row['A ms']:.3g} ms"

@@ -148,8 +148,11 @@ def run(quick: bool) -> list[dict[str, Any]]:
     if importlib.util.find_spec("torch") is not None:
         from benchmarks.peers_torch import derivatives
 
-        names = ("binary cross-entropy", "focal, gamma 2")
-        by_torch = {name: derivatives(name, x, y) for name in names}
+        names = {
+            "binary cross-entropy": "sigmoid_binary_cross_entropy",
+            "focal, gamma 2": "sigmoid_focal_loss",
+        }
+        by_torch = {ours: derivatives(theirs, x, y) for ours, theirs in names.items()}
 
     rows = []
     for name, reference in REFERENCES.items():

@@ -1,17 +1,15 @@
 """Losses as PyTorch users write them, eager and compiled; imported only if torch is installed."""
 
+import os
 from collections.abc import Callable
 from typing import Any
+
+os.environ.setdefault("KMP_BLOCKTIME", "0")  # idle threads would slow the calls that follow
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import torch
 from torch.nn import functional
-
-Key = tuple[str, str, str]
-
-
-def _binary(x: Any, y: Any) -> Any:
-    return functional.binary_cross_entropy_with_logits(x, y)
 
 
 def _focal(x: Any, y: Any) -> Any:
@@ -31,43 +29,65 @@ def _asymmetric(x: Any, y: Any) -> Any:
     return -(entropy * weight).mean()
 
 
-LOSSES = {
-    "binary cross-entropy": _binary,
-    "focal, gamma 2": _focal,
-    "asymmetric": _asymmetric,
+def _softmax(x: Any, y: Any) -> Any:
+    return functional.cross_entropy(x, y / y.sum(1, keepdim=True).clamp(min=1))
+
+
+def _zlpr(x: Any, y: Any) -> Any:
+    zeros = torch.zeros_like(x[:, :1])
+    positives = torch.cat([torch.where(y > 0, -x, -torch.inf), zeros], dim=1)
+    negatives = torch.cat([torch.where(y > 0, -torch.inf, x), zeros], dim=1)
+    return (torch.logsumexp(positives, 1) + torch.logsumexp(negatives, 1)).mean()
+
+
+def _soft_f1(x: Any, y: Any) -> Any:
+    p = torch.sigmoid(x)
+    return (1 - 2 * (p * y).sum(0) / (p.sum(0) + y.sum(0) + 1e-7)).mean()
+
+
+LOSSES: dict[str, Callable[[Any, Any], Any]] = {
+    "sigmoid_binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+    "binary_cross_entropy": functional.binary_cross_entropy,
+    "multilabel_soft_margin_loss": functional.multilabel_soft_margin_loss,
+    "sigmoid_focal_loss": _focal,
+    "asymmetric_loss": _asymmetric,
+    "softmax_cross_entropy": _softmax,
+    "zlpr_loss": _zlpr,
+    "soft_f1_loss": _soft_f1,
+    "multilabel_margin_loss": functional.multilabel_margin_loss,
 }
 
 
-def calls(logits: np.ndarray, labels: np.ndarray) -> dict[Key, Callable[[], Any]]:
-    """Returns calls that compute value and gradient, with the keys of `benchmarks.losses`."""
-    x = torch.from_numpy(logits.copy()).requires_grad_()
-    y = torch.from_numpy(labels.astype(np.float32))
+def device() -> str:
+    """Returns "cuda" if PyTorch knows a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def calls(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Returns calls that compute value and gradient of a loss, eager and compiled."""
+    if name not in LOSSES:
+        return {}
+    x = torch.from_numpy(logits.copy()).to(device()).requires_grad_()
+    indices = name == "multilabel_margin_loss"
+    y = torch.from_numpy(_indices(labels) if indices else labels.astype(np.float32)).to(device())
 
     def step(loss: Callable[..., Any]) -> Callable[[], None]:
         def call() -> None:
             x.grad = None
             loss(x, y).backward()
+            if x.is_cuda:
+                torch.cuda.synchronize()
 
         return call
 
-    result: dict[Key, Callable[[], Any]] = {}
-    for name, loss in LOSSES.items():
-        result[name, "bool", "torch"] = step(loss)
-        result[name, "bool", "torch.compile"] = step(torch.compile(loss))
-    return result
+    loss = LOSSES[name]
+    return {"torch": step(loss), "torch.compile": step(torch.compile(loss))}
 
 
-def multilabel_margin(logits: np.ndarray, labels: np.ndarray) -> Callable[[], Any]:
-    """Returns a call that computes value and gradient of the multi-label margin loss."""
-    x = torch.from_numpy(logits.copy()).requires_grad_()
-    order = np.argsort(~labels, axis=1, kind="stable")  # indices of positives, then -1
-    targets = torch.from_numpy(np.where(np.take_along_axis(labels, order, 1), order, -1))
-
-    def call() -> None:
-        x.grad = None
-        functional.multilabel_margin_loss(x, targets).backward()
-
-    return call
+def _indices(labels: np.ndarray) -> np.ndarray:
+    """Returns the indices of the positives of each row, then -1."""
+    order = np.argsort(~labels, axis=1, kind="stable")
+    return np.where(np.take_along_axis(labels, order, 1), order, -1)
 
 
 def derivatives(

@@ -112,9 +112,9 @@ def _rows(size: int, rounds: int) -> list[dict[str, Any]]:
             memory[implementation] = analysis.temp_size_in_bytes if analysis else float("nan")
             calls[implementation] = lambda program=program: program(x, y)  # type: ignore[misc]
         if public == "multilabel_margin_loss" and importlib.util.find_spec("torch") is not None:
-            from benchmarks.peers_torch import multilabel_margin
+            from benchmarks.peers_torch import calls as torch_calls
 
-            calls["torch"] = multilabel_margin(np.asarray(x), np.asarray(y))
+            calls["torch"] = torch_calls(public, np.asarray(x), np.asarray(y))["torch"]
         times = interleaved(calls, rounds)
         for implementation, elapsed in times.items():
             held = memory.get(implementation)

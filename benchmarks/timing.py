@@ -1,5 +1,6 @@
 """Times several calls in turn, so that all of them see the same state of the machine."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -7,8 +8,12 @@ from typing import Any
 
 import jax
 
+FEWEST_ROUNDS = 3
 
-def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]], rounds: int, seconds: float = math.inf
+) -> dict[str, float]:
     """Returns the median time of each call in milliseconds.
 
     Each call is made once before the clock starts; then all calls are made in turn, `rounds` times.
@@ -16,11 +21,17 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
     Args:
         calls: functions without arguments, by name; each call waits for the JAX arrays it returns.
         rounds: how often each call is timed.
+        seconds: after this time no further round starts once three are done, and after ten times
+            this time none at all.
     """
     for call in calls.values():
         jax.block_until_ready(call())
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    first = time.perf_counter()
+    for done in range(rounds):
+        enough = seconds if done >= FEWEST_ROUNDS else 10 * seconds
+        if done and time.perf_counter() - first > enough:
+            break
         for name, call in calls.items():
             start = time.perf_counter()
             jax.block_until_ready(call())

@@ -1,4 +1,4 @@
-"""Writes what the pages take from the code: the table of losses, and the counts.
+"""Writes what the pages take from the code and from the kept benchmarks: tables and counts.
 
     python docs/write_tables.py
 
@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the package of this checkout, whichever is installed
 
+from benchmarks import tables  # noqa: E402
 from mllosses_jax import catalogue, metrics  # noqa: E402
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -33,13 +34,14 @@ def table_of_losses() -> str:
 
 
 def current(page: str) -> str:
-    """Returns the text of a page with everything between markers as the code has it now."""
+    """Returns the text of a page with everything between markers as it is now."""
     functions = (inspect.unwrap(getattr(metrics, name)) for name in metrics.__all__)
     values = {
         "number of losses": str(len(catalogue.CATALOGUE)),
         "number of families": str(len({entry.family for entry in catalogue.CATALOGUE})),
         "number of metrics": str(sum(map(inspect.isfunction, functions))),
         "table of losses": table_of_losses(),
+        **tables.tables(),
     }
     for name, value in values.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"

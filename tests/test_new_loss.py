@@ -1,4 +1,4 @@
-"""A loss is added in four places, as docs/contributing.md says; this test does so in a copy."""
+"""A loss is added in five places, as docs/contributing.md says; this test does so in a copy."""
 
 import shutil
 import subprocess
@@ -65,6 +65,11 @@ from oracles.common import sigmoid
 def brier_loss(x, y, mask):
     return masked((sigmoid(x) - y) ** 2, mask)
 """
+STRAIGHT = """
+
+def brier_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    return jnp.mean((jax.nn.sigmoid(x) - y) ** 2, where=where)
+"""
 REFERENCE = """
 from exact import sigmoids
 
@@ -88,8 +93,8 @@ def _append(path, text):
         file.write(text)
 
 
-def test_a_loss_that_is_added_in_four_places_goes_through_the_contract(tmp_path):
-    for name in ("mllosses_jax", "tests", "docs"):
+def test_a_loss_that_is_added_in_five_places_goes_through_the_contract(tmp_path):
+    for name in ("mllosses_jax", "tests", "docs", "benchmarks"):
         ignore = shutil.ignore_patterns("__pycache__", "golden")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md"):
@@ -106,6 +111,7 @@ def test_a_loss_that_is_added_in_four_places_goes_through_the_contract(tmp_path)
     cases = tmp_path / "tests/cases.py"
     _edit(cases, '    _row("ova_n_loss"),\n', '    _row("ova_n_loss"),\n    _row("brier_loss"),\n')
     _append(tmp_path / "tests/oracles/binary.py", ORACLE)
+    _append(tmp_path / "benchmarks/straight/binary.py", STRAIGHT)
     references = tmp_path / "tests/references/binary.py"
     _append(references, REFERENCE)
     row = '        Row("cross-entropy", bce, cross_entropy, labels, bar=3),\n'
@@ -113,11 +119,17 @@ def test_a_loss_that_is_added_in_four_places_goes_through_the_contract(tmp_path)
     _edit(references, row, row + brier)
 
     suites = ("contract", "contract_devices", "contract_programs", "numerics", "docs", "docstrings")
+    suites += ("benchmarks",)
     result = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
             *(f"tests/test_{name}.py" for name in suites),
-            *("-k", "brier or every_public_loss", "--no-header", "-rf"),
+            *(
+                "-k",
+                "brier or every_public_loss or every_loss_has",
+                "--no-header",
+                "-rf",
+            ),
         ],
         cwd=tmp_path,
         capture_output=True,

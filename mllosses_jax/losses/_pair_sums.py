@@ -19,9 +19,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.numerics import log1p_unit, tempered, with_slope
 from mllosses_jax._core.ordering import in_place
@@ -38,38 +40,52 @@ Gap = Callable[[Array, Array], Array]
 class Function(NamedTuple):
     """A function of the difference t of two logits: constant + sign·P(u), with u = exp(−|t|)."""
 
-    value: Callable[[Array], Array]  # P(u)
-    quotient: Callable[[np.ndarray], np.ndarray]  # P(u)/u
+    order: int  # the place of P in `_POLYNOMIALS`
     below: tuple[int, int]  # constant and sign where t < 0
     above: tuple[int, int]  # constant and sign where t > 0
 
+    def slope(self) -> Function:
+        """Returns the derivative in t."""
+        return Function(self.order + 1, (0, self.below[1]), (0, -self.above[1]))
 
-def _odds(u: Array) -> Array:
+
+def _share(u: Array) -> Array:
     return u * jnp.minimum(1 / (1 + u), 1)  # the bound makes XLA recompute it, as in `exp_unit`
 
 
-# log(1 + exp(−|t|)), σ(t), σ(−t) and σ(t)·σ(−t)
-SOFTPLUS_OF_MINUS_SIZE = Function(log1p_unit, lambda u: np.log1p(u) / u, (0, 1), (0, 1))
-SIGMOID = Function(_odds, lambda u: 1 / (1 + u), (0, 1), (1, -1))
-SIGMOID_OF_MINUS = SIGMOID._replace(below=(1, -1), above=(0, 1))
-SIGMOID_SLOPE = Function(
-    lambda u: _odds(u) * (1 - _odds(u)), lambda u: 1 / (1 + u) ** 2, (0, 1), (0, 1)
+def _share_slope(u: Array) -> Array:
+    return _share(u) * (1 - _share(u))
+
+
+# P(u), and P(u)/u for the fit. Each is u times the derivative of the one before it.
+_POLYNOMIALS: tuple[tuple[Callable[[Array], Array], Callable[[np.ndarray], np.ndarray]], ...] = (
+    (log1p_unit, lambda u: np.log1p(u) / u),
+    (_share, lambda u: 1 / (1 + u)),
+    (_share_slope, lambda u: 1 / (1 + u) ** 2),
+    (lambda u: _share_slope(u) * (1 - 2 * _share(u)), lambda u: (1 - u) / (1 + u) ** 3),
+    (
+        lambda u: _share_slope(u) * (1 - 6 * _share_slope(u)),
+        lambda u: (1 - 4 * u + u * u) / (1 + u) ** 4,
+    ),
 )
+SOFTPLUS_OF_MINUS_SIZE = Function(0, (0, 1), (0, 1))  # log(1 + exp(−|t|))
+SIGMOID = Function(1, (0, 1), (1, -1))  # σ(t)
+SIGMOID_OF_MINUS = Function(1, (1, -1), (0, 1))  # σ(−t)
+SIGMOID_SLOPE = SIGMOID.slope()  # σ(t)·σ(−t)
 
 
 @functools.cache
-def _coefficients(function: Function, dtype: np.dtype) -> list[float]:
+def _coefficients(order: int, dtype: np.dtype) -> list[float]:
     """Returns the coefficients of P(u)/u, as many as change a result in the dtype."""
     nodes = (np.cos(np.pi * (np.arange(400) + 0.5) / 400) + 1) / 2
-    degree = _terms(dtype) - 1
-    fit = np.polynomial.Chebyshev.fit(nodes, function.quotient(nodes), degree, domain=[0, 1])
+    values, degree = _POLYNOMIALS[order][1](nodes), _terms(order, dtype) - 1
+    fit = np.polynomial.Chebyshev.fit(nodes, values, degree, domain=[0, 1])
     powers = fit.convert(domain=[-1, 1], kind=np.polynomial.Polynomial, window=[-1, 1])
     return powers.coef.tolist()
 
 
-def _terms(dtype: np.dtype) -> int:
-    # One more than a value needs, for the sake of its derivatives.
-    return 1 + math.ceil(-math.log(np.finfo(dtype).eps) / math.log(_DECAY))
+def _terms(order: int, dtype: np.dtype) -> int:
+    return order + math.ceil(-math.log(np.finfo(dtype).eps) / math.log(_DECAY))
 
 
 class SortedRows(NamedTuple):
@@ -142,13 +158,48 @@ def pair_sums(
 ) -> tuple[Array, ...]:
     """Returns Σ_{j≠i} w_j·f((z_j − z_i)/τ) at each entry i, in the shape of z, for each f.
 
+    The derivative is made of such sums too, because that of a polynomial would lose digits.
+
     Args:
         functions: several f, which share their moments.
         z: sorted logits, in the shape of `SortedRows.z`.
         weights: w in the shape of z; a bool array selects a set.
         temperature: τ, a scalar; None is 1.
     """
+    if any(function.order + 1 == len(_POLYNOMIALS) for function in functions):
+        return _pair_sums(functions, z, weights.astype(z.dtype), temperature)
+    slopes = [function.slope() for function in functions]
 
+    @jax.custom_jvp
+    def sums(z: Array, w: Array, temperature: Array | None) -> tuple[Array, ...]:
+        return _pair_sums(functions, z, w, temperature)
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        (z, w, temperature), (dz, dw, dt) = primals, tangents
+        results = pair_sums(functions, z, w, temperature)
+        changes = [jnp.zeros_like(result) for result in results]
+        if not isinstance(dz, SymbolicZero):
+            dz = dz if temperature is None else dz / temperature
+            of_others = pair_sums(slopes, z, w * dz, temperature)
+            own = pair_sums(slopes, z, w, temperature)
+            changes = [a - dz * b for a, b in zip(of_others, own, strict=True)]
+        if not isinstance(dw, SymbolicZero):
+            of_weights = pair_sums(functions, z, dw, temperature)
+            changes = [a + b for a, b in zip(changes, of_weights, strict=True)]
+        if temperature is not None and not isinstance(dt, SymbolicZero):
+            _, by_temperature = jax.jvp(
+                functools.partial(_pair_sums, functions, z, w), (temperature,), (dt,)
+            )
+            changes = [a + b for a, b in zip(changes, by_temperature, strict=True)]
+        return results, tuple(changes)
+
+    sums.defjvp(rule, symbolic_zeros=True)
+    return sums(z, weights.astype(z.dtype), temperature)
+
+
+def _pair_sums(
+    functions: Sequence[Function], z: Array, w: Array, temperature: Array | None
+) -> tuple[Array, ...]:
     def gap(upper: Array, lower: Array) -> Array:
         length = upper - lower
         length = length if temperature is None else tempered(length, temperature)
@@ -158,10 +209,12 @@ def pair_sums(
         received = []
         single = _at_most_one(z.shape[0]) and _at_most_one(z.shape[2])
         if not single:  # a single block receives nothing
-            received = [_received(gap, z, w, upwards) for upwards in (True, False)]
+            terms = max(_terms(function.order, z.dtype) for function in functions)
+            received = [_received(gap, z, w, terms, upwards) for upwards in (True, False)]
         return tuple(_sum(function, gap, z, w, received) for function in functions)
 
-    return apart(jnp.any(weights), sums, len(functions), z, weights.astype(z.dtype))
+    # No logit is NaN here, which XLA does not know.
+    return apart(jnp.any(~jnp.isnan(z)), sums, len(functions), z, w)
 
 
 def apart(
@@ -193,13 +246,13 @@ def _sum(
     for j in range(z.shape[1]):
         z_j, is_below = z[:, j : j + 1], j < place
         u = jnp.exp(-gap(jnp.where(is_below, z, z_j), jnp.where(is_below, z_j, z)))
-        value = function.value(u)
+        value = _POLYNOMIALS[function.order][0](u)
         below, above = constant_below + sign_below * value, constant_above + sign_above * value
         value = jnp.where(is_below, below, jnp.where(j > place, above, 0))
         total += w[:, j : j + 1] * value
 
     # pairs with other blocks
-    coefficients = _coefficients(function, z.dtype)
+    coefficients = _coefficients(function.order, z.dtype)
     for (moments, u), (constant, sign) in zip(received, sides, strict=False):
         polynomial = jnp.zeros_like(z)
         for k in range(len(coefficients), 0, -1):
@@ -208,7 +261,7 @@ def _sum(
     return total
 
 
-def _received(gap: Gap, z: Array, w: Array, upwards: bool) -> tuple[Array, Array]:
+def _received(gap: Gap, z: Array, w: Array, terms: int, upwards: bool) -> tuple[Array, Array]:
     """Returns what each block receives from all blocks below, or from all above.
 
     Returns:
@@ -218,7 +271,7 @@ def _received(gap: Gap, z: Array, w: Array, upwards: bool) -> tuple[Array, Array
     z = z if upwards else -z  # ascending in the direction of the sum
     start, end = (0, -1) if upwards else (-1, 0)
     starts, ends = z[:, start], z[:, end]
-    powers = jnp.arange(_terms(z.dtype) + 1, dtype=z.dtype)
+    powers = jnp.arange(terms + 1, dtype=z.dtype)
 
     def decay(upper: Array, lower: Array) -> Array:
         distance = jnp.expand_dims(gap(upper, lower), 1 - z.ndim)

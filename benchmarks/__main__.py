@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine
+from benchmarks.timing import keep_memory
 
 # The benchmarks, each with the keyword for the names of what it measures, if it takes any.
 BENCHMARKS = {
@@ -49,6 +50,7 @@ def main() -> None:
     for benchmark in benchmarks:
         if chosen and not BENCHMARKS[benchmark]:
             parser.error(f"the benchmark {benchmark!r} takes no names, but {chosen} are given")
+    keep_memory()
     for benchmark in benchmarks:
         _run(benchmark, chosen, arguments.quick, arguments.out)
 

@@ -1,7 +1,9 @@
 """Times several calls in turn, so that all of them see the same state of the machine."""
 
+import ctypes
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +11,18 @@ from typing import Any
 import jax
 
 FEWEST_ROUNDS = 3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of options in glibc's <malloc.h>
+
+
+def keep_memory() -> None:
+    """Lets the C library keep the memory that is freed.
+
+    Otherwise it returns large arrays to the system, and the next call that needs one takes up to
+    twice as long: which call this is changes from round to round.
+    """
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(option, 1 << 30)
 
 
 def interleaved(

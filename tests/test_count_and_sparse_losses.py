@@ -1,5 +1,7 @@
 """Identities of the label-count losses and of the sparse losses, and their pitfalls."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,3 +134,12 @@ def test_sparsemax_loss_is_zero_at_a_margin_of_one():
     value, gradient = jax.value_and_grad(lambda x: mll.sparsemax_loss(x, y))(x)
     assert value == 0
     assert np.all(gradient == 0)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "exp", None])
+def test_nan_logits_are_not_taken_for_the_floor(activation):
+    x, y = jnp.array([[jnp.nan, 0.5, 1.0]]), jnp.array([[1, 0, 1]])
+    loss = functools.partial(mll.abs_kl_divergence, activation=activation)
+    value, gradient = jax.value_and_grad(loss)(x, y)
+    assert np.isnan(value)
+    assert np.isnan(gradient[0, 0])

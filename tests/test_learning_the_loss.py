@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import mllosses_jax as mll
+
 PATH = Path(__file__).parent.parent / "recipes" / "learn_the_loss.py"
 FEATURES, LABELS = 4, 3
 RATE = 10.0  # learning rate of the recipe's inner optimiser
@@ -113,3 +115,37 @@ def test_a_learnt_loss_trains_a_better_model(recipe):
     assert result["after"] < result["before"]
     assert float(jnp.max(result["weights"])) > 1.01
     assert not np.isclose(result["gamma_neg"], np.log1p(np.exp(0.5)), rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("sigmoid_binary_cross_entropy", "pos_weight", 2.0),
+        ("balanced_binary_cross_entropy", "alpha", 0.3),
+        ("weak_assume_negative_loss", "gamma", 0.3),
+    ],
+)
+def test_mixed_derivatives_of_zero_logits(name, parameter, value):
+    """A model whose last layer starts at 0 has logits 0, where |x| has a kink."""
+    labels = jnp.array([0.3])
+
+    def loss(x, theta):
+        return getattr(mll, name)(x * jnp.ones(1), labels, **{parameter: theta})
+
+    x, theta = jnp.asarray(0.0), jnp.asarray(value)
+    by_x = jax.grad(lambda x: jax.grad(loss, argnums=1)(x, theta))(x)
+    by_theta = jax.grad(lambda theta: jax.grad(loss)(x, theta))(theta)
+    h = 1e-2  # the slope in x is linear in these parameters
+    slopes = [jax.grad(loss)(x, theta + step) for step in (h, -h)]
+    np.testing.assert_allclose(by_theta, (slopes[0] - slopes[1]) / (2 * h), rtol=1e-4)
+    np.testing.assert_allclose(by_x, by_theta, rtol=1e-5)
+
+
+def test_curvature_of_quality_focal_loss_at_its_minimum():
+    """For β = 2, ℓ = (p − y)²·H(y, p), so ℓ'' = 2·(p·(1 − p))²·H(y, y) at p = y."""
+    for x in (0.0, 0.7):
+        p = 1 / (1 + np.exp(-x))
+        entropy = -p * np.log(p) - (1 - p) * np.log(1 - p)
+        found = jax.hessian(lambda x, y=p: mll.quality_focal_loss(x * jnp.ones(1), jnp.array([y])))
+        wanted = 2 * (p * (1 - p)) ** 2 * entropy
+        np.testing.assert_allclose(found(jnp.asarray(x)), wanted, rtol=1e-4)

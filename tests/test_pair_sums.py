@@ -118,3 +118,36 @@ def test_a_row_of_many_labels():
     np.testing.assert_allclose(value, expected, rtol=2e-6)
     # The powers of exp(-gap) are products over hundreds of blocks.
     np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_third_derivatives(name):
+    """The slope of the curvature along v is that of differences of exact slopes."""
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(2, 20))
+    positives = rng.random(20) < 0.4
+    loss = {"pairwise_logistic_loss": mll.pairwise_logistic_loss, "smooth_ap_loss": smooth_ap}[name]
+    wanted = CASES[name][1]
+
+    def slope(x):
+        return jax.grad(loss)(x, positives)
+
+    def change(x):
+        return jax.jvp(slope, (x,), (v.astype(np.float32),))[1]
+
+    found = jax.jvp(change, (x.astype(np.float32),), (v.astype(np.float32),))[1]
+    h = 1e-3
+    slopes = [wanted(x + step * v, positives)[1] for step in (h, 0, -h)]
+    expected = (slopes[0] - 2 * slopes[1] + slopes[2]) / h**2
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_of_a_diverged_model_are_not_a_perfect_loss(name):
+    loss = {"pairwise_logistic_loss": mll.pairwise_logistic_loss, "smooth_ap_loss": smooth_ap}[name]
+    for size in (3, 30):
+        value, gradient = jax.value_and_grad(loss)(
+            np.full(size, np.nan, np.float32), np.arange(size) < 2
+        )
+        assert np.isnan(value)
+        assert np.isnan(gradient).all()

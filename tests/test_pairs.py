@@ -1,5 +1,7 @@
 """Sums over pairs: ties, several blocks, and rows too long for the contract suite."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -177,3 +179,11 @@ def test_curvature_of_a_tiny_label_at_a_huge_logit(size):
     gradient, change = jit(lambda x: jax.jvp(slope, (x,), (jnp.ones_like(x),)))(logits)
     np.testing.assert_allclose(gradient, [[-1, 1 / 3]], rtol=1e-5)
     np.testing.assert_allclose(change, [[0, 2 / 9]], rtol=1e-5)
+
+
+def test_a_label_without_pairs_has_no_gradient_of_squared_distances():
+    logits, labels = jnp.array([[2e38], [-2e38]]), np.zeros((2, 1), bool)
+    loss = functools.partial(mll.pairwise_auc_loss, surrogate="squared")
+    value, gradient = jax.value_and_grad(loss)(logits, labels)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)

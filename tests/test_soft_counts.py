@@ -64,3 +64,9 @@ def test_certain_predictions(name, average, labels):
                 # The parts of a soft label pull in opposite directions.
                 scale = 1e-6 * np.max(np.abs(truth)) if labels == "soft" else 1e-30
                 np.testing.assert_allclose(got, truth, rtol=2e-5, atol=scale)
+
+
+def test_a_large_constant_beta_is_squared_as_a_float():
+    logits, labels = np.zeros((2, 1), np.float32), np.array([[1], [0]])
+    found = mll.soft_fbeta_loss(logits, labels, beta=100_000)
+    np.testing.assert_allclose(found, 0.5, rtol=1e-4)  # one minus the recall

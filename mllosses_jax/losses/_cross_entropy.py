@@ -7,10 +7,8 @@ from jax import Array
 
 from mllosses_jax._core.masking import LossInputs
 from mllosses_jax._core.numerics import (
-    exp_unit,
     finite_product,
     finite_term,
-    log1p_unit,
     log_sigmoid_pair,
     sigmoid_pair,
     with_slope,
@@ -39,7 +37,7 @@ def _soft_slope(x: Array, positive: Array, negative: Array) -> Array:
 def soft_cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
     """Returns −positive·log p − negative·log(1 − p) for weights that are not negative."""
     # Both logarithms have the term log(1 + exp(-|x|)), and the larger one has |x| besides.
-    shared = (positive + negative) * log1p_unit(exp_unit(-jnp.abs(x)))
+    shared = (positive + negative) * -log_sigmoid_pair(jnp.abs(x))[0]
     return shared + finite_product(jnp.where(x >= 0, negative, positive), jnp.abs(x))
 
 

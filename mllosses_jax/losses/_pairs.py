@@ -83,8 +83,8 @@ def _in_order(z: Array, ordered: Array, order: Array) -> Array:
 
 @_in_order.defjvp
 def _in_order_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    _, ordered, order = primals
-    return ordered, by_row(jnp.take)(tangents[0], order)
+    # The result is that of this function, so that the next derivative has one too.
+    return _in_order(*primals), by_row(jnp.take)(tangents[0], primals[2])
 
 
 def _times(length: Array, count: Array) -> Array:

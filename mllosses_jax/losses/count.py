@@ -46,8 +46,8 @@ def _with_floor(y: Array, epsilon: Array) -> tuple[Array, Array]:
 def _distance(q: Array, log_q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
     """Returns (P − Q)·log(P/Q) with Q = max(q, ε)."""
     log_floor = jnp.log(epsilon)
-    above = (p - q) * (log_p - jnp.maximum(log_q, log_floor))
-    return jnp.where(q > epsilon, above, (p - epsilon) * (log_p - log_floor))
+    below = q <= epsilon  # false for NaN, which must reach the result
+    return (p - jnp.where(below, epsilon, q)) * (log_p - jnp.where(below, log_floor, log_q))
 
 
 def _distance_slope(
@@ -55,7 +55,7 @@ def _distance_slope(
 ) -> Array:
     """Returns the derivative of `_distance` where those of q and log q are d_q and d_log_q."""
     log_q = jnp.clip(log_q, jnp.log(epsilon), jnp.finfo(q.dtype).max)
-    return jnp.where(q > epsilon, (q - p) * d_log_q - d_q * (log_p - log_q), 0)
+    return jnp.where(q <= epsilon, 0, (q - p) * d_log_q - d_q * (log_p - log_q))
 
 
 def _counted(terms: Array, where: Array | None) -> Array:

@@ -106,6 +106,8 @@ def _moments(values: Array, inputs: LossInputs, axis_name: AxisName) -> _Moments
     in_all = count_entries(values, inputs.where, axis_name, axis=batch)
     in_positives = masked_count(positives, axis_name, axis=batch)
     counts = [n.astype(values.dtype) for n in (in_positives, in_all - in_positives)]
+    paired = (counts[0] > 0) & (counts[1] > 0)
+    values = jnp.where(paired, values, 0)  # a square of a label without pairs could be infinite
     a, b = (
         safe_divide(masked_sum(values, entries, axis_name, axis=batch), count)
         for entries, count in zip((positives, inputs.negatives()), counts, strict=True)
@@ -113,7 +115,7 @@ def _moments(values: Array, inputs: LossInputs, axis_name: AxisName) -> _Moments
     share_a, share_b = (safe_divide(jnp.ones_like(count), count) for count in counts)
     squares = _square(values, jnp.where(positives, a, b)) * jnp.where(positives, share_a, share_b)
     variances = masked_sum(squares, inputs.where, axis_name, axis=batch)
-    return _Moments(variances, b - a, (counts[0] > 0) & (counts[1] > 0))
+    return _Moments(variances, b - a, paired)
 
 
 def _where_pairs(losses: Array, columns: _Columns) -> Array:

@@ -115,7 +115,9 @@ def _distance(x: Array, y: Array, beta: Exponent) -> _Distance:
     log_d = jnp.where(sound, jnp.log(jnp.abs(safe)), jnp.where(tail, -jnp.abs(x), -jnp.inf))
     weight = power(jnp.abs(d), log_d, beta)
     if isinstance(beta, int) and beta > 0:  # no division
-        growth = power(jnp.abs(d), log_d, beta - 1) * jnp.sign(d) * (p * q)
+        # For β > 1 without a sign, whose derivative would be lost at d = 0.
+        signed = jnp.sign(d) if beta == 1 else d * power(jnp.abs(d), log_d, beta - 2)
+        growth = signed * (p * q)
     else:
         growth = weight * jnp.where(sound, p * q / safe, jnp.where(tail, -jnp.sign(x), 0))
     return _Distance(d, weight, beta * growth)

@@ -20,7 +20,7 @@ __all__ = ["double_soft_f1_loss", "sigmoid_f1_loss", "soft_f1_loss", "soft_fbeta
 ACTIVATIONS = ("sigmoid", "softmax")
 
 
-def _soft_fbeta(counts: SoftCounts, square: Array | int, epsilon: Array) -> Array:
+def _soft_fbeta(counts: SoftCounts, square: Array | float, epsilon: Array) -> Array:
     """Returns the loss of counts in which FN has the weight β²."""
     return share(counts.wrong + epsilon, (1 + square) * counts.tp)
 
@@ -80,7 +80,8 @@ def soft_fbeta_loss(
     checks.one_of("activation", activation, ACTIVATIONS)
     inputs = loss_inputs_or_ids(logits, labels, where)
     dtype = inputs.x.dtype
-    b = beta if isinstance(beta, int) else checks.scalar("beta", beta, dtype)
+    # The square of a constant may be too large for an integer of JAX.
+    b = float(beta) if isinstance(beta, int) else checks.scalar("beta", beta, dtype)
     constant = checks.scalar("epsilon", epsilon, dtype)
     sigmoid = activation == "sigmoid"
     return overlap_loss(

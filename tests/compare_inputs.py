@@ -20,9 +20,9 @@ def assert_refused(done, *words):
 
 
 def passes(done):
-    """Returns the passes that the command reports, without lines that XLA logs to the same stream.
+    """Returns the progress messages of a command, without the remaining time and what XLA logs.
 
-    Older versions log one when a kept program was compiled with features that the host lacks.
+    Its older versions log a line if a kept program was compiled with features that the host lacks.
     """
     lines = [line for line in done.stderr.splitlines() if not re.match(r"[IWEF]\d{4} ", line)]
     return list(dict.fromkeys(line.split(" (about")[0] for line in lines))

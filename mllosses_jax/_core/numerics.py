@@ -2,7 +2,7 @@
 
 Everything is built from `exp(-|x|)`, which neither overflows nor cancels, so values and slopes
 are accurate in both tails. Derivatives are written with the same primitives, so they hold at any
-order, even at x = 0, where automatic differentiation of `|x|` would give 0.
+order, even at x = 0, where automatic differentiation of `|x|` and `exp_unit` would be wrong.
 """
 
 from __future__ import annotations

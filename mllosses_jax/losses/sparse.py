@@ -19,7 +19,8 @@ __all__ = ["entmax15_loss", "sparsemax_loss"]
 
 
 # Both thresholds τ solve an equation f(τ) = 1 with a convex and falling f, so the steps of Newton's
-# method from below rise to it. Each step is one pass over (..., L), and about six are needed.
+# method from below rise to it. Each step is one pass over (..., L): two to seven for 100 labels, up
+# to fourteen for a million.
 
 
 def _below_top(x: Array) -> Array:
@@ -147,7 +148,8 @@ def sparsemax_loss(
         ∂ℓ/∂x = p − q
 
     The projection has exact zeros, and the loss is 0 if the logits equal q up to a constant:
-    unlike with a softmax, they need not grow without bound. The cost is O(L).
+    unlike with a softmax, they need not grow without bound. The cost is a few passes over the
+    labels.
 
     Args:
         logits: float array (..., L).
@@ -196,7 +198,7 @@ def entmax15_loss(
         ∂ℓ/∂x = p − q
 
     Its projection has exact zeros, and unlike that of sparsemax its gradient has no kinks. The
-    cost is O(L).
+    cost is a few passes over the labels.
 
     Args:
         logits: float array (..., L).

@@ -6,6 +6,7 @@ in one 64-bit integer, because single integers sort several times faster than pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -124,14 +125,21 @@ def places(like: Array) -> Array:
     return lax.broadcasted_iota(jnp.int32, like.shape, like.ndim - 1)
 
 
+def by_row(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Maps a function of rows (n,) over all leading axes."""
+
+    def mapped(*arrays: Array) -> Array:
+        result = function
+        for _ in range(arrays[0].ndim - 1):
+            result = jax.vmap(result)
+        return result(*arrays)
+
+    return mapped
+
+
 def in_place(values: Array, order: Array) -> Array:
     """Returns sorted values (..., n) in the original order, given the index of each, int32."""
-
-    def put(values: Array, order: Array) -> Array:
-        return jnp.zeros_like(values).at[order].set(values, unique_indices=True)
-
-    for _ in range(values.ndim - 1):
-        put = jax.vmap(put)
+    put = by_row(lambda v, o: jnp.zeros_like(v).at[o].set(v, unique_indices=True))
     return put(values, order)
 
 

@@ -15,6 +15,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.reduction import all_sum
 from mllosses_jax._core.types import AxisName
 
 _LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
@@ -54,9 +55,7 @@ def _weighted_log_sum_exp(
     live = weights > 0
     top, below = below_top(x, live, axis, axis_name)
     terms = jnp.where(live, weights * jnp.exp(below), 0)
-    total = jnp.sum(terms, axis=axis)
-    if axis_name is not None:
-        total = jax.lax.psum(total, axis_name)
+    total = all_sum(jnp.sum(terms, axis=axis), axis_name)
     empty = total == 0
     safe = jnp.where(empty, 1, total)
     value = jnp.where(empty, -jnp.inf, top + jnp.log(safe))
@@ -74,9 +73,7 @@ def _weighted_log_sum_exp_jvp(axis: Any, axis_name: AxisName, primals: Any, tang
     change = by_x * relative
     if not isinstance(dw, SymbolicZero):
         change = change + by_weight * dw
-    d_value = jnp.sum(change, axis=axis)
-    if axis_name is not None:
-        d_value = jax.lax.psum(d_value, axis_name)
+    d_value = all_sum(jnp.sum(change, axis=axis), axis_name)
     d_values = jnp.expand_dims(d_value, axis)
     d_by_x, d_by_weight = change - by_x * d_values, by_weight * (relative - d_values)
     return (value, by_x, by_weight), (d_value, d_by_x, d_by_weight)
@@ -101,9 +98,7 @@ def below_top(
 
 def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:
     """Returns the logarithm of the sum along `axis`, -inf with zero gradient where that is 0."""
-    total = jnp.sum(terms, axis=axis)
-    if axis_name is not None:
-        total = jax.lax.psum(total, axis_name)
+    total = all_sum(jnp.sum(terms, axis=axis), axis_name)
     empty = total == 0
     return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
 

@@ -30,8 +30,8 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.numerics import log1p_unit, tempered, with_slope
-from mllosses_jax._core.ordering import in_place
-from mllosses_jax.losses._pairs import by_row, hinge_sum, sorted_pairs
+from mllosses_jax._core.ordering import by_row, in_place
+from mllosses_jax.losses._pairs import hinge_sum, sorted_pairs
 
 _SIZE = 8  # entries of a block
 _BLOCKS = 128  # blocks of a group

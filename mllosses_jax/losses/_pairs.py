@@ -7,7 +7,6 @@ nothing cancels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ from jax.scipy.special import digamma
 
 from mllosses_jax._core.numerics import with_slope
 from mllosses_jax._core.ordering import (
+    by_row,
     in_place,
     places,
     ranking_keys,
@@ -96,18 +96,6 @@ def _rank_weights(z: Array) -> Array:
     """Returns L(r)/max(r, 1) for the ranks r below n, L(r) = 1 + 1/2 + ... + 1/r."""
     ranks = lax.iota(z.dtype, z.shape[-1])
     return (digamma(ranks + 1) + np.euler_gamma) / jnp.maximum(ranks, 1)
-
-
-def by_row(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Maps a function of rows (n,) over all leading axes."""
-
-    def mapped(*arrays: Array) -> Array:
-        result = function
-        for _ in range(arrays[0].ndim - 1):
-            result = jax.vmap(result)
-        return result(*arrays)
-
-    return mapped
 
 
 def _hinge_slope(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Array:

@@ -12,7 +12,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, with_slope
-from mllosses_jax._core.reduction import reduce_samples
+from mllosses_jax._core.reduction import masked_sum, reduce_samples
 from mllosses_jax._core.softmax import inside, log_softmax_pair, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import softmax_entropy, through_log_softmax
@@ -58,10 +58,6 @@ def _distance_slope(
     return jnp.where(q <= epsilon, 0, (q - p) * d_log_q - d_q * (log_p - log_q))
 
 
-def _counted(terms: Array, where: Array | None) -> Array:
-    return terms if where is None else jnp.where(where, terms, 0)
-
-
 def _sigmoid_slope(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
     q, rest = sigmoid_pair(x)
     return _distance_slope(q, log_sigmoid_pair(x)[0], q * rest, rest, p, log_p, epsilon)
@@ -86,13 +82,15 @@ def _distance_of_exp(x: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
 def _softmax_slope(x: Array, p: Array, log_p: Array, where: Array | None, epsilon: Array) -> Array:
     s, rest = softmax_pair(x)
     change = -_exp_slope(log_softmax_pair(x)[0], p, log_p, epsilon)
-    return through_log_softmax(s, rest, _counted(change, where))
+    change = change if where is None else jnp.where(where, change, 0)
+    return through_log_softmax(s, rest, change)
 
 
 @with_slope(_softmax_slope, share=True, over_labels=True)
 def _sum_of_softmax(x: Array, p: Array, log_p: Array, where: Array | None, epsilon: Array) -> Array:
     log_s, _ = log_softmax_pair(x)
-    return jnp.sum(_counted(_distance(jnp.exp(log_s), log_s, p, log_p, epsilon), where), axis=-1)
+    distances = _distance(jnp.exp(log_s), log_s, p, log_p, epsilon)
+    return masked_sum(distances, where, None, axis=-1)
 
 
 def _identity_slope(q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
@@ -169,7 +167,7 @@ def abs_kl_divergence(
             "exp": _distance_of_exp,
             None: _distance_of_measure,
         }[activation]
-        losses = jnp.sum(_counted(distance(x, p, log_p, floor), inputs.where), axis=-1)
+        losses = masked_sum(distance(x, p, log_p, floor), inputs.where, None, axis=-1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -268,6 +266,6 @@ def factorized_count_loss(
         epsilon = jnp.asarray(_EPSILON, x.dtype)
         p, log_p = _with_floor(inputs.y, epsilon)
         distances = _distance_of_exp(jnp.log(n) + log_s, p, log_p, epsilon)
-        divergence = jnp.sum(_counted(distances, inputs.where), axis=-1)
+        divergence = masked_sum(distances, inputs.where, None, axis=-1)
     losses = divergence + checks.scalar("count_weight", count_weight, x.dtype) * of_count
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -2,6 +2,7 @@
 
 - `losses`: value and gradient of every loss; `overhead`: small batches and eager calls.
 - `hierarchy`: losses and helpers for a hierarchy of the size of the Gene Ontology.
+- `heads`: linear heads over up to 18 million labels.
 - `numerics`: errors of values and derivatives; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
 - `linear`, `mlp`: the models of `mllosses compare`.

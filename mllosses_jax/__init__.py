@@ -36,6 +36,7 @@ Where things are:
 - `metrics`: exact metrics; `metrics.streaming`: accumulators over batches and devices.
 - `decisions`: thresholds, sets of a given size, sets with the highest expected F.
 - `calibration`: from logits to probabilities, per label.
+- `heads`: linear layers over very many labels, whose logits never exist all at once.
 - `training`: steps for any optax optimiser and any model; many seeds in one program.
 - `data`: readers, an embedded data set, splits.
 - `compare`: the experiment that compares losses; `cli`: the command `mllosses`.
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from mllosses_jax import catalogue as catalogue
     from mllosses_jax import data as data
     from mllosses_jax import decisions as decisions
+    from mllosses_jax import heads as heads
     from mllosses_jax import labels as labels
     from mllosses_jax import metrics as metrics
     from mllosses_jax import pseudo_labels as pseudo_labels
@@ -67,6 +69,7 @@ else:  # submodules are imported on first use: importing all would double the im
         "catalogue",
         "data",
         "decisions",
+        "heads",
         "labels",
         "losses",
         "metrics",

@@ -42,6 +42,8 @@ class Entry:
         takes: what the first argument holds, logits or probabilities.
         zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
             only order the labels have no such threshold.
+        separable: whether an entry needs no other logit, so that a head can compute the labels in
+            chunks; what it needs of the other labels of its sample, their ids give.
         penalty: whether the function ignores the labels and is meant to be added to a loss.
     """
 
@@ -51,6 +53,7 @@ class Entry:
     class_ids: bool = False
     takes: Literal["logits", "probabilities"] = "logits"
     zero_decides: bool = True
+    separable: bool = False
     penalty: bool = False
 
     @property
@@ -125,24 +128,25 @@ class Entry:
 
 
 CATALOGUE: tuple[Entry, ...] = (
-    Entry(losses.sigmoid_binary_cross_entropy, "element"),
-    Entry(losses.binary_cross_entropy, "element", takes="probabilities"),
-    Entry(losses.balanced_binary_cross_entropy, "element"),
+    Entry(losses.sigmoid_binary_cross_entropy, "element", separable=True),
+    Entry(losses.binary_cross_entropy, "element", separable=True, takes="probabilities"),
+    Entry(losses.balanced_binary_cross_entropy, "element", separable=True),
     Entry(losses.multilabel_soft_margin_loss, "sample"),
     Entry(losses.ova_n_loss, "sample", zero_decides=False),
-    Entry(losses.hinge_loss, "element"),
-    Entry(losses.squared_hinge_loss, "element"),
-    Entry(losses.sigmoid_focal_loss, "element"),
-    Entry(losses.quality_focal_loss, "element"),
-    Entry(losses.poly1_binary_cross_entropy, "element"),
-    Entry(losses.poly1_focal_loss, "element"),
-    Entry(losses.asymmetric_loss, "element"),
-    Entry(losses.asymmetric_polynomial_loss, "element"),
-    Entry(losses.robust_asymmetric_loss, "element"),
-    Entry(losses.generalized_binary_cross_entropy, "element"),
-    Entry(losses.hill_loss, "element"),
-    Entry(losses.splc_loss, "element", soft_labels=False),
+    Entry(losses.hinge_loss, "element", separable=True),
+    Entry(losses.squared_hinge_loss, "element", separable=True),
+    Entry(losses.sigmoid_focal_loss, "element", separable=True),
+    Entry(losses.quality_focal_loss, "element", separable=True),
+    Entry(losses.poly1_binary_cross_entropy, "element", separable=True),
+    Entry(losses.poly1_focal_loss, "element", separable=True),
+    Entry(losses.asymmetric_loss, "element", separable=True),
+    Entry(losses.asymmetric_polynomial_loss, "element", separable=True),
+    Entry(losses.robust_asymmetric_loss, "element", separable=True),
+    Entry(losses.generalized_binary_cross_entropy, "element", separable=True),
+    Entry(losses.hill_loss, "element", separable=True),
+    Entry(losses.splc_loss, "element", separable=True, soft_labels=False),
     Entry(losses.softmax_cross_entropy, "sample", zero_decides=False),
+    Entry(losses.decoupled_softmax_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(
         losses.smoothed_softmax_cross_entropy,
         "sample",
@@ -183,8 +187,8 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.focal_tversky_loss, "label"),
     Entry(losses.jaccard_loss, "label"),
     Entry(losses.lovasz_hinge_loss, "sample", soft_labels=False),
-    Entry(losses.assume_negative_loss, "element"),
-    Entry(losses.weak_assume_negative_loss, "element"),
+    Entry(losses.assume_negative_loss, "element", separable=True),
+    Entry(losses.weak_assume_negative_loss, "element", separable=True),
     Entry(losses.partial_binary_cross_entropy, "sample"),
     Entry(losses.positive_unlabeled_loss, "label", soft_labels=False),
     Entry(losses.class_aware_selective_loss, "element", soft_labels=False),
@@ -192,12 +196,12 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.large_loss_correction, "element", soft_labels=False),
     Entry(losses.expected_positive_regularized_loss, "batch", soft_labels=False),
     Entry(losses.role_loss, "batch", soft_labels=False),
-    Entry(losses.entropy_maximization_loss, "element", soft_labels=False),
-    Entry(losses.ldam_loss, "element"),
-    Entry(losses.logit_adjusted_binary_cross_entropy, "element"),
-    Entry(losses.equalization_loss, "element"),
-    Entry(losses.unbiased_binary_cross_entropy, "element"),
-    Entry(losses.distribution_balanced_loss, "element"),
+    Entry(losses.entropy_maximization_loss, "element", separable=True, soft_labels=False),
+    Entry(losses.ldam_loss, "element", separable=True),
+    Entry(losses.logit_adjusted_binary_cross_entropy, "element", separable=True),
+    Entry(losses.equalization_loss, "element", separable=True),
+    Entry(losses.unbiased_binary_cross_entropy, "element", separable=True),
+    Entry(losses.distribution_balanced_loss, "element", separable=True),
     Entry(losses.multilabel_distillation_loss, "sample"),
     Entry(losses.hierarchical_coherence_loss, "element", soft_labels=False),
     Entry(losses.hierarchy_penalty, "sample", zero_decides=False, penalty=True),

@@ -208,6 +208,8 @@ CASES: tuple[Case, ...] = (
     _row("squared_hinge_loss", margin=0.5),
     _row("softmax_cross_entropy"),
     _row("softmax_cross_entropy", normalize=False),
+    _row("decoupled_softmax_loss", traced=("temperature", 0.5, 1.5)),
+    _row("decoupled_softmax_loss", temperature=0.7, normalize=False),
     _row("smoothed_softmax_cross_entropy", traced=("label_smoothing", 0.1, 0.2)),
     _row("smoothed_softmax_cross_entropy", convention="uniform", label_smoothing=0.3),
     _row("softmax_focal_loss", traced=("gamma", 1.5, 2.5)),

@@ -4,7 +4,15 @@ import functools
 
 import jax
 
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-FULLY = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+FULLY = {
+    "xla_backend_optimization_level": 3,
+    "xla_cpu_use_fusion_emitters": True,
+    "xla_cpu_parallel_codegen_split_count": 32,
+}
 jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 jit_fully = functools.partial(jax.jit, compiler_options=FULLY)

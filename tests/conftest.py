@@ -1,13 +1,16 @@
 """Strict settings for every test: no silent promotion or broadcasting, and eight CPU devices."""
 
 import gc
+import itertools
 import os
 from pathlib import Path
 
 # Most of the suite's time is compilation. Tests of accuracy and memory use `jit_fully`. If
 # XLA_FLAGS is set, even to an empty string, everything is compiled as for users. CI does both.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    " --xla_cpu_parallel_codegen_split_count=1",
 )
 
 import jax
@@ -19,35 +22,47 @@ jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-TESTS_BETWEEN_CLEARINGS = 300
+TESTS_BETWEEN_LOOKS = 50
+MOST_MEMORY_MAPS = 30_000
 _FINISHED = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests of one case or notebook, or else of one file or folder, to one process.
 
-    Such tests share compiled programs and fixtures.
+    Such tests share compiled programs and fixtures. They run one after another, so that no program
+    is dropped before its last test.
     """
     tests = Path(__file__).parent
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         shared = parameters.get("case") or parameters.get("notebook")
         group = getattr(shared, "name", item.path.relative_to(tests).parts[0])
         item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+    items[:] = itertools.chain.from_iterable(groups.values())
 
 
 def pytest_collection_finish() -> None:
-    """Exempts modules and tests, which live as long as the process, from garbage collection."""
+    """Exempts modules and tests, which live as long as the process, from garbage collection.
+
+    Traces make many objects, and few of them are garbage that waits for a collection.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Drops compiled programs from time to time.
+    """Drops compiled programs when they hold many memory maps.
 
-    Each holds memory maps. Linux allows a process 65,530, and a compiler without any left dies.
+    Linux allows a process 65,530, and a compiler without any left dies.
     """
     count = item.session.stash.setdefault(_FINISHED, 0) + 1
     item.session.stash[_FINISHED] = count
-    if count % TESTS_BETWEEN_CLEARINGS == 0:
-        jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if count % TESTS_BETWEEN_LOOKS == 0 and maps.exists():
+        with maps.open("rb") as lines:
+            if sum(1 for _ in lines) > MOST_MEMORY_MAPS:
+                jax.clear_caches()

@@ -39,9 +39,9 @@ class Jet(NamedTuple):
     def power(self, g):
         if g == 0:
             return Jet(mp.one)
-        v, first = self.v**g, g * self.v ** (g - 1)
-        second = g * (g - 1) * self.v ** (g - 2)
-        return Jet(v, first * self.d, second * self.d**2 + first * self.dd)
+        lowest = self.v ** (g - 2)  # the others are products, because powers take most of the time
+        first, second = g * self.v * lowest, g * (g - 1) * lowest
+        return Jet(self.v**2 * lowest, first * self.d, second * self.d**2 + first * self.dd)
 
 
 NOTHING = Jet(mp.zero)
@@ -53,6 +53,13 @@ def sigmoids(x: float) -> tuple[Jet, Jet]:
     x = mp.mpf(x)
     p, q = 1 / (1 + mp.exp(-x)), 1 / (1 + mp.exp(x))
     return Jet(p, p * q, p * q * (q - p)), Jet(q, -p * q, p * q * (p - q))
+
+
+@functools.cache
+def log_sigmoids(x: float) -> tuple[Jet, Jet]:
+    """Returns log p and log(1 - p)."""
+    p, q = sigmoids(x)
+    return p.log(), q.log()
 
 
 class Terms(NamedTuple):
@@ -68,8 +75,8 @@ class Terms(NamedTuple):
 
 
 def entropy(x: float, positive: Any, negative: Any) -> Jet:
-    p, q = sigmoids(x)
-    return p.log().times(-positive) + q.log().times(-negative)
+    log_p, log_q = log_sigmoids(x)
+    return log_p.times(-positive) + log_q.times(-negative)
 
 
 class Numbers(NamedTuple):

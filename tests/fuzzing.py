@@ -1,4 +1,4 @@
-"""Random inputs against independent oracles: losses, metrics and files.
+"""Random inputs against independent oracles: losses, metrics, files and heads.
 
 `tests/test_fuzzing.py` runs a few draws of each kind. For a long search, run
 
@@ -18,18 +18,21 @@ import traceback
 import warnings
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import CASES, NUM_LABELS
 from compiling import jit
+from head_inputs import SEPARABLE, assert_close, make_head
 from sklearn import metrics as sk
 
-from mllosses_jax import calibration, metrics
+from mllosses_jax import calibration, heads, metrics
 from mllosses_jax.data import DataError, load
 from mllosses_jax.decisions import ThresholdReport
 
 SAMPLES, LABELS = (1, 2, 8, 33), (1, 2, 5, 17)
 SHARES = (0.0, 0.03, 0.4, 1.0)  # of positives
+HEAD_CASES = [c for c in SEPARABLE if not any(map(np.ndim, c.kwargs.values()))]
 
 
 def _inputs(rng, labels):
@@ -184,7 +187,49 @@ def _mutated(content, rng):
     return bytes(result)
 
 
-KINDS = {"losses": check_loss, "metrics": check_metric, "files": check_file}
+def check_head(rng):
+    """Checks value and gradients of a head of any shape and options against the dense loss."""
+    case = HEAD_CASES[rng.integers(len(HEAD_CASES))]
+    batch, labels, features = (int(rng.choice(n)) for n in ((1, 2, 7), (1, 3, 17, 40), (1, 5)))
+    head = make_head(int(rng.integers(1000)), batch, labels, features)
+    positives = rng.integers(-1, labels, (batch, int(rng.choice([1, 4])))).astype(np.int32)
+    reduction = str(rng.choice(["sum", "mean", "batchmean", "weighted_mean", "none"]))
+    shared = {"loss": case.loss, "loss_kwargs": case.kwargs, "reduction": reduction}
+    given = {
+        "unknown": rng.integers(-1, labels, (batch, 2)).astype(np.int32),
+        "where": rng.random(batch) < 0.7,
+        "label_weights": head.label_weights,
+        "sample_weights": head.sample_weights,
+        "bias": head.bias,
+    }
+    shared |= {name: value for name, value in given.items() if rng.random() < 0.5}
+    implementations = ["dense", "recompute", "checkpoint"]
+    implementations += ["one_pass"] if reduction != "none" else []
+    own = {
+        "chunk_size": int(rng.choice([1, 2, 8, 64])),
+        "implementation": str(rng.choice(implementations)),
+        "label_axis": int(rng.integers(2)),
+    }
+
+    def gradients(function, kernel, **options):
+        def value(features, kernel):
+            return jnp.sum(function(features, kernel, positives, **options))
+
+        return jit(jax.value_and_grad(value, (0, 1)))(head.features, kernel)
+
+    kernel = head.kernel.T if own["label_axis"] else head.kernel
+    value, (of_features, of_kernel) = gradients(heads.linear_head_loss, kernel, **shared, **own)
+    found = value, (of_features, of_kernel.T if own["label_axis"] else of_kernel)
+    expected = gradients(heads.dense_head_loss, head.kernel, **shared)
+    assert_close(found, expected, rtol=2e-4, atol=2e-5)
+
+
+KINDS = {
+    "losses": check_loss,
+    "metrics": check_metric,
+    "files": check_file,
+    "heads": check_head,
+}
 
 
 def draw(kind, seed):

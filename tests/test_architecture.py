@@ -22,6 +22,7 @@ EVERYTHING = {
     "catalogue",
     "data",
     "decisions",
+    "heads",
     "labels",
     "losses",
     "metrics",
@@ -33,8 +34,9 @@ MAY_IMPORT = {
     "_core": set(),
     **{part: {"_core"} for part in EVERYTHING - {"_core", "catalogue"}},
     "catalogue": {"_core", "losses"},
+    "heads": {"_core", "catalogue", "losses", "metrics"},  # the catalogue says what is separable
     "pseudo_labels": {"_core", "losses"},  # loss families define their corrections
-    "compare": (EVERYTHING | {"__init__"}) - {"labels", "pseudo_labels", "training"},
+    "compare": (EVERYTHING | {"__init__"}) - {"heads", "labels", "pseudo_labels", "training"},
     "cli": EVERYTHING | {"__init__", "compare"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
@@ -51,6 +53,7 @@ MAPS_OF_MODULES = (
 )
 MAPS_OF_NAMES = (
     "mllosses_jax/decisions",
+    "mllosses_jax/heads",
     "mllosses_jax/metrics",
     "mllosses_jax/weighting",
 )

@@ -122,7 +122,7 @@ def test_names_of_the_command(monkeypatch, tmp_path, capsys):
     assert "'metrics' takes no names" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["hierarchy", "metrics", "scaling", "streaming"])
+@pytest.mark.parametrize("name", ["heads", "hierarchy", "metrics", "scaling", "streaming"])
 @pytest.mark.usefixtures("promotion")
 def test_quick_benchmark(name, monkeypatch):
     pytest.importorskip("sklearn")

@@ -9,6 +9,7 @@ import oracles.sparse
 import pytest
 
 import mllosses_jax as mll
+from mllosses_jax.losses import sparse
 
 
 def test_poisson_variables_factorize_into_distribution_and_count():
@@ -117,6 +118,27 @@ def test_projections_of_any_scale(loss, power, row):
         p = np.asarray(jax.grad(lambda x, y=first: loss(x, y))(x), np.float64) + first
         wanted = oracles.sparse.projection(x.astype(np.float64) / power, power)
         np.testing.assert_allclose(p, wanted, rtol=0, atol=4e-6 * max(wanted.max(), first.max()))
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("row", ROWS)
+def test_a_bracket_is_halved_where_newtons_method_does_not_end(steps, row, monkeypatch):
+    monkeypatch.setattr(sparse, "_NEWTON_STEPS", steps)
+    x = jnp.asarray(ROWS[row], jnp.float32)
+    first = jnp.arange(x.size) == 0
+    # The compiled loss would reuse its program, of which the number of steps is a part.
+    p = jax.grad(lambda x: mll.entmax15_loss.__wrapped__(x, first))(x).at[0].add(1)
+    wanted = oracles.sparse.projection(np.asarray(x, np.float64) / 2, 2)
+    np.testing.assert_allclose(p, wanted, rtol=0, atol=4e-6)
+
+
+def test_labels_of_zero_have_a_finite_gradient_of_entmax():
+    """The derivative in q is 2·√q − x, up to a constant."""
+    x, q = jnp.array([0.3, 0.1, -0.2, -9.0]), jnp.array([0.5, 0.0, 0.5, 0.0])
+    gradient = jax.grad(mll.entmax15_loss, 1)(x, q)
+    by_q = 2 * np.sqrt(q) - x  # plus a constant, which labels that are made a distribution lose
+    np.testing.assert_allclose(gradient, by_q - jnp.sum(q * by_q), rtol=1e-5, atol=1e-6)
+    assert np.all(np.isfinite(jax.hessian(mll.entmax15_loss, 1)(x, q)))
 
 
 @pytest.mark.parametrize("loss", [mll.sparsemax_loss, mll.entmax15_loss])

@@ -1,4 +1,6 @@
-"""Focused softmax losses at the limits of the float range, against the formula in 50 digits."""
+"""Focused and decoupled softmax losses at the limits of the float range, in 50 digits."""
+
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,13 @@ import mpmath
 import numpy as np
 import pytest
 
-from mllosses_jax import single_label_asymmetric_loss, softmax_focal_loss
+from mllosses_jax import (
+    decoupled_softmax_loss,
+    factorized_count_loss,
+    single_label_asymmetric_loss,
+    softmax_cross_entropy,
+    softmax_focal_loss,
+)
 
 ROWS = {
     np.float32: [
@@ -110,3 +118,64 @@ def test_curvature_is_finite_at_the_ends(loss):
             lambda x, gamma=gamma: slope(x, gamma), (x,), (jnp.eye(3)[jnp.arange(len(x)) % 3],)
         )[1]
         assert np.isfinite(one).all()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+@pytest.mark.parametrize("loss", [softmax_cross_entropy, factorized_count_loss])
+def test_slope_of_cross_entropies_does_not_cancel(loss, dtype):
+    x = jnp.array([[30.0, 0.0, -2.0], [50.0, 1.0, 2.0]])  # softmax(x) is nearly the label
+    labels = jnp.array([[1, 0, 0], [1, 0, 0]], dtype)
+    named = {"count_logits": jnp.zeros(2)} if loss is factorized_count_loss else {}
+    found = jax.grad(lambda x: loss(x, labels, reduction="sum", **named))(x)
+
+    def exact(s, log, rest, true):
+        return mpmath.mpf(-1 if true else 0)
+
+    expected = [exact_slope(np.asarray(row, np.float64), 0, exact) for row in x]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def exact_decoupled(row, positive):
+    """Computes value, gradient and Hessian of the decoupled loss to 60 digits."""
+    with mpmath.workdps(60):
+        x = [mpmath.mpf(float(value)) for value in row]
+        on, off = ([c for c in range(3) if positive[c] is want] for want in (True, False))
+        value, slope, curve = mpmath.mpf(0), mpmath.matrix(3, 1), mpmath.matrix(3, 3)
+        for p in on:
+            exponents = {j: x[j] - x[p] for j in off}
+            top = max([mpmath.mpf(0), *exponents.values()])
+            total = mpmath.exp(-top) + mpmath.fsum(mpmath.exp(e - top) for e in exponents.values())
+            value += (top + mpmath.log(total)) / len(on)
+            s = {j: mpmath.exp(e - top) / total for j, e in exponents.items()}
+            s[p] = mpmath.exp(-top) / total
+            others = mpmath.fsum(s[j] for j in off)
+            for a, b in itertools.product(s, s):
+                rest = mpmath.fsum(s[c] for c in s if c != a)
+                curve[a, b] += (s[a] * rest if a == b else -s[a] * s[b]) / len(on)
+            for a, share in s.items():
+                slope[a] += (share if a != p else -others) / len(on)
+        return (
+            float(value),
+            [float(v) for v in slope],
+            [[float(v) for v in r] for r in curve.tolist()],
+        )
+
+
+@pytest.mark.parametrize("dtype", ROWS)
+def test_decoupled_loss_and_two_derivatives(dtype):
+    x = jnp.asarray(ROWS[dtype], dtype)
+    for positive in ([True, False, False], [True, True, False], [False, True, True]):
+
+        def loss(x, positive=positive):
+            return decoupled_softmax_loss(x, jnp.asarray(positive))
+
+        for row in x:
+            value, slope, curve = exact_decoupled(np.asarray(row, np.float64), positive)
+            rtol = 1e-5 if dtype == np.float32 else 1e-2
+            tiny = 1e-30 if dtype == np.float32 else 1e-6  # float16 has no smaller numbers
+            if value * sum(positive) < 3e38:  # the sum of the terms is a float
+                np.testing.assert_allclose(loss(row), value, rtol=1e-6, atol=1e-37)
+            found = np.asarray(jax.grad(loss)(row), np.float64)
+            np.testing.assert_allclose(found, slope, rtol=rtol, atol=tiny)
+            wide = row.astype(jnp.float32)
+            np.testing.assert_allclose(jax.hessian(loss)(wide), curve, rtol=1e-5, atol=1e-7)

@@ -181,6 +181,16 @@ def test_curvature_of_a_tiny_label_at_a_huge_logit(size):
     np.testing.assert_allclose(change, [[0, 2 / 9]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1.2e38, 3e38, np.inf])
+def test_squared_hinges_of_huge_logits_have_a_finite_gradient(size):
+    logits, labels = jnp.array([[size], [-size], [0.0]]), np.array([[0], [1], [0]])
+    loss = functools.partial(mll.pairwise_auc_loss, surrogate="squared_hinge")
+    value, gradient = jax.value_and_grad(loss)(logits, labels)
+    assert np.isposinf(value)
+    assert np.all(np.isfinite(gradient))
+    assert gradient[1, 0] < 0 < min(gradient[0, 0], gradient[2, 0])
+
+
 def test_a_label_without_pairs_has_no_gradient_of_squared_distances():
     logits, labels = jnp.array([[2e38], [-2e38]]), np.zeros((2, 1), bool)
     loss = functools.partial(mll.pairwise_auc_loss, surrogate="squared")

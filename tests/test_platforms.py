@@ -10,7 +10,7 @@ from cases import FIRST_OF_EACH
 from contract import make_inputs, written_out
 
 import mllosses_jax as mll
-from mllosses_jax._core.platforms import on_host
+from mllosses_jax._core.platforms import on_host, sum_of_terms
 
 ELSEWHERE = ("cuda", "tpu")
 # A CPU adds up fastest by a product with ones; this loss is itself a product of matrices.
@@ -75,3 +75,44 @@ def test_an_array_is_on_the_host_if_the_default_device_is():
     with jax.default_device("gpu"):
         assert not on_host(values)
         assert on_host(jax.device_put(values, jax.devices("cpu")[0]))
+
+
+def test_terms_are_added_up_before_they_are_written_on_a_cpu_only():
+    logits = jnp.zeros((72, 5))
+    programs = lowered(jax.value_and_grad(mll.soft_f1_loss), logits, logits > 0)
+    in_rows = {platform: "tensor<9x8x5xf32>" in text for platform, text in programs.items()}
+    assert in_rows == {"cpu": True, "cuda": False, "tpu": False}
+
+
+@pytest.mark.parametrize("axis", [(0,), (1,), (0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("rows", [72, 70, 67, 3])
+def test_sums_of_terms_are_plain_sums_of_every_order(rows, axis):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(rows, 2, 3)), jnp.float32)
+    scale = jnp.asarray([[[1.0, -2.0, 3.0]]])
+
+    def terms(x, positive, scale):
+        return jnp.where(positive, scale * x**3, -x)
+
+    def ours(x, scale):
+        return sum_of_terms(terms, (x, x > 0, scale), axis)
+
+    def plain(x, scale):
+        return jnp.sum(terms(x, x > 0, scale), axis)
+
+    def derivatives(f):
+        bent = lambda x, scale: jnp.sum(f(x, scale) ** 2)  # noqa: E731
+        first = jax.grad(bent, (0, 1))
+        second = jax.grad(lambda *at: sum(jnp.sum(g**2) for g in first(*at)), (0, 1))
+        return f(x, scale), first(x, scale), second(x, scale)
+
+    found, wanted = jax.tree.leaves(derivatives(ours)), jax.tree.leaves(derivatives(plain))
+    for got, truth in zip(found, wanted, strict=True):
+        scale_of_truth = np.max(np.abs(truth))
+        np.testing.assert_allclose(got, truth, rtol=1e-5, atol=1e-5 * scale_of_truth)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_sums_of_terms_keep_what_is_not_finite(value):
+    x = jnp.ones((72, 2)).at[5, 1].set(value)
+    sums = sum_of_terms(lambda x: x, (x,), (0,))
+    np.testing.assert_array_equal(sums, np.array([72, value], np.float32))

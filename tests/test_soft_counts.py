@@ -7,6 +7,7 @@ import pytest
 from compiling import jit_fully
 
 import mllosses_jax as mll
+from mllosses_jax._core.numerics import pair_of_tail, signed_tail, tail_of_pair
 
 # The loss, and the α, β, factor of TP and addends of the share α·FP + β·FN over all
 LOSSES = {
@@ -70,3 +71,15 @@ def test_a_large_constant_beta_is_squared_as_a_float():
     logits, labels = np.zeros((2, 1), np.float32), np.array([[1], [0]])
     found = mll.soft_fbeta_loss(logits, labels, beta=100_000)
     np.testing.assert_allclose(found, 0.5, rtol=1e-4)  # one minus the recall
+
+
+def test_a_signed_tail_holds_both_probabilities():
+    x = np.concatenate([np.linspace(-86, 86, 173), [-np.inf, np.inf, -1e30, 1e30, -0.0]])
+    tail = signed_tail(jnp.asarray(x, jnp.float32))
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
+    for pair in (pair_of_tail(tail), pair_of_tail(tail_of_pair(*pair_of_tail(tail)))):
+        for got, truth in zip(pair, expected, strict=True):
+            np.testing.assert_allclose(got, truth, rtol=1e-6, atol=2e-38)
+    slope = jax.vmap(jax.grad(signed_tail))(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(slope, -expected[0] * expected[1], rtol=1e-6, atol=2e-38)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import xlogy
 
-from benchmarks.straight.terms import constant, is_hard, known, logsumexp, ratio
+from benchmarks.straight.terms import both, constant, is_hard, known, logsumexp, ratio, softplus
 
 
 def softmax_cross_entropy(x: Array, y: Array, where: Array | None = None) -> Array:
@@ -13,6 +13,13 @@ def softmax_cross_entropy(x: Array, y: Array, where: Array | None = None) -> Arr
     matched = ratio(jnp.sum(x * y, -1, where=where), count)
     total = logsumexp(x, where)
     return jnp.mean(jnp.where(count > 0, total - matched, 0))
+
+
+def decoupled_softmax_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    positive = both(y > 0, where)
+    negatives = logsumexp(x, both(y <= 0, where))
+    terms = softplus(negatives[:, None] - x)
+    return jnp.mean(ratio(jnp.sum(jnp.where(positive, terms, 0), -1), jnp.sum(positive, -1)))
 
 
 def smoothed_softmax_cross_entropy(x: Array, y: Array, where: Array | None = None) -> Array:

@@ -4,7 +4,8 @@
 - `checks`, `values`: checks of arguments at trace time, and of values in eager calls.
 - `types`: the types that losses and metrics share, and what a type checker sees of a loss.
 - `public`: which names a package shows.
-- `masking`: replaces what `where` masks before a formula sees it.
+- `masking`: replaces what `where` masks before a formula sees it; `widening`: the conversion of
+  bfloat16 to float32, whose transpose a platform can choose.
 - `numerics`: the accurate primitives and the one value-and-slope mechanism; `softmax`: softmax and
   log-sum-exp, built from them.
 - `reduction`: the only place where losses are weighted, summed and averaged.

@@ -83,7 +83,7 @@ def compiled(
             for key, value in arguments.items():
                 if key in bounds:
                     check_bounds(name, key, value, bounds[key])
-                if _is_traced(value):
+                if is_traced(value):
                     values[key] = value
                 else:
                     constants.append((key, _constant(name, key, value)))
@@ -177,7 +177,8 @@ def _check_values(
         check_labels(function, arguments["labels"], where)
 
 
-def _is_traced(value: object) -> bool:
+def is_traced(value: object) -> bool:
+    """Returns whether an argument is a value of the program, and not a constant of it."""
     if isinstance(value, numbers.Integral | np.bool_):  # numpy's scalars are constants too
         return False
     if isinstance(value, float):

@@ -30,8 +30,12 @@ def rebalanced(y: Array, counts: Array, alpha: Array, beta: Array, mu: Array) ->
     If all labels were drawn equally often, r would be how often a label is drawn over how often its
     sample is. It is unbounded for a sample without positives, whose weight is α + 1.
     """
-    inverse = 1 / counts
-    rate = jnp.sum(y * inverse, axis=-1, keepdims=True)
+    rate = jnp.sum(y * (1 / counts), axis=-1, keepdims=True)
+    return rebalanced_from_rate(rate, counts, alpha, beta, mu)
+
+
+def rebalanced_from_rate(rate: Array, counts: Array, alpha: Array, beta: Array, mu: Array) -> Array:
+    """Returns what `rebalanced` does, given Σ_j y_j/n_j of each sample (..., 1)."""
     empty = rate < _LOWEST_RATE
-    ratio = jnp.where(empty, _UNBOUNDED, inverse / jnp.where(empty, 1, rate))
+    ratio = jnp.where(empty, _UNBOUNDED, (1 / counts) / jnp.where(empty, 1, rate))
     return alpha + sigmoid_pair(beta * (ratio - mu))[0]

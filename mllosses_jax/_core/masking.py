@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.widening import widened
 
 
 class LossInputs(NamedTuple):
@@ -40,11 +41,15 @@ class LossInputs(NamedTuple):
         """The labels in the dtype of the logits."""
         return self.y.astype(self.x.dtype)
 
+    def label_sum(self) -> Array:
+        """The sum of the labels of each sample; hard labels are written as 2 bytes each."""
+        y = self.y.astype(jnp.bfloat16) if self.hard else self.y
+        return jnp.sum(y, axis=-1, dtype=self.x.dtype)
+
     def distribution(self) -> Array:
         """The labels of each sample divided by their sum; an empty set stays empty."""
-        y = self.soft_y
-        total = jnp.sum(y, axis=-1, keepdims=True)
-        return y / jnp.where(total == 0, 1, total)
+        total = self.label_sum()
+        return self.soft_y * (1 / jnp.where(total == 0, 1, total))[..., None]
 
     def positives(self) -> Array:
         """Which entries count and are positive."""
@@ -78,7 +83,7 @@ def loss_inputs(
     y = checks.label_array("labels", labels)
     checks.same_shape("labels", y, name, x)
     where = checks.mask("where", where, x.shape)
-    x = x.astype(compute_dtype(x))
+    x = widened(x, compute_dtype(x))
     y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else is_positive(y)
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))

@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.platforms import total
+from mllosses_jax._core.platforms import sum_of_terms, total
 from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
 REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
@@ -93,7 +93,9 @@ def masked_count(
 
     Integers stay exact where float32 does not, above 2 ** 24.
     """
-    return all_sum(jnp.sum(where, axis=axis, dtype=jnp.int32), axis_name)
+    axes = range(where.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(axis % where.ndim for axis in axes)
+    return all_sum(sum_of_terms(lambda w: w.astype(jnp.int32), (where,), axes), axis_name)
 
 
 def count_entries(
@@ -110,7 +112,9 @@ def count_entries(
     if where is not None:
         return masked_count(where, axis_name, axis=axis)
     axes = range(like.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return _size(tuple(like.shape[a] for a in axes), jnp.dtype(jnp.int32)) * _devices(axis_name)
+    return size_of(tuple(like.shape[a] for a in axes), jnp.dtype(jnp.int32)) * number_of_devices(
+        axis_name
+    )
 
 
 def masked_mean(
@@ -130,6 +134,20 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
     nothing = denominator == 0
     quotient = numerator / jnp.where(nothing, jnp.ones_like(denominator), denominator)
     return jnp.where(nothing, jnp.zeros_like(quotient), quotient)
+
+
+def size_of(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """Returns the product of axes, whose symbolic sizes are known when the program runs."""
+    known = math.prod(axis for axis in shape if isinstance(axis, int))
+    size = jnp.asarray(known, dtype)
+    for axis in shape:
+        size = size if isinstance(axis, int) else size * jnp.asarray(axis).astype(dtype)
+    return size
+
+
+def number_of_devices(axis_name: AxisName) -> int:
+    """Returns over how many devices the axis runs, 1 for None."""
+    return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
 def _reduce(
@@ -168,21 +186,8 @@ def _count(
 ) -> Array:
     """Returns how many entries count, or the size of `shape` where all do."""
     if counted is None:
-        return _size(shape, losses.dtype) * _devices(axis_name)
+        return size_of(shape, losses.dtype) * number_of_devices(axis_name)
     return masked_count(counted, axis_name).astype(losses.dtype)
-
-
-def _size(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
-    """Returns the product of axes, whose symbolic sizes are known when the program runs."""
-    known = math.prod(axis for axis in shape if isinstance(axis, int))
-    size = jnp.asarray(known, dtype)
-    for axis in shape:
-        size = size if isinstance(axis, int) else size * jnp.asarray(axis).astype(dtype)
-    return size
-
-
-def _devices(axis_name: AxisName) -> int:
-    return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
 def _element_weights(weights: ArrayLike, losses: Array) -> Array:

@@ -22,7 +22,7 @@ _LARGEST_EXPONENT = 80.0  # its exponential is finite in float32
 
 
 @with_slope(jnp.ones_like, share=True)
-def _below_inf(x: Array) -> Array:
+def below_inf(x: Array) -> Array:
     """Returns x with inf replaced by the largest finite number, and the slope of the identity."""
     return jnp.minimum(x, jnp.finfo(x.dtype).max)
 
@@ -40,7 +40,7 @@ def log_sum_exp(
     """
     if weights.dtype == jnp.bool_:
         top, below = below_top(x, weights, axis, axis_name)
-        return top + log_total(jnp.exp(jnp.where(weights, below, -jnp.inf)), axis, axis_name)
+        return top + log_total(jnp.exp(below), axis, axis_name)
     return _weighted_log_sum_exp(x, weights, axis, axis_name)[0]
 
 
@@ -82,18 +82,18 @@ def _weighted_log_sum_exp_jvp(axis: Any, axis_name: AxisName, primals: Any, tang
 def below_top(
     x: Array, entries: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
 ) -> tuple[Array, Array]:
-    """Returns the largest of the entries along `axis`, never -inf, and x minus it.
+    """Returns the largest of the entries along `axis`, never -inf, and the entries minus it.
 
-    The largest is a constant for derivatives. In the difference, infinity is taken for the largest
-    finite number.
+    The difference is -inf elsewhere. The largest is a constant for derivatives. In the difference,
+    infinity is taken for the largest finite number.
     """
-    inside = jax.lax.stop_gradient(jnp.where(entries, x, -jnp.inf))
-    top = jnp.max(inside, axis=axis, initial=-jnp.inf)
+    inside = jnp.where(entries, x, -jnp.inf)
+    top = jnp.max(jax.lax.stop_gradient(inside), axis=axis, initial=-jnp.inf)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
     lowest, largest = jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max
     center = jnp.clip(top, lowest, largest)
-    return jnp.maximum(top, lowest), _below_inf(x) - jnp.expand_dims(center, axis)
+    return jnp.maximum(top, lowest), below_inf(inside) - jnp.expand_dims(center, axis)
 
 
 def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:
@@ -157,6 +157,28 @@ def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
     s, rest = softmax_pair(*primals)
     change = s * _log_softmax_change(s, rest, tangents[0])
     return (s, rest), (change, -change)
+
+
+@jax.custom_jvp
+def softmax_excess(x: Array, labels: Array, total: Array) -> Array:
+    """Returns s·total − labels for s = softmax(x) along the last axis and `total` (...).
+
+    It does not cancel where s and labels / total are near 1.
+    """
+    _, scaled, _, rest = softmax_terms(x)
+    total, rest = total[..., None], rest[..., None]
+    share = total / (1 + rest)
+    at_top = (total - labels) - rest * share
+    return jnp.where(scaled == 1, at_top, scaled * share - labels)
+
+
+@softmax_excess.defjvp
+def _softmax_excess_jvp(primals: Any, tangents: Any) -> Any:
+    (x, _, total), (dx, d_labels, d_total) = primals, tangents
+    s, rest = softmax_pair(x)
+    change = s * _log_softmax_change(s, rest, dx)
+    d_excess = change * total[..., None] + s * d_total[..., None] - d_labels
+    return softmax_excess(*primals), d_excess
 
 
 @jax.custom_jvp

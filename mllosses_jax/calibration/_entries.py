@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.values import check_labels
+from mllosses_jax._core.values import check_labels, fits_labels
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,15 +68,22 @@ def takes_soft_labels(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        fitted = function(*args, **kwargs)  # first, as it reports dtypes and shapes itself
-        given: Any = args[1] if len(args) > 1 else kwargs["labels"]
-        where: Any = kwargs.get("where")
-        weights: Any = kwargs.get("weights")
-        if weights is not None:
-            with jax.ensure_compile_time_eval():
-                weighed = jnp.asarray(weights)[:, None] != 0
-                where = weighed if where is None else weighed & where
-        check_labels(function.__name__, given, where)
-        return fitted
+        given: dict[str, Any] = {**dict(zip(("logits", "labels"), args, strict=False)), **kwargs}
+        if _fit_together(given):  # if not, the function itself raises a more helpful error
+            where, weights = given.get("where"), given.get("weights")
+            if weights is not None:
+                with jax.ensure_compile_time_eval():
+                    weighed = jnp.asarray(weights)[:, None] != 0
+                    where = weighed if where is None else weighed & where
+            check_labels(function.__name__, given["labels"], where)
+        return function(*args, **kwargs)
 
     return wrapper
+
+
+def _fit_together(given: dict[str, Any]) -> bool:
+    if not {"logits", "labels"} <= given.keys() or not fits_labels(given):
+        return False
+    return (
+        given.get("weights") is None or np.shape(given["weights"]) == np.shape(given["labels"])[:1]
+    )

@@ -13,9 +13,10 @@ from jax import Array
 from mllosses_jax._core.numerics import (
     TINY,
     finite_product,
-    log1p_unit,
     log_share,
+    log_share_tail,
     log_sigmoid_pair,
+    log_sigmoid_tail,
     power,
     sigmoid_pair,
     with_slope,
@@ -30,29 +31,45 @@ class Shifted(NamedTuple):
 
     Attributes:
         p_m: max(p − clip, 0).
+        rest: 1 − p_m.
         above: whether p_m is above 0.
         slope: the derivative of −log(1 − p_m) with respect to the logit.
     """
 
     p_m: Array
+    rest: Array
     above: Array
     slope: Array
 
 
 def shifted(x: Array, clip: Exponent) -> Shifted:
-    """Returns p_m = max(σ(x) − clip, 0), its sign and the slope of −log(1 − p_m)."""
+    """Returns p_m = max(σ(x) − clip, 0) and what depends on it."""
     p, q = sigmoid_pair(x)
     if isinstance(clip, int) and clip == 0:
-        return Shifted(p, p > 0, p)
+        return Shifted(p, q, p > 0, p)
     above = p > clip
-    # This is q / (q + clip), and 1 where both are 0. The scaling keeps the square of the
-    # denominator from underflowing in derivatives.
-    scale = jax.lax.stop_gradient(jnp.maximum(q, clip))
-    some = scale > 0
-    scale = jnp.where(some, scale, 1)
-    share = jnp.where(some, q / scale, 1) / jnp.where(some, (q + clip) / scale, 1)
-    odds = p * share
-    return Shifted(jnp.where(above, p - clip, 0), above, jnp.where(above, odds, 0))
+    slope = p * _share(x, jnp.asarray(clip, x.dtype))
+    return Shifted(
+        jnp.where(above, p - clip, 0),
+        jnp.where(above, q + clip, 1),
+        above,
+        jnp.where(above, slope, 0),
+    )
+
+
+@jax.custom_jvp
+def _share(x: Array, clip: Array) -> Array:
+    """Returns q / (q + clip), and 1 where both are 0."""
+    q = sigmoid_pair(x)[1]
+    some = q + clip > 0
+    return jnp.where(some, q / jnp.where(some, q + clip, 1), 1)
+
+
+@_share.defjvp
+def _share_jvp(primals: Any, tangents: Any) -> Any:
+    share, (_, clip) = _share(*primals), primals
+    p, _ = sigmoid_pair(primals[0])
+    return share, -share * _per_survival(*primals) * (clip * p * tangents[0] + tangents[1])
 
 
 def _per_survival_slope(x: Array, clip: Array) -> Array:
@@ -65,46 +82,88 @@ def _per_survival(x: Array, clip: Array) -> Array:
     return 1 / jnp.maximum(sigmoid_pair(x)[1] + clip, _LEAST)
 
 
+class Likelihood(NamedTuple):
+    """How likely the label is: u, which is p for a positive and 1 − p_m for a negative.
+
+    Attributes:
+        u: the likelihood.
+        rest: 1 − u.
+        slope: the derivative of −log u with respect to the logit.
+    """
+
+    u: Array
+    rest: Array
+    slope: Array
+
+
+def _likelihood(x: Array, y: Array, clip: Exponent) -> Likelihood:
+    p, q = sigmoid_pair(x)
+    p_m, rest, _, slope = shifted(x, clip)
+    return Likelihood(jnp.where(y, p, rest), jnp.where(y, q, p_m), jnp.where(y, -q, slope))
+
+
+def _by_clip(x: Array, y: Array, clip: Array) -> Array:
+    """Returns the derivative of −log u with respect to the clip."""
+    return jnp.where(shifted(x, clip).above & ~y, -_per_survival(x, clip), 0)
+
+
 @jax.custom_jvp
-def _log_survival(x: Array, clip: Array) -> Array:
-    """Returns log(1 − p_m)."""
-    q, log_q, p_m = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1], shifted(x, clip).p_m
-    # In 1 - p_m = q + clip the left side is accurate for small p_m and the right side for large
-    # p_m, where log(q + clip) = log(higher) + log(1 + lower / higher).
-    small = p_m <= 0.5
-    q_is_higher = q >= clip
-    by_q = clip / jnp.where(q_is_higher & (q > 0), q, 1)
-    by_clip = q / jnp.where(q_is_higher, 1, clip)
-    ratio = jnp.where(q_is_higher, by_q, by_clip)
-    log_clip = jnp.log(jnp.where(clip > 0, clip, 1))
-    higher = jnp.where(small, 0, jnp.where(q_is_higher, log_q, log_clip))
-    return higher + log1p_unit(jnp.where(small, -p_m, ratio))
+def _hard_entropy(x: Array, y: Array, clip: Array) -> Array:
+    """Returns −log u."""
+    u, rest, _ = _likelihood(x, y, clip)
+    # Only without a clip u underflows, which then is exp(-|x|).
+    return jnp.where(u > jnp.finfo(u.dtype).tiny, -log_share(u, rest), jnp.abs(x))
 
 
-@_log_survival.defjvp
-def _log_survival_jvp(primals: Any, tangents: Any) -> Any:
-    _, above, slope = shifted(*primals)
-    by_clip = jnp.where(above, _per_survival(*primals), 0)
-    return _log_survival(*primals), by_clip * tangents[1] - slope * tangents[0]
+@_hard_entropy.defjvp
+def _hard_entropy_jvp(primals: Any, tangents: Any) -> Any:
+    by_x, by_clip = _likelihood(*primals).slope, _by_clip(*primals)
+    return _hard_entropy(*primals), by_x * tangents[0] + by_clip * tangents[2]
+
+
+@jax.custom_jvp
+def _hard_tail(x: Array, y: Array, clip: Array) -> Array:
+    u, rest, _ = _likelihood(x, y, clip)
+    far = jnp.abs(x) - rest - rest * rest / 2
+    return jnp.where(u > jnp.finfo(u.dtype).tiny, log_share_tail(u, rest), far)
+
+
+@_hard_tail.defjvp
+def _hard_tail_jvp(primals: Any, tangents: Any) -> Any:
+    _, rest, by_x = _likelihood(*primals)
+    change = by_x * tangents[0] + _by_clip(*primals) * tangents[2]
+    return _hard_tail(*primals), rest * rest * change
+
+
+def hard_entropy(x: Array, y: Array, clip: Exponent) -> Array:
+    """Returns −log u for bool labels y, where u is p for positives and 1 − p_m for negatives."""
+    if isinstance(clip, int) and clip == 0:
+        log_p, log_q = log_sigmoid_pair(x)
+        return -jnp.where(y, log_p, log_q)
+    return _hard_entropy(x, y, jnp.asarray(clip, x.dtype))
+
+
+def hard_tail(x: Array, y: Array, clip: Exponent) -> Array:
+    """Returns −log u − r − r²/2 for r = 1 − u, with u as in `hard_entropy`."""
+    if isinstance(clip, int) and clip == 0:
+        return log_sigmoid_tail(jnp.where(y, x, -x))
+    return _hard_tail(x, y, jnp.asarray(clip, x.dtype))
 
 
 def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns the derivative of `asymmetric_entropy` with respect to x."""
-    _, q = sigmoid_pair(x)
-    slope = shifted(x, clip).slope
-    return (1 - y) * slope - y * q if y.dtype == x.dtype else jnp.where(y, -q, slope)
+    if y.dtype != x.dtype:
+        return _likelihood(x, y, clip).slope
+    return (1 - y) * shifted(x, clip).slope - y * sigmoid_pair(x)[1]
 
 
 @with_slope(asymmetric_entropy_slope)
 def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns −y·log p − (1 − y)·log(1 − p_m)."""
-    log_p, log_q = log_sigmoid_pair(x)
-    positive, negative = -log_p, -log_q
-    if not (isinstance(clip, int) and clip == 0):
-        negative = 0 - _log_survival(x, jnp.asarray(clip, x.dtype))  # gives 0, not -0, at p_m = 0
-    if y.dtype == x.dtype:
-        return finite_product(y, positive) + finite_product(1 - y, negative)
-    return jnp.where(y, positive, negative)
+    if y.dtype != x.dtype:
+        return hard_entropy(x, y, clip)
+    positive, negative = -log_sigmoid_pair(x)[0], hard_entropy(x, jnp.asarray(False), clip)
+    return finite_product(y, positive) + finite_product(1 - y, negative)
 
 
 def hard_focus(
@@ -112,8 +171,8 @@ def hard_focus(
 ) -> Array:
     """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
     q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
-    p_m, above, _ = shifted(x, clip)
-    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, q + clip, 0))
+    p_m, rest, above, _ = shifted(x, clip)
+    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, rest, 0))
     log_p_m = jnp.where(above, log_p_m, -jnp.inf)
     return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
 
@@ -137,14 +196,14 @@ def soft_focus(
 ) -> SoftFocus:
     """Returns the focusing weight of soft labels and what its derivative needs."""
     p, q = sigmoid_pair(x)
-    p_m, above, _ = shifted(x, clip)
+    p_m, rest_m, above, _ = shifted(x, clip)
     u = y * q + (1 - y) * p_m
     # Where u is tiny, the label is hard: u is q = exp(-x), p = exp(x), or a clipped p_m.
     sound = u > TINY
     safe = jnp.where(sound, u, jnp.ones_like(u))
     positive = y > 0.5
     tiny = jnp.where(positive, -x, jnp.where(above, x, -jnp.inf))
-    rest = y * p + (1 - y) * jnp.where(above, q + clip, 1)
+    rest = y * p + (1 - y) * rest_m
     log_u = jnp.where(sound, log_share(safe, jnp.where(sound, rest, 0)), tiny)
     change = (1 - y) * above.astype(x.dtype) - y
     growth = change * jnp.where(sound, p * q / safe, 1)
@@ -166,7 +225,7 @@ def _hard_slope(
     if detach_focus:
         return focus * entropy_slope
     p, q = sigmoid_pair(x)
-    p_m, above, _ = shifted(x, clip)
+    p_m, _, above, _ = shifted(x, clip)
     entropy = asymmetric_entropy(x, y, clip)
     # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
     sound = p_m > TINY

@@ -13,7 +13,7 @@ from mllosses_jax._core.numerics import (
     sigmoid_pair,
     with_slope,
 )
-from mllosses_jax._core.softmax import softmax_pair, softmax_terms
+from mllosses_jax._core.softmax import softmax_excess, softmax_terms
 
 
 def _hard_slope(x: Array, y: Array) -> Array:
@@ -61,13 +61,21 @@ def through_log_softmax(s: Array, rest: Array, change: Array) -> Array:
     return jnp.where(s > 0.5, s * (total - change) - rest * change, s * total - change)
 
 
-def _entropy_slope(x: Array, labels: Array, total: Array) -> Array:
-    s, rest = softmax_pair(x)
-    # This is s * total - labels without cancellation where s and labels / total are near 1.
-    return s * (total[..., None] - labels) - rest * labels
+def _self_information(labels: Array) -> Array:
+    """Returns labels·log(labels), 0 with zero gradient at 0."""
+    nothing = labels == 0
+    return jnp.where(nothing, 0, labels * jnp.log(jnp.where(nothing, 1, labels)))
 
 
-@with_slope(_entropy_slope, share=True, over_labels=True)
+@with_slope(softmax_excess, share=True, over_labels=True)
+def softmax_divergence(x: Array, labels: Array, total: Array) -> Array:
+    """Returns Σ labels·log(labels / softmax(x)) in one sum; see `softmax_entropy`."""
+    terms = softmax_terms(x)
+    products = finite_term(labels, -terms.shifted) + _self_information(labels)
+    return jnp.sum(products, axis=-1) + total * jnp.log1p(terms.rest)
+
+
+@with_slope(softmax_excess, share=True, over_labels=True)
 def softmax_entropy(x: Array, labels: Array, total: Array) -> Array:
     """Returns −Σ labels·log softmax(x), where `total` (...) is the sum of the labels of a sample.
 

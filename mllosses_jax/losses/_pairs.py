@@ -132,8 +132,11 @@ def _distances(gaps: _Gaps) -> tuple[Array, Array]:
 def _squared_hinge_slope(z: Array, positives: Array, negatives: Array) -> Array:
     gaps = _gaps(z, positives, negatives, False)
     row, (to_positives, to_negatives) = gaps.row, _distances(gaps)
-    pushed = jnp.where(row.negatives, 2 * to_positives, 0)
-    return in_place(jnp.where(row.positives, -2 * to_negatives, pushed), row.order)
+    pushed = jnp.where(row.negatives, to_positives, 0)
+    half = jnp.where(row.positives, -to_negatives, pushed)
+    # The bound lets the mean over pairs of huge logits have a finite gradient.
+    largest = jnp.finfo(half.dtype).max / 2
+    return in_place(2 * jnp.clip(half, -largest, largest), row.order)
 
 
 @with_slope(_squared_hinge_slope, share=True, over_labels=True)

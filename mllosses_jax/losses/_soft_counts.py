@@ -16,8 +16,9 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.masking import LossInputs
-from mllosses_jax._core.numerics import TINY, sigmoid_pair
-from mllosses_jax._core.reduction import masked_sum, reduce_labels, reduce_samples, safe_divide
+from mllosses_jax._core.numerics import TINY, pair_of_tail
+from mllosses_jax._core.platforms import sum_of_terms
+from mllosses_jax._core.reduction import all_sum, reduce_labels, reduce_samples
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 Average = Literal["macro", "samples", "micro"]
@@ -37,30 +38,35 @@ def share(part: Array, rest: Array) -> Array:
 
     The derivative does not cancel: where the rest is 0, the share does not depend on the part.
     """
-    total = jax.lax.stop_gradient(part + rest)
-    scale = jnp.where(total > TINY, total, 1)  # the square of a large total would be infinite
-    return _share(part / scale, rest / scale)
+    return _shares(part, rest)[0]
 
 
 @jax.custom_jvp
-def _share(part: Array, rest: Array) -> Array:
-    return safe_divide(part, part + rest)
+def _shares(part: Array, rest: Array) -> tuple[Array, Array, Array]:
+    """Returns the shares of two numbers in their sum, and the bounded reciprocal of the sum.
+
+    The second share serves derivatives only, so it is the product of numbers known by then.
+    """
+    total = part + rest
+    reciprocal = 1 / jnp.maximum(total, TINY)
+    return part / jnp.where(total == 0, 1, total), rest * reciprocal, reciprocal
 
 
-@_share.defjvp
-def _share_jvp(primals: Any, tangents: Any) -> Any:
-    (part, rest), (d_part, d_rest) = primals, tangents
-    result = _share(part, rest)
-    total = jnp.maximum(part + rest, TINY)
-    return result, (_share(rest, part) * d_part - result * d_rest) / total
+@_shares.defjvp
+def _shares_jvp(primals: Any, tangents: Any) -> Any:
+    (d_part, d_rest), shares = tangents, _shares(*primals)
+    of_part, of_rest, reciprocal = shares
+    # Changes may be as large as the total, whose square would be infinite.
+    d_part, d_rest = d_part * reciprocal, d_rest * reciprocal
+    change = of_rest * d_part - of_part * d_rest
+    return shares, (change, -change, -reciprocal * (d_part + d_rest))
 
 
 def overlap_loss(
     formula: Callable[[SoftCounts], Array],
-    logits: Array,
+    tail: Array,
     inputs: LossInputs,
     *,
-    activation: Callable[[Array], tuple[Array, Array]] = sigmoid_pair,
     alpha: ArrayLike = 1,
     beta: ArrayLike = 1,
     average: Average,
@@ -70,15 +76,14 @@ def overlap_loss(
 ) -> LossValue:
     """Returns the reduced loss of soft counts, which run over what `average` says.
 
-    Only the counts that the formula uses are computed. Each is one pass over the (..., L) arrays,
-    which are written once as the terms of a sum and read once; the gradient is one more. The wrong
-    shares of positives and negatives are one count, since all formulas add them up.
+    Only the counts that the formula uses are computed. The signed tail of the probabilities is
+    written once, and read for each count and for the gradient. The wrong shares of positives and
+    negatives are one count, since all formulas add them up.
 
     Args:
         formula: the unreduced loss as an elementwise function of the counts.
-        logits: what the activation maps to probabilities, (..., L).
+        tail: the signed tail (..., L) of the probabilities p, as `signed_tail` returns it.
         inputs: the checked labels and mask.
-        activation: returns p and 1 − p, both (..., L) and accurate.
         alpha: the weight α of false positives in the count `wrong`.
         beta: the weight β of false negatives there.
         average: what the counts run over: "macro", the batch (all leading axes), for each label;
@@ -90,28 +95,34 @@ def overlap_loss(
     checks.one_of("average", average, AVERAGES)
     y, where = inputs.y, inputs.where
     batch = tuple(range(y.ndim - 1))
-    axes = {"macro": batch, "samples": (-1,), "micro": (*batch, -1)}
-    axis = axes[average]
+    axis = {"macro": batch, "samples": (y.ndim - 1,), "micro": (*batch, y.ndim - 1)}[average]
     devices = None if average == "samples" else axis_name
+    if where is not None:
+        tail = jnp.where(where, tail, 0)
 
-    def total(of_positive: ArrayLike, of_negative: ArrayLike) -> Array:
-        if inputs.hard:
-            terms = jnp.where(y, of_positive, of_negative)
-        else:
-            terms = y * of_positive + (1 - y) * of_negative
-            # The select changes nothing, as labels are ≥ 0. Without it XLA's CPU backend writes the
-            # factors of a sum of products to memory one by one.
-            terms = jnp.where(y < 0, 0, terms)
-        return masked_sum(terms, where, devices, axis=axis)
+    def total(terms: Callable[..., Array], *parameters: ArrayLike) -> Array:
+        scalars = (jnp.asarray(parameter, tail.dtype) for parameter in parameters)
+        return all_sum(sum_of_terms(terms, (tail, y, *scalars), axis), devices)
 
-    p, q = activation(logits)
-    wrong = total(beta * q, alpha * p)
-    # XLA would keep p and q of one sum in memory for the next; to compute them anew is cheaper.
-    z, _ = jax.lax.optimization_barrier((logits, y))
-    tp = total(activation(z)[0], 0)
-    z, _ = jax.lax.optimization_barrier((z, y))
-    tn = total(0, activation(z)[1])
+    tp, tn, wrong = total(_true_positive), total(_true_negative), total(_wrong, alpha, beta)
     losses = formula(SoftCounts(tp, tn, wrong))
     if average == "samples":
         return reduce_samples(losses, where, weights, reduction, axis_name)
     return reduce_labels(losses, where, weights, reduction, axis_name)
+
+
+def _true_positive(tail: Array, y: Array) -> Array:
+    p, _ = pair_of_tail(tail)
+    return jnp.where(y, p, 0) if y.dtype == jnp.bool_ else y * p
+
+
+def _true_negative(tail: Array, y: Array) -> Array:
+    _, q = pair_of_tail(tail)
+    return jnp.where(y, 0, q) if y.dtype == jnp.bool_ else (1 - y) * q
+
+
+def _wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> Array:
+    p, q = pair_of_tail(tail)
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, beta * q, alpha * p)
+    return beta * (y * q) + alpha * ((1 - y) * p)

@@ -25,17 +25,11 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._asymmetric import asymmetric_entropy, hard_focus, shifted, soft_focus
+from mllosses_jax.losses._asymmetric import hard_entropy, hard_focus, hard_tail, shifted, soft_focus
 
 __all__ = ["asymmetric_polynomial_loss", "robust_asymmetric_loss"]
 
 _INF = float("inf")
-
-
-def _positive(x: Array, e1: Exponent, e2: Exponent) -> Array:
-    """Returns −log p − ε₁·q − ε₂·q²/2."""
-    _, q = sigmoid_pair(x)
-    return log_sigmoid_tail(x) + (1 - e1) * q + (1 - e2) * (q * q / 2)
 
 
 def _positive_curvature(x: Array, e1: Exponent, e2: Exponent) -> Array:
@@ -50,17 +44,16 @@ def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
 
 
 def _negative(
-    x: Array, clip: Exponent, e_neg: Exponent, lamb: Exponent | None
+    entropy: Array, x: Array, clip: Exponent, e_neg: Exponent, lamb: Exponent | None
 ) -> tuple[Array, Array]:
     """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if any, and its slope.
 
-    The factor is (λ − p)·p²·(λ − (1 − p_m)).
+    The entropy is −log(1 − p_m), and the factor is (λ − p)·p²·(λ − (1 − p_m)).
     """
     p, q = sigmoid_pair(x)
-    p_m, above, slope = shifted(x, clip)
+    p_m, rest, above, slope = shifted(x, clip)
     change = jnp.where(above, p * q, 0)
-    loss = asymmetric_entropy(x, jnp.asarray(False), clip)
-    loss = loss - e_neg * jnp.where(above, q + clip, 1)
+    loss = entropy - e_neg * rest
     slope = slope + e_neg * change
     if lamb is None:
         return loss, slope
@@ -81,12 +74,21 @@ def _polynomial_entropy(
     lamb: Exponent | None,
 ) -> tuple[Array, Array]:
     """Returns the loss without its focusing weight, and the slope of this loss."""
-    positive, positive_slope = _positive(x, e1, e2), _positive_slope(x, e1, e2)
-    negative, negative_slope = _negative(x, clip, e_neg, lamb)
-    if y.dtype == x.dtype:
-        loss = finite_product(y, positive) + finite_product(1 - y, negative)
-        return loss, y * positive_slope + (1 - y) * negative_slope
-    return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
+    hard = y.dtype != x.dtype
+    if hard:  # only one side counts, so one logarithm serves both
+        p_m = shifted(x, clip).p_m
+        tail = hard_tail(x, y, clip)
+        entropy = tail + p_m + p_m * p_m / 2
+    else:
+        tail, entropy = log_sigmoid_tail(x), hard_entropy(x, jnp.asarray(False), clip)
+    q = sigmoid_pair(x)[1]
+    positive = tail + (1 - e1) * q + (1 - e2) * (q * q / 2)
+    positive_slope = _positive_slope(x, e1, e2)
+    negative, negative_slope = _negative(entropy, x, clip, e_neg, lamb)
+    if hard:
+        return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
+    loss = finite_product(y, positive) + finite_product(1 - y, negative)
+    return loss, y * positive_slope + (1 - y) * negative_slope
 
 
 def _asymmetric_polynomial_slope(
@@ -105,7 +107,7 @@ def _asymmetric_polynomial_slope(
     else:
         focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
         p, q = sigmoid_pair(x)
-        p_m, above, _ = shifted(x, clip)
+        p_m, _, above, _ = shifted(x, clip)
         sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
         growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
         positive, negative = finite_product(p, loss), finite_product(growth, loss)

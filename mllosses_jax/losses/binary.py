@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.numerics import log_share, with_slope
 from mllosses_jax._core.platforms import total
 from mllosses_jax._core.probabilities import probabilities_of
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
@@ -233,18 +233,25 @@ _LOWEST_LOG = -100.0  # PyTorch's floor for log(0)
 _SMALLEST = 1e-12  # PyTorch's floor for the denominator of the slope
 
 
-def _probability_slope(p: Array, positive: Array, negative: Array, least: float) -> Array:
-    return negative / jnp.maximum(1 - p, least) - positive / jnp.maximum(p, least)
+def _hard_probability_slope(p: Array, y: Array, least: float) -> Array:
+    return jnp.where(y, -1, 1) / jnp.maximum(jnp.where(y, p, 1 - p), least)
 
 
-@with_slope(_probability_slope)
-def _probability_cross_entropy(p: Array, positive: Array, negative: Array, least: float) -> Array:
-    def floored_log(inside: Array, log: Array) -> Array:
-        return jnp.where(inside <= 0, _LOWEST_LOG, jnp.maximum(log, _LOWEST_LOG))
+@with_slope(_hard_probability_slope)
+def _hard_probability_entropy(p: Array, y: Array, least: float) -> Array:
+    u, rest = jnp.where(y, p, 1 - p), jnp.where(y, 1 - p, p)
+    return -jnp.maximum(log_share(u, rest), _LOWEST_LOG)
 
-    log_p = floored_log(p, jnp.log(jnp.where(p <= 0, 1, p)))
-    log_q = floored_log(1 - p, jnp.log1p(-jnp.where(p >= 1, 0, p)))
-    return -positive * log_p - negative * log_q
+
+def _soft_probability_slope(p: Array, y: Array, least: float) -> Array:
+    return (1 - y) / jnp.maximum(1 - p, least) - y / jnp.maximum(p, least)
+
+
+@with_slope(_soft_probability_slope)
+def _soft_probability_entropy(p: Array, y: Array, least: float) -> Array:
+    log_p = jnp.maximum(log_share(p, 1 - p), _LOWEST_LOG)
+    log_q = jnp.maximum(log_share(1 - p, p), _LOWEST_LOG)
+    return -y * log_p - (1 - y) * log_q
 
 
 @compiled_loss(probabilities="probabilities")
@@ -294,8 +301,8 @@ def binary_cross_entropy(
         [[  0.1054 100.    ]]
     """
     inputs = loss_inputs(probabilities, labels, where, name="probabilities")
-    y = inputs.soft_y
     p = probabilities_of(inputs.x, "probabilities")
     least = max(_SMALLEST, float(jnp.finfo(jnp.result_type(probabilities)).tiny))
-    losses = _probability_cross_entropy(p, y, 1 - y, least)
+    kernel = _hard_probability_entropy if inputs.hard else _soft_probability_entropy
+    losses = kernel(p, inputs.y, least)
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -10,12 +10,16 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
-from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, with_slope
 from mllosses_jax._core.reduction import masked_sum, reduce_samples
 from mllosses_jax._core.softmax import inside, log_softmax_pair, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._cross_entropy import softmax_entropy, through_log_softmax
+from mllosses_jax.losses._cross_entropy import (
+    softmax_divergence,
+    softmax_entropy,
+    through_log_softmax,
+)
 
 __all__ = ["abs_kl_divergence", "factorized_count_loss"]
 
@@ -44,10 +48,14 @@ def _with_floor(y: Array, epsilon: Array) -> tuple[Array, Array]:
 
 
 def _distance(q: Array, log_q: Array, p: Array, log_p: Array, epsilon: Array) -> Array:
-    """Returns (P − Q)·log(P/Q) with Q = max(q, ε)."""
+    """Returns (P − Q)·log(P/Q) with Q = max(q, ε).
+
+    It ends in a select, because XLA would write each factor of a product before it is summed.
+    """
     log_floor = jnp.log(epsilon)
-    below = q <= epsilon  # false for NaN, which must reach the result
-    return (p - jnp.where(below, epsilon, q)) * (log_p - jnp.where(below, log_floor, log_q))
+    at_floor = (p - epsilon) * (log_p - log_floor)
+    above = (p - q) * (log_p - jnp.maximum(log_q, log_floor))  # finite, as its slope in p must be
+    return jnp.where(q <= epsilon, at_floor, above)  # NaN must reach the result
 
 
 def _distance_slope(
@@ -171,13 +179,6 @@ def abs_kl_divergence(
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
-def _negative_entropy(inputs: LossInputs, q: Array) -> Array:
-    """Returns Σ q·log q for the labels q divided by their sum."""
-    if inputs.hard:
-        return -jnp.log(jnp.maximum(jnp.sum(inputs.soft_y, axis=-1), 1))
-    return jnp.sum(q * jnp.log(jnp.where(q == 0, 1, q)), axis=-1)
-
-
 def _poisson_slope(log_rate: Array, count: Array) -> Array:
     return _bounded_exp(log_rate) - count
 
@@ -253,13 +254,15 @@ def factorized_count_loss(
     u = checks.per_sample("count_logits", count_logits, inputs.x)
     if inputs.where is not None:
         u = jnp.where(jnp.any(inputs.where, axis=-1), u, 0)
-    size = jnp.sum(inputs.soft_y, axis=-1)
+    size = inputs.label_sum()
     of_count = (u - size) ** 2 if count == "mse" else _poisson(u, size)
     x = inside(inputs.x, inputs.where)
     if on == "factors":
-        q = inputs.distribution()
-        divergence = softmax_entropy(x, q, jnp.where(size == 0, 0, jnp.ones_like(size)))
-        divergence = divergence + _negative_entropy(inputs, q)
+        q, total = inputs.distribution(), (size != 0).astype(x.dtype)
+        if inputs.hard:
+            divergence = softmax_entropy(x, q, total) - jnp.log(jnp.maximum(size, 1))
+        else:
+            divergence = softmax_divergence(x, q, total)
     else:
         n = jnp.maximum(u if count == "mse" else _bounded_exp(u), _LOWEST_COUNT)[..., None]
         log_s = log_softmax_pair(x)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -11,12 +12,12 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair, with_slope
+from mllosses_jax._core.numerics import pair_of_tail, signed_tail, with_slope
+from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import (
     all_sum,
     count_entries,
     masked_count,
-    masked_sum,
     reduce_labels,
     safe_divide,
 )
@@ -108,14 +109,23 @@ def _moments(values: Array, inputs: LossInputs, axis_name: AxisName) -> _Moments
     counts = [n.astype(values.dtype) for n in (in_positives, in_all - in_positives)]
     paired = (counts[0] > 0) & (counts[1] > 0)
     values = jnp.where(paired, values, 0)  # a square of a label without pairs could be infinite
-    a, b = (
-        safe_divide(masked_sum(values, entries, axis_name, axis=batch), count)
-        for entries, count in zip((positives, inputs.negatives()), counts, strict=True)
-    )
     share_a, share_b = (safe_divide(jnp.ones_like(count), count) for count in counts)
-    squares = _square(values, jnp.where(positives, a, b)) * jnp.where(positives, share_a, share_b)
-    variances = masked_sum(squares, inputs.where, axis_name, axis=batch)
-    return _Moments(variances, b - a, paired)
+    arrays = (values, positives, inputs.negatives())
+
+    def total(terms: Callable[..., Array], *parameters: Array) -> Array:
+        return all_sum(sum_of_terms(terms, (*arrays, *parameters), batch), axis_name)
+
+    a = share_a * total(lambda x, positive, _: jnp.where(positive, x, 0))
+    b = share_b * total(lambda x, _, negative: jnp.where(negative, x, 0))
+    return _Moments(total(_share_of_variance, a, b, share_a, share_b), b - a, paired)
+
+
+def _share_of_variance(
+    x: Array, positive: Array, negative: Array, a: Array, b: Array, share_a: Array, share_b: Array
+) -> Array:
+    """Returns the term of an entry in the sum of the variances around the means a and b."""
+    square, share = _square(x, jnp.where(positive, a, b)), jnp.where(positive, share_a, share_b)
+    return jnp.where(positive | negative, square * share, 0)
 
 
 def _where_pairs(losses: Array, columns: _Columns) -> Array:
@@ -169,7 +179,7 @@ def auc_margin_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     m = checks.scalar("margin", margin, inputs.x.dtype)
-    moments = _moments(sigmoid_pair(inputs.x)[0], inputs, axis_name)
+    moments = _moments(pair_of_tail(signed_tail(inputs.x))[0], inputs, axis_name)
     losses = moments.variances + jnp.maximum(m + moments.distance, 0) ** 2
     losses = jnp.where(moments.paired, losses, 0)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

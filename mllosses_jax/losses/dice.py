@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import TINY, power
+from mllosses_jax._core.numerics import TINY, power, signed_tail
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
 
@@ -88,7 +88,7 @@ def dice_loss(
     s = checks.scalar("smooth", smooth, inputs.x.dtype)
     return overlap_loss(
         lambda counts: _dice(counts, s),
-        inputs.x,
+        signed_tail(inputs.x),
         inputs,
         average=average,
         weights=weights,
@@ -155,7 +155,7 @@ def tversky_loss(
     s = checks.scalar("smooth", smooth, dtype)
     return overlap_loss(
         lambda counts: _tversky(counts, s),
-        inputs.x,
+        signed_tail(inputs.x),
         inputs,
         alpha=checks.scalar("alpha", alpha, dtype),
         beta=checks.scalar("beta", beta, dtype),
@@ -229,7 +229,7 @@ def focal_tversky_loss(
     s = checks.scalar("smooth", smooth, dtype)
     return overlap_loss(
         lambda counts: _focused(_tversky(counts, s), exponent),
-        inputs.x,
+        signed_tail(inputs.x),
         inputs,
         alpha=checks.scalar("alpha", alpha, dtype),
         beta=checks.scalar("beta", beta, dtype),
@@ -291,7 +291,7 @@ def jaccard_loss(
     s = checks.scalar("smooth", smooth, inputs.x.dtype)
     return overlap_loss(
         lambda counts: _tversky(counts, s),
-        inputs.x,
+        signed_tail(inputs.x),
         inputs,
         average=average,
         weights=weights,

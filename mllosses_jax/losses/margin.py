@@ -34,17 +34,23 @@ def _hinge(x: Array, y: Array, margin: Array) -> Array:
     return _mixed(y, jnp.maximum(margin - x, 0), jnp.maximum(margin + x, 0))
 
 
+def _distance(wrong: Array, margin: Array) -> Array:
+    """Returns how far the logit of being wrong is above −margin, so that twice it is finite."""
+    return jnp.clip(margin + wrong, 0, jnp.finfo(wrong.dtype).max / 2)
+
+
 def _squared_hinge_slope(x: Array, y: Array, margin: Array) -> Array:
-    half = jnp.finfo(x.dtype).max / 2  # twice this is still finite
-    positive = jnp.minimum(jnp.maximum(margin - x, 0), half)
-    negative = jnp.minimum(jnp.maximum(margin + x, 0), half)
-    return _mixed(y, -2 * positive, 2 * negative)
+    if y.dtype == jnp.bool_:
+        slope = 2 * _distance(jnp.where(y, -x, x), margin)
+        return jnp.where(y, -slope, slope)
+    return _mixed(y, -2 * _distance(-x, margin), 2 * _distance(x, margin))
 
 
-@with_slope(_squared_hinge_slope)
+@with_slope(_squared_hinge_slope, share=True)
 def _squared_hinge(x: Array, y: Array, margin: Array) -> Array:
-    positive, negative = jnp.maximum(margin - x, 0), jnp.maximum(margin + x, 0)
-    return _mixed(y, positive * positive, negative * negative)
+    if y.dtype == jnp.bool_:
+        return _distance(jnp.where(y, -x, x), margin) ** 2
+    return _mixed(y, _distance(-x, margin) ** 2, _distance(x, margin) ** 2)
 
 
 @compiled_loss(margin=(0, _INF))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -10,12 +12,12 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import power, sigmoid_pair
-from mllosses_jax._core.platforms import total
+from mllosses_jax._core.numerics import pair_of_tail, power, signed_tail
+from mllosses_jax._core.platforms import sum_of_terms, total
 from mllosses_jax._core.reduction import (
+    all_sum,
     count_entries,
     masked_count,
-    masked_sum,
     reduce_labels,
     reduce_samples,
     safe_divide,
@@ -92,23 +94,23 @@ def partial_binary_cross_entropy(
 def _risks(inputs: LossInputs, x: Array, prior: Array, axis_name: AxisName) -> tuple[Array, Array]:
     """Returns the risks of the positives and of the negatives, both (L,); the latter may be < 0.
 
-    The batch is summed four times: the positives, their σ(x) and σ(−x), and the σ(x) of the others.
+    The signed tail of σ(x) is written once. Then the batch is passed over four times: for the
+    number of the positives, their σ(x) and σ(−x), and the σ(x) of the others.
     """
-    batch, positives = tuple(range(x.ndim - 1)), inputs.positives()
+    batch, positives, tail = tuple(range(x.ndim - 1)), inputs.positives(), signed_tail(x)
+    if inputs.where is not None:
+        tail = jnp.where(inputs.where, tail, 0)
     in_all = count_entries(x, inputs.where, axis_name, axis=batch)
     in_positives = masked_count(positives, axis_name, axis=batch)
     in_unlabeled = in_all - in_positives
 
-    def mean(values: Array, entries: Array, count: Array) -> Array:
-        total = masked_sum(values, entries, axis_name, axis=batch)
-        return safe_divide(total, count.astype(total.dtype))
+    def mean(terms: Callable[[Array, Array], Array], count: Array) -> Array:
+        total = all_sum(sum_of_terms(terms, (tail, positives), batch), axis_name)
+        return total * safe_divide(jnp.ones_like(total), count.astype(total.dtype))
 
-    claimed = mean(sigmoid_pair(x)[0], inputs.negatives(), in_unlabeled)
-    # XLA would keep p and q of one sum in memory for the next; to compute them anew is cheaper.
-    x, _ = jax.lax.optimization_barrier((x, positives))
-    hit = mean(sigmoid_pair(x)[0], positives, in_positives)
-    x, _ = jax.lax.optimization_barrier((x, positives))
-    missed = mean(sigmoid_pair(x)[1], positives, in_positives)
+    claimed = mean(lambda tail, y: jnp.where(y, 0, pair_of_tail(tail)[0]), in_unlabeled)
+    hit = mean(lambda tail, y: jnp.where(y, pair_of_tail(tail)[0], 0), in_positives)
+    missed = mean(lambda tail, y: jnp.where(y, pair_of_tail(tail)[1], 0), in_positives)
     return prior * missed, jnp.where(in_unlabeled > 0, claimed - prior * hit, 0)
 
 

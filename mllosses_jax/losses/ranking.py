@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, compiled_loss
-from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import softplus, tempered
 from mllosses_jax._core.reduction import all_sum, masked_mean, reduce_labels, reduce_samples
 from mllosses_jax._core.softmax import below_top, log_sum_exp, log_total
@@ -134,8 +134,7 @@ def _two_way(
     def of_set(x: Array, entries: Array, temperature: Array) -> tuple[Array, Array]:
         # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
         top, below = below_top(x, entries, axis, axis_name)
-        exponents = jnp.where(entries, tempered(below, temperature), -jnp.inf)
-        return top, log_total(jnp.exp(exponents), axis, axis_name)
+        return top, log_total(jnp.exp(tempered(below, temperature)), axis, axis_name)
 
     low, negative = of_set(x, negatives, t_n)
     high, positive = of_set(-x, positives, t_p)
@@ -143,19 +142,6 @@ def _two_way(
     pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
     product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)
     return jnp.where(pairs, softplus(low + high + product), 0)
-
-
-def _two_way_by_label(
-    inputs: LossInputs,
-    positive_temperature: ArrayLike,
-    negative_temperature: ArrayLike,
-    axis_name: AxisName,
-) -> Array:
-    """Returns the two-way loss of each label (L,), over all samples of all devices."""
-    batch = tuple(range(inputs.x.ndim - 1))
-    temperatures = (positive_temperature, negative_temperature)
-    positives, negatives = inputs.positives(), inputs.negatives()
-    return _two_way(inputs.x, positives, negatives, *temperatures, batch, axis_name)
 
 
 @compiled_loss(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
@@ -250,7 +236,11 @@ def two_way_label_loss(
         0.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    losses = _two_way_by_label(inputs, positive_temperature, negative_temperature, axis_name)
+    temperatures = (positive_temperature, negative_temperature)
+    batch = tuple(range(inputs.x.ndim - 1))
+    losses = _two_way(
+        inputs.x, inputs.positives(), inputs.negatives(), *temperatures, batch, axis_name
+    )
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -293,11 +283,12 @@ def two_way_loss(
         0.3079
     """
     inputs = loss_inputs(logits, labels, where)
-    positives = inputs.positives()
+    positives, negatives = inputs.positives(), inputs.negatives()
     temperatures = (positive_temperature, negative_temperature)
-    by_sample = _two_way(inputs.x, positives, inputs.negatives(), *temperatures, -1)
-    by_label = _two_way_by_label(inputs, *temperatures, axis_name)
+    batch = tuple(range(positives.ndim - 1))
+    by_sample = _two_way(inputs.x, positives, negatives, *temperatures, -1)
+    by_label = _two_way(inputs.x, positives, negatives, *temperatures, batch, axis_name)
     in_sample = jnp.any(positives, axis=-1)
-    in_shard = jnp.any(positives, axis=tuple(range(positives.ndim - 1)))
+    in_shard = jnp.any(positives, axis=batch)
     in_label = all_sum(in_shard.astype(jnp.int32), axis_name) > 0
     return masked_mean(by_sample, in_sample, axis_name) + masked_mean(by_label, in_label, None)

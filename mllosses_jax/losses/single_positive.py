@@ -26,6 +26,7 @@ from mllosses_jax._core.platforms import total
 from mllosses_jax._core.reduction import all_sum, masked_count, reduce_elements, safe_divide
 from mllosses_jax._core.smoothing import smoothed
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax._core.widening import widened
 from mllosses_jax.losses._cross_entropy import (
     cross_entropy,
     hard_cross_entropy,
@@ -287,7 +288,7 @@ def role_loss(
     inputs = loss_inputs(logits, labels, where)
     given = checks.float_array("estimated_logits", estimated_logits)
     checks.same_shape("estimated_logits", given, "logits", inputs.x)
-    estimated = given.astype(inputs.x.dtype)
+    estimated = widened(given, inputs.x.dtype)
     if inputs.where is not None:
         estimated = jnp.where(inputs.where, estimated, 0)
     k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)

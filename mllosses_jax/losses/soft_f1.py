@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import sigmoid_pair
+from mllosses_jax._core.numerics import sigmoid_pair, signed_tail, tail_of_pair
 from mllosses_jax._core.softmax import inside, softmax_pair
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._soft_counts import Average, SoftCounts, overlap_loss, share
@@ -83,12 +83,14 @@ def soft_fbeta_loss(
     # The square of a constant may be too large for an integer of JAX.
     b = float(beta) if isinstance(beta, int) else checks.scalar("beta", beta, dtype)
     constant = checks.scalar("epsilon", epsilon, dtype)
-    sigmoid = activation == "sigmoid"
+    if activation == "sigmoid":
+        tail = signed_tail(inputs.x)
+    else:
+        tail = tail_of_pair(*softmax_pair(inside(inputs.x, inputs.where)))
     return overlap_loss(
         lambda counts: _soft_fbeta(counts, b * b, constant),
-        inputs.x if sigmoid else inside(inputs.x, inputs.where),
+        tail,
         inputs,
-        activation=sigmoid_pair if sigmoid else softmax_pair,
         beta=b * b,
         average=average,
         weights=weights,
@@ -214,7 +216,7 @@ def double_soft_f1_loss(
     constant = checks.scalar("epsilon", epsilon, inputs.x.dtype)
     return overlap_loss(
         lambda counts: _double_soft_f1(counts, constant),
-        inputs.x,
+        signed_tail(inputs.x),
         inputs,
         average=average,
         weights=weights,
@@ -287,7 +289,7 @@ def sigmoid_f1_loss(
     constant = checks.scalar("epsilon", epsilon, dtype)
     return overlap_loss(
         lambda counts: _soft_fbeta(counts, 1, constant),
-        slope * (u + offset),
+        signed_tail(slope * (u + offset)),
         inputs,
         average=average,
         weights=weights,

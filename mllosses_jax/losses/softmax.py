@@ -10,15 +10,31 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
-from mllosses_jax._core.masking import LossInputs, loss_inputs, loss_inputs_or_ids
-from mllosses_jax._core.numerics import TINY, finite_product, finite_term, power, with_slope
-from mllosses_jax._core.reduction import reduce_samples
+from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
+from mllosses_jax._core.numerics import (
+    TINY,
+    finite_product,
+    finite_term,
+    power,
+    softplus,
+    tempered,
+    with_slope,
+)
+from mllosses_jax._core.reduction import count_entries, reduce_samples, safe_divide
 from mllosses_jax._core.smoothing import smoothed
-from mllosses_jax._core.softmax import inside, log_softmax_pair, softmax_pair
+from mllosses_jax._core.softmax import (
+    below_inf,
+    below_top,
+    inside,
+    log_softmax_pair,
+    log_total,
+    softmax_pair,
+)
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import softmax_entropy, through_log_softmax
 
 __all__ = [
+    "decoupled_softmax_loss",
     "single_label_asymmetric_loss",
     "smoothed_softmax_cross_entropy",
     "softmax_cross_entropy",
@@ -26,6 +42,7 @@ __all__ = [
 ]
 
 _INF = float("inf")
+_SMALLEST = 1e-30  # the smallest temperature
 
 
 def _focus(x: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
@@ -62,12 +79,6 @@ def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: 
     """
     log_s, _ = log_softmax_pair(x)
     return jnp.sum(finite_term(target * _focus(x, positive, on, off), -log_s), axis=-1)
-
-
-def _label_sum(inputs: LossInputs) -> Array:
-    """Returns the sum of the labels of each sample; hard labels are written as 2 bytes each."""
-    y = inputs.y.astype(jnp.bfloat16) if inputs.hard else inputs.y
-    return jnp.sum(y, axis=-1, dtype=inputs.x.dtype)
 
 
 @compiled_loss()
@@ -114,11 +125,71 @@ def softmax_cross_entropy(
         1.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    y, total = inputs.soft_y, _label_sum(inputs)
+    y, total = inputs.soft_y, inputs.label_sum()
     if normalize:
-        y = y * (1 / jnp.where(total == 0, 1, total))[..., None]
-        total = jnp.where(total == 0, 0, jnp.ones_like(total))
+        y, total = inputs.distribution(), (total != 0).astype(y.dtype)
     losses = softmax_entropy(inside(inputs.x, inputs.where), y, total)
+    return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
+
+
+@compiled_loss(temperature=(_SMALLEST, 1e30))
+def decoupled_softmax_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    temperature: ArrayLike = 1.0,
+    normalize: bool = True,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> LossValue:
+    """Decoupled softmax loss: each positive against all negatives, never against a positive.
+
+    Formula:
+        ℓ = 1/|P|·Σ_{p∈P} softplus(LSE_N(x/T) − x_p/T)
+
+    A term is the softmax cross-entropy of one positive among itself and the negatives. In other
+    softmax losses the positives of a sample compete, here all of them can have probability 1.
+
+    Args:
+        logits: float array (..., L).
+        labels: bool, integer or float array (..., L); positive where above 0, because a label is
+            either in P or in N.
+        temperature: T > 0, a scalar. Derivatives in T are finite for T ≥ 1e-7 if the logits
+            divided by T² are finite.
+        normalize: whether the sum is divided by |P|.
+        weights: scale factors of the samples, shape (...).
+        where: bool array of the rank of logits, axes equal or 1: which labels take part.
+        reduction: "none", "sum", "mean", "batchmean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which sums and counts are taken inside `shard_map`.
+
+    Returns:
+        The loss in nats per sample: (...) with "none", else (); the authors' code is "mean".
+        Without a positive or without a negative it is 0 with zero gradient.
+
+    Reference:
+        N. Gupta, D. Khatri, A. S. Rawat, S. Bhojanapalli, P. Jain and I. Dhillon, "Dual-Encoders
+        for Extreme Multi-Label Classification", 2024 (ICLR), arXiv:2310.10636.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import decoupled_softmax_loss
+        >>> logits, labels = jnp.array([[2.0, -1.0, 0.0]]), jnp.array([[1, 0, 1]])
+        >>> print(f"{decoupled_softmax_loss(logits, labels):.4f}")
+        0.1809
+    """
+    inputs = loss_inputs(logits, labels, where)
+    t = checks.scalar("temperature", temperature, inputs.x.dtype)
+    positives, negatives = inputs.positives(), inputs.negatives()
+    top, below = below_top(inputs.x, negatives, -1)
+    negative = log_total(jnp.exp(tempered(below, t)), -1)
+    margins = tempered(below_inf(inputs.x) - top[..., None], t)
+    terms = jnp.where(positives, softplus(negative[..., None] - margins), 0)
+    losses = jnp.sum(terms, axis=-1)
+    if normalize:
+        count = count_entries(losses, positives, None, axis=-1)
+        losses = safe_divide(losses, count.astype(losses.dtype))
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -174,12 +245,12 @@ def smoothed_softmax_cross_entropy(
     checks.one_of("convention", convention, ("others", "uniform"))
     inputs = loss_inputs_or_ids(logits, labels, where)
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    y = inputs.distribution()
+    y, total = inputs.distribution(), inputs.label_sum()
     target = smoothed(y, smoothing, convention, inputs.counted())
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
-    empty = jnp.sum(inputs.soft_y, axis=-1) == 0
-    total = jnp.where(empty, 0, jnp.ones_like(target, shape=empty.shape))
+    empty = total == 0
+    total = jnp.where(empty, 0, jnp.ones_like(total))
     losses = softmax_entropy(inside(inputs.x, inputs.where), target, total)
     losses = jnp.where(empty, 0, losses)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

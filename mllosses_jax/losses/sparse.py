@@ -22,6 +22,10 @@ __all__ = ["entmax15_loss", "sparsemax_loss"]
 # method from below rise to it. Each step is one pass over (..., L): two to seven for 100 labels, up
 # to fourteen for a million.
 
+# Rounding could keep Newton's method from ending. After so many steps the bracket that it has left
+# is halved, which ends in as many steps as the dtype has bits.
+_NEWTON_STEPS = 32
+
 
 def _below_top(x: Array) -> Array:
     """Returns x minus its largest entry, which changes no projection onto the simplex."""
@@ -70,21 +74,25 @@ def _sparsemax_threshold_jvp(primals: tuple[Array], tangents: tuple[Array]) -> t
 @jax.custom_jvp
 def _entmax_threshold(z: Array) -> Array:
     """Returns the τ of √(Σ max(z − τ, 0)²) = 1, (..., 1), for z with largest entry 0."""
-    Carry = tuple[Array, Array]
+    Carry = tuple[Array, Array, Array, Array, Array]
 
     def step(carry: Carry) -> Carry:
-        tau, _ = carry
+        tau, _, low, high, steps = carry
         root = relu(z - tau)
         norm, total = jnp.sqrt(_row_sum(root * root)), _row_sum(root)
+        low, high = jnp.where(norm < 1, low, tau), jnp.where(norm < 1, tau, high)
         rise = norm * (norm - 1) / jnp.where(total == 0, 1, total)
-        return tau + rise, rise
+        halving = steps >= _NEWTON_STEPS
+        tau = jnp.where(halving, (low + high) / 2, tau + rise)
+        return tau, jnp.where(halving, (high - low) / 2, rise), low, high, steps + 1
 
-    def rises(carry: Carry) -> Array:
-        tau, rise = carry
-        return jnp.any(rise > -2 * jnp.finfo(z.dtype).eps * tau)
+    def moves(carry: Carry) -> Array:
+        tau, change, _, _, steps = carry
+        most = _NEWTON_STEPS + jnp.finfo(z.dtype).bits
+        return jnp.any(change > -2 * jnp.finfo(z.dtype).eps * tau) & (steps < most)
 
     zero = _row_sum(z[..., :0])
-    return lax.while_loop(rises, step, (zero - 1, zero + 1))[0]
+    return lax.while_loop(moves, step, (zero - 1, zero + 1, zero - 1, zero, jnp.int32(0)))[0]
 
 
 @_entmax_threshold.defjvp
@@ -117,13 +125,24 @@ def _entmax15_slope(x: Array, q: Array) -> Array:
     return relu(z - _entmax_threshold(z)) ** 2 - q
 
 
+def _root(q: Array) -> Array:
+    """Returns √q, whose derivative at 0 is 0 instead of infinite."""
+    return jnp.sqrt(jnp.maximum(q, jnp.finfo(q.dtype).tiny))
+
+
+@with_slope(lambda q, b: 2 * (_root(q) - b))
+def _divergence(q: Array, b: Array) -> Array:
+    """Returns the Bregman divergence of q and b². Its derivative in q is finite even at 0."""
+    a = _root(q)
+    return (a - b) ** 2 * (2 * a + b) * (2 / 3)
+
+
 @with_slope(_entmax15_slope, share=True, over_labels=True)
 def _entmax15_loss(x: Array, q: Array) -> Array:
     z = _below_top(x) / 2
     tau = _entmax_threshold(z)
-    a, b = jnp.sqrt(q), relu(z - tau)
     outside = finite_product(q, relu(tau - z))
-    return jnp.sum((a - b) ** 2 * (2 * a + b) * (2 / 3) + 2 * outside, axis=-1)
+    return jnp.sum(_divergence(q, relu(z - tau)) + 2 * outside, axis=-1)
 
 
 def _of_label_sets(inputs: LossInputs, losses: Array) -> Array:

@@ -98,7 +98,7 @@ def binary_log_loss(
         >>> from mllosses_jax import metrics
         >>> p, labels = jnp.array([[0.5, 0.25]]), jnp.array([[1, 0]])
         >>> metrics.binary_log_loss(p, labels, inputs="probabilities", average=None)
-        Array([0.6931472 , 0.28768206], dtype=float32)
+        Array([0.6931472, 0.2876821], dtype=float32)
     """
     given = scores_or_zero(scores, labels, where)
     losses = _log_losses(given.scores, given.actual, inputs)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from oracles.common import log_softmax, masked, sum_product
+from oracles.common import log_softmax, masked, pairs, sum_product
 
 
 def softmax_cross_entropy(x, y, mask, normalize=True):
@@ -10,6 +10,15 @@ def softmax_cross_entropy(x, y, mask, normalize=True):
     if normalize:
         y = y / np.where(y.sum(-1) == 0, 1, y.sum(-1))[:, None]
     return -sum_product(y, log_softmax(x, mask), mask)
+
+
+def decoupled_softmax_loss(x, y, mask, temperature=1.0, normalize=True):
+    losses = np.zeros(len(x))
+    for row, (p, n) in enumerate(pairs(x, y, mask)):
+        for one in p:  # the cross-entropy of one positive among itself and the negatives
+            others = np.exp((n - one) / temperature).sum()
+            losses[row] += np.log1p(others) / (len(p) if normalize else 1)
+    return losses
 
 
 def smoothed_softmax_cross_entropy(x, y, mask, label_smoothing=0.1, convention="others"):

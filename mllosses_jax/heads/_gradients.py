@@ -1,0 +1,77 @@
+"""Losses of samples and their weighted sum, with derivatives that go through the labels once.
+
+`weighted_sum` knows the factor of each sample before the logits, so it computes the gradient along
+with the value. `recomputed_losses` has one value per sample; the factors of their gradients arrive
+in the backward pass, which computes the logits again.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mllosses_jax.heads._problem import Ids, Plan
+from mllosses_jax.heads._sweep import Arrays, losses_and_gradients, sample_losses
+
+
+@jax.tree_util.register_static
+class Flags(tuple[bool, ...]):
+    """Bools that are saved for the backward pass and stay constants of the program."""
+
+
+value_of = functools.partial(jax.tree.map, lambda leaf: leaf.value)
+_NO_GRADIENT = None  # of integers
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def weighted_sum(plan: Plan, arrays: Arrays, factors: Array, ids: Ids) -> Array:
+    """Returns Σ_b factors_b · (sum of the losses of sample b), ()."""
+    return jnp.sum(factors * sample_losses(plan, arrays, ids))
+
+
+def _weighted_sum_forward(plan: Plan, arrays: Any, factors: Any, ids: Any) -> tuple[Array, Any]:
+    wanted = wanted_of(arrays)
+    arrays, factors, ids = value_of((arrays, factors, ids))
+    losses, gradients = losses_and_gradients(plan, arrays, ids, factors, wanted)
+    return jnp.sum(factors * losses), (gradients, losses)
+
+
+def _weighted_sum_backward(plan: Plan, saved: Any, cotangent: Array) -> tuple[Any, ...]:
+    gradients, losses = saved
+    wide = cotangent.dtype
+    scaled = jax.tree.map(lambda g: (cotangent * g.astype(wide)).astype(g.dtype), gradients)
+    return scaled, cotangent * losses, _NO_GRADIENT
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def recomputed_losses(plan: Plan, arrays: Arrays, ids: Ids) -> Array:
+    """Returns the sum of the losses of each sample, (B,)."""
+    return sample_losses(plan, arrays, ids)
+
+
+def _recomputed_forward(plan: Plan, arrays: Any, ids: Any) -> tuple[Array, Any]:
+    wanted = wanted_of(arrays)
+    arrays, ids = value_of((arrays, ids))
+    return sample_losses(plan, arrays, ids), (arrays, ids, Flags(jax.tree.leaves(wanted)))
+
+
+def _recomputed_backward(plan: Plan, saved: Any, cotangent: Array) -> tuple[Any, ...]:
+    arrays, ids, flags = saved
+    wanted = jax.tree.unflatten(jax.tree.structure(arrays), flags)
+    _, gradients = losses_and_gradients(plan, arrays, ids, cotangent, wanted)
+    return gradients, _NO_GRADIENT
+
+
+def wanted_of(arrays: Any) -> Any:
+    """Returns which arrays a derivative is taken in."""
+    return jax.tree.map(
+        lambda leaf: leaf.perturbed and bool(jnp.issubdtype(leaf.value.dtype, jnp.floating)), arrays
+    )
+
+
+weighted_sum.defvjp(_weighted_sum_forward, _weighted_sum_backward, symbolic_zeros=True)
+recomputed_losses.defvjp(_recomputed_forward, _recomputed_backward, symbolic_zeros=True)

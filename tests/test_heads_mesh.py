@@ -142,6 +142,19 @@ def test_sums_of_samples_and_pairs():
         )
 
 
+@pytest.mark.parametrize("bias", [None, HEAD.bias])
+def test_value_and_gradients_in_one_call(bias):
+    mesh, axes = MESHES["data and label"]
+    function = heads.shard_linear_head(heads.linear_head_value_and_grad, mesh)
+    options = {"bias": bias, "num_labels": LABELS, "chunk_size": CHUNK}
+    value, gradients = function(
+        HEAD.features, padded(mesh, axes, HEAD.kernel), POSITIVES, **options
+    )
+    expected = heads.linear_head_value_and_grad(HEAD.features, HEAD.kernel, POSITIVES, **options)
+    cut = (value, jax.tree.map(lambda x, like: x[: len(like)], gradients, expected[1]))
+    assert_close(cut, expected)
+
+
 def test_inside_shard_map_without_the_wrapper():
     mesh, axes = MESHES["data and label"]
     call = functools.partial(
@@ -308,10 +321,24 @@ def test_top_k_and_predictions():
 
 
 def test_meshes_with_explicit_axes():
+    """As `jax.make_mesh` makes them; derivatives from outside need `jax.set_mesh` or `jax.jit`."""
     mesh = make_mesh(kind=AxisType.Explicit)
     loss = heads.shard_linear_head(heads.linear_head_loss, mesh)
     kernel = heads.pad_to_mesh(jnp.asarray(HEAD.kernel), mesh)
     options = {"chunk_size": CHUNK, **MASKED}
+    step = heads.shard_linear_head(heads.linear_head_sgd_step, mesh)
+    after, value, _ = step(
+        heads.HeadState(jnp.array(kernel, copy=True)),
+        HEAD.features,
+        POSITIVES,
+        learning_rate=0.1,
+        num_labels=LABELS,
+    )
+    assert after.kernel.sharding.spec == P("label", None)
+    assert_close(
+        value,
+        heads.linear_head_loss(HEAD.features, HEAD.kernel, POSITIVES, reduction="batchmean"),
+    )
     with jax.set_mesh(mesh):
         found = value_and_gradients(loss, **options)(HEAD.features, kernel, HEAD.bias)
         assert jax.typeof(found[1][1]).sharding.spec == P("label", None)

@@ -280,6 +280,23 @@ def test_refusals(options, error, message):
         heads.linear_head_loss(**{"loss": BCE} | arguments | options)
 
 
+@pytest.mark.parametrize("implementation", ["one_pass", "recompute"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_derivatives_in_some_arguments_after_others(implementation, compiled):
+    """One trace serves them all, so none may spoil what another needs to know."""
+    reduction = "none" if implementation == "recompute" else "mean"
+
+    def value(*arrays):
+        return scalar(head_loss(*arrays, implementation=implementation, reduction=reduction))
+
+    function = jax.jit(value) if compiled else value
+    expected = jax.grad(function, (0, 1, 2))(*ARRAYS)
+    for argnums in ((1,), (0, 2), (2,), (0, 1, 2)):
+        got = jax.grad(function, argnums)(*ARRAYS)
+        assert_close(got, [expected[i] for i in argnums])
+    assert all(np.asarray(g).any() for g in expected)
+
+
 def test_gradients_of_a_program_that_is_mapped():
     """A batch of heads, as `vmap` sees them."""
     several = [make_head(seed) for seed in range(2)]

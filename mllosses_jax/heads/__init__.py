@@ -5,12 +5,19 @@
   `positives_to_lists`, `positives_to_dense`, `positives_to_csr`, `positives_to_bcoo`;
   `check_positives` says what is wrong.
 - The loss of any separable loss of the catalogue: `linear_head_loss`, which equals
-  `dense_head_loss`; `memory_estimate` and `choose_chunk_size` say what it costs.
+  `dense_head_loss`, and its gradients in the same call: `linear_head_value_and_grad`, as
+  `HeadGradients`. Five losses of samples, such as softmax cross-entropy, take two passes.
+  `memory_estimate` and `choose_chunk_size` say what it costs, as `MemoryEstimate`.
+- The same losses of logits that are there, without a label matrix: `sparse_label_loss`.
+- A few candidates instead of all labels: `candidate_head_loss`; labels hashed into buckets:
+  `label_buckets`, `bucket_positives`, `bucket_top_k`.
 - A head that updates itself, in place: `init_linear_head`, `linear_head_sgd_step`, with
   `HeadState` and `HeadStep`; in 8 bits per weight: `Float8Kernel`.
 - The highest logits, exactly: `linear_head_top_k`, as `TopK`, and those above thresholds:
   `linear_head_predictions`, as `Predictions`; what they are worth: `precision_at_k`,
   `recall_at_k`, `ndcg_at_k`, `psp_at_k`, `ece_at_k`.
+- Fewer labels per sample: `candidate_head_loss` for sampled or shortlisted ones, and buckets of
+  hashed labels: `label_buckets`, `bucket_positives`, `bucket_top_k`.
 - Over a mesh of devices: `shard_linear_head`, `init_sharded_linear_head`, `pad_to_mesh`,
   `padded_rows`.
 """

@@ -170,7 +170,7 @@ def checked_problem(
 
     rows = jnp.ones(batch, dtype)
     if options.sample_weights is not None:
-        rows = checks.per_sample("sample_weights", options.sample_weights, like).astype(dtype)
+        rows = checks.per_sample("sample_weights", options.sample_weights, rows[:, None])
     if options.where is not None:
         where = _sample_mask(options.where, batch)
         like, rows = jnp.where(where[:, None], like, 0), jnp.where(where, rows, 0)

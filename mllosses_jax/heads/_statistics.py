@@ -15,7 +15,7 @@ from jax import Array, lax
 
 from mllosses_jax._core.types import AxisName
 from mllosses_jax.heads._chunks import over_chunks
-from mllosses_jax.heads._gradients import Flags, value_of, wanted_of
+from mllosses_jax.heads._gradients import as_shapes, from_shapes, value_of, wanted_of
 from mllosses_jax.heads._kernel import Kernel, in_loop, read
 from mllosses_jax.heads._problem import Ids, Plan, Problem, Shared
 from mllosses_jax.heads._sweep import (
@@ -107,12 +107,12 @@ def _forward(plan: Plan, arrays: Any, ids: Any) -> tuple[Any, Any]:
     wanted = wanted_of(arrays)
     arrays, ids = value_of((arrays, ids))
     _, top, rows = first_sweep(plan, arrays, ids)
-    return (top, rows), (arrays, ids, top, Flags(jax.tree.leaves(wanted)))
+    return (top, rows), (arrays, ids, top, as_shapes(wanted))
 
 
 def _backward(plan: Plan, saved: Any, cotangent: tuple[Array, Rows]) -> tuple[Any, ...]:
     arrays, ids, top, flags = saved
-    wanted = jax.tree.unflatten(jax.tree.structure(arrays), flags)
+    wanted = from_shapes(flags)
     _, gradients = losses_and_gradients(
         plan, relative_to(top, arrays), ids, cotangent[1], relative_to(False, wanted)
     )

@@ -149,7 +149,9 @@ def candidate_head_loss(
         losses = factors * jax.vmap(of_sample)(logits, labels, rows)
         losses = jnp.sum(jnp.where(counted, losses, 0), axis=1)
     if sample_weights is not None:
-        losses = losses * checks.per_sample("sample_weights", sample_weights, h).astype(dtype)
+        losses = losses * checks.per_sample(
+            "sample_weights", sample_weights, h[:, :1].astype(dtype)
+        )
     if reduction == "none":
         return losses
     if reduction == "sum":

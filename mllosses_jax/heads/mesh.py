@@ -19,6 +19,7 @@ from mllosses_jax._core.compile import is_traced
 from mllosses_jax.heads.loss import linear_head_loss
 from mllosses_jax.heads.sparse_labels import check_positives
 from mllosses_jax.heads.update import HeadState, HeadStep, init_linear_head, linear_head_sgd_step
+from mllosses_jax.heads.value_and_grad import HeadGradients, linear_head_value_and_grad
 
 __all__ = ["init_sharded_linear_head", "pad_to_mesh", "padded_rows", "shard_linear_head"]
 
@@ -155,8 +156,9 @@ def shard_linear_head(
     features and that of the kernel.
 
     Args:
-        function: `linear_head_loss`, `linear_head_sgd_step`, `linear_head_top_k`, or another
-            function of this package with the argument `label_axis_name`.
+        function: `linear_head_loss`, `linear_head_value_and_grad`, `linear_head_sgd_step`,
+            `linear_head_top_k`, or another function of this package with the argument
+            `label_axis_name`.
         mesh: the mesh of devices.
         data_axis: the mesh axis over which the samples are split, or None.
         label_axis: the mesh axis over which the labels are split, or None.
@@ -165,7 +167,8 @@ def shard_linear_head(
 
     Returns:
         The function. It may be differentiated and called inside `jit`; called outside, a step
-        donates its state.
+        donates its state. Outside `jit`, JAX differentiates on a mesh with explicit axes only after
+        `jax.set_mesh`.
 
     Raises:
         ValueError: if the mesh has no such axis.
@@ -176,8 +179,9 @@ def shard_linear_head(
         >>> from mllosses_jax.heads import linear_head_loss, shard_linear_head
         >>> mesh = jax.make_mesh((1, 1), ("data", "label"))
         >>> loss = shard_linear_head(linear_head_loss, mesh)
-        >>> print(loss(jnp.ones((2, 3)), jnp.zeros((5, 3)), jnp.array([[4], [0]]), reduction="sum"))
-        0.8892676
+        >>> value = loss(jnp.ones((2, 3)), jnp.zeros((5, 3)), jnp.array([[4], [0]]))
+        >>> print(f"{value:.4f}")
+        0.0889
     """
     for name, axis in (("data_axis", data_axis), ("label_axis", label_axis)):
         if axis is not None:
@@ -188,6 +192,7 @@ def shard_linear_head(
     @functools.wraps(function)
     def sharded(*args: Any, **kwargs: Any) -> Any:
         arguments = signature.bind(*args, **kwargs).arguments
+        arguments |= arguments.pop("options", {})
         parameters = dict(arguments.pop("loss_kwargs", None) or {})
         layout.check(arguments)
         state = arguments.pop("state", None)
@@ -234,7 +239,7 @@ class _Layout:
         """Returns the arguments that tell the function of the mesh; some know no data axis."""
         names = {"axis_name": self.data_axis, "label_axis_name": self.label_axis}
         known = inspect.signature(self.function).parameters
-        return {name: axis for name, axis in names.items() if name in known}
+        return {n: axis for n, axis in names.items() if n in known or "options" in known}
 
     def spec(self, name: str, value: Any, kernel_axis: int) -> Any:
         """Returns how an argument is split."""
@@ -246,12 +251,6 @@ class _Layout:
             return Spec()
         return Spec(self.label_axis if name in _PER_LABEL else self.data_axis)
 
-    def placed(self, spec: Spec, tree: Tree) -> Tree:
-        """Returns arrays that are split over the mesh as a spec says."""
-        sharding = NamedSharding(self.mesh, spec)
-        result: Tree = jax.tree.map(lambda x: jax.sharding.reshard(x, sharding), tree)
-        return result
-
     def results(self, arguments: Mapping[str, Any], kernel_axis: int) -> Any:
         """Returns how the results are split."""
         if self.out_specs is not None:
@@ -260,6 +259,10 @@ class _Layout:
             state: Any = _state_specs(kernel_axis, self.label_axis)
             specs: Any = HeadStep
             return specs(state, Spec(), Spec(self.data_axis))
+        if self.function is linear_head_value_and_grad:
+            gradients: Any = HeadGradients
+            rows, labels = Spec(self.data_axis), Spec(self.label_axis)
+            return Spec(), gradients(rows, _along(kernel_axis, self.label_axis), labels)
         if self.function is linear_head_loss and arguments.get("reduction") != "none":
             return Spec()
         return Spec(self.data_axis)
@@ -300,7 +303,8 @@ def _run(
     in_specs = (specs, of_parameters)
     placed = given, traced
     if AxisType.Explicit in layout.mesh.axis_types:  # which have to match the specs
-        placed = jax.tree.map(layout.placed, in_specs, placed, is_leaf=_is_spec)
+        shardings = jax.tree.map(lambda spec: NamedSharding(layout.mesh, spec), in_specs)
+        placed = jax.sharding.reshard(placed, shardings)
     mapped = jax.shard_map(
         run,
         mesh=layout.mesh,
@@ -316,10 +320,6 @@ def _divided(arguments: Mapping[str, Any]) -> tuple[Constants, dict[str, Any]]:
     arrays = {n: v for n, v in present.items() if n == "kernel" or is_traced(v)}
     constants = tuple(sorted((n, v) for n, v in present.items() if n not in arrays))
     return constants, jax.tree.map(jnp.asarray, arrays)
-
-
-def _is_spec(value: object) -> bool:
-    return isinstance(value, Spec)
 
 
 def _along(axis: int, mesh_axis: str | None) -> Spec:

@@ -45,7 +45,7 @@ def candidate_head_loss(
     """The loss of a linear layer over its positives and a few candidates instead of all labels.
 
     Formula:
-        ℓ = β·Σ_{p∈P} ℓ₊(x_p) + Σ_{s∈S∖P} ℓ₋(x_s)/n_s
+        ℓ = β·Σ_{p∈P} ℓ₊(x_p) + Σ_{s∈S, s∉P} ℓ₋(x_s)/n_s
         β = 1 − t + t·|S|/(L − 1)
 
     Args:

@@ -1,9 +1,15 @@
 """The formulas of docstrings become LaTeX, and all of them can be parsed."""
 
+import inspect
+import re
+
 import pytest
 from formulas import latex
+from rooms import MODULES
 
 from mllosses_jax.catalogue import CATALOGUE
+
+SECTION = re.compile(r"^Formula:\n((?:    .*\n)+)", re.MULTILINE)
 
 EXPECTED = {
     "ℓ = −Σ_c t_c·log softmax(x)_c": (
@@ -41,10 +47,22 @@ def test_formula_as_latex(formula):
     assert latex(formula).split() == EXPECTED[formula].split()
 
 
-@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
-def test_formula_of_a_loss_can_be_read(entry):
-    for line in entry.formula.splitlines():
+FORMULAS = {
+    f"{module}.{name}": match[1]
+    for module, found in MODULES.items()
+    for name in found.__all__
+    if (match := SECTION.search(f"{inspect.getdoc(getattr(found, name))}\n\n"))
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formula_of_a_docstring_can_be_read(name):
+    for line in inspect.cleandoc(FORMULAS[name]).splitlines():
         assert latex(line)
+
+
+def test_every_loss_has_a_formula():
+    assert {f"losses.{entry.name}" for entry in CATALOGUE} <= FORMULAS.keys()
 
 
 def test_unknown_sign_is_named():

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from mllosses_jax._core.types import AxisName
-from mllosses_jax.heads._chunks import over_chunks
+from mllosses_jax.heads._chunks import over_chunks, over_chunks_again
 from mllosses_jax.heads._gradients import as_shapes, from_shapes, value_of, wanted_of
 from mllosses_jax.heads._kernel import Kernel, in_loop, read
 from mllosses_jax.heads._problem import Ids, Plan, Problem, Shared
@@ -86,15 +86,12 @@ def first_sweep(plan: Plan, arrays: Arrays, ids: Ids) -> tuple[Kernel, Array, Ro
 
 def differentiable_statistics(plan: Plan, arrays: Arrays, ids: Ids) -> tuple[Array, Rows]:
     """Returns the statistics in a form that any number of derivatives can be taken of."""
-    step = jax.checkpoint(functools.partial(_with_chunk, plan), static_argnums=3)
-    number, left = divmod(plan.num_rows(arrays.kernel), plan.chunk_size)
 
-    def add_chunk(sums: tuple[Array, Rows], index: Array) -> tuple[tuple[Array, Rows], None]:
-        return step(arrays, ids, index * plan.chunk_size, plan.chunk_size, *sums), None
+    def add_chunk(start: Array | int, size: int, so_far: tuple[Array, Rows]) -> Any:
+        return _with_chunk(plan, arrays, ids, start, size, *so_far)
 
-    sums, _ = lax.scan(add_chunk, _nothing(plan, arrays, ids), jnp.arange(number))
-    result: tuple[Array, Rows] = sums
-    return step(arrays, ids, number * plan.chunk_size, left, *result) if left else result
+    nothing = _nothing(plan, arrays, ids)
+    return over_chunks_again(plan.num_rows(arrays.kernel), plan.chunk_size, add_chunk, nothing)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from mllosses_jax._core.platforms import total
-from mllosses_jax.heads._chunks import over_chunks
+from mllosses_jax.heads._chunks import over_chunks, over_chunks_again
 from mllosses_jax.heads._entries import Parameters
 from mllosses_jax.heads._kernel import (
     Kernel,
@@ -64,22 +64,14 @@ def sample_losses(plan: Plan, arrays: Arrays, ids: Ids) -> Array:
 
 
 def differentiable_sample_losses(plan: Plan, arrays: Arrays, ids: Ids) -> Array:
-    """Returns `sample_losses` in a form that any number of derivatives can be taken of.
+    """Returns `sample_losses` in a form that any number of derivatives can be taken of."""
 
-    The backward pass computes the logits of each chunk once more.
-    """
-    step = jax.checkpoint(
-        lambda arrays, ids, start, size: losses_of_chunk(plan, arrays, ids, start, size),
-        static_argnums=3,
-    )
-    number, left = divmod(plan.num_rows(arrays.kernel), plan.chunk_size)
+    def add_chunk(start: Array | int, size: int, sums: Array) -> Array:
+        return sums + losses_of_chunk(plan, arrays, ids, start, size)
 
-    def add_chunk(sums: Array, index: Array) -> tuple[Array, None]:
-        return sums + step(arrays, ids, index * plan.chunk_size, plan.chunk_size), None
-
-    sums: Array
-    sums, _ = lax.scan(add_chunk, no_sums(plan, arrays, ids), jnp.arange(number))
-    return sums + step(arrays, ids, number * plan.chunk_size, left) if left else sums
+    rows = plan.num_rows(arrays.kernel)
+    sums: Array = no_sums(plan, arrays, ids)
+    return over_chunks_again(rows, plan.chunk_size, add_chunk, sums)
 
 
 def losses_and_gradients(
@@ -270,9 +262,9 @@ def logits_of(features: Array | None, rows: Array) -> Array:
     return product(features, rows, (1, 1))
 
 
-def slice_labels(per_label: PerLabel, start: Array | int, size: int) -> PerLabel:
-    """Returns the entries of a chunk."""
-    result: PerLabel = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, size), per_label)
+def slice_labels(per_label: Tree, start: Array | int, size: int) -> Tree:
+    """Returns the entries of a chunk of arrays (L,)."""
+    result: Tree = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, size), per_label)
     return result
 
 

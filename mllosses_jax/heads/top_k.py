@@ -17,6 +17,7 @@ from mllosses_jax.heads._chunks import over_chunks
 from mllosses_jax.heads._kernel import Kernel, chunk_dtype, in_loop, product, read, wide_dtype
 from mllosses_jax.heads._mesh import gathered, label_range, varying, zeros_like
 from mllosses_jax.heads._problem import checked_matrices
+from mllosses_jax.heads._sweep import slice_labels
 from mllosses_jax.heads.float8 import Float8Kernel
 from mllosses_jax.heads.memory import choose_chunk_size
 from mllosses_jax.heads.sparse_labels import PADDING, check_positives, ids_to_tile
@@ -195,9 +196,9 @@ def _highest(
         kernel = in_loop(kernel)
         logits = product(features, read(kernel, start, size, search.label_axis), (1, 1))
         if bias is not None:
-            logits = logits + _row(bias, start, size)
+            logits = logits + slice_labels(bias, start, size)[None].astype(logits.dtype)
         if thresholds is not None:
-            logits = logits - _row(thresholds, start, size)
+            logits = logits - slice_labels(thresholds, start, size)[None].astype(logits.dtype)
         there = None if exclude is None else ~ids_to_tile(exclude, first + start, size)
         if search.padded:
             exist = (first + start + jnp.arange(size) < search.num_labels)[None]
@@ -240,7 +241,3 @@ def _of_all_devices(best: TopK, label_axis_name: AxisName) -> TopK:
     ids = gathered(best.ids, label_axis_name)
     scores, place = lax.top_k(gathered(best.scores, label_axis_name), best.ids.shape[1])
     return TopK(scores, jnp.take_along_axis(ids, place, axis=1))
-
-
-def _row(array: Array, start: Array | int, size: int) -> Array:
-    return lax.dynamic_slice_in_dim(array, start, size)[None].astype(jnp.float32)

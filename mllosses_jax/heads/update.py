@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from mllosses_jax._core import checks
@@ -29,7 +29,14 @@ from mllosses_jax.heads._statistics import (
     losses_of_rows,
     relative_to,
 )
-from mllosses_jax.heads._sweep import Arrays, add, gradients_of_chunk, no_sums
+from mllosses_jax.heads._sweep import (
+    Arrays,
+    add,
+    gradients_of_chunk,
+    no_sums,
+    put_labels,
+    slice_labels,
+)
 from mllosses_jax.heads._two_sweep import Rows, TwoSweep
 from mllosses_jax.heads.float8 import Float8Kernel
 from mllosses_jax.heads.memory import choose_chunk_size
@@ -355,15 +362,7 @@ def _updated(
         return state
     slope = all_sum(of_bias, axis_name)
     if state.bias_momentum is not None:
-        slope = rates.momentum * _part(state.bias_momentum, start, len(rows)) + slope
-        state = state._replace(bias_momentum=_put(state.bias_momentum, slope, start))
-    stepped = _part(bias, start, len(rows)) - rates.learning_rate * slope
-    return state._replace(bias=_put(bias, stepped, start))
-
-
-def _part(array: Array, start: Array | int, size: int) -> Array:
-    return lax.dynamic_slice_in_dim(array, start, size)
-
-
-def _put(array: Array, part: Array, start: Array | int) -> Array:
-    return lax.dynamic_update_slice_in_dim(array, part.astype(array.dtype), start, 0)
+        slope = rates.momentum * slice_labels(state.bias_momentum, start, len(rows)) + slope
+        state = state._replace(bias_momentum=put_labels(state.bias_momentum, slope, start))
+    stepped = slice_labels(bias, start, len(rows)) - rates.learning_rate * slope
+    return state._replace(bias=put_labels(bias, stepped, start))

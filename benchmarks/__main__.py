@@ -16,6 +16,7 @@ from benchmarks.timing import keep_memory
 BENCHMARKS = {
     "heads": "",
     "hierarchy": "",
+    "large_steps": "",
     "linear": "sets",
     "losses": "losses",
     "metrics": "",

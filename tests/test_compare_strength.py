@@ -17,7 +17,7 @@ from linear_inputs import (
 )
 
 from benchmarks import linear_float64
-from mllosses_jax.compare import linear, parts
+from mllosses_jax.compare import linear, parts, strengths
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
 from mllosses_jax.compare.settings import Settings
 
@@ -32,7 +32,7 @@ class Charted:
         self.features, self.fits = None, []
 
     def step(self, strength):
-        return round(linear.PER_DECADE * np.log10(strength / self.reference))
+        return round(strengths.PER_DECADE * np.log10(strength / self.reference))
 
     def fit(self, rows, strength, *, tolerance):
         assert tolerance == self.settings.fold_tolerance
@@ -76,12 +76,12 @@ def test_a_plateau_is_not_followed_for_ever(monkeypatch):
     assert len(steps) < 10
 
 
-@pytest.mark.parametrize(("sign", "edge"), [(1, linear.HIGHEST), (-1, linear.LOWEST)])
+@pytest.mark.parametrize(("sign", "edge"), [(1, strengths.HIGHEST), (-1, strengths.LOWEST)])
 def test_an_edge_is_told(sign, edge, monkeypatch):
     found, steps = Charted(lambda step: sign * step).search(monkeypatch)
     assert found.at_edge
-    assert min(steps) >= linear.LOWEST - 1
-    assert max(steps) <= linear.HIGHEST + 1
+    assert min(steps) >= strengths.LOWEST - 1
+    assert max(steps) <= strengths.HIGHEST + 1
     assert edge in steps
 
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax.compare import descent, lbfgs, parts, validation
+from mllosses_jax.compare import descent, lbfgs, parts, strengths, validation
 from mllosses_jax.compare.bound_loss import BoundLoss, counts
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.products import Features, Floats
@@ -32,15 +32,6 @@ from mllosses_jax.metrics import average_precision
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-# Strengths are reference * 10^(k / 4). The search takes steps of half a decade until each side of
-# the best has one that is clearly worse or two that are worse, and then tries the two quarters
-# next to the best.
-PER_DECADE = 4
-FIRST, STRIDE = (-2, -4, -6), 2
-LOWEST, HIGHEST = -24, 8
-CLEARLY = 0.005
-PASSES = 7  # approximate number of calls of on_pass
 
 LONGEST_STEP = 1.0  # how far one step may move the logits of a label, in root mean square
 NOISE = 0.1  # standard deviation of the logits at a random start
@@ -190,14 +181,14 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
     """Finds the strength with the best validation score, by folds."""
     dataset, settings = fitter.dataset, fitter.settings
     folds = parts.folds(dataset.y_train, dataset.mask_train)
-    scores: dict[int, float] = {}
     best: Held | None = None
+    highest = -math.inf
 
     def strength_of(step: int) -> float:
-        return fitter.reference * 10 ** (step / PER_DECADE)
+        return fitter.reference * strengths.factor(step)
 
-    def attempt(step: int) -> None:
-        nonlocal best
+    def attempt(step: int) -> float:
+        nonlocal best, highest
         held = np.empty(dataset.y_train.shape, np.float32)
 
         def fit(fold: parts.Part) -> None:
@@ -208,39 +199,21 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
         _at_once(fitter, fit, folds)
         found = Held(np.arange(len(held)), held)
         score = validation.quality(found, dataset)
-        if best is None or score > max(scores.values()):
-            best = found
-        scores[step] = score
+        if best is None or score > highest:
+            best, highest = found, score
         on_pass()
+        return score
 
-    for step in FIRST:
-        attempt(step)
-    while True:
-        top = max(scores, key=scores.__getitem__)
-        if min(scores) > LOWEST and not _bounded(scores, top, below=True):
-            attempt(min(scores) - STRIDE)
-        elif max(scores) < HIGHEST and not _bounded(scores, top, below=False):
-            attempt(max(scores) + STRIDE)
-        else:
-            break
-    for step in (top - 1, top + 1):
-        attempt(step)
+    scores = strengths.search(attempt)
     assert best is not None
-    top = max(scores, key=scores.__getitem__)
-    tried = sorted(scores)
+    top, tried = strengths.best(scores), sorted(scores)
     return _Search(
         strength=strength_of(top),
         held=best,
         strengths=[strength_of(step) for step in tried],
         scores=[scores[step] for step in tried],
-        at_edge=not LOWEST < top < HIGHEST,
+        at_edge=strengths.at_edge(top),
     )
-
-
-def _bounded(scores: dict[int, float], top: int, *, below: bool) -> bool:
-    """Returns whether enough worse strengths lie on one side of the best."""
-    beyond = [score for step, score in scores.items() if (step < top if below else step > top)]
-    return len(beyond) >= 2 or any(score < scores[top] - CLEARLY for score in beyond)
 
 
 def _final(fitter: Fitter, strength: float) -> tuple[list[Fit], bool]:

@@ -23,31 +23,25 @@ MODEL, VALIDATION, TEST = "model.npz", "validation.npz", "test.npz"
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The result of training with one loss.
+class Training:
+    """How the models of a loss were chosen and fitted.
 
     M models were fitted to all training rows: one for each seed, or a single one if the seed does
     not change the model.
 
     Attributes:
         params: the parameters of the models, arrays whose first axis is M.
-        test_scores: (M, N, L) float32, logits of the test part.
-        held: scores of training rows by models that were not trained on them.
-        decisions: the thresholds and the calibrator that were tuned on `held`.
         chosen: the chosen hyper-parameters, by name.
         tried: the values of each hyper-parameter that were tried, and their "score", (T,) each.
         at_edge: hyper-parameters whose best value is at an edge that cannot move.
         varies: whether the models depend on the seed.
-        residuals: (M,), the norm of the slope where each fit ended, as a share of that at the
-            start; NaN for a model that is not fitted to convergence.
+        residuals: (M,), how far from convergence each fit ended, in the measure of the model; NaN
+            for a model that is not fitted to convergence.
         seconds: the wall-clock time of everything.
         cpu_seconds: the time of all processor cores.
     """
 
     params: dict[str, NDArray[Any]]
-    test_scores: Floats
-    held: Held
-    decisions: Decisions
     chosen: dict[str, float]
     tried: dict[str, NDArray[Any]]
     at_edge: tuple[str, ...]
@@ -60,6 +54,57 @@ class Outcome:
     def quality(self) -> float:
         """The validation score of the chosen hyper-parameters."""
         return float(np.max(self.tried["score"]))
+
+    def training_arrays(self) -> dict[str, Any]:
+        """Returns the fields as the arrays of a file."""
+        return {
+            "at_edge": np.array(self.at_edge, str),
+            "varies": self.varies,
+            "residuals": self.residuals,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            **_prefixed("params/", self.params),
+            **_prefixed("chosen/", self.chosen),
+            **_prefixed("tried/", self.tried),
+        }
+
+
+def training_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Returns the fields of a `Training` from the arrays of a file.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: an array has the wrong shape or dtype.
+    """
+    tried = _group("tried/", arrays)
+    for values in tried.values():
+        check_array(values, (len(tried["score"]),), kinds="fi")
+    check_array(arrays["residuals"], (len(arrays["residuals"]),))
+    return {
+        "params": _group("params/", arrays),
+        "chosen": {name: float(value) for name, value in _group("chosen/", arrays).items()},
+        "tried": tried,
+        "at_edge": tuple(arrays["at_edge"].tolist()),
+        "varies": bool(arrays["varies"]),
+        "residuals": arrays["residuals"],
+        "seconds": float(arrays["seconds"]),
+        "cpu_seconds": float(arrays["cpu_seconds"]),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome(Training):
+    """The result of training with one loss.
+
+    Attributes:
+        test_scores: (M, N, L) float32, logits of the test part.
+        held: scores of training rows by models that were not trained on them.
+        decisions: the thresholds and the calibrator that were tuned on `held`.
+    """
+
+    test_scores: Floats
+    held: Held
+    decisions: Decisions
 
     def save(self, folder: Path, dataset: Dataset, about: Mapping[str, Any]) -> None:
         """Writes the files of one loss; the model comes last and exists only if all others do.
@@ -81,7 +126,7 @@ class Outcome:
         write_npz(folder / VALIDATION, held | names)
         assert dataset.y_test is not None
         mask = {} if dataset.mask_test is None else {"where": dataset.mask_test}
-        paths = _tests(folder, len(self.test_scores))
+        paths = test_files(folder, len(self.test_scores))
         for path, scores in zip(paths, self.test_scores, strict=True):
             write_npz(path, {"scores": scores, "labels": dataset.y_test, **mask, **names})
         calibrator = self.decisions.calibrator
@@ -92,14 +137,7 @@ class Outcome:
                 "global_threshold": self.decisions.global_threshold,
                 "calibrator_slope": np.asarray(calibrator.slope),
                 "calibrator_bias": np.asarray(calibrator.bias),
-                "at_edge": np.array(self.at_edge, str),
-                "varies": self.varies,
-                "residuals": self.residuals,
-                "seconds": self.seconds,
-                "cpu_seconds": self.cpu_seconds,
-                **_prefixed("params/", self.params),
-                **_prefixed("chosen/", self.chosen),
-                **_prefixed("tried/", self.tried),
+                **self.training_arrays(),
                 **names,
                 **about,
             },
@@ -117,50 +155,45 @@ class Outcome:
             return None
         assert dataset.y_test is not None
         labels = dataset.y_train.shape[1]
-        model, held = _read(folder / MODEL), _read(folder / VALIDATION)
-        num_models = len(model["residuals"])
-        tests = [_read(path)["scores"] for path in _tests(folder, num_models)]
+        model, held = read_arrays(folder / MODEL), read_arrays(folder / VALIDATION)
+        training = training_fields(model)
+        paths = test_files(folder, len(training["residuals"]))
+        tests = [read_arrays(path)["scores"] for path in paths]
         for scores in tests:
-            _check(scores, dataset.y_test.shape)
-        _check(held["scores"], (len(held["rows"]), labels))
-        _check(held["rows"], (len(held["rows"]),), kinds="i")
-        if held["rows"].size and not 0 <= held["rows"].min() <= held["rows"].max() < len(
-            dataset.y_train
-        ):
-            raise ValueError("rows must be rows of the training part")
+            check_array(scores, dataset.y_test.shape)
+        check_array(held["scores"], (len(held["rows"]), labels))
+        check_rows(held["rows"], dataset)
         for name in ("label_thresholds", "calibrator_slope", "calibrator_bias"):
-            _check(model[name], (labels,))
-        _check(model["global_threshold"], ())
-        _check(model["residuals"], (num_models,))
-        tried = _group("tried/", model)
-        for values in tried.values():
-            _check(values, (len(tried["score"]),), kinds="fi")
+            check_array(model[name], (labels,))
+        check_array(model["global_threshold"], ())
         calibrator = AffineCalibrator(
             jnp.asarray(model["calibrator_slope"]), jnp.asarray(model["calibrator_bias"])
         )
         return cls(
-            params=_group("params/", model),
+            **training,
             test_scores=np.stack(tests),
             held=Held(held["rows"], held["scores"]),
             decisions=Decisions(model["label_thresholds"], model["global_threshold"], calibrator),
-            chosen={name: float(value) for name, value in _group("chosen/", model).items()},
-            tried=tried,
-            at_edge=tuple(model["at_edge"].tolist()),
-            varies=bool(model["varies"]),
-            residuals=model["residuals"],
-            seconds=float(model["seconds"]),
-            cpu_seconds=float(model["cpu_seconds"]),
         )
 
 
-def _check(array: NDArray[Any], shape: tuple[int, ...], kinds: str = "f") -> None:
+def check_rows(rows: NDArray[Any], dataset: Dataset) -> None:
+    """Raises a ValueError unless an array holds places in the training part."""
+    check_array(rows, (len(rows),), kinds="i")
+    if rows.size and not 0 <= rows.min() <= rows.max() < len(dataset.y_train):
+        raise ValueError("rows must be rows of the training part")
+
+
+def check_array(array: NDArray[Any], shape: tuple[int, ...], kinds: str = "f") -> None:
+    """Raises a ValueError if an array has another shape, or a dtype of another kind."""
     if array.shape != shape or array.dtype.kind not in kinds:
         raise ValueError(
             f"an array has shape {array.shape} and dtype {array.dtype}; it must be {shape}"
         )
 
 
-def _tests(folder: Path, num_models: int) -> list[Path]:
+def test_files(folder: Path, num_models: int) -> list[Path]:
+    """Returns the files of the test part, one for each model."""
     if num_models == 1:
         return [folder / TEST]
     return [folder / f"test-{index}.npz" for index in range(num_models)]
@@ -178,6 +211,11 @@ def _group(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
     }
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of a file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     with open_arrays(path) as arrays:
         return dict(arrays)

@@ -7,10 +7,9 @@
 - The loss of any separable loss of the catalogue: `linear_head_loss`, which equals
   `dense_head_loss`, and its gradients in the same call: `linear_head_value_and_grad`, as
   `HeadGradients`. Five losses of samples, such as softmax cross-entropy, take two passes.
-  `memory_estimate` and `choose_chunk_size` say what it costs, as `MemoryEstimate`.
+  `memory_estimate` and `choose_chunk_size` say what it costs, as `MemoryEstimate`;
+  `why_unsupported` says why a loss cannot be computed so.
 - The same losses of logits that are there, without a label matrix: `sparse_label_loss`.
-- A few candidates instead of all labels: `candidate_head_loss`; labels hashed into buckets:
-  `label_buckets`, `bucket_positives`, `bucket_top_k`.
 - A head that updates itself, in place: `init_linear_head`, `linear_head_sgd_step`, with
   `HeadState` and `HeadStep`; in 8 bits per weight: `Float8Kernel`.
 - The highest logits, exactly: `linear_head_top_k`, as `TopK`, and those above thresholds:
@@ -56,6 +55,7 @@ from mllosses_jax.heads.sparse_labels import (
     positives_to_lists,
 )
 from mllosses_jax.heads.sparse_loss import sparse_label_loss
+from mllosses_jax.heads.supported import why_unsupported
 from mllosses_jax.heads.top_k import (
     Predictions,
     TopK,
@@ -110,6 +110,7 @@ __all__ = [
     "recall_at_k",
     "shard_linear_head",
     "sparse_label_loss",
+    "why_unsupported",
 ]
 
 show_public_names(__name__)

@@ -23,6 +23,7 @@ from mllosses_jax._core.types import AxisName
 from mllosses_jax.catalogue import CATALOGUE
 from mllosses_jax.heads._two_sweep import TWO_SWEEP, TwoSweep
 from mllosses_jax.heads.sparse_labels import distinct
+from mllosses_jax.heads.supported import why_unsupported
 from mllosses_jax.losses import (
     distribution_balanced_loss,
     ldam_loss,
@@ -167,20 +168,12 @@ def bound_entries(
 
 
 def _check_separable(loss: Callable[..., Any]) -> None:
-    if loss in TWO_SWEEP:
+    reason = why_unsupported(loss)
+    if reason is None:
         return
-    entry = next((entry for entry in CATALOGUE if entry.loss is loss), None)
-    if entry is None or (entry.separable and entry.takes == "logits"):
-        return  # a function of the user's own is taken at its word
-    if entry.takes != "logits":
-        reason = "takes probabilities, but a linear head gives logits"
-    elif entry.kind == "element":
-        reason = "needs other logits than that of its entry"
-    else:
-        reason = f"has one value per {entry.kind}"
-    separable = (e.name for e in CATALOGUE if e.separable and e.takes == "logits")
+    separable = (e.name for e in CATALOGUE if e.separable and why_unsupported(e.loss) is None)
     raise ValueError(
-        f"{entry.name} {reason}, so it cannot be computed in chunks of labels; the separable "
+        f"{loss.__name__} {reason}, so it cannot be computed in chunks of labels; the separable "
         f"losses are {', '.join(separable)}; losses of samples in two sweeps are "
         f"{', '.join(loss.__name__ for loss in TWO_SWEEP)}"
     )

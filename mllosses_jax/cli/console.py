@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from mllosses_jax.compare.comparison import OnProgress
+    from mllosses_jax.compare.progress import OnProgress
 
 WIDTH = 88  # Printed text is wrapped at this width.
 

@@ -3,11 +3,14 @@
 `compare` trains a model under each loss and returns a `Comparison`. It prints nothing; the command
 `mllosses compare` prints the result.
 
-- `comparison`: the experiment from end to end; `settings`: its settings.
+- `comparison`: the experiment from end to end; `settings`: its settings; `experiments`: what is
+  trained and how it is judged; `progress`: how far it is.
 - `choice`: the losses and their parameters; `bound_loss`: a loss with what it takes from the data;
   `heads`: the parameters of losses that are outputs of the model.
-- `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `mlp`: the MLP, which
-  uses `mlp_training`; `parts`: the validation rows; `validation`: what is decided on them.
+- `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
+  for its penalty; `mlp`: the MLP, which uses `mlp_training`; `parts`: the validation rows;
+  `validation`: what is decided on them.
+- `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.
 - `folder`: the output folder; `card`: the data card in it.

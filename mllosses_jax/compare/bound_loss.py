@@ -7,6 +7,7 @@ penalty, which sees no labels, is added to binary cross-entropy.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from mllosses_jax.compare.choice import Choice, parse, try_call
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.heads import HEADS, TEACHERS
 from mllosses_jax.data import Dataset
+from mllosses_jax.heads import why_unsupported
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
 from mllosses_jax.weighting import inverse_propensity
 
@@ -42,6 +44,49 @@ class BoundLoss:
     loss: Callable[..., Array]
     num_outputs: int
     given: str = ""
+
+
+@dataclass(frozen=True)
+class HeadLoss:
+    """A loss for `mllosses_jax.heads` with all its parameters.
+
+    Attributes:
+        loss: the loss.
+        arguments: its parameters, by name.
+        given: which of them the experiment gives, in a few words, or "".
+    """
+
+    loss: Callable[..., Any]
+    arguments: dict[str, Any]
+    given: str = ""
+
+
+def bind_to_head(choice: Choice | str, dataset: Dataset) -> HeadLoss:
+    """Returns a loss that a head can compute, with the parameters that the labels determine.
+
+    Args:
+        choice: the loss, or a text for `choice.parse`. Its own parameters take precedence.
+        dataset: the data set.
+
+    Raises:
+        ComparisonError: the loss does not accept its parameters on this data.
+    """
+    choice = parse(choice) if isinstance(choice, str) else choice
+    num_labels = dataset.y_train.shape[1]
+    found = from_labels(choice.entry, dataset, but=choice.arguments)
+    arguments = found | choice.arguments
+    if choice.arguments:
+        _check_lengths(choice, num_labels)
+        loss = functools.partial(choice.entry.loss, **arguments)
+        try_call(choice, loss, num_labels, num_labels)
+    return HeadLoss(choice.entry.loss, arguments, ", ".join(found))
+
+
+def why_not_through_head(entry: Entry) -> str | None:
+    """Returns why a head over very many labels cannot train with a loss, or None if it can."""
+    if any(parameter in HEADS for parameter in entry.required):
+        return "needs another output of the model"
+    return "needs another loss" if entry.penalty else why_unsupported(entry.loss)
 
 
 def bind(choice: Choice | str, dataset: Dataset) -> BoundLoss:

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
 import mllosses_jax
-from mllosses_jax.compare import intervals, judgment, linear, mlp, report, resampling
-from mllosses_jax.compare.bound_loss import BoundLoss, bind
+from mllosses_jax.compare import intervals, judgment, report, resampling
+from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgment import Judgment, judge
+from mllosses_jax.compare.judgment import Judgment
+from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
-from mllosses_jax.compare.settings import MODELS, Settings
-from mllosses_jax.compare.thresholds import Thresholds, thresholds
+from mllosses_jax.compare.progress import OnProgress, Passes
+from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
+from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import DataError, Dataset, load
 from mllosses_jax.data.scaling import sparse_scale, standardization
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
-MIN_SECONDS_TOLD = 20
-EXPERIMENTS = {"linear": linear, "mlp": mlp}
-
-
-class OnProgress(Protocol):
-    """A callback at the start of each loss and after each pass of training."""
-
-    def __call__(self, done_passes: int, total_passes: int, text: str) -> None:
-        """Receives how far the comparison is and what it is doing, such as "training: NAME"."""
 
 
 @dataclass(repr=False)
@@ -58,18 +51,20 @@ class Comparison:
         thresholds: the thresholds of each loss, by label and common, with what they gained.
         differences: `{loss: {metric: Interval}}` to the baseline, which is not in it; without
             metrics that say nothing about one of the two.
+        left_out: losses that cannot be trained over so many labels, each with the reason.
     """
 
     dataset: Dataset
     settings: Settings
     baseline: str
     choices: dict[str, Choice] = field(default_factory=dict)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, Outcome | RankedOutcome] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     judgments: dict[str, Judgment] = field(default_factory=dict)
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -83,11 +78,18 @@ class Comparison:
         assert self.dataset.y_test is not None
         self.resamples = resampling.draw(judgment.NUM_RESAMPLES, len(self.dataset.y_test))
 
-    def add(self, choice: Choice, outcome: Outcome) -> None:
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment, which says how outcomes are judged."""
+        return EXPERIMENTS[self.settings.model]
+
+    def add(self, choice: Choice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
-        judged = self.judgments[label] = judge(outcome, self.dataset, self.resamples)
+        judged = self.judgments[label] = self.experiment.judge(
+            outcome, self.dataset, self.resamples
+        )
         self.results[label] = {
             metric: _figure(judged.figure(metric), judged.values[metric])
             for metric in judged.values
@@ -97,7 +99,9 @@ class Comparison:
             self.results[label][clock] = _figure(
                 Interval(value, value, value, True), np.array([value])
             )
-        self.thresholds[label] = thresholds(outcome, self.dataset, self.resamples, loss=label)
+        self.thresholds[label] = self.experiment.thresholds(
+            outcome, self.dataset, self.resamples, loss=label
+        )
         if label != self.baseline:
             base = self.judgments[self.baseline]
             self.differences[label] = {
@@ -108,7 +112,8 @@ class Comparison:
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
-        return self.choices[label].entry.zero_decides or not judgment.METRICS[metric].needs_origin
+        needs_origin = self.experiment.metrics[metric].needs_origin
+        return self.choices[label].entry.zero_decides or not needs_origin
 
     @property
     def best(self) -> str:
@@ -117,11 +122,14 @@ class Comparison:
 
     @property
     def recommended(self) -> str:
-        """The best loss if its lead in mAP on test rows is significant, else the baseline."""
+        """The best loss if its lead on test rows is significant, else the baseline.
+
+        The lead is in mAP, or in nDCG@5 if there are very many labels.
+        """
         best = self.best
         if best == self.baseline:
             return best
-        lead = self.differences[best]["map"]
+        lead = self.differences[best][self.experiment.leading]
         return best if lead.excludes_zero and lead.mean > 0 else self.baseline
 
 
@@ -232,45 +240,63 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
-    bound_losses = {choice: bind(choice, dataset) for choice in choices}  # fails before training
-    settings = Settings(model=model, num_seeds=int(num_seeds))
+    many = model == "linear" and len(dataset.label_names) > MANY_LABELS
+    settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
+    choices, left_out = _fitting(choices) if many else (choices, {})
+    experiment = EXPERIMENTS[settings.model]
+    bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}  # may fail
     if out is None:
-        return _compared(dataset, settings, bound_losses, None, {}, on_progress)
+        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
-        return _compared(dataset, settings, bound_losses, folder, identity, on_progress)
+        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+
+
+def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
+    """Returns the losses that a head can compute, and why it cannot compute the others."""
+    reasons = {choice: why_not_through_head(choice.entry) for choice in choices}
+    left_out = {choice.label: reason for choice, reason in reasons.items() if reason is not None}
+    fitting = tuple(choice for choice, reason in reasons.items() if reason is None)
+    if not fitting:
+        each = "; ".join(f"{label} {reason}" for label, reason in left_out.items())
+        raise ComparisonError(
+            f"none of the losses can be trained over more than {MANY_LABELS} labels (losses): "
+            f"{each}"
+        )
+    return fitting, left_out
 
 
 def _compared(
     dataset: Dataset,
     settings: Settings,
-    bound_losses: dict[Choice, BoundLoss],
+    bound_losses: dict[Choice, Any],
+    left_out: dict[str, str],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> Comparison:
     """Trains and judges the losses, including those in the folder, which holds this same run."""
     choices = tuple(bound_losses) if folder is None else folder.choices
-    model = settings.model
-    about = _scaling(dataset) | {"model": np.array(model)}
+    experiment = EXPERIMENTS[settings.model]
+    about = _scaling(dataset) | {"model": np.array(settings.model)}
     dataset = dataset.standardized()
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label)
-    progress = _Passes(len(choices), EXPERIMENTS[model].PASSES, on_progress)
+    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
-        bound = bound_losses.get(choice) or bind(choice, dataset)
+        bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
         if bound.given:
             comparison.given[choice.label] = bound.given
-        outcome = None if folder is None else folder.load(choice, dataset)
+        outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = EXPERIMENTS[model].run(dataset, bound, settings, progress.advance)
+            outcome = experiment.run(dataset, bound, settings, progress.advance)
             if folder is not None:
                 folder.save(choice, outcome, dataset, about)
         comparison.add(choice, outcome)
@@ -283,45 +309,6 @@ def _compared(
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         folder.write_report(report.text(comparison, max_labels=None))
     return comparison
-
-
-class _Passes:
-    """Counts passes of training, and reports them and the time that is left."""
-
-    def __init__(self, num_losses: int, passes: int, tell: OnProgress | None) -> None:
-        self.num_losses, self.passes, self.tell = num_losses, passes, tell
-        self.done, self.losses, self.text = 0, 0, ""
-        self.clock: list[float] = []  # when each pass of training ended
-
-    def begin(self, label: str, *, trained: bool) -> None:
-        """Reports which loss is next."""
-        self.done = self.losses * self.passes
-        self.losses += 1
-        self.text = f"{'training' if trained else 'finished before'}: {label}"
-        if trained and self.clock:
-            self.text += self._left()
-        self._say()
-
-    def advance(self) -> None:
-        """Counts a pass; the second, which compiles nothing, shows how long all will take."""
-        self.done = min(self.done + 1, self.losses * self.passes)  # a search may take more passes
-        self.clock.append(time.perf_counter())
-        if len(self.clock) == 2:
-            self.text += self._left()
-        self._say()
-
-    def _left(self) -> str:
-        seconds = (self.clock[-1] - self.clock[0]) / max(len(self.clock) - 1, 1)
-        left = seconds * (self.num_losses * self.passes - self.done)
-        return f" (about {_duration(left)} left)" if left >= MIN_SECONDS_TOLD else ""
-
-    def _say(self) -> None:
-        if self.tell is not None:
-            self.tell(self.done, self.num_losses * self.passes, self.text)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -351,6 +338,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
         "best_on_validation": comparison.best,
         "recommended": comparison.recommended,
         "given": comparison.given,
+        "left_out": comparison.left_out,
         "results": comparison.results,
         "differences": {
             name: {metric: asdict(difference) for metric, difference in by_metric.items()}
@@ -361,7 +349,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
                 "chosen": outcome.chosen,
                 "tried": {key: value.tolist() for key, value in outcome.tried.items()},
                 "at_edge": list(outcome.at_edge),
-                "models": len(outcome.test_scores),
+                "models": len(outcome.residuals),
                 "depends_on_seed": outcome.varies,
                 "residuals": outcome.residuals.tolist(),
             }

@@ -26,6 +26,7 @@ from mllosses_jax import calibration
 from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -183,38 +184,51 @@ class Folder:
     def _of(self, choice: Choice) -> Path:
         return self.path / LOSSES / choice.file_name
 
-    def load(self, choice: Choice, dataset: Dataset) -> Outcome | None:
+    def load(
+        self,
+        choice: Choice,
+        dataset: Dataset,
+        kind: type[Outcome | RankedOutcome] = Outcome,
+    ) -> Outcome | RankedOutcome | None:
         """Returns the outcome of a loss that was already trained on this data, or None.
+
+        Args:
+            choice: the loss.
+            dataset: the data set.
+            kind: the kind of outcome.
 
         Raises:
             ComparisonError: a file of the outcome is damaged.
         """
         try:
-            return Outcome.load(self._of(choice), dataset)
+            return kind.load(self._of(choice), dataset)
         except Exception:  # Broken content can raise anything.
             raise ComparisonError(
                 f"{self._of(choice)} is damaged; remove it, and the loss will be trained again"
             ) from None
 
     def save(
-        self, choice: Choice, outcome: Outcome, dataset: Dataset, about: Mapping[str, Any]
+        self,
+        choice: Choice,
+        outcome: Outcome | RankedOutcome,
+        dataset: Dataset,
+        about: Mapping[str, Any],
     ) -> None:
         """Writes the outcome of a loss."""
         outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
 
     def write_decisions(
-        self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome
+        self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome
     ) -> None:
         """Writes the thresholds and the calibrator of a loss, or the recommended ones for None."""
         folder = self.path if choice is None else self._of(choice)
-        thresholds.by_label.save(folder / THRESHOLDS, force=True)
-        thresholds.common.save(folder / GLOBAL_THRESHOLD, force=True)
-        calibration.save(
-            outcome.decisions.calibrator,
-            folder / CALIBRATOR,
-            thresholds.by_label.label_names,
-            force=True,
-        )
+        common = thresholds.common
+        common.save(folder / GLOBAL_THRESHOLD, force=True)
+        if thresholds.by_label is not None:
+            thresholds.by_label.save(folder / THRESHOLDS, force=True)
+        if isinstance(outcome, Outcome):
+            calibrator = outcome.decisions.calibrator
+            calibration.save(calibrator, folder / CALIBRATOR, common.label_names, force=True)
 
     def write(self, results: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Writes results.json and results.csv whole, so that neither is ever half-written."""

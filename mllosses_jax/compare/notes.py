@@ -11,6 +11,7 @@ from mllosses_jax.compare import intervals, judgment, parts
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
+from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
@@ -25,24 +26,9 @@ NDCG = (
 
 def heading(comparison: Comparison) -> list[str]:
     """Returns what was compared and how: data, losses, model, seeds and thresholds."""
-    dataset, settings = comparison.dataset, comparison.settings
+    dataset = comparison.dataset
     assert dataset.y_test is not None
     rows, (test_rows, num_labels) = len(dataset.x_train), dataset.y_test.shape
-    few = rows < parts.FEW_ROWS
-    folds = parts.FOLDS_OF_FEW if few else parts.FOLDS
-    if settings.model == "linear":
-        model = (
-            "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
-            f"free bias. The strength of each loss is chosen by {folds} folds for the best average "
-            "precision by label and by row, and the model is fitted again to all training rows."
-        )
-    else:
-        share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
-        model = (
-            "Model: MLP with one hidden layer. Step size, decay and number of steps are chosen on "
-            f"{share} for the best average precision by label and by row, with the same budget "
-            "for each loss, and the model is trained again on all training rows."
-        )
     masks = {"training": dataset.mask_train, "test": dataset.mask_test}
     unknown = [
         f"{np.mean(~mask):.0%} of the {part} part's"
@@ -59,6 +45,32 @@ def heading(comparison: Comparison) -> list[str]:
         first += f". {' and '.join(unknown)} labels are unknown and do not count"
     return [
         first,
+        *_how(comparison),
+        *large_notes.left_out(comparison.left_out),
+    ]
+
+
+def _how(comparison: Comparison) -> list[str]:
+    """Returns how models are trained, what seeds determine, and how thresholds are tuned."""
+    settings, rows = comparison.settings, len(comparison.dataset.x_train)
+    if settings.model == "linear_head":
+        return [large_notes.MODEL, _seeds(comparison), large_notes.DECISIONS]
+    few = rows < parts.FEW_ROWS
+    folds = parts.FOLDS_OF_FEW if few else parts.FOLDS
+    if settings.model == "linear":
+        model = (
+            "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
+            f"free bias. The strength of each loss is chosen by {folds} folds for the best average "
+            "precision by label and by row, and the model is fitted again to all training rows."
+        )
+    else:
+        share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
+        model = (
+            "Model: MLP with one hidden layer. Step size, decay and number of steps are chosen on "
+            f"{share} for the best average precision by label and by row, with the same budget "
+            "for each loss, and the model is trained again on all training rows."
+        )
+    return [
         model,
         _seeds(comparison),
         "Thresholds, for the best F1, and a Platt calibrator are tuned on scores of training rows "
@@ -73,15 +85,20 @@ def _seeds(comparison: Comparison) -> str:
     num_seeds = comparison.settings.num_seeds
     if comparison.settings.model == "mlp":
         return f"Seeds: {num_seeds}, which set the start of each model and the order of its rows."
+    sets = (
+        "in which order a fit sees the rows"
+        if comparison.settings.model == "linear_head"
+        else ("where a fit starts")
+    )
     several = [label for label, outcome in comparison.outcomes.items() if outcome.varies]
     if not several:
         return (
-            "Seeds: none. No model depends on where its fit starts, so each loss has one model, "
-            "and the results describe these fitted models."
+            f"Seeds: none. No model depends on {sets}, so each loss has one model, and the results "
+            "describe these fitted models."
         )
     each = f"of {len(several)} losses" if len(several) > 3 else "of " + ", ".join(several)
     return (
-        f"Seeds: {num_seeds}, each of which sets where a fit starts. This matters to the models "
+        f"Seeds: {num_seeds}, each of which sets {sets}. This matters to the models "
         f"{each}, with one model for each seed; the other losses have one model each."
     )
 
@@ -125,20 +142,8 @@ def explanation(comparison: Comparison) -> list[str]:
                 "Models that depend on the seed were trained with only one, so their differences "
                 "are not marked. Ask for more seeds."
             )
-    lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
-    paragraphs.append(
-        f"Lower is better for {', '.join(lower)}; higher is better for all others. mAP and ROC AUC "
-        "are means over the labels with a test positive and, for ROC AUC, also a test negative; "
-        "macro-F1 counts all labels. P@k: the share of positives among the k labels with the "
-        "highest scores. LRAP: the mean over a row's positives of the share of positives among the "
-        "labels ranked no lower. Ranking loss: the share of a row's pairs of a positive and a "
-        "negative that are in the wrong order. "
-        f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgments.values())).values else ''}"
-        "ECE tells how far probabilities are from frequencies, as a mean over labels, for "
-        "sigmoid(logit) and after Platt calibration. `At 0.5` means sigmoid(logit) > 0.5. The "
-        "held-out score is the mean of average precision by label and by row on training rows that "
-        "the models were not trained on; it chose the settings, and it chooses the best loss."
-    )
+    large = comparison.settings.model == "linear_head"
+    paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
     if not all(choice.entry.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
             "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
@@ -153,9 +158,53 @@ def explanation(comparison: Comparison) -> list[str]:
     return paragraphs
 
 
+def _metrics(comparison: Comparison) -> str:
+    """Returns what the metrics of the tables mean."""
+    lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
+    return (
+        f"Lower is better for {', '.join(lower)}; higher is better for all others. mAP and ROC AUC "
+        "are means over the labels with a test positive and, for ROC AUC, also a test negative; "
+        "macro-F1 counts all labels. P@k: the share of positives among the k labels with the "
+        "highest scores. LRAP: the mean over a row's positives of the share of positives among the "
+        "labels ranked no lower. Ranking loss: the share of a row's pairs of a positive and a "
+        "negative that are in the wrong order. "
+        f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgments.values())).values else ''}"
+        "ECE tells how far probabilities are from frequencies, as a mean over labels, for "
+        "sigmoid(logit) and after Platt calibration. `At 0.5` means sigmoid(logit) > 0.5. The "
+        "held-out score is the mean of average precision by label and by row on training rows that "
+        "the models were not trained on; it chose the settings, and it chooses the best loss."
+    )
+
+
 def warnings(comparison: Comparison) -> list[str]:
     """Returns the reasons why results may not mean what they seem to."""
-    dataset, settings = comparison.dataset, comparison.settings
+    paragraphs = _of_rows(comparison)
+    large = comparison.settings.model == "linear_head"
+    if not large:
+        paragraphs += _of_labels(comparison)
+    edges = [label for label, outcome in comparison.outcomes.items() if outcome.at_edge]
+    if edges:
+        why = (
+            "every loss is given the same number of values to try"
+            if comparison.settings.model == "mlp"
+            else "the edge does not move"
+        )
+        paragraphs.append(
+            f"!: the best value is at an edge of those tried, and {why} ({', '.join(edges)})."
+        )
+    residuals = {
+        label: float(np.max(outcome.residuals)) for label, outcome in comparison.outcomes.items()
+    }
+    if large:
+        paragraphs += large_notes.restless(residuals)
+    elif comparison.settings.model == "linear":
+        paragraphs += _restless(residuals, comparison.settings.tolerance)
+    return paragraphs + _undefined(comparison)
+
+
+def _of_rows(comparison: Comparison) -> list[str]:
+    """Returns what is unusual about the rows of the test part, and whether nothing was tuned."""
+    dataset, large = comparison.dataset, comparison.settings.model == "linear_head"
     assert dataset.y_test is not None
     labels, known = dataset.y_test, dataset.known_test
     paragraphs = []
@@ -170,64 +219,64 @@ def warnings(comparison: Comparison) -> list[str]:
         )
     empty = int(np.sum(known.any(1) & ~(labels & known).any(1)))
     if empty:
+        others = "P@k and nDCG" if large else "P@k, nDCG and ranking loss and as 1 in LRAP"
         paragraphs.append(
-            f"Test rows without a known positive, which count as 0 in P@k, nDCG and ranking loss "
-            f"and as 1 in LRAP: {empty} of {len(labels)}."
+            f"Test rows without a known positive, which count as 0 in {others}: {empty} of "
+            f"{len(labels)}."
         )
-    positives = (labels & known).sum(0)
-    missed = too_small(len(labels), positives)
-    if "rows" in missed:
+    if "rows" in too_small(len(labels), (labels & known).sum(0)):
         paragraphs.append(
             f"The test part has {len(labels)} row{'s' * (len(labels) != 1)}; with fewer than "
             f"{intervals.MIN_ROWS}, intervals are rough."
         )
-    if "positives" in missed:
-        rare = int(np.sum(positives < intervals.MIN_POSITIVES))
-        paragraphs.append(
-            f"Labels with fewer than {intervals.MIN_POSITIVES} test positives: {rare} of "
-            f"{len(positives)}. Intervals of means over labels are therefore rough."
-        )
-    edges = [label for label, outcome in comparison.outcomes.items() if outcome.at_edge]
-    if edges:
-        why = (
-            "the edge does not move"
-            if settings.model == "linear"
-            else "every loss is given the same number of values to try"
-        )
-        paragraphs.append(
-            f"!: the best value is at an edge of those tried, and {why} ({', '.join(edges)})."
-        )
-    restless = {
-        label: float(np.max(outcome.residuals))
-        for label, outcome in comparison.outcomes.items()
-        if settings.model == "linear" and not np.max(outcome.residuals) <= settings.tolerance
-    }
-    if restless:
-        each = ", ".join(f"{label} {residual:.1e}" for label, residual in restless.items())
-        paragraphs.append(
-            "Not converged: the norm of the objective's gradient did not fall to "
-            f"{settings.tolerance:g} of its value at the start ({each}). Training of these models "
-            "was continued by Adam with a step size that shrinks to 0. Losses with kinks, such as "
-            "hinges, never converge in this sense."
-        )
+    return paragraphs
+
+
+def _of_labels(comparison: Comparison) -> list[str]:
+    """Returns whether labels of the test part have too few positives for their means."""
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    positives = (dataset.y_test & dataset.known_test).sum(0)
+    if "positives" not in too_small(len(dataset.y_test), positives):
+        return []
+    rare = int(np.sum(positives < intervals.MIN_POSITIVES))
+    return [
+        f"Labels with fewer than {intervals.MIN_POSITIVES} test positives: {rare} of "
+        f"{len(positives)}. Intervals of means over labels are therefore rough."
+    ]
+
+
+def _restless(residuals: dict[str, float], tolerance: float) -> list[str]:
+    """Returns which fits of the linear model ended before they had converged."""
+    found = [f"{label} {value:.1e}" for label, value in residuals.items() if not value <= tolerance]
+    if not found:
+        return []
+    return [
+        "Not converged: the norm of the objective's gradient did not fall to "
+        f"{tolerance:g} of its value at the start ({', '.join(found)}). Training of these models "
+        "was continued by Adam with a step size that shrinks to 0. Losses with kinks, such as "
+        "hinges, never converge in this sense."
+    ]
+
+
+def _undefined(comparison: Comparison) -> list[str]:
+    """Returns why a metric is not available."""
     diverged = [
         label
         for label, judged in comparison.judgments.items()
-        if np.isnan(judged.values["micro_f1_tuned"]).any()
+        if np.isnan(judged.values["precision_at_1"]).any()
     ]
-    judged = comparison.judgments[comparison.baseline].values
     if diverged:
-        paragraphs.append(f"n/a: training diverged ({', '.join(diverged)}).")
-    elif np.isnan(judged["map"]).any():
-        paragraphs.append(
-            "n/a: no label has a positive in the test part, so mAP and ROC AUC are undefined."
-        )
-    elif np.isnan(judged["roc_auc"]).any():
-        paragraphs.append(
+        return [f"n/a: training diverged ({', '.join(diverged)})."]
+    judged = comparison.judgments[comparison.baseline].values
+    if np.isnan(judged.get("map", 0)).any():
+        return ["n/a: no label has a positive in the test part, so mAP and ROC AUC are undefined."]
+    if np.isnan(judged.get("roc_auc", 0)).any():
+        return [
             "n/a: no label has both a positive and a negative in the test part, so ROC AUC is "
             "undefined."
-        )
-    return paragraphs
+        ]
+    return []
 
 
 def verdict(comparison: Comparison) -> str:
@@ -235,6 +284,8 @@ def verdict(comparison: Comparison) -> str:
     baseline, taken = comparison.baseline, comparison.recommended
     if not math.isfinite(comparison.outcomes[taken].quality):
         return f"Verdict: none, as nothing could be chosen. The files are those of {baseline}."
+    if comparison.thresholds[taken].by_label is None:
+        return f"Verdict: {_reason(comparison)}. The file global_threshold.json is that of {taken}."
     return (
         f"Verdict: {_reason(comparison)}. The files thresholds.json (by label), "
         f"global_threshold.json and calibrator.json are those of {taken}."
@@ -252,10 +303,12 @@ def _reason(comparison: Comparison) -> str:
         alone = qualities.count(max(qualities)) == 1
         it = f"it is {chosen}" if alone else "no loss is better on validation scores"
         return f"keep {baseline}: {it}"
-    lead = comparison.differences[best]["map"]
+    metric = comparison.experiment.leading
+    lead = comparison.differences[best][metric]
     if math.isnan(lead.mean):
         return f"keep {baseline}: a lead of {best}, {chosen}, cannot be measured"
-    size = f"{abs(lead.mean):.3f} mAP on test rows"
+    heading = comparison.experiment.metrics[metric].heading
+    size = f"{abs(lead.mean):.3f} {heading} on test rows"
     if not math.isnan(lead.low):
         size += f" (a difference of {lead.low:+.3f} to {lead.high:+.3f})"
     if comparison.recommended == best:

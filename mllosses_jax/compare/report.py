@@ -12,7 +12,9 @@ import numpy as np
 from mllosses_jax._core.text import printable
 from mllosses_jax.compare import notes
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgment import METRICS, decide
+from mllosses_jax.compare.judgment import decide
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import classification_report
 
 if TYPE_CHECKING:
@@ -23,11 +25,12 @@ NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
 FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
+    "linear_head": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
 }
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
-TABLES: Mapping[str, tuple[str, ...]] = {
+TABLES: Mapping[str, tuple[str, ...]] = {  # of metrics; those that were not judged are left out
     "Labels": ("map", "roc_auc", "macro_f1_at_half", "macro_f1_tuned", "micro_f1_tuned"),
     "The ranking of a row's labels": (
         "ranking_loss",
@@ -38,6 +41,18 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "ndcg_at_5",
     ),
     "Probabilities, and the fit": ("calibration_error", "calibration_error_platt"),
+}
+
+LARGE_TABLES: Mapping[str, tuple[str, ...]] = {
+    "The ranking of a row's labels": (
+        "precision_at_1",
+        "precision_at_3",
+        "precision_at_5",
+        "ndcg_at_3",
+        "ndcg_at_5",
+    ),
+    "Rare labels, and label sets": ("psp_at_1", "psp_at_3", "psp_at_5", "micro_f1_tuned"),
+    "The fit": (),
 }
 
 
@@ -58,12 +73,13 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     ]
     filled = [p if "\n" in p else textwrap.fill(p, WIDTH) for p in paragraphs]
     label = comparison.recommended
+    outcome = comparison.outcomes[label]
+    if not isinstance(outcome, Outcome):
+        return "\n\n".join(filled)
     title = f"Labels under {label} with thresholds tuned per label"
-    title += (
-        ", for the first of its models" if len(comparison.outcomes[label].residuals) > 1 else ""
-    )
+    title += ", for the first of its models" if len(outcome.residuals) > 1 else ""
     title += " (micro-F1 above is at the common threshold):"
-    report = _label_report(comparison, label, max_labels)
+    report = _label_report(comparison.dataset, outcome, max_labels)
     return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
 
 
@@ -106,18 +122,19 @@ def mark(difference: Interval | None, *, higher_is_better: bool) -> str:
 
 
 def _tables(comparison: Comparison) -> Iterator[list[str]]:
-    for title, chosen in TABLES.items():
+    large, metrics = comparison.settings.model == "linear_head", comparison.experiment.metrics
+    for title, chosen in (LARGE_TABLES if large else TABLES).items():
         judged = [
             name for name in chosen if name in next(iter(comparison.judgments.values())).values
         ]
-        is_fit = title.endswith("fit")
-        headings = [METRICS[name].heading for name in judged]
-        headings += ["held-out\nscore"] if "map" in judged else []
+        is_fit, is_first = title.endswith("fit"), comparison.experiment.leading in judged
+        headings = [metrics[name].heading for name in judged]
+        headings += ["held-out\nscore"] if is_first else []
         headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
         lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
             cells = [_cell(comparison, label, name) for name in judged]
-            cells += [(number(comparison.outcomes[label].quality), "")] if "map" in judged else []
+            cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
             cells += _fit_cells(comparison, label) if is_fit else []
             star = "" if comparison.choices[label].entry.zero_decides else "*"
             lines += _row(label + star, cells)
@@ -130,7 +147,9 @@ def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
         return "", ""
     figure = comparison.results[label][metric]
     difference = comparison.differences.get(label, {}).get(metric)
-    shown = mark(difference, higher_is_better=METRICS[metric].higher_is_better)
+    shown = mark(
+        difference, higher_is_better=comparison.experiment.metrics[metric].higher_is_better
+    )
     interval = f"{number(figure['low'])}-{number(figure['high'])}"
     return f"{number(figure['mean'])} {shown}".rstrip(), interval
 
@@ -145,7 +164,7 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
         cell + "!" * (name in outcome.at_edge)
         for name, cell in zip(outcome.chosen, cells, strict=True)
     ]
-    if comparison.settings.model == "linear":
+    if comparison.settings.model != "mlp":
         cells.append(str(len(outcome.residuals)))
     return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
 
@@ -179,12 +198,11 @@ def _wrapped(name: str) -> list[str]:
     return lines
 
 
-def _label_report(comparison: Comparison, label: str, max_labels: int | None) -> str:
+def _label_report(dataset: Dataset, outcome: Outcome, max_labels: int | None) -> str:
     """Returns the classification report of the first model, at thresholds tuned per label."""
-    dataset = comparison.dataset
     assert dataset.y_test is not None
     report = classification_report(
-        decide(comparison.outcomes[label])["macro_f1_tuned"][0],
+        decide(outcome)["macro_f1_tuned"][0],
         dataset.y_test,
         label_names=_shown_names(dataset.label_names),
         where=dataset.mask_test,

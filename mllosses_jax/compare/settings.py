@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 ModelName = Literal["linear", "mlp"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
+ExperimentName = Literal["linear", "mlp", "linear_head"]
+MANY_LABELS = 2000  # above this number, the linear model is trained through a head
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Settings:
     """The settings of an experiment.
 
     Attributes:
-        model: "linear" or "mlp".
+        model: "linear", "mlp", or "linear_head" for the linear model over many labels.
         num_seeds: the number of seeds.
         tolerance: the norm of the objective's slope at which the fit of a linear model ends, as a
             share of that at the start.
@@ -22,7 +24,7 @@ class Settings:
         max_evaluations: the most evaluations of the slope in each fit.
     """
 
-    model: ModelName = "linear"
+    model: ExperimentName = "linear"
     num_seeds: int = 5
     tolerance: float = 1e-4
     fold_tolerance: float = 1e-3

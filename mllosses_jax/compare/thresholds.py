@@ -21,11 +21,11 @@ class Thresholds(NamedTuple):
     """The thresholds of one loss.
 
     Attributes:
-        by_label: one threshold per label, tuned for macro-F1.
+        by_label: one threshold per label, tuned for macro-F1, or None if there are none.
         common: the same threshold for all labels, tuned for micro-F1.
     """
 
-    by_label: ThresholdReport
+    by_label: ThresholdReport | None
     common: ThresholdReport
 
 

@@ -25,6 +25,7 @@ BENCHMARKS = {
     "overhead": "losses",
     "scaling": "",
     "streaming": "",
+    "worked_heads": "",
 }
 
 

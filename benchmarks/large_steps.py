@@ -5,8 +5,6 @@ the process has held, with Python, JAX and what was compiled.
 """
 
 import json
-import resource
-import subprocess
 import sys
 import time
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import jax
 
 import mllosses_jax as mll
+from benchmarks.alone import alone, peak_gib
 from mllosses_jax import heads
 
 BATCH, POSITIVES, STEPS = 16, 16, 2
@@ -27,15 +26,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         quick: whether to take small heads, to check the harness.
     """
     sizes = [(dtype, 20_000, 8) for dtype, *_ in LARGE] if quick else LARGE
-    return [_alone(*size) for size in sizes]
-
-
-def _alone(dtype: str, num_labels: int, num_features: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.large_steps"]
-    arguments = [dtype, str(num_labels), str(num_features)]
-    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
-    row: dict[str, Any] = json.loads(done.stdout)
-    return row
+    return [alone("benchmarks.large_steps", *size) for size in sizes]
 
 
 def _steps(dtype: Any, num_labels: int, num_features: int) -> dict[str, Any]:
@@ -54,7 +45,6 @@ def _steps(dtype: Any, num_labels: int, num_features: int) -> dict[str, Any]:
         losses.append(float(loss))
         jax.block_until_ready(state)
         clock.append(time.perf_counter())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(state.kernel))
     assert losses[-1] < losses[0]
     return {
@@ -66,7 +56,7 @@ def _steps(dtype: Any, num_labels: int, num_features: int) -> dict[str, Any]:
         "first step, s": clock[2] - clock[1],
         "step, s": clock[-1] - clock[-2],
         "weights, GiB": weights / 2**30,
-        "peak, GiB": peak / 2**30,
+        "peak, GiB": peak_gib(),
         "first loss": losses[0],
         "last loss": losses[-1],
     }

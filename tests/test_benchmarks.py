@@ -1,5 +1,6 @@
 """The harness of the benchmarks runs; its figures are for people, not for tests."""
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -134,6 +135,85 @@ def test_quick_benchmark(name, monkeypatch):
     times = [row[key] for row in rows if key in row]
     assert times
     assert all(time > 0 for time in times)
+
+
+def test_bars_of_heads():
+    heads = pytest.importorskip("benchmarks.heads")
+    size = {"labels": 1_000_000, "features": 128}
+
+    def bars(asymmetric, dense, bfloat16, float8):
+        times = {
+            heads.PRODUCTS: 1.0,
+            "binary cross-entropy, loss and gradients": 1.2,
+            "asymmetric loss, loss and gradients": asymmetric,
+            "softmax cross-entropy, loss and gradients": 9.0,
+            heads.DENSE: dense,
+        }
+        rows = [
+            size | {"what": what, "ms": 7 * of, "of the products": of} for what, of in times.items()
+        ]
+        rows += [
+            size | {"what": heads.UPDATES[dtype], "bytes per parameter": held}
+            for dtype, held in {"bfloat16": bfloat16, "float8": float8}.items()
+        ]
+        return [bar.met for bar in heads.bars_of(rows)], heads.report(rows)
+
+    met, report = bars(1.4, 2.4, 2.15, 1.15)
+    assert met == [True] * 5
+    assert report.startswith("5 of 5 bars are met.")
+    met, report = bars(1.41, 2.39, 2.16, 1.16)
+    assert met == [True] + [False] * 4
+    assert report.count("MISSED") == 4
+
+
+def test_quick_large_steps():
+    large_steps = pytest.importorskip("benchmarks.large_steps")
+    rows = large_steps.run(quick=True)
+    assert [row["kernel"] for row in rows] == ["bfloat16", "float8"]
+    assert all(row["last loss"] < row["first loss"] for row in rows)
+    weights = [row["weights, GiB"] * 2**30 for row in rows]
+    assert weights == [2 * 8 * 20_000, 8 * 20_000]
+    assert all(row["peak, GiB"] > row["weights, GiB"] for row in rows)
+
+
+def test_quick_worked_heads():
+    worked_heads = pytest.importorskip("benchmarks.worked_heads")
+    rows = worked_heads.run(quick=True)
+    by = {(row["set"], row["by"]): row for row in rows}
+    ours, constant = by["tiny", "ours"], by["tiny", worked_heads.FREQUENT]
+    assert ours["P@1"] > constant["P@1"] + 0.1
+    trained = [row for row in rows if "last loss" in row]
+    assert all(row["last loss"] < row["first loss"] for row in trained)
+    assert all(row["s"] > 0 and row["peak, GiB"] > 0 for row in trained)
+    if importlib.util.find_spec("torch") is not None:
+        peer = by["tiny", "PyTorch"]
+        for key in ("first loss", "last loss", "P@1", "P@3", "P@5"):
+            assert peer[key] == pytest.approx(ours[key], rel=1e-3), key
+    # A label of rank r has the probability log(1 + 1/r) / log(L) in each of five draws.
+    often = by["made on the fly", worked_heads.FREQUENT]["P@1"]
+    assert often == pytest.approx(1 - (1 - np.log(2) / np.log(2000)) ** 5, abs=0.05)
+    assert len(worked_heads.bars_of(rows)) >= 3
+    assert "MISSED" not in worked_heads.report(rows)
+
+
+def test_bars_of_worked_heads():
+    worked_heads = pytest.importorskip("benchmarks.worked_heads")
+
+    def row(name, by, precision, last=1.0):
+        precisions = dict.fromkeys(("P@1", "P@3", "P@5"), precision)
+        return {"set": name, "by": by, "first loss": 1.0, "last loss": last} | precisions
+
+    def met(ours, peer, recipe, last):
+        rows = [
+            row("delicious", worked_heads.OURS, ours, last),
+            row("delicious", worked_heads.PEER, peer),
+            row("made on the fly", worked_heads.RECIPE, recipe),
+            row("made on the fly", worked_heads.FREQUENT, 0.2),
+        ]
+        return [bar.met for bar in worked_heads.bars_of(rows)]
+
+    assert all(met(0.64, 0.644, 0.3, 0.5))
+    assert met(0.639, 0.645, 0.1, 1.5).count(False) == 4
 
 
 @pytest.mark.usefixtures("promotion")

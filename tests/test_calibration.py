@@ -360,22 +360,3 @@ def test_isotonic_refuses_weights_that_are_not_numbers():
     weights = np.array([1, np.nan, 1], np.float32)
     with pytest.raises(ValueError, match="weights must be at least 0, got nan"):
         calibration.fit_isotonic(np.zeros((3, 1), np.float32), np.eye(3)[:, :1], weights=weights)
-
-
-@pytest.mark.parametrize("name", FITS)
-def test_invalid_labels_are_refused(name):
-    logits = np.linspace(-2, 2, 12, dtype=np.float32).reshape(6, 2)
-    labels = (logits + 0.3 > 0).astype(np.float32)
-    where = np.ones(labels.shape, bool)
-    where[1, 1] = False
-    for wrong, message in (
-        (2, "labels must lie in .0, 1. where they count, got 2.0"),
-        (np.nan, "NaN"),
-    ):
-        broken = labels.copy()
-        broken[1, 1] = wrong
-        with pytest.raises(ValueError, match=f"fit_{name}: .*{message}"):
-            FITS[name](logits, jnp.asarray(broken))
-        FITS[name](logits, broken, where=where)
-    weights = np.where(np.arange(6) == 1, 0, 1).astype(np.float32)
-    assert np.isfinite(FITS[name](logits, broken, weights=weights)(logits)).all()

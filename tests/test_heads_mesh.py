@@ -1,52 +1,30 @@
-"""Heads over meshes of eight devices: the answer of one, and no collective that is not needed."""
+"""Heads over meshes of eight devices give the answer of one."""
 
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiling import jit
-from head_inputs import LABELS, SEPARABLE, assert_close, make_head
+from head_inputs import LABELS, SEPARABLE, assert_close
+from head_meshes import (
+    BATCH,
+    CHUNK,
+    HEAD,
+    MASKED,
+    MESHES,
+    POSITIVES,
+    ROWS,
+    UNKNOWN,
+    make_mesh,
+    padded,
+)
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import mllosses_jax as mll
 from mllosses_jax import heads
-
-BATCH, ROWS, CHUNK = 8, 32, 3  # 29 labels on four or eight devices; chunks that divide no part
-HEAD = make_head(batch=BATCH)
-RNG = np.random.default_rng(0)
-POSITIVES = RNG.integers(-1, LABELS, (BATCH, 4)).astype(np.int32)
-POSITIVES[0], POSITIVES[1] = -1, [0, 7, 8, 28]
-UNKNOWN = RNG.integers(-1, LABELS, (BATCH, 2)).astype(np.int32)
-WHERE = np.arange(BATCH) % 3 != 1
-MASKED = {
-    "unknown": UNKNOWN,
-    "where": WHERE,
-    "label_weights": HEAD.label_weights,
-    "sample_weights": HEAD.sample_weights,
-}
-
-
-def make_mesh(shape=(2, 4), names=("data", "label"), kind=AxisType.Auto):
-    return jax.make_mesh(shape, names, axis_types=(kind,) * len(shape))
-
-
-MESHES = {
-    "data and label": (make_mesh(), {}),
-    "label": (make_mesh((8,), ("label",)), {"data_axis": None}),
-    "data": (make_mesh((8,), ("data",)), {"label_axis": None}),
-    "other names": (make_mesh((4, 2), ("x", "y")), {"data_axis": "y", "label_axis": "x"}),
-}
-
-
-def padded(mesh, axes, array, label_axis=0):
-    name = axes.get("label_axis", "label")
-    if name is None:
-        return jnp.asarray(array)
-    return heads.pad_to_mesh(jnp.asarray(array), mesh, mesh_axis=name, label_axis=label_axis)
 
 
 def value_and_gradients(function, **options):
@@ -142,17 +120,27 @@ def test_sums_of_samples_and_pairs():
         )
 
 
-@pytest.mark.parametrize("bias", [None, HEAD.bias])
-def test_value_and_gradients_in_one_call(bias):
-    mesh, axes = MESHES["data and label"]
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("given", ["no bias", "of the labels", "padded"])
+def test_value_and_gradients_in_one_call(given, kind):
+    """Gradients have the shapes of what they are taken in, whether or not it was padded."""
+    mesh = make_mesh(kind=kind)
+    kernel, padded_bias = (padded(mesh, {}, x) for x in (HEAD.kernel, HEAD.bias))
+    bias = {"no bias": None, "of the labels": HEAD.bias, "padded": padded_bias}[given]
     function = heads.shard_linear_head(heads.linear_head_value_and_grad, mesh)
-    options = {"bias": bias, "num_labels": LABELS, "chunk_size": CHUNK}
-    value, gradients = function(
-        HEAD.features, padded(mesh, axes, HEAD.kernel), POSITIVES, **options
+    options = {"num_labels": LABELS, "chunk_size": CHUNK}
+    value, gradients = function(HEAD.features, kernel, POSITIVES, bias=bias, **options)
+    arrays = (HEAD.features, kernel, bias)
+    assert [g.shape for g in jax.tree.leaves(gradients)] == [
+        np.shape(x) for x in arrays if x is not None
+    ]
+    expected = heads.linear_head_value_and_grad(
+        HEAD.features, HEAD.kernel, POSITIVES, bias=None if bias is None else HEAD.bias, **options
     )
-    expected = heads.linear_head_value_and_grad(HEAD.features, HEAD.kernel, POSITIVES, **options)
-    cut = (value, jax.tree.map(lambda x, like: x[: len(like)], gradients, expected[1]))
-    assert_close(cut, expected)
+    cut = jax.tree.map(lambda x, like: np.asarray(x)[: len(like)], gradients, expected[1])
+    assert_close((value, cut), expected)
+    for gradient in gradients[1:]:
+        assert gradient is None or not np.asarray(gradient)[LABELS:].any()
 
 
 def test_inside_shard_map_without_the_wrapper():
@@ -178,68 +166,6 @@ def test_inside_shard_map_without_the_wrapper():
         HEAD.features, HEAD.kernel, POSITIVES
     )
     assert_close((value, (of_features, of_kernel[:LABELS])), expected)
-
-
-def collectives(program, *arguments):
-    """Returns how often the compiled program communicates in each way."""
-    text = program.lower(*arguments).compile().as_text()
-    kinds = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
-    counts = {kind: len(re.findall(rf" {kind}(?:-start)?\(", text)) for kind in kinds}
-    return {kind: count for kind, count in counts.items() if count}
-
-
-@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
-@pytest.mark.parametrize(
-    ("name", "options", "number"),
-    [
-        ("data and label", {}, 3),  # the loss, and the gradients of features and of kernel and bias
-        ("data and label", {"implementation": "recompute"}, 3),
-        ("data and label", {"implementation": "checkpoint"}, 3),
-        ("data and label", {"where": WHERE}, 4),  # and how many samples count
-        ("label", {}, 1),
-        ("label", {"where": WHERE}, 1),
-        ("data", {}, 1),
-    ],
-)
-def test_collectives_of_value_and_gradient(name, options, number, inside):
-    """XLA merges sums over the same devices; no array is gathered, least of all the kernel."""
-    mesh, axes = MESHES[name]
-    loss = heads.shard_linear_head(heads.linear_head_loss, mesh, **axes)
-    data, label = axes.get("data_axis", "data"), axes.get("label_axis", "label")
-    specs = P(data), P(label), P(label), P(data)
-    options = {"implementation": "one_pass", "chunk_size": 3} | options
-
-    def value(features, kernel, bias, positives, where):
-        extra = options | ({"where": where} if "where" in options else {})
-        if inside:
-            extra |= {"axis_name": data, "label_axis_name": label}
-        function = heads.linear_head_loss if inside else loss
-        return function(features, kernel, positives, bias=bias, **extra)
-
-    program = jax.value_and_grad(value, (0, 1, 2))
-    if inside:
-        results = P(), specs[:3]
-        specs = (*specs, P(data))
-        program = jax.shard_map(program, mesh=mesh, in_specs=specs, out_specs=results)
-    else:
-        specs = (*specs, P(data))
-    arrays = HEAD.features, np.ones((ROWS, 4), np.float32), np.ones(ROWS, np.float32)
-    arrays = (*arrays, POSITIVES, WHERE)
-    placed = [
-        jax.device_put(x, NamedSharding(mesh, spec)) for x, spec in zip(arrays, specs, strict=True)
-    ]
-    assert collectives(jax.jit(program), *placed) == {"all-reduce": number}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
-def test_collectives_of_a_step(dtype):
-    """A chunk adds up its gradients over the samples: once in the loop, once for the rest."""
-    mesh, _ = MESHES["data and label"]
-    step = heads.shard_linear_head(heads.linear_head_sgd_step, mesh)
-    state = heads.init_sharded_linear_head(jax.random.key(0), ROWS, 4, mesh, dtype=dtype)
-    program = jax.jit(functools.partial(step, learning_rate=0.1, chunk_size=3))
-    found = collectives(program, state, HEAD.features, POSITIVES)
-    assert found == {"all-reduce": 4}
 
 
 @pytest.mark.parametrize("name", ["data and label", "label"])

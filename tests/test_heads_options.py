@@ -272,12 +272,98 @@ def test_losses_that_are_not_separable_are_refused_by_name(entry):
         ({"positives": POSITIVES.astype(np.float32)}, TypeError, "integer ids"),
         ({"positives": POSITIVES[:3]}, ValueError, r"shape \(6, K\)"),
         ({"positives": np.full((6, 1), LABELS)}, ValueError, "got 29 at"),
+        ({"positives": np.full((6, 1), 2**32 + 3)}, ValueError, "got 4294967299 at"),
+        ({"positives": [[0], [1, 2], [], [], [], []]}, ValueError, "positives_from_lists"),
+        ({"positives": np.ones((6, 3), bool)}, TypeError, "positives_from_dense"),
+        ({"label_weights": -np.ones(LABELS)}, ValueError, "label_weights must not be negative"),
+        ({"sample_weights": -np.ones(6)}, ValueError, "sample_weights must not be negative"),
+        ({"loss": "bce"}, TypeError, "loss must be a function, got 'bce'"),
+        ({"loss_kwargs": [2.0]}, TypeError, "loss_kwargs must be a mapping"),
     ],
 )
 def test_refusals(options, error, message):
     arguments = {"features": HEAD.features, "kernel": HEAD.kernel, "positives": POSITIVES}
     with pytest.raises(error, match=message):
         heads.linear_head_loss(**{"loss": BCE} | arguments | options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"reduction": "none"}, ValueError, "reduction must be one of 'sum'"),
+        ({"reduction": "sum_and_count"}, ValueError, "reduction must be one of 'sum'"),
+        ({"features": np.ones((6, 4), int)}, TypeError, "features must be a floating-point"),
+        ({"kernel": np.ones((LABELS, 4), int)}, TypeError, "kernel must be a floating-point"),
+        ({"bias": np.arange(LABELS)}, TypeError, "bias must be a floating-point"),
+        ({"kernel": heads.Float8Kernel.from_array(HEAD.kernel)}, TypeError, "linear_head_sgd_step"),
+    ],
+)
+def test_refusals_of_gradients(arguments, error, message):
+    given = {"features": HEAD.features, "kernel": HEAD.kernel, "positives": POSITIVES}
+    with pytest.raises(error, match=message):
+        heads.linear_head_value_and_grad(**given | arguments)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("loss", [BCE, mll.softmax_cross_entropy])
+def test_no_samples(loss, implementation):
+    """The loss is 0, as that of no logits."""
+    if loss is not BCE and implementation == "one_pass":
+        pytest.skip("it takes two passes")
+    options = {"loss": loss, "implementation": implementation, "chunk_size": None}
+    empty = HEAD.features[:0]
+    value, gradients = heads.linear_head_value_and_grad(
+        empty, HEAD.kernel, POSITIVES[:0], bias=HEAD.bias, **options
+    )
+    assert value == 0
+    assert [g.shape for g in gradients] == [(0, 4), (LABELS, 4), (LABELS,)]
+    assert not any(np.asarray(g).any() for g in gradients)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_traced_ids_that_do_not_exist_are_ignored(dtype):
+    """In each place: as positives, as unknown labels that would be counted, and beyond 32 bits."""
+    far = 2**32 + 3 if dtype == np.int64 else 77
+    positives = np.where(POSITIVES == 28, far, POSITIVES).astype(dtype)
+    unknown = np.where(UNKNOWN == 8, -9, np.where(UNKNOWN == 5, far, UNKNOWN)).astype(dtype)
+    call = functools.partial(heads.linear_head_loss, loss=BCE, chunk_size=CHUNK)
+    with jax.enable_x64(dtype == np.int64):
+        found = jit(lambda y, u: call(HEAD.features, HEAD.kernel, y, unknown=u))(positives, unknown)
+    kept = [np.where((x < 0) | (x >= LABELS), -1, x) for x in (positives, unknown)]
+    expected = heads.dense_head_loss(
+        HEAD.features,
+        HEAD.kernel,
+        kept[0].astype(np.int32),
+        unknown=kept[1].astype(np.int32),
+        loss=BCE,
+    )
+    assert_close(found, expected)
+
+
+def test_one_label_weight_for_all():
+    for reduction in ("sum", "weighted_mean"):
+        got = found(label_weights=np.float32(3), reduction=reduction)
+        assert_close(got, dense(*ARRAYS, label_weights=np.float32(3), reduction=reduction))
+
+
+def test_slopes_too_small_for_float16_are_kept():
+    """As those of a mean over many labels are, although their sums are not too small."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(4, 8)).astype(np.float16)
+    kernel = (2 + rng.normal(size=(20_000, 8))).astype(np.float16)
+    weights = np.full(4, 0.003, np.float32)
+
+    def value(features):
+        positives = np.full((4, 1), -1)
+        options = {"implementation": "one_pass", "chunk_size": 5000, "sample_weights": weights}
+        return heads.linear_head_loss(features, kernel, positives, loss=BCE, **options)
+
+    got = jit(jax.grad(value))(features)
+    h, w = features.astype(np.float64), kernel.astype(np.float64)
+    slope = 0.003 / (1 + np.exp(-h @ w.T)) / (4 * len(w))
+    assert np.abs(slope).max() < np.finfo(np.float16).smallest_subnormal
+    unit = np.finfo(np.float16).smallest_subnormal
+    np.testing.assert_allclose(got, slope @ w, rtol=2**-10, atol=unit)
 
 
 @pytest.mark.parametrize("implementation", ["one_pass", "recompute"])

@@ -179,7 +179,44 @@ def test_refusals():
         step(learning_rate=0.1, loss=mll.bp_mll_loss)
     with pytest.raises(ValueError, match="num_labels"):
         heads.init_linear_head(jax.random.key(0), 0, 4)
+    for name in ("learning_rate", "momentum", "weight_decay"):
+        for wrong in (-0.1, np.nan):
+            with pytest.raises(ValueError, match=f"{name} must lie in"):
+                step(**{"learning_rate": 0.1, name: wrong})
+    for name, shape in (("kernel", (LABELS, 4)), ("bias", (LABELS,))):
+        wrong = state._replace(**{f"{name}_momentum": jnp.zeros((4, LABELS))})
+        message = rf"state.{name}_momentum must have the shape of state.{name}, \({shape[0]},"
+        with pytest.raises(ValueError, match=message):
+            heads.linear_head_sgd_step(wrong, HEAD.features, POSITIVES, learning_rate=0.1)
+    with pytest.raises(TypeError, match="state must be a HeadState, got dict"):
+        heads.linear_head_sgd_step(state._asdict(), HEAD.features, POSITIVES, learning_rate=0.1)
+    for scale in (0.1, 1, np.float32(2)):
+        with pytest.raises(ValueError, match="scale must be a power of 2"):
+            heads.Float8Kernel.from_array(HEAD.kernel, scale)
     assert not state.kernel.is_deleted()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
+def test_features_in_float64(dtype):
+    """The kernel keeps its dtype, and a step is that of features in float32, up to rounding."""
+    states = []
+    for wide in (False, True):
+        with jax.enable_x64(wide):
+            state = heads.init_linear_head(jax.random.key(1), LABELS, 4, dtype=dtype, momentum=True)
+            features = HEAD.features.astype(np.float64 if wide else np.float32)
+            step = heads.linear_head_sgd_step(
+                state, features, POSITIVES, learning_rate=0.1, chunk_size=CHUNK
+            )
+            assert step.loss.dtype == (jnp.float64 if wide else jnp.float32)
+            assert step.state.bias.dtype == jnp.float32
+            states.append(jax.device_get(step.state._replace(key=None)))
+    for one, other in zip(*map(jax.tree.leaves, states), strict=True):
+        assert one.dtype == other.dtype
+    kernels = [s.kernel.to_array() if dtype == "float8" else s.kernel for s in states]
+    assert_close(kernels[0].shape, kernels[1].shape)
+    assert_close(states[0].bias, states[1].bias)
+    if dtype == "float32":
+        assert_close(*kernels)
 
 
 def test_a_new_head():

@@ -123,6 +123,33 @@ def test_refused(head, change, message):
         heads.linear_head_top_k(**({"features": features, "kernel": kernel, "k": 3} | change))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_bias_in_float64_keeps_its_digits(dtype):
+    """Whatever the dtype of features and kernel; thresholds in float64 keep theirs, too."""
+    rng = np.random.default_rng(0)
+    features = rng.integers(-2, 3, (B, D)).astype(dtype)
+    kernel = np.repeat(rng.integers(-2, 3, (1, D)), L, 0).astype(dtype)
+    bias = 1 + 1e-12 * rng.permutation(L)  # all that tells labels apart
+    scores = features.astype(np.float64) @ kernel.T.astype(np.float64) + bias
+    with jax.enable_x64(True):
+        found = heads.linear_head_top_k(features, kernel, 9, bias=bias, chunk_size=100)
+        assert found.scores.dtype == jnp.float64
+        np.testing.assert_array_equal(found.ids, ranking(scores)[:, :9])
+        np.testing.assert_array_equal(found.scores, -np.sort(-scores)[:, :9])
+        cuts = np.sort(bias)[-5] + scores[0, 0] - bias[0]
+        above = heads.linear_head_predictions(
+            features[:1], kernel, cuts, bias=bias, max_predictions=9, chunk_size=100
+        )
+        assert above.counts.tolist() == [(scores[0] > cuts).sum()]
+        assert 3 <= above.counts[0] <= 5
+
+
+def test_no_samples(head):
+    _, kernel, bias = head
+    found = heads.linear_head_top_k(np.zeros((0, D), np.float32), kernel, 3, bias=bias)
+    assert found.ids.shape == (0, 3)
+
+
 @pytest.fixture(scope="module")
 def ranked():
     rng = np.random.default_rng(1)
@@ -179,6 +206,12 @@ def test_metrics_from_ids_of_nothing_are_nan(ranked, name):
     own = {"inverse_propensity": np.ones(25)} if name == "psp_at_k" else {}
     nothing = np.zeros(40, bool)
     assert np.isnan(getattr(heads, name)(ranking(scores)[:, :2], positives, where=nothing, **own))
+
+
+def test_ids_without_a_propensity_give_nan():
+    weights = np.ones(5)
+    assert np.isnan(heads.psp_at_k(np.array([[0]]), np.array([[0, 5]]), inverse_propensity=weights))
+    assert heads.psp_at_k(np.array([[0]]), np.array([[0, -1]]), inverse_propensity=weights) == 1
 
 
 def test_float_ids_are_refused(ranked):

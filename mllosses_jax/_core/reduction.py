@@ -18,7 +18,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.platforms import sum_of_terms, total
 from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
-REDUCTIONS = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
+REDUCTIONS_TO_A_NUMBER = ("sum", "mean", "batchmean", "weighted_mean")
+REDUCTIONS = ("none", *REDUCTIONS_TO_A_NUMBER, "sum_and_count")
 
 
 def reduce_elements(

@@ -36,7 +36,7 @@ def check_bounds(function: str, name: str, value: object, bounds: Bounds) -> Non
 
 def check_amounts(function: str, arguments: dict[str, Any]) -> None:
     """Raises ValueError if known weights or counts are negative, or counts above the total."""
-    for name in ("weights", "label_counts"):
+    for name in ("weights", "label_weights", "sample_weights", "label_counts"):
         known = _known(arguments.get(name))
         if known is not None and np.any(known < 0):
             raise ValueError(f"{function}: {name} must not be negative, got {known.min()}")

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
 
 DEFAULT_FOLDER = Path("mllosses-out")
-FILES = (
-    "report.txt, results.json, results.csv, thresholds.json, global_threshold.json, "
-    "calibrator.json, losses/LOSS/*"
-)
+FILES = "report.txt, results.json, results.csv"
 
 
 def add_parser(commands: Any) -> None:
@@ -66,6 +63,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command; the table goes to stdout, progress to stderr."""
     from mllosses_jax.compare import report
+    from mllosses_jax.compare.folder import DECISIONS
 
     try:
         import rich  # noqa: F401
@@ -77,7 +75,8 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("--force needs --out: without it, a new folder is used")
     comparison, folder = _compared(options)
     say(report.text(comparison))
-    say(f"\nWritten to {folder}: {FILES}.")
+    decisions = [name for name in DECISIONS if (folder / name).exists()]
+    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

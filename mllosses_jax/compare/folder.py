@@ -3,11 +3,13 @@
 results.json, results.csv                  the metrics
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
-losses/LOSS/thresholds.json                one threshold per label, for macro-F1
 losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
+losses/LOSS/thresholds.json                one threshold per label, for macro-F1
 losses/LOSS/calibrator.json                a Platt calibrator
 thresholds.json and so on                  the files of the loss that the verdict recommends
 report.txt                                 what the command prints; it exists if the run is complete
+
+A comparison over very many labels has no thresholds by label and no calibrator.
 """
 
 from __future__ import annotations

@@ -176,9 +176,9 @@ def _over_two_lines(heading: str) -> tuple[str, str]:
 
 
 def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
-    """Returns the lines of one row, with two lines per cell and a long name broken into several."""
+    """Returns the lines of one row, with up to two per cell and a long name broken into several."""
     names = _wrapped(name)
-    depth = max(2, len(names))
+    depth = max(2 if any(below for _, below in cells) else 1, len(names))
     columns = [[top, below, *[""] * (depth - 2)] for top, below in cells]
     names += [""] * (depth - len(names))
     lines = []

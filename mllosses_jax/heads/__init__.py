@@ -55,6 +55,7 @@ from mllosses_jax.heads.sparse_labels import (
     positives_to_lists,
 )
 from mllosses_jax.heads.sparse_loss import sparse_label_loss
+from mllosses_jax.heads.state import HeadState, init_linear_head
 from mllosses_jax.heads.supported import why_unsupported
 from mllosses_jax.heads.top_k import (
     Predictions,
@@ -62,12 +63,7 @@ from mllosses_jax.heads.top_k import (
     linear_head_predictions,
     linear_head_top_k,
 )
-from mllosses_jax.heads.update import (
-    HeadState,
-    HeadStep,
-    init_linear_head,
-    linear_head_sgd_step,
-)
+from mllosses_jax.heads.update import HeadStep, linear_head_sgd_step
 from mllosses_jax.heads.value_and_grad import HeadGradients, linear_head_value_and_grad
 
 __all__ = [

@@ -140,6 +140,10 @@ def bound_entries(
         ValueError: if the loss can be computed neither in one sweep over the labels nor in two,
             or an array is neither () nor (L,).
     """
+    if not callable(loss):
+        raise TypeError(f"loss must be a function, got {loss!r}")
+    if not isinstance(loss_kwargs, Mapping | None):
+        raise TypeError(f"loss_kwargs must be a mapping, got {loss_kwargs!r}")
     given = dict(loss_kwargs or {})
     _check_separable(loss)
     for name in given:
@@ -200,12 +204,14 @@ def _check_call(loss: Callable[..., Any], given: Mapping[str, Any], num_labels: 
 
 
 def _fewest(given: dict[str, Any], labels: Labels) -> dict[str, Array]:
-    counts = jnp.maximum(jnp.asarray(given["label_counts"], jnp.float32), 1)
+    counts = jnp.asarray(given["label_counts"], jnp.float32)
+    if labels.axis_name is None:
+        assert isinstance(labels.end, int)
+        return {"fewest": jnp.maximum(jnp.min(counts[: labels.end] if counts.ndim else counts), 1)}
+    counts = jnp.maximum(counts, 1)
     if not counts.ndim:
         return {"fewest": counts}
     counts = jnp.where(jnp.arange(len(counts)) < labels.end, counts, jnp.inf)
-    if labels.axis_name is None:
-        return {"fewest": jnp.min(counts)}
     lowest = lax.pmin(lax.stop_gradient(jnp.min(counts)), labels.axis_name)  # has no derivative
     ties = counts == lowest
     number = all_sum(jnp.sum(ties, dtype=jnp.float32), labels.axis_name)
@@ -239,12 +245,12 @@ def _weak_assume_negative(
 
 
 def _rate(given: dict[str, Any], labels: Labels) -> dict[str, Array]:
-    counts, _ = proper_counts(jnp.asarray(given["label_counts"]), jnp.asarray(given["num_samples"]))
-    inverse = 1 / counts
     counted = distinct(labels.positives) & (labels.positives < labels.size)
-    if inverse.ndim:
-        inverse = inverse[jnp.where(counted, labels.positives, 0)]
-    rate = jnp.sum(jnp.where(counted, inverse, 0), axis=1, keepdims=True)
+    counts, total = jnp.asarray(given["label_counts"]), jnp.asarray(given["num_samples"])
+    of_positives = jnp.where(counted, labels.positives, 0)  # of all, an array would be held
+    counts, total = (x[of_positives] if x.ndim else x for x in (counts, total))
+    counts, _ = proper_counts(counts, total)
+    rate = jnp.sum(jnp.where(counted, 1 / counts, 0), axis=1, keepdims=True)
     return {"rate": all_sum(rate, labels.axis_name)}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mllosses_jax._core.reduction import all_sum, number_of_devices, safe_divide, size_of
 from mllosses_jax._core.types import AnyReduction, AxisName
+from mllosses_jax.heads._chunks import over_chunks
+from mllosses_jax.heads._mesh import zeros_like
 from mllosses_jax.heads._problem import Plan, Problem
 from mllosses_jax.heads._two_sweep import TwoSweep
 from mllosses_jax.heads.sparse_labels import distinct
@@ -55,14 +57,23 @@ def _count(
     return all_sum(jnp.sum(counted.astype(rows.dtype)), axis_name)
 
 
+def _sum_of_labels(plan: Plan, weights: Array, first: Array | int) -> Array:
+    """Returns the sum of the weights of the labels that exist, of this device, ()."""
+
+    def add_chunk(start: Array | int, size: int, total: Array) -> Array:
+        exist = first + start + jnp.arange(size) < plan.num_labels
+        chunk = lax.dynamic_slice_in_dim(weights, start, size)
+        return total + jnp.sum(jnp.where(exist, chunk, 0))
+
+    nothing = zeros_like(weights[0], weights.dtype)
+    return over_chunks(len(weights), plan.chunk_size, add_chunk, nothing)
+
+
 def _label_weights(plan: Plan, found: Problem, label_axis_name: AxisName) -> Array:
     """Returns the sum of the weights of the labels that count, of all devices, () or (B,)."""
     weights, ids = found.per_label.weights, found.ids
     assert weights is not None
-    if plan.padded:
-        exist = ids.first + jnp.arange(len(weights)) < plan.num_labels
-        weights = jnp.where(exist, weights, 0)
-    counted = jnp.sum(weights)
+    counted = _sum_of_labels(plan, weights, ids.first) if plan.padded else jnp.sum(weights)
     if ids.unknown is not None:
         here = ids.unknown - ids.first
         is_here = distinct(ids.unknown) & (here >= 0) & (here < len(weights))

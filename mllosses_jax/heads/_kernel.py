@@ -38,7 +38,9 @@ def read(kernel: Kernel, start: Array | int, size: int, label_axis: int) -> Arra
     chunk = chunk if label_axis == 0 else chunk.T
     if isinstance(kernel, Float8Kernel):
         chunk = lax.bitcast_convert_type(chunk, FLOAT8)
-        return chunk.astype(chunk_dtype(kernel)) * jnp.asarray(kernel.scale, chunk_dtype(kernel))
+        chunk = chunk.astype(chunk_dtype(kernel)) * jnp.asarray(kernel.scale, chunk_dtype(kernel))
+        # Else XLA scales the product instead, and computes the rows again for the update.
+        chunk = lax.optimization_barrier(chunk)
     return chunk
 
 

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.types import AxisName
+from mllosses_jax._core.values import check_amounts
 from mllosses_jax.heads._entries import Entries, Labels, bound_entries
 from mllosses_jax.heads._kernel import Kernel, chunk_dtype, wide_dtype
 from mllosses_jax.heads._mesh import label_range
@@ -159,6 +160,8 @@ def checked_problem(
     entries, parameters = bound_entries(options.loss, options.loss_kwargs, size)
     dtype = wide_dtype(like.dtype, chunk_dtype(w))
 
+    amounts = {n: getattr(options, n) for n in ("label_weights", "sample_weights")}
+    check_amounts("linear head", amounts)
     ids = check_positives(positives, num_labels, batch=batch)
     unknown = None
     known = None
@@ -184,7 +187,8 @@ def checked_problem(
         )
     if options.label_weights is not None:
         weights = checks.per_label("label_weights", options.label_weights, size, dtype)
-        weights = jnp.broadcast_to(weights, (size,))
+        if weights.ndim == 0:
+            rows, weights = rows * weights, None
 
     numbers = {}
     if isinstance(entries, Entries):

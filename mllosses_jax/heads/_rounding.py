@@ -15,16 +15,17 @@ _TINY = float(jnp.finfo(jnp.float32).tiny)  # smaller numbers may be flushed to 
 
 
 def rounded(values: Array, dtype: jnp.dtype, key: Array | None) -> Array:
-    """Returns float32 values in a narrower float dtype; values beyond its range become its limits.
+    """Returns values in a float dtype; values beyond the range of a narrow one become its limits.
 
     Args:
-        values: float32 array.
+        values: float array; taken in float32 if the dtype is narrower.
         dtype: the dtype of the result.
         key: a JAX random key; None rounds to the nearest.
     """
     if dtype.itemsize >= 4:
         return values.astype(dtype)
     limits = jnp.finfo(dtype)
+    values = values.astype(jnp.float32)
     if key is not None:
         power = lax.bitcast_convert_type(_bits(values) & _EXPONENT, jnp.float32)
         smallest = max(float(limits.smallest_subnormal), _TINY)

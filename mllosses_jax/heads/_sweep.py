@@ -160,7 +160,8 @@ def gradients_of_chunk(
     )
     of_features = of_rows = None
     if slope is not None:
-        slope = slope if h is None or h.dtype != rows.dtype else slope.astype(rows.dtype)
+        if h is not None and h.dtype == rows.dtype and _reaches_as_far(rows.dtype):
+            slope = slope.astype(rows.dtype)
         of_features = product(slope, rows, (1, 0)) if wanted.features else None
         if wanted.kernel is True:
             of_rows = slope.T if h is None else product(slope, h, (0, 0))
@@ -275,6 +276,11 @@ def no_sums(plan: Plan, arrays: Arrays, ids: Ids) -> Any:
     if isinstance(plan.entries, TwoSweep):
         return Rows(zeros, zeros_like(ids.positives, zeros.dtype))
     return zeros
+
+
+def _reaches_as_far(dtype: jnp.dtype) -> bool:
+    """Returns whether a dtype holds numbers as small as float32 does, as slopes of means are."""
+    return bool(jnp.finfo(dtype).minexp <= jnp.finfo(jnp.float32).minexp)
 
 
 def _wide(arrays: Arrays) -> jnp.dtype:

@@ -20,6 +20,7 @@ from mllosses_jax.heads._entries import Entries, bound_entries
 from mllosses_jax.heads._kernel import wide_dtype
 from mllosses_jax.heads._problem import checked_matrices
 from mllosses_jax.heads._two_sweep import TWO_SWEEP
+from mllosses_jax.heads.float8 import Float8Kernel
 from mllosses_jax.heads.sparse_labels import check_positives, distinct
 from mllosses_jax.losses import (
     sigmoid_binary_cross_entropy,
@@ -94,8 +95,7 @@ def candidate_head_loss(
         1.2530
     """
     checks.one_of("reduction", reduction, ("none", "sum", "mean", "batchmean"))
-    h, w, b = checked_matrices(features, checks.float_array("kernel", kernel), bias, 0)
-    assert isinstance(w, Array)
+    h, w, b = _checked_matrices(features, kernel, bias)
     batch, num_labels = len(h), w.shape[0]
     y = check_positives(positives, num_labels, batch=batch)
     shared = jnp.ndim(candidates) == 1
@@ -157,3 +157,12 @@ def candidate_head_loss(
     if reduction == "sum":
         return jnp.sum(losses)
     return jnp.mean(losses) / (entries_per_sample if reduction == "mean" else 1)
+
+
+def _checked_matrices(
+    features: ArrayLike, kernel: ArrayLike | Float8Kernel, bias: ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    h, w, b = checked_matrices(features, kernel, bias, 0)
+    if isinstance(w, Float8Kernel):
+        raise TypeError("kernel must be an array, got a Float8Kernel; its to_array() gives one")
+    return h, w, b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import jax
@@ -31,6 +32,11 @@ class Float8Kernel:
 
     bits: Array
     scale: float = 2.0**-4
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless the scale is a power of 2, by which nothing is rounded."""
+        if not isinstance(self.scale, float) or math.frexp(self.scale)[0] != 0.5:
+            raise ValueError(f"scale must be a power of 2 as a float, got {self.scale!r}")
 
     @property
     def shape(self) -> tuple[int, ...]:

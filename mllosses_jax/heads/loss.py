@@ -23,7 +23,7 @@ from mllosses_jax.heads._problem import Ids, Options, Plan, Problem, checked_pro
 from mllosses_jax.heads._statistics import row_losses
 from mllosses_jax.heads._sweep import Arrays, differentiable_sample_losses, losses_of_chunk
 from mllosses_jax.heads._two_sweep import TwoSweep
-from mllosses_jax.heads.memory import Implementation, memory_estimate
+from mllosses_jax.heads.memory import Implementation, known_size, memory_estimate
 from mllosses_jax.losses import asymmetric_loss
 
 __all__ = ["linear_head_loss"]
@@ -146,7 +146,7 @@ def evaluated(
     """
     entries, total_labels, found = problem
     estimate = memory_estimate(
-        len(found.rows),
+        max(known_size(found.rows.shape[0]), 1),
         found.kernel.shape[options.label_axis],
         1 if found.features is None else found.features.shape[1],
         implementation=implementation,

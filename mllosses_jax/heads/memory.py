@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from jax import export
+
 from mllosses_jax._core import checks
 from mllosses_jax.heads._two_sweep import TWO_SWEEP
 
@@ -16,6 +18,7 @@ IMPLEMENTATIONS = ("dense", "one_pass", "recompute", "checkpoint")
 
 _TILE = 4 * 2**20  # bytes of the float32 logits of a chunk: a few of them fit in a cache
 _MULTIPLE = 128  # of labels in a chunk, for accelerators
+_ASSUMED_BATCH = 128  # samples, where their number is known only when the program runs
 _ARRAYS_OF_LOGITS = 4  # logits, losses, slopes and labels, as far as they are held at once
 
 
@@ -45,7 +48,8 @@ def choose_chunk_size(batch_size: int, num_labels: int) -> int:
     4 MiB, so that what is computed of them stays in a cache.
 
     Args:
-        batch_size: B.
+        batch_size: B. A symbolic dimension, which `jax.export` makes programs for batches of any
+            size with, counts as 128 samples.
         num_labels: L.
 
     Returns:
@@ -59,12 +63,18 @@ def choose_chunk_size(batch_size: int, num_labels: int) -> int:
         >>> choose_chunk_size(128, 1_000_000)
         8192
     """
+    batch_size = known_size(batch_size)
     checks.integer("batch_size", batch_size, least=1)
     checks.integer("num_labels", num_labels, least=1)
     largest = max(_TILE // (4 * batch_size) // _MULTIPLE, 1) * _MULTIPLE
     number = -(-num_labels // largest)
     equal = -(-num_labels // number)
     return min(-(-equal // _MULTIPLE) * _MULTIPLE, num_labels)
+
+
+def known_size(batch_size: int) -> int:
+    """Returns the number of samples, or a typical one for a symbolic dimension."""
+    return _ASSUMED_BATCH if export.is_symbolic_dim(batch_size) else batch_size
 
 
 def memory_estimate(
@@ -80,7 +90,7 @@ def memory_estimate(
     """Returns what `linear_head_loss` and its gradients hold beside their arrays, and why.
 
     Args:
-        batch_size: B.
+        batch_size: B; a symbolic dimension counts as for `choose_chunk_size`.
         num_labels: L.
         num_features: D.
         implementation: the one to estimate; None for the one that `linear_head_loss` would take.
@@ -102,6 +112,7 @@ def memory_estimate(
         >>> print(estimate.reason)
         the arrays of all entries would take 1953 MiB; one pass gives the loss and all gradients
     """
+    batch_size = known_size(batch_size)
     checks.integer("num_features", num_features, least=1)
     chunk = choose_chunk_size(batch_size, num_labels) if chunk_size is None else chunk_size
     checks.integer("chunk_size", chunk, least=1)

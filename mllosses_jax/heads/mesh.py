@@ -18,7 +18,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import is_traced
 from mllosses_jax.heads.loss import linear_head_loss
 from mllosses_jax.heads.sparse_labels import check_positives
-from mllosses_jax.heads.update import HeadState, HeadStep, init_linear_head, linear_head_sgd_step
+from mllosses_jax.heads.state import HeadState, init_linear_head
+from mllosses_jax.heads.update import HeadStep, linear_head_sgd_step
 from mllosses_jax.heads.value_and_grad import HeadGradients, linear_head_value_and_grad
 
 __all__ = ["init_sharded_linear_head", "pad_to_mesh", "padded_rows", "shard_linear_head"]
@@ -151,9 +152,9 @@ def shard_linear_head(
     The devices of `label_axis` hold a part of the kernel, the bias and whatever has one entry per
     label, and those of `data_axis` a part of the samples. Ids are those of all labels on every
     device. If the mesh does not divide the labels, the kernel comes from `pad_to_mesh` or
-    `init_sharded_linear_head`, and `num_labels` is given; arrays (L,) may stay as they are. The
-    kernel is never gathered: value and gradient of a loss add up a number, the gradient of the
-    features and that of the kernel.
+    `init_sharded_linear_head`, and `num_labels` is given; arrays (L,) may stay as they are, and so
+    do their gradients. The kernel is never gathered: value and gradient of a loss add up a number,
+    the gradient of the features and that of the kernel.
 
     Args:
         function: `linear_head_loss`, `linear_head_value_and_grad`, `linear_head_sgd_step`,
@@ -311,7 +312,16 @@ def _run(
         in_specs=in_specs,
         out_specs=layout.results(options, kernel_axis),
     )
-    return mapped(*placed)
+    result = mapped(*placed)
+    bias = arrays.get("bias")
+    if layout.function is linear_head_value_and_grad and bias is not None:
+        value, gradients = result
+        if bias.shape != gradients.bias.shape:
+            whole = gradients.bias
+            if AxisType.Explicit in layout.mesh.axis_types:  # of which no part of a part is taken
+                whole = jax.sharding.reshard(whole, NamedSharding(layout.mesh, Spec()))
+            result = value, gradients._replace(bias=whole[:num_labels])
+    return result
 
 
 def _divided(arguments: Mapping[str, Any]) -> tuple[Constants, dict[str, Any]]:

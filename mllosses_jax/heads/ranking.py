@@ -156,7 +156,7 @@ def psp_at_k(
         where: bool (N,): which samples count.
 
     Returns:
-        PSP in [0, 1], (), in float32; NaN if no label is true.
+        PSP in [0, 1], (), in float32; NaN if no label is true, or one has no propensity.
 
     Raises:
         TypeError: if an array has the wrong dtype.
@@ -182,7 +182,8 @@ def psp_at_k(
     gains = -jnp.sort(-jnp.where(top.true, w[top.positives], 0), axis=1)
     possible = jnp.sum(gains[:, : top.ids.shape[1]], axis=1)
     total = masked_sum(possible, top.where, None)
-    return jnp.where(total > 0, masked_sum(reached, top.where, None) / total, jnp.nan)
+    known = jnp.all(top.positives < len(w)) & (total > 0)
+    return jnp.where(known, masked_sum(reached, top.where, None) / total, jnp.nan)
 
 
 def ece_at_k(

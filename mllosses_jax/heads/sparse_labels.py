@@ -65,14 +65,18 @@ def check_positives(
         ValueError: positives must hold ids in [0, 5) or -1 for padding, got 7 at [0, 1]
     """
     if not isinstance(positives, jax.Array):
-        positives = np.asarray(positives)
+        try:
+            positives = np.asarray(positives)
+        except ValueError:  # lists of different lengths
+            hint = "convert lists with positives_from_lists"
+            raise ValueError(f"{name} must be an array (B, K); {hint}") from None
     if not jnp.issubdtype(positives.dtype, jnp.integer):
         hint = "; convert a label matrix with positives_from_dense"
         raise TypeError(f"{name} must hold integer ids, got {positives.dtype}{hint}")
     rows = "B" if batch is None else batch
     if positives.ndim != 2 or (batch is not None and positives.shape[0] != batch):
         raise ValueError(f"{name} must have shape ({rows}, K), got {positives.shape}")
-    if on_host(positives):
+    if isinstance(positives, np.ndarray) or on_host(positives):
         values = np.asarray(positives)
         wrong = np.argwhere((values < PADDING) | (values >= num_labels))
         if len(wrong):
@@ -81,7 +85,10 @@ def check_positives(
                 f"{name} must hold ids in [0, {num_labels}) or -1 for padding, "
                 f"got {values[row, column]} at [{row}, {column}]"
             )
-    return jnp.asarray(positives).astype(jnp.int32)
+        return jnp.asarray(positives).astype(jnp.int32)
+    ids = jnp.asarray(positives)
+    ids = ids.astype(jnp.int64 if ids.dtype.itemsize > 4 else jnp.int32)
+    return jnp.where((ids >= 0) & (ids < num_labels), ids, PADDING).astype(jnp.int32)
 
 
 def positives_from_lists(

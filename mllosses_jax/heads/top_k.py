@@ -19,7 +19,7 @@ from mllosses_jax.heads._mesh import gathered, label_range, varying, zeros_like
 from mllosses_jax.heads._problem import checked_matrices
 from mllosses_jax.heads._sweep import slice_labels
 from mllosses_jax.heads.float8 import Float8Kernel
-from mllosses_jax.heads.memory import choose_chunk_size
+from mllosses_jax.heads.memory import choose_chunk_size, known_size
 from mllosses_jax.heads.sparse_labels import PADDING, check_positives, ids_to_tile
 
 __all__ = ["Predictions", "TopK", "linear_head_predictions", "linear_head_top_k"]
@@ -148,8 +148,7 @@ def linear_head_predictions(
     rows = w.shape[label_axis]
     first, end = label_range(rows, num_labels, label_axis_name)
     checks.set_size(max_predictions, end, name="max_predictions")
-    cuts = checks.per_label("thresholds", thresholds, rows, jnp.dtype(jnp.float32))
-    cuts = jnp.broadcast_to(cuts, (rows,))
+    cuts = checks.per_label("thresholds", thresholds, rows, _dtype_of_scores(h, w, b))
     size = _chunk_size(chunk_size, h, rows)
     search = Search(max_predictions, label_axis, size, end, num_labels is not None)
     scores, ids, counts = _highest(search, label_axis_name, h, w, b, None, first, cuts)
@@ -167,9 +166,16 @@ class Search(NamedTuple):
 
 
 def _chunk_size(chunk_size: int | None, features: Array, rows: int) -> int:
-    size = choose_chunk_size(features.shape[0], rows) if chunk_size is None else chunk_size
+    batch = max(known_size(features.shape[0]), 1)
+    size = choose_chunk_size(batch, rows) if chunk_size is None else chunk_size
     checks.integer("chunk_size", size, least=1)
     return size
+
+
+def _dtype_of_scores(features: Array, kernel: Kernel, bias: Array | None) -> jnp.dtype:
+    """Returns float64 if an array is, else float32; a bias keeps all of its digits."""
+    biases = () if bias is None else (bias.dtype,)
+    return wide_dtype(features.dtype, chunk_dtype(kernel), *biases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
@@ -195,10 +201,12 @@ def _highest(
         kernel, best, counts = carry
         kernel = in_loop(kernel)
         logits = product(features, read(kernel, start, size, search.label_axis), (1, 1))
+        logits = logits.astype(dtype)
         if bias is not None:
-            logits = logits + slice_labels(bias, start, size)[None].astype(logits.dtype)
+            logits = logits + slice_labels(bias, start, size)[None].astype(dtype)
         if thresholds is not None:
-            logits = logits - slice_labels(thresholds, start, size)[None].astype(logits.dtype)
+            cuts = slice_labels(thresholds, start, size) if thresholds.ndim else thresholds
+            logits = logits - jnp.broadcast_to(cuts, (1, size))
         there = None if exclude is None else ~ids_to_tile(exclude, first + start, size)
         if search.padded:
             exist = (first + start + jnp.arange(size) < search.num_labels)[None]
@@ -208,7 +216,7 @@ def _highest(
         counts = counts + jnp.sum(logits > 0, axis=1, dtype=jnp.int32)
         return kernel, merged(best, logits, first + start), counts
 
-    dtype = wide_dtype(features.dtype, chunk_dtype(kernel))
+    dtype = _dtype_of_scores(features, kernel, bias)
     nothing = nothing_found(zeros_like(features[:, 0], dtype), search.k)
     counts = nothing.ids[:, 0] - PADDING
     rows = kernel.shape[search.label_axis]
@@ -222,7 +230,7 @@ def _highest(
 
 def nothing_found(zeros: Array, k: int) -> TopK:
     """Returns the state of a search before the first chunk, from zeros (B,)."""
-    shape = (len(zeros), k)
+    shape = (zeros.shape[0], k)
     scores = jnp.broadcast_to((zeros - jnp.inf)[:, None], shape)
     return TopK(scores, jnp.broadcast_to(zeros.astype(jnp.int32)[:, None] + PADDING, shape))
 

@@ -12,15 +12,16 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax import Array, lax
+from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.reduction import all_sum
+from mllosses_jax._core.reduction import REDUCTIONS_TO_A_NUMBER, all_sum
 from mllosses_jax._core.types import AxisName
+from mllosses_jax._core.values import check_bounds
 from mllosses_jax.heads._chunks import over_chunks
 from mllosses_jax.heads._factors import factors_of
-from mllosses_jax.heads._kernel import Kernel, read, write
+from mllosses_jax.heads._kernel import in_loop, read, wide_dtype, write
 from mllosses_jax.heads._mesh import axes, varying, zeros_like
 from mllosses_jax.heads._problem import Options, Plan, Problem, checked_problem
 from mllosses_jax.heads._statistics import (
@@ -38,31 +39,11 @@ from mllosses_jax.heads._sweep import (
     slice_labels,
 )
 from mllosses_jax.heads._two_sweep import Rows, TwoSweep
-from mllosses_jax.heads.float8 import Float8Kernel
-from mllosses_jax.heads.memory import choose_chunk_size
+from mllosses_jax.heads.memory import choose_chunk_size, known_size
+from mllosses_jax.heads.state import HeadState, check_state
 from mllosses_jax.losses import asymmetric_loss
 
-__all__ = ["HeadState", "HeadStep", "init_linear_head", "linear_head_sgd_step"]
-
-
-class HeadState(NamedTuple):
-    """Everything that a head which updates itself carries from step to step.
-
-    It is a pytree of arrays: saved and loaded as one, a run goes on to the bit.
-
-    Attributes:
-        kernel: (L, D), or (D, L) with `label_axis=1`.
-        bias: float32 (L,), or None.
-        kernel_momentum: of the shape of the kernel, or None without momentum.
-        bias_momentum: (L,), or None.
-        key: the random key of stochastic rounding, or None to round to the nearest.
-    """
-
-    kernel: Kernel
-    bias: Array | None = None
-    kernel_momentum: Kernel | None = None
-    bias_momentum: Array | None = None
-    key: Array | None = None
+__all__ = ["HeadStep", "linear_head_sgd_step"]
 
 
 class HeadStep(NamedTuple):
@@ -77,85 +58,6 @@ class HeadStep(NamedTuple):
     state: HeadState
     loss: Array
     features_gradient: Array
-
-
-def init_linear_head(
-    key: Array,
-    num_labels: int,
-    num_features: int,
-    *,
-    dtype: DTypeLike | Literal["float8"] = jnp.float32,
-    bias: bool = True,
-    momentum: bool = False,
-    stochastic_rounding: bool | None = None,
-    stddev: float | None = None,
-    label_axis: int = 0,
-) -> HeadState:
-    """Returns the state of a new head, made chunk by chunk.
-
-    Args:
-        key: a JAX random key.
-        num_labels: L.
-        num_features: D.
-        dtype: of the kernel: a float dtype, or "float8" for `Float8Kernel`.
-        bias: whether there is a bias, which starts at 0.
-        momentum: whether there is momentum, in bfloat16 for narrow kernels, else in
-            float32.
-        stochastic_rounding: whether updates are rounded at random; None: if the kernel is narrow.
-        stddev: the standard deviation of the weights; 1/√D by default.
-        label_axis: the axis of the kernel that runs along the labels, 0 or 1.
-
-    Returns:
-        The state.
-
-    Raises:
-        ValueError: if a size is below 1.
-
-    Example:
-        >>> import jax
-        >>> from mllosses_jax.heads import init_linear_head
-        >>> state = init_linear_head(jax.random.key(0), 1000, 8, dtype="bfloat16")
-        >>> state.kernel.shape, state.kernel.dtype.name, state.bias.shape
-        ((1000, 8), 'bfloat16', (1000,))
-    """
-    checks.integer("num_labels", num_labels, least=1)
-    checks.integer("num_features", num_features, least=1)
-    checks.one_of("label_axis", label_axis, (0, 1))
-    deviation = num_features**-0.5 if stddev is None else stddev
-    is_float8 = isinstance(dtype, str) and dtype == "float8"
-    stored = jnp.dtype(jnp.uint8) if is_float8 else jnp.dtype(dtype)
-    shape = (num_labels, num_features) if label_axis == 0 else (num_features, num_labels)
-    weights_key, state_key = jax.random.split(key)
-    kernel = _random_kernel(weights_key, shape, stored, is_float8, label_axis, deviation)
-    narrow = stored.itemsize < 4
-    moving = jnp.bfloat16 if narrow else jnp.float32
-    return HeadState(
-        kernel,
-        jnp.zeros(num_labels) if bias else None,
-        jnp.zeros(shape, moving) if momentum else None,
-        jnp.zeros(num_labels) if bias and momentum else None,
-        state_key if (narrow if stochastic_rounding is None else stochastic_rounding) else None,
-    )
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _random_kernel(
-    key: Array,
-    shape: tuple[int, int],
-    stored: jnp.dtype,
-    is_float8: bool,
-    label_axis: int,
-    deviation: Array,
-) -> Kernel:
-    empty = jnp.zeros(shape, stored)
-    kernel: Kernel = Float8Kernel(empty) if is_float8 else empty
-    num_labels, num_features = shape[label_axis], shape[1 - label_axis]
-
-    def fill(start: Array | int, size: int, kernel: Kernel) -> Kernel:
-        normal = jax.random.normal(jax.random.fold_in(key, start), (size, num_features))
-        return write(kernel, deviation * normal, start, label_axis)
-
-    return over_chunks(num_labels, choose_chunk_size(num_features, num_labels), fill, kernel)
 
 
 def linear_head_sgd_step(
@@ -192,7 +94,7 @@ def linear_head_sgd_step(
         state: what `init_linear_head` or the previous step returned.
         features: h, float array (B, D), the output of the encoder.
         positives: integer array (B, K), the ids of the positive labels, padded with -1.
-        learning_rate: η > 0, a scalar.
+        learning_rate: η ≥ 0, a scalar.
         momentum: μ ≥ 0, a scalar, used if the state holds momentum.
         weight_decay: λ ≥ 0, a scalar: of the kernel, not of the bias.
         loss: as for `linear_head_loss`; one of samples reads the kernel twice.
@@ -234,7 +136,8 @@ def linear_head_sgd_step(
         >>> print(loss < 150, gradient.shape)
         True (1, 4)
     """
-    checks.one_of("reduction", reduction, ("sum", "mean", "batchmean", "weighted_mean"))
+    checks.one_of("reduction", reduction, REDUCTIONS_TO_A_NUMBER)
+    check_state(state)
     options = Options(
         loss=loss,
         loss_kwargs=loss_kwargs,
@@ -251,17 +154,13 @@ def linear_head_sgd_step(
     entries, total_labels, found = checked_problem(features, state.kernel, positives, options)
     rows = found.kernel.shape[label_axis]
     if chunk_size is None:
-        chunk_size = choose_chunk_size(max(jnp.shape(features)), rows)
+        width = max(1, *map(known_size, jnp.shape(features)))
+        random = state.key is not None  # an update takes twice the room with its random numbers
+        chunk_size = choose_chunk_size(2 * width if random else width, rows)
     checks.integer("chunk_size", chunk_size, least=1)
     plan = Plan(entries, total_labels, chunk_size, label_axis, num_labels is not None)
-    rates = Rates(
-        *(
-            checks.scalar(name, value, found.rows.dtype)
-            for name, value in zip(
-                Rates._fields, (learning_rate, momentum, weight_decay), strict=True
-            )
-        )
-    )
+    given = zip(Rates._fields, (learning_rate, momentum, weight_decay), strict=True)
+    rates = Rates(*(_rate(name, value, found.rows.dtype) for name, value in given))
     # The state is donated, so its arrays must not be there twice.
     found = found._replace(kernel=None, per_label=found.per_label._replace(bias=None))
     result: HeadStep = _step(plan, reduction, axis_name, label_axis_name, state, found, rates)
@@ -274,6 +173,11 @@ class Rates(NamedTuple):
     learning_rate: Array
     momentum: Array
     weight_decay: Array
+
+
+def _rate(name: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+    check_bounds("linear_head_sgd_step", name, value, (0, float("inf")))
+    return checks.scalar(name, value, dtype)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=4, inline=True)
@@ -314,10 +218,13 @@ def _step(
     ) -> tuple[HeadState, Any, Array]:
         state, losses, of_features = carry
         rows = read(state.kernel, start, size, plan.label_axis)
+        per_label = arrays.per_label._replace(bias=varying(state.bias, *names))
+        now = arrays._replace(per_label=per_label)
         of_chunk, gradients = gradients_of_chunk(
-            plan, arrays, rows, ids, start, size, cotangent, wanted
+            plan, now, rows, ids, start, size, cotangent, wanted
         )
         key = None if step_key is None else jax.random.fold_in(step_key, found.ids.first + start)
+        start = _after(of_chunk, start, axis_name)
         state = _updated(plan, state, rows, gradients, start, key, rates, axis_name)
         return state, add(losses, of_chunk), of_features + gradients.features
 
@@ -346,7 +253,11 @@ def _updated(
     rates: Rates,
     axis_name: AxisName,
 ) -> HeadState:
-    """Returns the state with the kernel, bias and momentum of a chunk updated."""
+    """Returns the state with the kernel, bias and momentum of a chunk updated.
+
+    What is computed of an array as it was before it was written, XLA may compute again afterwards,
+    from a copy of the whole. So the momentum is read again before the kernel is written.
+    """
     rows = rows.astype(gradients.kernel.dtype)
     slope = all_sum(gradients.kernel, axis_name) + rates.weight_decay * rows
     if state.kernel_momentum is not None:
@@ -354,15 +265,34 @@ def _updated(
         slope = rates.momentum * before.astype(slope.dtype) + slope
         other = None if key is None else jax.random.fold_in(key, 1)
         moved = write(state.kernel_momentum, slope, start, plan.label_axis, other)
+        if isinstance(moved, Array) and moved.dtype.itemsize >= 4:
+            moved = in_loop(moved)
+            slope = read(moved, start, len(rows), plan.label_axis).astype(slope.dtype)
         state = state._replace(kernel_momentum=moved)
     stepped = rows - rates.learning_rate * slope
     state = state._replace(kernel=write(state.kernel, stepped, start, plan.label_axis, key))
     of_bias, bias = gradients.per_label.bias, state.bias
     if of_bias is None or bias is None:
         return state
-    slope = all_sum(of_bias, axis_name)
+    wide = wide_dtype(bias.dtype, rates.learning_rate.dtype)
+    rates = Rates(*(rate.astype(wide) for rate in rates))
+    slope = all_sum(of_bias, axis_name).astype(wide)
     if state.bias_momentum is not None:
-        slope = rates.momentum * slice_labels(state.bias_momentum, start, len(rows)) + slope
-        state = state._replace(bias_momentum=put_labels(state.bias_momentum, slope, start))
-    stepped = slice_labels(bias, start, len(rows)) - rates.learning_rate * slope
+        before = slice_labels(state.bias_momentum, start, len(rows)).astype(wide)
+        moved = put_labels(state.bias_momentum, rates.momentum * before + slope, start)
+        moved = lax.optimization_barrier(moved)
+        slope = slice_labels(moved, start, len(rows)).astype(wide)
+        state = state._replace(bias_momentum=moved)
+    stepped = slice_labels(bias, start, len(rows)).astype(wide) - rates.learning_rate * slope
     return state._replace(bias=put_labels(bias, stepped, start))
+
+
+def _after(losses: Any, start: Array | int, axis_name: AxisName) -> Array:
+    """Returns the first label of a chunk in a form that XLA cannot know before the losses.
+
+    Otherwise it might compute them again after what they are computed of has been written, from a
+    copy of the whole, in each chunk.
+    """
+    total = jnp.asarray(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(losses)))
+    some = all_sum((total > 0).astype(total.dtype), axis_name)  # floats join the sums of gradients
+    return jnp.minimum(start, start + (some > 0).astype(jnp.result_type(start)))

@@ -8,6 +8,9 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
+from mllosses_jax._core import checks
+from mllosses_jax._core.reduction import REDUCTIONS_TO_A_NUMBER
+from mllosses_jax.heads.float8 import Float8Kernel
 from mllosses_jax.heads.loss import linear_head_loss
 
 __all__ = ["HeadGradients", "linear_head_value_and_grad"]
@@ -59,7 +62,15 @@ def linear_head_value_and_grad(
         >>> gradients.kernel.shape, gradients.bias
         ((3, 2), None)
     """
-    given = (features, kernel) if bias is None else (features, kernel, bias)
+    checks.one_of("reduction", options.get("reduction", "mean"), REDUCTIONS_TO_A_NUMBER)
+    if isinstance(kernel, Float8Kernel):
+        raise TypeError(
+            "kernel must be an array that has derivatives, got a Float8Kernel, which "
+            "linear_head_sgd_step trains"
+        )
+    given = [checks.float_array("features", features), checks.float_array("kernel", kernel)]
+    if bias is not None:
+        given.append(checks.float_array("bias", bias))
 
     def loss(features: Array, kernel: Array, bias: Array | None = None) -> Array:
         value = linear_head_loss(features, kernel, positives, bias=bias, **options)

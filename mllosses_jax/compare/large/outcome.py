@@ -67,9 +67,9 @@ class RankedOutcome(Training):
         """
         folder.mkdir(parents=True, exist_ok=True)
         names = {"label_names": np.array(dataset.label_names), "inputs": np.array("logits")}
-        write_npz(folder / VALIDATION, self.held._asdict() | {"rows": self.held_rows} | names)
+        write_npz(folder / VALIDATION, _arrays(self.held) | {"rows": self.held_rows} | names)
         for path, ranked in zip(test_files(folder, len(self.test)), self.test, strict=True):
-            write_npz(path, ranked._asdict() | names)
+            write_npz(path, _arrays(ranked) | names)
         threshold = {"global_threshold": self.global_threshold}
         write_npz(folder / MODEL, threshold | self.training_arrays() | names | dict(about))
 
@@ -99,8 +99,12 @@ class RankedOutcome(Training):
         )
 
 
+def _arrays(ranked: Ranked) -> dict[str, NDArray[Any]]:
+    return {"top_ids": ranked.ids, "top_scores": ranked.scores}
+
+
 def _ranked(arrays: Mapping[str, NDArray[Any]], num_rows: int, num_labels: int) -> Ranked:
-    ids, scores = arrays["ids"], arrays["scores"]
+    ids, scores = arrays["top_ids"], arrays["top_scores"]
     shape = (num_rows, ids.shape[-1])
     check_array(ids, shape, kinds="i")
     check_array(scores, shape)

@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
+from numpy.polynomial import Chebyshev, Polynomial
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,8 +78,8 @@ def signed_tail(x: Array) -> Array:
     So one array holds both to full relative accuracy. The last operation is a costly one, so XLA
     writes the result if it has several users. It is never 0, as its sign is needed.
     """
-    e = jnp.maximum(jnp.exp(-jnp.abs(x)), jnp.finfo(x.dtype).tiny)
-    return jnp.where(x >= 0, e, -e) / (1 + e)
+    larger = 1 + jnp.minimum(jnp.exp(jnp.abs(x)), 1 / jnp.finfo(x.dtype).tiny)
+    return 1 / jnp.where(x >= 0, larger, -larger)
 
 
 def tail_of_pair(p: Array, q: Array) -> Array:
@@ -92,22 +93,55 @@ def pair_of_tail(tail: Array) -> tuple[Array, Array]:
     return (tail > 0).astype(tail.dtype) - tail, (tail < 0).astype(tail.dtype) + tail
 
 
+def near_best(
+    function: Callable[[Any], Any], low: float, high: float, terms: int
+) -> tuple[float, ...]:
+    """Returns the coefficients of a polynomial for a function of float64 arrays on [low, high].
+
+    A polynomial through Chebyshev points has nearly the smallest error, so it needs few terms.
+    """
+    fit = Chebyshev.interpolate(function, terms - 1, domain=[low, high])
+    return tuple(fit.convert(kind=Polynomial).coef.tolist())
+
+
+def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    """Returns Σ_n coefficients[n]·xⁿ."""
+    result = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+
+def _artanh_terms(largest: float, terms: int) -> tuple[float, ...]:
+    """Returns a polynomial in z = s² for (artanh(s) − s)/s³ = 1/3 + z/5 + …, |s| <= largest."""
+    return near_best(lambda z: sum(z**k / (2 * k + 3) for k in range(50)), 0, largest**2, terms)
+
+
+# The relative error of artanh(s) is below 2e-8 in float32, for float64 it is the series itself.
+_UP_TO_A_THIRD = _artanh_terms(1 / 3, terms=4)
+_UP_TO_0_172 = _artanh_terms(0.172, terms=3)
+_UP_TO_0_46 = _artanh_terms(0.46, terms=6)
+_SERIES = tuple(1 / (2 * k + 3) for k in range(24))
+
+
+def _artanh_rest(s: Array, coefficients: tuple[float, ...]) -> Array:
+    """Returns artanh(s) − s."""
+    z = s * s
+    return s * z * polynomial(z, coefficients)
+
+
 @_traced_once
 def log1p_unit(u: Array) -> Array:
     """Returns log(1 + u) for u in [-1/2, 1], in float32 several times faster than XLA's log1p.
 
-    As log(1 + u) = 2 artanh(s) with s = u / (2 + u) and |s| <= 1/3, seven terms of the series of
-    artanh leave a relative error of 2e-8, so the result is within 3 ulp. XLA's log1p evaluates
-    two branches everywhere and keeps the loop around it from being vectorised on CPU.
+    As log(1 + u) = 2 artanh(s) with s = u / (2 + u) and |s| <= 1/3, the result is within 3 ulp.
+    XLA's log1p evaluates two branches everywhere and keeps the loop around it from being vectorised
+    on CPU.
     """
     if u.dtype != jnp.float32:
         return jnp.log1p(u)
     s = u * (1 / (2 + u))
-    z = s * s
-    series = jnp.full_like(z, 2 / 13)
-    for denominator in (11, 9, 7, 5, 3, 1):
-        series = series * z + 2 / denominator
-    return s * series
+    return 2 * (s + _artanh_rest(s, _UP_TO_A_THIRD))
 
 
 def _log_share_jvp(primals: Any, tangents: Any) -> Any:
@@ -127,7 +161,7 @@ def log_share(u: Array, rest: Array) -> Array:
     m, exponent = _scaled(u)
     # With s = (m − 1)/(m + 1), log m = 2 artanh(s), where |s| < 0.172.
     s = jnp.where(exponent == 0, -rest, m - 1) * (1 / (1 + m))
-    log_m = 2 * s + 2 * _artanh_rest(s, 4)
+    log_m = 2 * (s + _artanh_rest(s, _UP_TO_0_172))
     # The logarithm of 1 is -0, because a loss is minus it.
     return jnp.where(u > 0, log_m - exponent * math.log(2), u - jnp.inf)
 
@@ -141,15 +175,6 @@ def _scaled(u: Array) -> tuple[Array, Array]:
 
 
 _BITS_OF_ROOT_HALF = int(np.float32(0.5**0.5).view(np.int32))
-
-
-def _artanh_rest(s: Array, terms: int) -> Array:
-    """Returns artanh(s) − s, from the first terms of its series in s²."""
-    z = s * s
-    series = jnp.zeros_like(s)
-    for denominator in range(2 * terms + 1, 1, -2):
-        series = series * z + 1 / denominator
-    return s * z * series
 
 
 def _log_sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
@@ -169,10 +194,15 @@ def log_share_tail(u: Array, rest: Array) -> Array:
     half = rest * rest / 2
     near = rest < 0.63
     # With s = r/(1 + u), −log u = 2·artanh(s) and r = 2s/(1 + s): all terms are positive.
-    s = jnp.where(near, rest / (1 + u), 0)  # at most 0.46
-    terms = 10 if u.dtype == jnp.float32 else 24
-    far = -log_share(u, rest) - rest - half
-    return jnp.where(near, s * half + 2 * _artanh_rest(s, terms), far)
+    if u.dtype != jnp.float32:
+        s = jnp.where(near, rest / (1 + u), 0)
+        far = -log_share(u, rest) - rest - half
+        return jnp.where(near, s * half + 2 * _artanh_rest(s, _SERIES), far)
+    # Far from 1, −log u = e·log 2 − log m. One quotient and one polynomial serve both.
+    m, exponent = _scaled(u)
+    s = jnp.where(near, rest, 1 - m) * (1 / (1 + jnp.where(near, u, m)))  # at most 0.46
+    far = (exponent * math.log(2) + 2 * s) - rest - half
+    return jnp.where(near, s * half, far) + 2 * _artanh_rest(s, _UP_TO_0_46)
 
 
 def _log_sigmoid_tail_jvp(primals: Any, tangents: Any) -> Any:

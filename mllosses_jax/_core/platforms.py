@@ -6,7 +6,6 @@ differs is chosen when it is lowered. Only an eager call may ask for the device 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -37,37 +36,44 @@ def on_host(value: object) -> bool:
     return (getattr(default, "platform", default) or jax.default_backend()) == "cpu"
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def total(values: Array, axis: int | None = None) -> Array:
-    """Returns the sum of all entries, or the sums along an axis.
+def total(values: Array) -> Array:
+    """Returns the sum of all entries.
+
+    Terms are added up as `sum_of_terms` does. Before a product with ones, XLA's CPU backend writes
+    all of them: value and gradient then took 1.7 times the CPU time for the squared hinge loss, and
+    1.2 times for the robust asymmetric loss.
+    """
+    if values.ndim < 2:
+        return jnp.sum(values)
+    return sum_of_terms(lambda values: values, (values,), tuple(range(values.ndim)))
+
+
+@jax.custom_jvp
+def total_over_labels(values: Array) -> Array:
+    """Returns the sums along the last axis.
 
     XLA's CPU backend recomputes or slows down a long expression that is fused into a sum; before a
     product with ones, it is written once and read once. The derivative is that of the sum. The
-    product adds up terms one after another, so it is used for short axes only.
+    product adds up terms one after another, so it is used for a short axis only.
     """
-    axes = (-1, 0) if axis is None else (axis,)
-    short = [axis for axis in axes if values.ndim > 1 and _is_short(values.shape[axis])]
-    if not short:
-        return jnp.sum(values, axis=axis)
+    if values.ndim < 2 or not _is_short(values.shape[-1]):
+        return jnp.sum(values, axis=-1)
 
     def by_product(values: Array) -> Array:
-        ones = jnp.ones(values.shape[short[0]], values.dtype)
-        sums = jnp.tensordot(values, ones, (short[0], 0), precision="highest")
-        return jnp.sum(sums) if axis is None else sums
+        ones = jnp.ones(values.shape[-1], values.dtype)
+        return jnp.tensordot(values, ones, (-1, 0), precision="highest")
 
     def by_sum(values: Array) -> Array:
-        return jnp.sum(values, axis=axis)
+        return jnp.sum(values, axis=-1)
 
     return lax.platform_dependent(  # type: ignore[no-any-return]
         values, cpu=by_product, default=by_sum
     )
 
 
-@total.defjvp
-def _total_jvp(
-    axis: int | None, primals: tuple[Array], tangents: tuple[Array]
-) -> tuple[Array, Array]:
-    return total(*primals, axis), jnp.sum(*tangents, axis=axis)
+@total_over_labels.defjvp
+def _total_over_labels_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return total_over_labels(*primals), jnp.sum(*tangents, axis=-1)
 
 
 def _is_short(size: int) -> bool:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mllosses_jax._core.platforms import total
+from mllosses_jax._core.platforms import total_over_labels
 from mllosses_jax.heads._chunks import over_chunks, over_chunks_again
 from mllosses_jax.heads._entries import Parameters
 from mllosses_jax.heads._kernel import (
@@ -238,7 +238,7 @@ def _losses(
         losses = losses * per_label.weights[None]
     if counted is not None:
         losses = jnp.where(counted, losses, 0)
-    return total(losses, axis=1)
+    return total_over_labels(losses)
 
 
 def chunk_inputs(

@@ -81,7 +81,7 @@ def softmax_entropy(x: Array, labels: Array, total: Array) -> Array:
 
     As −log s_c = (max x − x_c) + log(1 + R), where R is the sum of all terms but the largest
     relative to that, the labels are summed with what does not depend on the softmax. With the
-    gradient these are eight passes over (B, L) arrays: five of `softmax_terms`, the products with
+    gradient these are seven passes over (B, L) arrays: four of `softmax_terms`, the products with
     the labels and their sum, and the gradient. The sum of the labels costs two more.
     """
     terms = softmax_terms(x)

@@ -10,7 +10,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import log_share, with_slope
-from mllosses_jax._core.platforms import total
+from mllosses_jax._core.platforms import total_over_labels
 from mllosses_jax._core.probabilities import probabilities_of
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -177,7 +177,7 @@ def multilabel_soft_margin_loss(
         losses = checks.element_parameter("label_weights", label_weights, inputs.x) * losses
     counted = inputs.counted()
     number = jnp.sum(counted, axis=-1).astype(losses.dtype)
-    means = safe_divide(total(jnp.where(counted, losses, 0), -1), number)
+    means = safe_divide(total_over_labels(jnp.where(counted, losses, 0)), number)
     return reduce_samples(means, inputs.where, weights, reduction, axis_name)
 
 
@@ -225,7 +225,8 @@ def ova_n_loss(
     inputs = loss_inputs(logits, labels, where)
     q = inputs.distribution()
     takes_part = inputs.counted() & jnp.any(q != 0, axis=-1, keepdims=True)
-    losses = total(jnp.where(takes_part, cross_entropy(inputs._replace(y=q)), 0), -1)
+    entropy = cross_entropy(inputs._replace(y=q))
+    losses = total_over_labels(jnp.where(takes_part, entropy, 0))
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 

@@ -13,7 +13,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import pair_of_tail, power, signed_tail
-from mllosses_jax._core.platforms import sum_of_terms, total
+from mllosses_jax._core.platforms import sum_of_terms, total_over_labels
 from mllosses_jax._core.reduction import (
     all_sum,
     count_entries,
@@ -87,7 +87,7 @@ def partial_binary_cross_entropy(
     exponent = gamma if isinstance(gamma, int) else checks.scalar("gamma", gamma, dtype)
     a, b = checks.scalar("alpha", alpha, dtype), checks.scalar("beta", beta, dtype)
     scale = a * power(share, jnp.log(share), exponent) + b
-    losses = total(jnp.where(counted, cross_entropy(inputs), 0), -1)
+    losses = total_over_labels(jnp.where(counted, cross_entropy(inputs), 0))
     return reduce_samples(scale * losses / size, inputs.where, weights, reduction, axis_name)
 
 

@@ -73,7 +73,7 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
 def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
     """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off.
 
-    With the gradient these are ten passes over (B, L) arrays: five of `softmax_terms`, the terms
+    With the gradient these are nine passes over (B, L) arrays: four of `softmax_terms`, the terms
     of the value and of the slope with their sums, and the gradient. If both exponents are no
     integers, w is one more.
     """

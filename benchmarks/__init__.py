@@ -7,7 +7,7 @@
   PyTorch.
 - `numerics`: errors of values and derivatives; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
-- `linear`, `mlp`: the models of `mllosses compare`.
+- `linear`, `linear_head`, `mlp`: the models of `mllosses compare`.
 - `intervals`: how often the marks of a comparison are right; call its `run` from Python.
 - `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.
 - `loss_inputs`: what losses are timed on; `goals`: what they are meant to take.

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "hierarchy": "",
     "large_steps": "",
     "linear": "sets",
+    "linear_head": "losses",
     "losses": "losses",
     "metrics": "",
     "mlp": "sets",
@@ -37,7 +38,7 @@ def main() -> None:
         nargs="+",
         metavar="NAME",
         help=f"one or more of {', '.join(BENCHMARKS)}; then what they measure, if not all: "
-        "data sets for `linear` and `mlp`, losses for `losses` and `overhead`",
+        "data sets for `linear` and `mlp`, losses for `linear_head`, `losses` and `overhead`",
     )
     parser.add_argument(
         "--quick", action="store_true", help="use tiny arrays, to check the harness"

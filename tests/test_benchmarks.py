@@ -229,6 +229,19 @@ def test_quick_numerics(monkeypatch):
     assert np.all(np.isnan(naive))
 
 
+def test_quick_linear_head():
+    """The two solvers share no code but the loss, yet find the same model."""
+    linear_head = pytest.importorskip("benchmarks.linear_head")
+    rows = linear_head.run(quick=True)
+    assert [row["by"] for row in rows] == ["all scores", "head", "head, same strength"]
+    all_scores, _, same = rows
+    assert all_scores["P@1"] > 0.5
+    assert all_scores["residual"] <= 1e-4
+    assert same["strength"] == pytest.approx(12 * all_scores["strength"])
+    assert same["apart"] < 0.02  # on 300 rows
+    assert len(linear_head.bars_of(rows)) == 2
+
+
 def test_quick_linear():
     pytest.importorskip("sklearn")
     linear = pytest.importorskip("benchmarks.linear")

@@ -1,11 +1,11 @@
-"""Compares the linear model that `compare` trains through a head with the one that keeps all scores.
+"""Compares the linear model that `compare` trains through a head with that of all scores.
 
 Both minimise the same objective: the head by stochastic gradient descent, as for more than 2,000
 labels, the other one by L-BFGS. On delicious (`../shared/data/delicious.npz`, 983 labels) each
-chooses the strength of its penalty by its own rule; a third row trains the head at the strength that
-the other one has chosen. Metrics are those of the test part, from the five labels with the highest
-scores, counted here. "apart" is the largest difference of a metric to that of all scores, and
-"residual" how far from convergence the fit ended, by the model's own check.
+chooses the strength of its penalty by its own rule; a third row trains the head at the strength
+that the other one has chosen. Metrics are those of the test part, from the five labels with the
+highest scores, counted here. "apart" is the largest difference of a metric to that of all scores,
+and "residual" how far from convergence the fit ended, by the model's own check.
 
 `python -m benchmarks linear_head zlpr_loss` takes another loss.
 """
@@ -72,9 +72,7 @@ def bars_of(rows: Sequence[Row]) -> list[Bar]:
 
 def _rows(loss: str, dataset: data.Dataset) -> list[Row]:
     settings, head_loss = Settings(num_seeds=1), bind_to_head(loss, dataset)
-    every = np.arange(len(dataset.x_train))
-    assert dataset.x_test is not None
-    assert dataset.y_test is not None
+    every, num_labels = np.arange(len(dataset.x_train)), dataset.y_train.shape[1]
 
     def of_all_scores() -> tuple[Array, float, float]:
         found = linear.run(dataset, bind(loss, dataset), settings, lambda: None)
@@ -88,13 +86,15 @@ def _rows(loss: str, dataset: data.Dataset) -> list[Row]:
     def at_same_strength() -> tuple[Array, float, float]:
         fitter = Fitter(dataset, head_loss)
         found = fitter.fit(every, same, tolerance=GAP, rounds=len(ROUNDS), seed=1)
+        assert dataset.x_test is not None
+        assert dataset.y_test is not None
         test = make_data(dataset.x_test, dataset.y_test, dataset.mask_test)
         return fitter.ranked(found.state, test, max(SIZES)).ids, same, found.residual
 
     rows = [_timed(of_all_scores, dataset)]
     # A head adds up what has one value per label, of which the other model takes the mean.
     is_mean = parse(loss).entry.kind == "element"
-    same = rows[0]["strength"] * (dataset.y_test.shape[1] if is_mean else 1)
+    same = rows[0]["strength"] * (num_labels if is_mean else 1)
     rows += [_timed(of_head, dataset), _timed(at_same_strength, dataset)]
     for row, by in zip(rows, (ALL_SCORES, HEAD, SAME_STRENGTH), strict=True):
         row |= {"loss": loss, "by": by}
@@ -129,6 +129,11 @@ def _tiny() -> data.Dataset:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(600, 6)).astype(np.float32)
     y = x @ generator.normal(size=(6, 12)) + generator.normal(scale=0.5, size=(600, 12)) > 1
-    names = tuple(f"label {number}" for number in range(12))
-    parts = {"x_train": x[:300], "y_train": y[:300], "x_test": x[300:], "y_test": y[300:]}
-    return data.Dataset(name="tiny", label_names=names, **parts)
+    return data.Dataset(
+        name="tiny",
+        label_names=tuple(f"label {number}" for number in range(12)),
+        x_train=x[:300],
+        y_train=y[:300],
+        x_test=x[300:],
+        y_test=y[300:],
+    )

@@ -1,9 +1,11 @@
 """A million labels: an encoder in Flax NNX trained with optax, and a head that updates itself.
 
 The data are made on the fly: a sample's labels are drawn from a long-tailed distribution, and its
-input is the mean of what stands for them, with noise. Checkpoints are Orbax's.
+input is the mean of what stands for them, with noise. They come through Grain if it is installed,
+which prepares batches ahead, and else through a plain generator. Checkpoints are Orbax's.
 """
 
+import importlib.util
 import itertools
 import math
 import resource
@@ -23,7 +25,7 @@ WIDTH, BATCH, POSITIVES = 64, 128, 5
 
 
 def batches(num_labels, seed):
-    """Yields inputs (B, WIDTH) and ids of labels (B, POSITIVES); any other source would do."""
+    """Returns an iterator over inputs (B, WIDTH) and ids of labels (B, POSITIVES)."""
     stands_for = jax.vmap(jax.vmap(lambda id: jax.random.normal(jax.random.key(id), (WIDTH,))))
 
     @jax.jit
@@ -34,8 +36,14 @@ def batches(num_labels, seed):
         x = stands_for(ids).mean(1)
         return x + 0.1 * jax.random.normal(noise, x.shape), ids
 
-    for number in itertools.count():
-        yield batch(jax.random.fold_in(jax.random.key(seed), number))
+    def numbered(number):
+        return batch(jax.random.fold_in(jax.random.key(seed), number))
+
+    if importlib.util.find_spec("grain") is None:
+        return map(numbered, itertools.count())
+    import grain
+
+    return iter(grain.MapDataset.range(sys.maxsize).map(numbered).to_iter_dataset())
 
 
 class Encoder(nnx.Module):

@@ -21,7 +21,6 @@ from mllosses_jax.compare.large.training import (
     GAP,
     KEPT,
     ROUNDS,
-    SEARCH_GAP,
     SEARCH_ROUNDS,
     Fit,
     Fitter,
@@ -58,7 +57,7 @@ def run(
 
     def attempt(step: int) -> float:
         strength = fitter.reference * strengths.factor(step)
-        fit = fitter.fit(train, strength, tolerance=SEARCH_GAP, rounds=SEARCH_ROUNDS, seed=0)
+        fit = fitter.fit(train, strength, tolerance=0, rounds=SEARCH_ROUNDS, seed=0)
         found[step] = fitter.ranked(fit.state, held_data, kept)
         on_pass()
         return round(judgment.quality(found[step], held_rows, dataset), DIGITS)

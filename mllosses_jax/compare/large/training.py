@@ -37,8 +37,8 @@ from mllosses_jax.heads import (
 
 KEPT = 100  # labels of each row whose scores are kept
 ROUNDS = (8, 16, 32, 64)  # epochs
-SEARCH_ROUNDS = 2  # the most rounds of fits that only choose the strength
-GAP, SEARCH_GAP = 0.01, 0.1  # tolerances of the check of convergence
+SEARCH_ROUNDS = 2  # of fits that only choose the strength, whatever the check says
+GAP = 0.01  # the tolerance of the check of convergence
 LARGEST_BATCH, STEPS = 128, 100  # an epoch of few rows has about this many steps
 BLOCK = 512  # rows whose gradient or scores are computed together
 RATE_STEP, PROBES = 4.0, 5  # learning rates that are tried are a factor apart

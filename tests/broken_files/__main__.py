@@ -4,6 +4,7 @@ The outcome of each is printed as JSON.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -153,20 +154,16 @@ def main():
     folder = Path(sys.argv[1])
     os.chdir(folder)
     from mllosses_jax.cli.main import main as mllosses
-    from mllosses_jax.compare import comparison
+    from mllosses_jax.compare.experiments import EXPERIMENTS
 
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(4300)
     everything = trials(folder)
 
-    class Stopped:
-        PASSES = 1
+    def run(*arguments):
+        raise AssertionError("training began")
 
-        @staticmethod
-        def run(*arguments):
-            raise AssertionError("training began")
-
-    comparison.EXPERIMENTS["linear"] = Stopped
+    EXPERIMENTS["linear"] = dataclasses.replace(EXPERIMENTS["linear"], run=run)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))

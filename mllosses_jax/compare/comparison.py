@@ -244,7 +244,8 @@ def compare(
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
     choices, left_out = _fitting(choices) if many else (choices, {})
     experiment = EXPERIMENTS[settings.model]
-    bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}  # may fail
+    # What a loss does not accept is refused here, before any training.
+    bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     if out is None:
         return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
     identity = {

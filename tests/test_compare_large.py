@@ -314,6 +314,24 @@ def test_the_threshold_file_says_what_it_gains():
     assert report.micro.low < report.micro.gain < report.micro.high
 
 
+def test_a_label_that_is_never_known_starts_as_rare():
+    mask = np.ones((120, 7), bool)
+    mask[:, 2] = False
+    dataset = toy(mask_train=mask)
+    start = Fitter(dataset, bind_to_head(BINARY, dataset)).start(np.arange(120))
+    np.testing.assert_allclose(start.bias[2], np.log(1 / 119), rtol=1e-6)
+    assert np.argmin(start.bias) == 2
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_settings_are_chosen_on_rows_with_a_known_label(number):
+    rows = np.arange(50, 50 + number)
+    train, held = linear._held_out(rows)
+    assert len(held) == 1
+    assert set(train) | set(held) == set(rows)
+    assert len(train) == max(number - 1, 1)
+
+
 def test_a_second_order_of_rows_shows_whether_order_matters(monkeypatch):
     fitter = Fitter(toy(), bind_to_head(BINARY, toy()))
     monkeypatch.setattr(linear, "SAME", 0.01)  # a swap of two labels is .001 on so few rows

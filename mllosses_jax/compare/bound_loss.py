@@ -151,7 +151,8 @@ def from_labels(entry: Entry, dataset: Dataset, *, but: Container[str] = ()) -> 
 def counts(dataset: Dataset, rows: NDArray[np.intp] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Returns how often each label is positive and how often it is known, both (L,).
 
-    The positives are clipped to at least 1 and at most one less than the known entries.
+    The positives are clipped to at least 1 and at most one less than the known entries. A label
+    that is never known counts as one positive among all rows: as rare, not as even.
 
     Args:
         dataset: the data set.
@@ -159,7 +160,8 @@ def counts(dataset: Dataset, rows: NDArray[np.intp] | None = None) -> tuple[np.n
     """
     chosen = slice(None) if rows is None else rows
     y, known = dataset.y_train[chosen], dataset.known_train[chosen]
-    total = np.maximum(known.sum(0), 2)
+    number = known.sum(0)
+    total = np.maximum(np.where(number > 0, number, len(known)), 2)
     return np.clip((y & known).sum(0), 1, total - 1), total
 
 

@@ -97,9 +97,11 @@ def _seeds(comparison: Comparison) -> str:
             "describe these fitted models."
         )
     each = f"of {len(several)} losses" if len(several) > 3 else "of " + ", ".join(several)
+    others = len(several) < len(comparison.outcomes)
+    rest = "; the other losses have one model each." if others else "."
     return (
         f"Seeds: {num_seeds}, each of which sets {sets}. This matters to the models "
-        f"{each}, with one model for each seed; the other losses have one model each."
+        f"{each}, with one model for each seed{rest}"
     )
 
 
@@ -208,9 +210,11 @@ def _of_rows(comparison: Comparison) -> list[str]:
     assert dataset.y_test is not None
     labels, known = dataset.y_test, dataset.known_test
     paragraphs = []
-    if not math.isfinite(comparison.outcomes[comparison.best].quality):
+    if not comparison.outcomes[comparison.best].quality > 0:
+        which = "held-out row" if large else "label"
         paragraphs.append(
-            "Nothing could be chosen or tuned: no label of the training part has a known positive."
+            f"Nothing could be chosen or tuned: no {which} of the training part has a known "
+            "positive."
         )
     left_out = int(np.sum(~known.any(1)))
     if left_out:
@@ -282,7 +286,7 @@ def _undefined(comparison: Comparison) -> list[str]:
 def verdict(comparison: Comparison) -> str:
     """Returns which loss to take, why, and where its thresholds are."""
     baseline, taken = comparison.baseline, comparison.recommended
-    if not math.isfinite(comparison.outcomes[taken].quality):
+    if not comparison.outcomes[taken].quality > 0:
         return f"Verdict: none, as nothing could be chosen. The files are those of {baseline}."
     if comparison.thresholds[taken].by_label is None:
         return f"Verdict: {_reason(comparison)}. The file global_threshold.json is that of {taken}."

@@ -51,7 +51,7 @@ def run(
     begin, cpu = time.perf_counter(), time.process_time()
     fitter = Fitter(dataset, loss)
     kept = min(KEPT, dataset.y_train.shape[1])
-    train, held_rows = _held_out(len(dataset.y_train))
+    train, held_rows = _held_out(fitter.rows)
     held_data = fitter.data.at(held_rows)
     found: dict[int, Ranked] = {}
 
@@ -93,11 +93,15 @@ def run(
     )
 
 
-def _held_out(num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows to train on and rows to choose settings on, both in ascending order."""
-    order = np.random.default_rng(0).permutation(num_rows)
-    number = max(round(HELD_OUT * num_rows), 1)
-    return np.sort(order[number:]), np.sort(order[:number])
+def _held_out(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows to train on and rows to choose settings on, both in ascending order.
+
+    Args:
+        rows: the rows with a known label. A single one serves both.
+    """
+    order = np.random.default_rng(0).permutation(rows)
+    number = max(round(HELD_OUT * len(rows)), 1)
+    return np.sort(order[number:] if len(rows) > 1 else order), np.sort(order[:number])
 
 
 def _final(fitter: Fitter, strength: float, settings: Settings) -> tuple[list[Fit], bool]:

@@ -170,9 +170,14 @@ def _prior(dataset: Dataset) -> Array:
     return jnp.asarray(positives / total, jnp.float32)
 
 
-def _propensity(dataset: Dataset) -> Array:
+def inverse_propensities(dataset: Dataset) -> Array:
+    """Returns one over the propensity of each label, (L,), from the training part."""
     positives, total = counts(dataset)
-    return 1 / inverse_propensity(jnp.asarray(positives), jnp.asarray(total, jnp.float32))
+    return inverse_propensity(jnp.asarray(positives), jnp.asarray(total, jnp.float32))
+
+
+def _propensity(dataset: Dataset) -> Array:
+    return 1 / inverse_propensities(dataset)
 
 
 def _together(dataset: Dataset) -> np.ndarray:

@@ -109,11 +109,17 @@ def row_means(values: NDArray[Any], weights: Floats) -> Doubles:
     """Returns the means (M, R) over rows of values (M, N), leaving out rows that are NaN."""
     counts = ~np.isnan(values)
     entries = np.concatenate([np.where(counts, values, 0), counts], dtype=np.float64)
+    sums = row_sums(entries, weights)
+    return ratio(sums[: len(values)], sums[len(values) :])
+
+
+def row_sums(entries: Doubles, weights: Floats) -> Doubles:
+    """Returns the sums (M, R) over rows of entries (M, N)."""
     sums = np.zeros((len(entries), weights.shape[1]))
     for start in range(0, len(weights), _ROWS):  # double precision without a copy of all weights
         rows = slice(start, start + _ROWS)
         sums += entries[:, rows] @ weights[rows].astype(np.float64)
-    return _ratio(sums[: len(values)], sums[len(values) :])
+    return sums
 
 
 def rankings(
@@ -147,7 +153,7 @@ def rankings(
         positives[part] = reached[-1]
     negatives = _weight_of_known(where, weights) - positives
     pairs = positives.astype(np.float64) * negatives
-    return _ratio(precisions, positives), 1 - _ratio(wrong_pairs, pairs)
+    return ratio(precisions, positives), 1 - ratio(wrong_pairs, pairs)
 
 
 def calibration_errors(
@@ -168,13 +174,13 @@ def calibration_errors(
         shape = len(part) * BINS, len(weights)
         sums = csr_matrix((error, (place, rows)), shape=shape) @ weights
         excess[part] = np.abs(sums).reshape(-1, BINS, weights.shape[1]).sum(1)
-    return _ratio(excess, _weight_of_known(where, weights))
+    return ratio(excess, _weight_of_known(where, weights))
 
 
 def over_labels(values: NDArray[Any]) -> Doubles:
     """Returns the mean (R,) of values (L, R) over the labels for which they are defined, or NaN."""
     defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0).sum(0), np.count_nonzero(defined, axis=0))
+    return ratio(np.where(defined, values, 0).sum(0), np.count_nonzero(defined, axis=0))
 
 
 def _steps(scores: NDArray[Any], positive: Bools, where: Bools) -> tuple[Any, Any]:
@@ -257,7 +263,7 @@ def _f1(true: Floats, wrong: Floats) -> Doubles:
     return result
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
     """Returns part over whole, or NaN where whole is 0."""
     exists = whole > 0
     result: Doubles = np.where(exists, part / np.where(exists, whole, 1), np.nan)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from mllosses_jax import heads
 from mllosses_jax.compare import resampling
-from mllosses_jax.compare.bound_loss import counts
+from mllosses_jax.compare.bound_loss import inverse_propensities
 from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
 from mllosses_jax.data import Dataset
-from mllosses_jax.weighting import inverse_propensity
 
 SIZES = (1, 3, 5)
 METRICS: dict[str, Metric] = {
@@ -36,11 +35,6 @@ class Sums(NamedTuple):
     part: Doubles
     whole: Doubles
 
-    def on(self, weights: resampling.Floats) -> Doubles:
-        """Returns the metric on resamples (R,), or NaN where the whole is 0."""
-        part, whole = (values @ weights.astype(np.float64) for values in self)
-        return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
-
 
 def judge(outcome: RankedOutcome, dataset: Dataset, weights: resampling.Floats) -> Judgment:
     """Returns the metrics of each model and of each resample; NaN where training diverged.
@@ -53,17 +47,14 @@ def judge(outcome: RankedOutcome, dataset: Dataset, weights: resampling.Floats) 
     assert dataset.y_test is not None
     labels = np.asarray(dataset.y_test & dataset.known_test)
     known = np.asarray(dataset.known_test.any(axis=1))
-    positives, total = counts(dataset)
-    propensity = np.asarray(
-        inverse_propensity(jnp.asarray(positives), jnp.asarray(total, jnp.float32)), np.float64
-    )
+    propensity = np.asarray(inverse_propensities(dataset), np.float64)
     # The first column of the weights stands for the test part itself.
     whole = np.concatenate([np.ones((len(labels), 1), np.float32), weights], axis=1)
     found = []
     for ranked in outcome.test:
         if ranked.usable:
             sums = _sums(ranked, labels, known, propensity, float(outcome.global_threshold))
-            found.append({name: each.on(whole) for name, each in sums.items()})
+            found.append(_on_resamples(sums, whole))
         else:
             found.append({name: np.full(whole.shape[1], math.nan) for name in METRICS})
     on_all = {name: np.stack([each[name] for each in found]) for name in METRICS}
@@ -73,6 +64,14 @@ def judge(outcome: RankedOutcome, dataset: Dataset, weights: resampling.Floats) 
         outcome.varies,
         len(labels),
     )
+
+
+def _on_resamples(sums: dict[str, Sums], weights: resampling.Floats) -> dict[str, Doubles]:
+    """Returns each metric on resamples (R,), or NaN where its whole is 0."""
+    each = sums.values()
+    entries = np.stack([*(metric.part for metric in each), *(metric.whole for metric in each)])
+    parts, wholes = np.split(resampling.row_sums(entries, weights), 2)
+    return dict(zip(sums, resampling.ratio(parts, wholes), strict=True))
 
 
 def quality(ranked: Ranked, rows: NDArray[np.intp], dataset: Dataset) -> float:

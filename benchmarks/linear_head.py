@@ -12,13 +12,13 @@ and "residual" how far from convergence the fit ended, by the model's own check.
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import bars
 from benchmarks.bars import Bar
+from benchmarks.worked_heads import DELICIOUS
 from mllosses_jax import data
 from mllosses_jax.compare import linear
 from mllosses_jax.compare.bound_loss import bind, bind_to_head
@@ -30,7 +30,6 @@ from mllosses_jax.compare.settings import Settings
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
 
-DELICIOUS = Path(__file__).parents[2] / "shared" / "data" / "delicious.npz"
 LOSSES = (BASELINE, "asymmetric_loss")
 ALL_SCORES, HEAD, SAME_STRENGTH = "all scores", "head", "head, same strength"
 SIZES = (1, 3, 5)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,6 +15,9 @@ from compare_inputs import BASELINE, COMMAND, NAMES, OTHER, assert_refused, pass
 from mllosses_jax import calibration
 from mllosses_jax.decisions import ThresholdReport
 
+# An interrupt between the opening of a file and its block leaves the file to the garbage collector,
+# of which Python warns as of an error in the code.
+UNDISTURBED = [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", *COMMAND[-2:]]
 LOSSES = f"{BASELINE},{OTHER}"
 JUDGED = [
     "map",
@@ -39,7 +43,7 @@ def interrupt_after_first_loss(arguments, out, environment):
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*UNDISTURBED, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,9 +9,9 @@ import pytest
 
 from mllosses_jax import compare as library
 from mllosses_jax.compare import Comparison, compare
-from mllosses_jax.compare.comparison import load_data
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
+from mllosses_jax.compare.loading import load_data
 from mllosses_jax.data import DataError, Dataset
 
 LOSSES = ("sigmoid_binary_cross_entropy", "zlpr_loss")

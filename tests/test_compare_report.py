@@ -134,13 +134,17 @@ def test_as_many_marks_as_are_told(of_all):
     ("low", "high", "sign"), [(0.1, 0.2, 1), (-0.2, -0.1, -1), (-0.1, 0.2, 0), (0.0, 0.1, 0)]
 )
 def test_the_mark_is_read_off_the_interval(low, high, sign, decided, higher_is_better):
+    metric = "map" if higher_is_better else "ranking_loss"
+    dataset = make_dataset()
+    outcome = make_outcome(dataset, models=1)
+    comparison = make_comparison(dataset, {BASELINE: outcome, OTHER: outcome})
     found = Interval((low + high) / 2, low, high, decided)
     sign = sign if decided else 0
     assert found.excludes_zero is (sign != 0)
     better = sign if higher_is_better else -sign
-    shown = report.mark(found, higher_is_better=higher_is_better)
-    assert shown == {1: "+", -1: "-", 0: ""}[better]
-    assert report.mark(None, higher_is_better=higher_is_better) == ""
+    comparison.differences[OTHER] = {metric: found}
+    assert comparison.mark(OTHER, metric) == {1: "+", -1: "-", 0: ""}[better]
+    assert comparison.mark(BASELINE, metric) == ""
 
 
 def test_marks_stand_behind_the_figures_that_say_something():

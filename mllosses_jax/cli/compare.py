@@ -88,8 +88,8 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.choice import choose
-    from mllosses_jax.compare.comparison import load_data
     from mllosses_jax.compare.folder import REPORT, Occupied
+    from mllosses_jax.compare.loading import load_data
 
     losses = choose(options.losses)  # reports a misspelt name before a large file is read
     dataset = load_data(options.data, labels=options.labels)

@@ -3,8 +3,9 @@
 `compare` trains a model under each loss and returns a `Comparison`. It prints nothing; the command
 `mllosses compare` prints the result.
 
-- `comparison`: the experiment from end to end; `settings`: its settings; `experiments`: what is
-  trained and how it is judged; `progress`: how far it is.
+- `run`: the experiment from end to end; `loading`: its data set; `settings`: its settings;
+  `experiments`: what is trained and how it is judged; `progress`: how far it is.
+- `comparison`: the losses that are finished, and what they say together.
 - `choice`: the losses and their parameters; `bound_loss`: a loss with what it takes from the data;
   `heads`: the parameters of losses that are outputs of the model.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
@@ -13,7 +14,8 @@
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.
-- `folder`: the output folder; `card`: the data card in it.
+- `folder`: the output folder; `card`: the data card in it; `document`: its results.json.
+- `checks`: findings about a comparison, with stable codes.
 - `report`: the report of a comparison; `notes`: its sentences.
 - `errors`: errors that the caller can fix.
 """
@@ -25,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 from mllosses_jax._core.text import did_you_mean
 
 if TYPE_CHECKING:
-    from mllosses_jax.compare.comparison import Comparison, compare
+    from mllosses_jax.compare.comparison import Comparison
+    from mllosses_jax.compare.run import compare
 
 __all__ = ["Comparison", "compare"]
 
@@ -33,9 +36,9 @@ __all__ = ["Comparison", "compare"]
 def __getattr__(name: str) -> Any:
     """Imports the experiment on first use, so that importing `errors` alone is cheap."""
     if name in __all__:
-        from mllosses_jax.compare import comparison
+        from mllosses_jax.compare import comparison, run
 
-        return getattr(comparison, name)
+        return {"Comparison": comparison.Comparison, "compare": run.compare}[name]
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)
 

@@ -114,13 +114,6 @@ def number(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.2f}"
 
 
-def mark(difference: Interval | None, *, higher_is_better: bool) -> str:
-    """Returns + for better than the baseline, - for worse, or "" if neither is significant."""
-    if difference is None or not difference.excludes_zero:
-        return ""
-    return "+" if (difference.mean > 0) == higher_is_better else "-"
-
-
 def _tables(comparison: Comparison) -> Iterator[list[str]]:
     large, metrics = comparison.settings.model == "linear_head", comparison.experiment.metrics
     for title, chosen in (LARGE_TABLES if large else TABLES).items():
@@ -146,12 +139,8 @@ def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
     if not comparison.is_comparable(label, metric):
         return "", ""
     figure = comparison.results[label][metric]
-    difference = comparison.differences.get(label, {}).get(metric)
-    shown = mark(
-        difference, higher_is_better=comparison.experiment.metrics[metric].higher_is_better
-    )
     interval = f"{number(figure['low'])}-{number(figure['high'])}"
-    return f"{number(figure['mean'])} {shown}".rstrip(), interval
+    return f"{number(figure['mean'])} {comparison.mark(label, metric)}".rstrip(), interval
 
 
 def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:

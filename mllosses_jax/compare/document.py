@@ -1,0 +1,52 @@
+"""What results.json holds about the losses of a comparison."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+import mllosses_jax
+from mllosses_jax.compare import intervals, judgment
+
+if TYPE_CHECKING:
+    from mllosses_jax.compare.comparison import Comparison
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Returns what results.json holds besides the settings and the data card."""
+    outcomes = comparison.outcomes.items()
+    packages = ("jax", "jaxlib", "optax", "numpy")
+    return {
+        "versions": {
+            "mllosses_jax": mllosses_jax.__version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+            "device": jax.devices()[0].device_kind,
+        },
+        "interval": {"level": intervals.LEVEL, "resamples": judgment.NUM_RESAMPLES},
+        "baseline": comparison.baseline,
+        "best_on_validation": comparison.best,
+        "recommended": comparison.recommended,
+        "given": comparison.given,
+        "left_out": comparison.left_out,
+        "results": comparison.results,
+        "differences": {
+            name: {metric: asdict(difference) for metric, difference in by_metric.items()}
+            for name, by_metric in comparison.differences.items()
+        },
+        "training": {
+            name: {
+                "chosen": outcome.chosen,
+                "tried": {key: value.tolist() for key, value in outcome.tried.items()},
+                "at_edge": list(outcome.at_edge),
+                "models": len(outcome.residuals),
+                "depends_on_seed": outcome.varies,
+                "residuals": outcome.residuals.tolist(),
+            }
+            for name, outcome in outcomes
+        },
+    }

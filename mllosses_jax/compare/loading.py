@@ -1,0 +1,57 @@
+"""The data set of a comparison, which has a test part and enough to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.data import DataError, Dataset, load
+
+TEST_FRACTION, TEST_SEED = 0.2, 0
+MIN_TRAINING_ROWS = 10
+
+
+def load_data(
+    data: str | PathLike[str] | Dataset, *, labels: int | Sequence[str] | None = None
+) -> Dataset:
+    """Returns a data set with a test part: its own, or a fifth of the rows.
+
+    Args:
+        data: a data set, or what `mllosses_jax.data.load` takes.
+        labels: the label columns of a text file.
+
+    Returns:
+        The data set. If it had no test part, it is `data.with_test(0.2, seed=0)`.
+
+    Raises:
+        DataError: the data cannot be read, or a part of it has no known label.
+        ComparisonError: `labels` are given for a `Dataset`, or there are too few rows.
+    """
+    if not isinstance(data, str | PathLike | Dataset):
+        raise ComparisonError(
+            f"data must be a Dataset, a path or a name, got {type(data).__name__}"
+        )
+    if not isinstance(data, Dataset):
+        data = load(data, labels=labels)
+    elif labels is not None:
+        raise ComparisonError(f"{data.name} names its labels itself; leave them out (labels)")
+    if data.x_test is None:
+        data = data.with_test(TEST_FRACTION, seed=TEST_SEED)
+    _refuse_unknown(data)
+    if len(data.x_train) < MIN_TRAINING_ROWS:
+        raise ComparisonError(
+            f"{data.name} has {len(data.x_train)} training rows; at least {MIN_TRAINING_ROWS} are "
+            "needed"
+        )
+    return data
+
+
+def _refuse_unknown(dataset: Dataset) -> None:
+    """Raises a DataError if a part has no known label to learn from or to judge by."""
+    for part, mask in (("training", dataset.mask_train), ("test", dataset.mask_test)):
+        if mask is not None and not mask.any():
+            raise DataError(
+                f"{dataset.name}: no label of the {part} part is known; a mask is 1 where a label "
+                f"is known"
+            )

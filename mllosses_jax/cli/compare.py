@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
 
 DEFAULT_FOLDER = Path("mllosses-out")
-FILES = "report.txt, results.json, results.csv"
+FILES = "report.txt, results.json, results.csv, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:

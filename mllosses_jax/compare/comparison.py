@@ -9,11 +9,14 @@ import numpy as np
 
 from mllosses_jax.compare import judgment, report, resampling
 from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.predictor import Predictor, make_predictor
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -36,6 +39,7 @@ class Comparison:
         differences: `{loss: {metric: Interval}}` to the baseline, which is not in it; without
             metrics that say nothing about one of the two.
         left_out: losses that cannot be trained over so many labels, each with the reason.
+        preprocessing: what was done to the features of the data set.
     """
 
     dataset: Dataset
@@ -49,6 +53,7 @@ class Comparison:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -126,6 +131,33 @@ class Comparison:
             return best
         lead = self.differences[best][self.experiment.leading]
         return best if lead.excludes_zero and lead.mean > 0 else self.baseline
+
+    def predictor(self, loss: str | None = None) -> Predictor:
+        """Returns what maps raw features to scores, probabilities and label sets.
+
+        Args:
+            loss: a loss of the comparison, by its label; None for the recommended one. If it has
+                several models, the first is taken.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            ComparisonError: the loss is not in the comparison.
+        """
+        label = self.recommended if loss is None else loss
+        if label not in self.outcomes:
+            raise ComparisonError(
+                f"no loss {label!r} was compared (loss); there are: {', '.join(self.outcomes)}"
+            )
+        assert self.preprocessing is not None
+        return make_predictor(
+            self.outcomes[label],
+            label_names=self.dataset.label_names,
+            loss=label,
+            model=self.settings.model,
+            preprocessing=self.preprocessing,
+        )
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     assert told == [f"finished before: {LOSSES[0]}"]
     after = contents(out)
     new = {path.name for path in after.keys() - before.keys()}
-    assert new == {"report.txt", "predictor.npz"}
+    assert new == {"report.txt"}
 
 
 def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):

@@ -131,9 +131,8 @@ def test_what_is_saved_is_loaded_again(done, tmp_path):
     assert recommended.loss == comparison.recommended
     assert_same(Predictor.load(out), recommended, data.x_test)
     assert_same(Predictor.load(out / "predictor.npz"), recommended, data.x_test)
-    for label, choice in comparison.choices.items():
-        of_loss = Predictor.load(out / "losses" / choice.file_name)
-        assert_same(of_loss, comparison.predictor(label), data.x_test)
+    for label in comparison.choices:
+        assert_same(Predictor.load(out, loss=label), comparison.predictor(label), data.x_test)
     file = tmp_path / "mine.npz"
     recommended.save(file)
     before = file.read_bytes()
@@ -173,6 +172,8 @@ def test_other_mistakes_are_named(linear, tmp_path):
         linear.predict(np.zeros((1, 5)), scope="all")
     with pytest.raises(ComparisonError, match="holds no predictor"):
         Predictor.load(tmp_path)
+    with pytest.raises(ComparisonError, match=r"'hill_loss' is in .* \(loss\); there are: none"):
+        Predictor.load(tmp_path, loss="hill_loss")
     other = tmp_path / "other.npz"
     np.savez(other, X=np.zeros(3))
     with pytest.raises(DataError, match=r"other\.npz: is not a predictor: it has no label_names"):

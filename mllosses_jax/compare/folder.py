@@ -30,7 +30,7 @@ from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
-from mllosses_jax.compare.outcome import MODEL, PREDICTOR, VALIDATION, Outcome
+from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
 
@@ -40,7 +40,6 @@ if sys.platform != "win32":
 RESULTS = "results.json"
 TABLE = "results.csv"
 REPORT = "report.txt"
-LOSSES = "losses"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"

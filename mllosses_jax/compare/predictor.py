@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -18,9 +19,10 @@ from mllosses_jax._core.files import write_npz
 from mllosses_jax._core.text import shown
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare import mlp_training
+from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
-from mllosses_jax.compare.outcome import MODEL, PREDICTOR, Outcome, check_array, read_arrays
+from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, Outcome, check_array, read_arrays
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.data import DataError
 from mllosses_jax.data._reading import reading
@@ -194,12 +196,12 @@ class Predictor:
         )
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Predictor:
+    def load(cls, path: str | PathLike[str], *, loss: str | None = None) -> Predictor:
         """Reads a predictor from a file or from the folder of a comparison.
 
         Args:
-            path: a file that `save` wrote; the folder of a comparison, for the loss that it
-                recommends; or the folder of one of its losses.
+            path: the folder of a comparison, or a file that `save` wrote.
+            loss: a loss of the comparison; None for the recommended one.
 
         Returns:
             The predictor.
@@ -209,9 +211,11 @@ class Predictor:
             DataError: the file is damaged.
         """
         file = Path(path)
-        if file.is_dir():
-            file = next((file / n for n in (PREDICTOR, MODEL) if (file / n).is_file()), file)
-        if not file.is_file():
+        if loss is not None:
+            file = _folder_of(loss, file) / MODEL
+        elif file.is_dir():
+            file /= PREDICTOR
+        if not file.is_file() or file.suffix != ".npz":
             raise ComparisonError(
                 f"{path} holds no predictor; give the folder of a finished comparison, or a file "
                 "that Predictor.save wrote"
@@ -265,6 +269,17 @@ _OUTPUTS: Mapping[str, Callable[..., Array]] = {
     "linear_head": _linear,
     "mlp": jax.jit(mlp_training.apply),
 }
+
+
+def _folder_of(loss: str, results: Path) -> Path:
+    """Returns the folder of a loss in the folder of a comparison."""
+    folders = {file.parent.name: file.parent for file in results.glob(f"{LOSSES}/*/{MODEL}")}
+    with contextlib.suppress(ComparisonError):
+        loss = parse(loss).file_name
+    if loss not in folders:
+        there = ", ".join(sorted(folders)) or "none"
+        raise ComparisonError(f"no model of {loss!r} is in {results} (loss); there are: {there}")
+    return folders[loss]
 
 
 def make_predictor(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -21,9 +21,10 @@ from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.own_model import OwnModel, resolve
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
-from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
+from mllosses_jax.compare.settings import MANY_LABELS, Settings
 from mllosses_jax.data import Dataset
 
 
@@ -32,7 +33,7 @@ def compare(
     *,
     labels: int | Sequence[str] | None = None,
     losses: str | Sequence[str | Choice] | None = None,
-    model: str = "linear",
+    model: str | Callable[..., Any] | Sequence[Callable[..., Any]] = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
@@ -42,11 +43,15 @@ def compare(
     """Compares losses on a data set, by the test scores of the models that they train.
 
     Args:
-        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
+        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised;
+            those of more than two axes, which only a model of your own takes, are not.
         labels: the label columns of a text file.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
-        model: "linear" or "mlp".
+        model: "linear"; "mlp"; or your own, which is trained like the MLP: a function
+            `(num_features, num_outputs, rngs)` that returns a Flax module, a Flax Linen module, or
+            a pair of functions `(init(key, features), apply(params, features))`. In text it is
+            `package.module:function`.
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
             Losses of the same experiment that are finished there are compared without being
@@ -77,8 +82,7 @@ def compare(
     """
     if force and out is None:
         raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
-    if model not in MODELS:
-        raise ComparisonError(f"unknown model {model!r} (model); known: {', '.join(MODELS)}")
+    model = resolve(model)
     if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
         raise ComparisonError(
             f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
@@ -87,23 +91,40 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
-    many = model == "linear" and len(dataset.label_names) > MANY_LABELS
-    settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
+    num_labels, own = len(dataset.label_names), model if isinstance(model, OwnModel) else None
+    if own is None and len(dataset.feature_shape) > 1:
+        raise ComparisonError(
+            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {model} "
+            "model takes one axis; flatten them, or give a model of your own (model)"
+        )
+    many = model == "linear" and num_labels > MANY_LABELS
+    settings = Settings(
+        model="own" if isinstance(model, OwnModel) else "linear_head" if many else model,
+        num_seeds=int(num_seeds),
+        own_model=None if own is None else own.name,
+    )
     choices, left_out = _fitting(choices) if many else (choices, {})
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
+    config = asdict(settings)
+    if own is not None:
+        for bound in bound_losses.values():
+            own.network(dataset.feature_shape, bound.num_outputs)
+        config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
+        return _compared(dataset, settings, own, bound_losses, left_out, None, {}, on_progress)
     identity = {
-        "config": asdict(settings),
+        "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
         if run_file is not None:
             folder.write_options(run_file)
-        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+        return _compared(
+            dataset, settings, own, bound_losses, left_out, folder, identity, on_progress
+        )
 
 
 def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
@@ -123,6 +144,7 @@ def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, s
 def _compared(
     dataset: Dataset,
     settings: Settings,
+    own: OwnModel | None,
     bound_losses: dict[Choice, Any],
     left_out: dict[str, str],
     folder: Folder | None,
@@ -145,10 +167,15 @@ def _compared(
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
         if bound.given:
             comparison.given[choice.label] = bound.given
+        network: dict[str, Any] = {}
+        if own is not None:
+            built = own.network(dataset.feature_shape, bound.num_outputs)
+            comparison.networks[choice.label], network = built, {"network": built.network}
+            about |= built.about()
         outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = experiment.run(dataset, bound, settings, progress.advance)
+            outcome = experiment.run(dataset, bound, settings, progress.advance, **network)
             if folder is not None:
                 folder.save(choice, outcome, dataset, about)
         comparison.add(choice, outcome)

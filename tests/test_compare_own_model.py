@@ -195,14 +195,19 @@ def test_a_run_is_resumed_and_its_predictor_loaded(tmp_path):
     found = Predictor.load(tmp_path / "mine.npz")
     np.testing.assert_array_equal(found.scores(data.x_test), expected)
     assert "own_models:Mlp model trained with zlpr_loss" in repr(found)
-    with pytest.raises(ComparisonError, match=r"another one: its .* is missing, and was"):
+    with pytest.raises(
+        ComparisonError,
+        match=r"another model was trained: its output/0 was missing, and is \(8, 3\)",
+    ):
         Predictor.load(tmp_path / "mine.npz", model=(own_models.init, own_models.apply))
 
 
 def test_a_model_without_a_name_is_given_again(tmp_path):
     comparison = comparison_of("pair")
     comparison.predictor().save(tmp_path / "mine.npz")
-    with pytest.raises(ComparisonError, match=r"init and apply, which cannot be imported"):
+    with pytest.raises(
+        ComparisonError, match=r"own_models:init and own_models:apply, which cannot"
+    ):
         Predictor.load(tmp_path / "mine.npz")
     found = Predictor.load(tmp_path / "mine.npz", model=(own_models.init, own_models.apply))
     x = make_dataset().x_test
@@ -210,6 +215,18 @@ def test_a_model_without_a_name_is_given_again(tmp_path):
     comparison_of("mlp").predictor().save(tmp_path / "ours.npz")
     with pytest.raises(ComparisonError, match="has the mlp model of this package"):
         Predictor.load(tmp_path / "ours.npz", model=own_models.Mlp)
+
+
+def test_a_model_with_other_settings_is_another_run():
+    """Names tell apart what the shapes of parameters do not."""
+    names = {
+        resolve(functools.partial(own_models.Mlp, rate=0.5)).name: "own_models:Mlp(rate=0.5)",
+        resolve(own_models.LinenMlp(LABELS)).name: "LinenMlp(num_outputs=3)",
+        resolve(own_models.Mlp).name: "own_models:Mlp",
+        resolve("own_models:linen_mlp").name: "own_models:linen_mlp",
+        resolve((own_models.init, own_models.apply)).name: "own_models:init and own_models:apply",
+    }
+    assert list(names) == list(names.values())
 
 
 @pytest.mark.parametrize(

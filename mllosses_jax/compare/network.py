@@ -123,8 +123,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], template: Variables) -> Vari
         if expected.get(name) != found.get(name):
             there, here = (shapes.get(name, "missing") for shapes in (found, expected))
             raise ComparisonError(
-                f"the model is another one: its {name} is {here}, and was {there} in training "
-                "(model)"
+                f"another model was trained: its {name} was {there}, and is {here} in yours (model)"
             )
     own = {n.removeprefix(BUFFERS): a for n, a in arrays.items() if n.startswith(BUFFERS)}
     leaves = {name: jnp.asarray(array) for name, array in arrays.items()}

@@ -17,10 +17,11 @@ from step to step.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -83,7 +84,7 @@ class OwnNetwork(NamedTuple):
         return self.network.outputs(from_arrays(params, self.template), features)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class OwnModel:
     """A model of the user's.
 
@@ -94,7 +95,7 @@ class OwnModel:
 
     name: str
     model: Any
-    _built: dict[Any, OwnNetwork] = field(default_factory=dict, repr=False)
+    _built: dict[Any, OwnNetwork] = dataclasses.field(default_factory=dict, repr=False)
 
     def network(self, shape: tuple[int, ...], num_outputs: int) -> OwnNetwork:
         """Returns the model for features of a shape, after it was tried.
@@ -195,7 +196,14 @@ def resolve(model: Any) -> str | OwnModel:
 
 
 def _name(model: Any) -> str:
-    if not hasattr(model, "__qualname__"):  # an instance, which cannot be imported by its type
+    if isinstance(model, functools.partial):
+        given = [*map(repr, model.args), *(f"{k}={v!r}" for k, v in model.keywords.items())]
+        return f"{_name(model.func)}({', '.join(given)})"
+    if dataclasses.is_dataclass(model) and not isinstance(model, type):  # such as a Linen module
+        fields = (f.name for f in dataclasses.fields(model) if f.name not in {"parent", "name"})
+        given = [f"{name}={getattr(model, name)!r}" for name in fields]
+        return f"{type(model).__qualname__}({', '.join(given)})"
+    if not hasattr(model, "__qualname__"):
         return type(model).__qualname__
     try:
         return own_code.name_of(model)

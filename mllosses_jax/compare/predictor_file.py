@@ -66,7 +66,8 @@ def read(path: Path, loss: str | None, model: Any) -> Predictor:
         predictor = dataclasses.replace(predictor, network=network)
     elif model is not None:
         raise ComparisonError(
-            f"the predictor has the {predictor.model} model of this package; leave yours out (model)"
+            f"the predictor has the {predictor.model} model of this package; leave yours out "
+            "(model)"
         )
     one_row = np.zeros((1, *predictor.preprocessing.shape), np.float32)
     try:

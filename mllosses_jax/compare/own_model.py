@@ -20,9 +20,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ from mllosses_jax.compare.network import (
     named,
     output_bias,
 )
-from mllosses_jax.compare.settings import MODELS
+from mllosses_jax.compare.settings import MODELS, ModelName
 
 KINDS = (
     "a function (num_features, num_outputs, rngs) that returns a Flax module, a Flax Linen module, "
@@ -54,6 +54,8 @@ WHILE_TRAINING = {
     "use_running_average": False,
 }
 ROWS = 3  # of the features with which a model is tried
+
+_Functions: TypeAlias = tuple[Callable[[Array], Variables], Callable[..., tuple[Array, Any]]]
 
 
 class OwnNetwork(NamedTuple):
@@ -166,7 +168,10 @@ class OwnModel:
         return [f"{name} {array.shape}" for name, array in arrays_of(*template).items()]
 
 
-def resolve(model: Any) -> str | OwnModel:
+Model: TypeAlias = str | Callable[..., Any] | Sequence[Callable[..., Any]] | OwnModel
+
+
+def resolve(model: Model) -> ModelName | OwnModel:
     """Returns "linear", "mlp", or a model of the user's.
 
     Args:
@@ -178,8 +183,9 @@ def resolve(model: Any) -> str | OwnModel:
     if isinstance(model, OwnModel):
         return model
     if isinstance(model, str):
-        if model in MODELS:
-            return model
+        for name in MODELS:
+            if model == name:
+                return name
         if ":" not in model:
             raise ComparisonError(
                 f"unknown model {model!r} (model); known: {', '.join(MODELS)}; for a model of your "
@@ -222,12 +228,11 @@ def _told(name: str) -> Iterator[None]:
         raise own_code.failed(f"{name} (model)", error) from error
 
 
-def _functions(
-    model: Any, features: np.ndarray, num_outputs: int, name: str
-) -> tuple[Callable[[Array], Variables], Callable[..., tuple[Array, Any]]]:
+def _functions(model: Any, features: np.ndarray, num_outputs: int, name: str) -> _Functions:
     """Returns what starts a model, and what applies it."""
     if isinstance(model, tuple | list):
-        return _of_pair(*model, features)
+        init, apply = model
+        return _of_pair(init, apply, features)
     if _is_module(model, "linen"):
         return _of_linen(model, features)
     if _is_module(model, "nnx"):
@@ -270,7 +275,9 @@ def _is_module(model: Any, kind: str) -> bool:
     return isinstance(model, linen.Module if kind == "linen" else nnx.Module)
 
 
-def _of_pair(init: Callable[..., Any], apply: Callable[..., Any], features: np.ndarray) -> Any:
+def _of_pair(
+    init: Callable[..., Any], apply: Callable[..., Any], features: np.ndarray
+) -> _Functions:
     def start(key: Array) -> Variables:
         return Variables(jax.tree.map(jnp.asarray, init(key, jnp.asarray(features))))
 
@@ -280,7 +287,7 @@ def _of_pair(init: Callable[..., Any], apply: Callable[..., Any], features: np.n
     return start, applied
 
 
-def _of_linen(module: Any, features: np.ndarray) -> Any:
+def _of_linen(module: Any, features: np.ndarray) -> _Functions:
     signature = inspect.signature(type(module).__call__).parameters
     flags = {name: value for name, value in WHILE_TRAINING.items() if name in signature}
 
@@ -311,11 +318,12 @@ def _of_linen(module: Any, features: np.ndarray) -> Any:
     return start, apply
 
 
-def _of_nnx(make: Callable[[Array], Any]) -> Any:
+def _of_nnx(make: Callable[[Array], Any]) -> _Functions:
     from flax import nnx
 
     def parts(module: Any) -> tuple[Any, Variables]:
-        graph, params, buffers = nnx.split(module, nnx.Param, ...)
+        split: Any = nnx.split(module, nnx.Param, ...)
+        graph, params, buffers = split
         return graph, Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(buffers))
 
     graph, _ = parts(make(jax.random.key(0)))

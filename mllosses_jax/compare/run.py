@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -21,7 +21,7 @@ from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
-from mllosses_jax.compare.own_model import OwnModel, resolve
+from mllosses_jax.compare.own_model import Model, OwnModel, resolve
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
 from mllosses_jax.compare.settings import MANY_LABELS, Settings
@@ -33,7 +33,7 @@ def compare(
     *,
     labels: int | Sequence[str] | None = None,
     losses: str | Sequence[str | Choice] | None = None,
-    model: str | Callable[..., Any] | Sequence[Callable[..., Any]] = "linear",
+    model: Model = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
@@ -82,7 +82,7 @@ def compare(
     """
     if force and out is None:
         raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
-    model = resolve(model)
+    resolved = resolve(model)
     if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
         raise ComparisonError(
             f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
@@ -91,15 +91,15 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
     dataset = load_data(data, labels=labels)
-    num_labels, own = len(dataset.label_names), model if isinstance(model, OwnModel) else None
+    num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
         raise ComparisonError(
-            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {model} "
+            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {resolved} "
             "model takes one axis; flatten them, or give a model of your own (model)"
         )
-    many = model == "linear" and num_labels > MANY_LABELS
+    many = resolved == "linear" and num_labels > MANY_LABELS
     settings = Settings(
-        model="own" if isinstance(model, OwnModel) else "linear_head" if many else model,
+        model="own" if isinstance(resolved, OwnModel) else "linear_head" if many else resolved,
         num_seeds=int(num_seeds),
         own_model=None if own is None else own.name,
     )

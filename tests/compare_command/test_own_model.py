@@ -1,5 +1,6 @@
 """`mllosses compare --model` and `predict` with a module of the user's in the current folder."""
 
+import jax
 import numpy as np
 import pytest
 from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
@@ -35,7 +36,8 @@ def module(tmp_path, monkeypatch):
         monkeypatch.setattr(mlp, name, value)
     name = f"mine_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(MODULE)
-    return name
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield name
 
 
 def test_from_training_to_new_rows(module, data, here, tmp_path):

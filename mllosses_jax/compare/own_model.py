@@ -192,13 +192,15 @@ def resolve(model: Model) -> ModelName | OwnModel:
                 "own, write package.module:function"
             )
         return OwnModel(model, own_code.load(model))
-    is_pair = isinstance(model, tuple | list) and len(model) == 2 and all(map(callable, model))
-    if not is_pair and not callable(model) and not _is_module(model, "linen"):
-        raise ComparisonError(
-            f"the model must be one of {', '.join(MODELS)}; or {KINDS} (model); got "
-            f"{type(model).__name__}"
-        )
-    return OwnModel(" and ".join(map(_name, model)) if is_pair else _name(model), model)
+    if isinstance(model, tuple | list):
+        if len(model) == 2 and all(map(callable, model)):
+            return OwnModel(" and ".join(map(_name, model)), model)
+    elif callable(model):
+        return OwnModel(_name(model), model)
+    raise ComparisonError(
+        f"the model must be one of {', '.join(MODELS)}; or {KINDS} (model); got "
+        f"{type(model).__name__}"
+    )
 
 
 def _name(model: Any) -> str:

@@ -57,6 +57,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="overwrite the contents of DIR instead of resuming"
     )
+    parser.add_argument(
+        "--ignore",
+        default="",
+        metavar="CODE,...",
+        help="checks whose findings are left out, such as MLC007,MLC010",
+    )
     parser.set_defaults(run=run)
 
 
@@ -87,11 +93,13 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     """
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
+    from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data
 
-    losses = choose(options.losses)  # reports a misspelt name before a large file is read
+    # A misspelt name is reported before a large file is read.
+    losses, ignored = choose(options.losses), known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels)
     name = f"{dataset.name}-{options.model}"
     with progress() as on_progress:
@@ -107,6 +115,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                     num_seeds=options.seeds,
                     out=folder,
                     force=options.force,
+                    ignore=ignored,
                     on_progress=on_progress,
                 )
             except Occupied:

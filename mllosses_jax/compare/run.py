@@ -13,6 +13,7 @@ import numpy as np
 from mllosses_jax.compare import report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
+from mllosses_jax.compare.checks import known_codes
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
@@ -35,6 +36,7 @@ def compare(
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
+    ignore: str | Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
@@ -50,6 +52,7 @@ def compare(
             Losses of the same experiment that are finished there are compared without being
             trained again.
         force: whether to overwrite the contents of the folder.
+        ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -82,7 +85,7 @@ def compare(
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    choices = choose(losses)
+    ignored, choices = known_codes(ignore), choose(losses)
     dataset = load_data(data, labels=labels)
     many = model == "linear" and len(dataset.label_names) > MANY_LABELS
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
@@ -91,14 +94,16 @@ def compare(
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
+        return _compared(dataset, settings, bound_losses, left_out, ignored, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
-        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+        return _compared(
+            dataset, settings, bound_losses, left_out, ignored, folder, identity, on_progress
+        )
 
 
 def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
@@ -120,6 +125,7 @@ def _compared(
     settings: Settings,
     bound_losses: dict[Choice, Any],
     left_out: dict[str, str],
+    ignore: tuple[str, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -132,7 +138,9 @@ def _compared(
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    comparison = Comparison(
+        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
+    )
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)

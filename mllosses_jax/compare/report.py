@@ -89,7 +89,7 @@ def _checks(comparison: Comparison) -> list[str]:
     """Returns what the checks found, as no or one paragraph."""
     if not comparison.checks:
         return []
-    lines = ["Checks: what to know before trusting these figures (--ignore CODE leaves one out)."]
+    lines = ["Checks of the data and of the models, issues first:"]
     for finding in comparison.checks:
         evidence = printable(finding.brief(MAX_EVIDENCE))
         lines += textwrap.wrap(

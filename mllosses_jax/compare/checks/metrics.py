@@ -21,7 +21,7 @@ MOST_TIED = 0.001  # of the pairs; half of it is what ROC AUC may be off by
 @check(
     "MLC003",
     "issue",
-    title="A loss is worse than knowing only how frequent labels are",
+    title="Losses are worse than constant scores",
     why="Constant scores have each label's frequency as its average precision. A mAP below their "
     "mean says that the model ranks rows worse than if it had not seen the features.",
     remedy="Look for labels or rows in a wrong order in one of the parts, for test rows of another "
@@ -104,11 +104,15 @@ def few_positives(comparison: Comparison) -> Iterator[str]:
     "probabilities, which become equal near 0 and 1. Rows with equal features always tie.",
 )
 def ties(comparison: Comparison) -> Iterator[str]:
-    """Yields the shares of pairs of a positive and a negative test row that a loss scores alike."""
+    """Yields the shares of pairs of a positive and a negative test row that a loss scores alike.
+
+    Labels without a training positive are left out: their scores may well be constant.
+    """
     dataset = comparison.dataset
     assert dataset.y_test is not None
+    learned = (dataset.y_train & dataset.known_train).any(0)
     for label, outcome in with_all_scores(comparison):
-        shares = _tied_shares(outcome.test_scores[0], dataset.y_test, dataset.known_test)
+        shares = _tied_shares(outcome.test_scores[0], dataset.y_test, dataset.known_test & learned)
         if not np.isfinite(shares).any():
             continue
         mean, worst = float(np.nanmean(shares)), int(np.nanargmax(shares))

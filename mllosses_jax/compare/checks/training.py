@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @check(
     "MLC004",
     "tip",
-    title="The best value of a setting is at an edge of those tried",
+    title="Settings are at an edge of the values tried",
     why="A value further out might be better. Every loss is given the same number of values to "
     "try, and the last edges of the search do not move.",
     remedy="Compare losses whose lead depends on it with care. If the edge is that of the weakest "
@@ -53,22 +53,21 @@ def diverged(comparison: Comparison) -> Iterator[str]:
 @check(
     "MLC014",
     "tip",
-    title="A fit ended before it had converged",
-    why="A model that could still be fitted better may rank its loss too low. Losses with kinks, "
-    "such as hinges, never converge in the sense that is measured here.",
+    title="Fits ended before they had converged",
+    why="A model that could still be fitted better may rank its loss too low. What is measured is "
+    "the norm of the objective's gradient as a share of that at the start or, over very many "
+    "labels, its square over twice the strength as a share of the objective's fall. Losses with "
+    "kinks, such as hinges, never converge in this sense.",
     remedy="Trust a comparison with these losses less, above all where the figure is far above "
     "the tolerance. Features of similar size converge faster.",
 )
 def not_converged(comparison: Comparison) -> Iterator[str]:
     """Yields how far each loss's worst fit of the linear model ended from convergence."""
-    measures = {
-        "linear": (comparison.settings.tolerance, "of the gradient's norm at the start is left"),
-        "linear_head": (GAP, "of the objective's fall is the bound on what is missing"),
-    }
-    if comparison.settings.model not in measures:
+    tolerances = {"linear": comparison.settings.tolerance, "linear_head": GAP}
+    tolerance = tolerances.get(comparison.settings.model)
+    if tolerance is None:
         return  # an MLP is not fitted until its gradient vanishes
-    tolerance, what = measures[comparison.settings.model]
     for label, outcome in comparison.outcomes.items():
         residual = float(np.max(outcome.residuals))
         if not residual <= tolerance:  # NaN is not converged either
-            yield f"{label}: a share of {residual:.1e} {what}, above {tolerance:g}"
+            yield f"{label}: {residual:.1e}, above {tolerance:g}"

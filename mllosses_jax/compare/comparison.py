@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from mllosses_jax.compare import judgment, report, resampling
+from mllosses_jax.compare.checks import find_all
+from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import Choice
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
@@ -36,6 +39,7 @@ class Comparison:
         differences: `{loss: {metric: Interval}}` to the baseline, which is not in it; without
             metrics that say nothing about one of the two.
         left_out: losses that cannot be trained over so many labels, each with the reason.
+        ignore: codes of checks to leave out.
     """
 
     dataset: Dataset
@@ -49,6 +53,7 @@ class Comparison:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -69,6 +74,7 @@ class Comparison:
 
     def add(self, choice: Choice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
+        self.__dict__.pop("checks", None)
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
         judged = self.judgments[label] = self.experiment.judge(
@@ -109,6 +115,11 @@ class Comparison:
             if (difference.mean > 0) == self.experiment.metrics[metric].higher_is_better
             else "-"
         )
+
+    @cached_property
+    def checks(self) -> tuple[Finding, ...]:
+        """What a reader should know before trusting the comparison: issues first, then tips."""
+        return find_all(self, self.ignore)
 
     @property
     def best(self) -> str:

@@ -33,6 +33,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "recommended": comparison.recommended,
         "given": comparison.given,
         "left_out": comparison.left_out,
+        "checks": [asdict(finding) for finding in comparison.checks],
+        "ignored_checks": list(comparison.ignore),
         "results": comparison.results,
         "differences": {
             name: {metric: asdict(difference) for metric, difference in by_metric.items()}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
+MAX_EVIDENCE = 3  # of a finding
 FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
@@ -68,6 +69,7 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
         *notes.heading(comparison),
         *("\n".join(table) for table in _tables(comparison)),
         *notes.explanation(comparison),
+        *_checks(comparison),
         *notes.warnings(comparison),
         notes.verdict(comparison),
     ]
@@ -81,6 +83,21 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     title += " (micro-F1 above is at the common threshold):"
     report = _label_report(comparison.dataset, outcome, max_labels)
     return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
+
+
+def _checks(comparison: Comparison) -> list[str]:
+    """Returns what the checks found, as no or one paragraph."""
+    if not comparison.checks:
+        return []
+    lines = ["Checks of the data and of the models, issues first:"]
+    for finding in comparison.checks:
+        evidence = printable(finding.brief(MAX_EVIDENCE))
+        lines += textwrap.wrap(
+            f"{finding.code} {finding.kind}: {finding.title}: {evidence}. {finding.remedy}",
+            WIDTH,
+            subsequent_indent="  ",
+        )
+    return ["\n".join(lines)]
 
 
 def csv_rows(

@@ -13,6 +13,7 @@ import numpy as np
 from mllosses_jax.compare import report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
+from mllosses_jax.compare.checks import known_codes
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
@@ -36,6 +37,7 @@ def compare(
     out: str | PathLike[str] | None = None,
     force: bool = False,
     run_file: str | None = None,
+    ignore: str | Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
@@ -52,6 +54,7 @@ def compare(
             trained again.
         force: whether to overwrite the contents of the folder.
         run_file: text for run.toml in the folder; the command keeps its options there.
+        ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -84,7 +87,7 @@ def compare(
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    choices = choose(losses)
+    ignored, choices = known_codes(ignore), choose(losses)
     dataset = load_data(data, labels=labels)
     many = model == "linear" and len(dataset.label_names) > MANY_LABELS
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
@@ -93,7 +96,7 @@ def compare(
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
+        return _compared(dataset, settings, bound_losses, left_out, ignored, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
@@ -102,7 +105,9 @@ def compare(
         folder = Folder(Path(out), identity, choices, force)
         if run_file is not None:
             folder.write_options(run_file)
-        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+        return _compared(
+            dataset, settings, bound_losses, left_out, ignored, folder, identity, on_progress
+        )
 
 
 def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
@@ -124,6 +129,7 @@ def _compared(
     settings: Settings,
     bound_losses: dict[Choice, Any],
     left_out: dict[str, str],
+    ignore: tuple[str, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -136,7 +142,9 @@ def _compared(
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    comparison = Comparison(
+        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
+    )
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)

@@ -108,15 +108,17 @@ def test_every_sentence_that_is_due_is_there(of_all):
 def test_as_many_marks_as_are_told(of_all):
     comparisons = [
         (label, metric, difference)
-        for label, by_metric in of_all.differences.items()
+        for label, by_metric in of_all.simultaneous.items()
         for metric, difference in by_metric.items()
         if of_all.is_comparable(label, metric) and not math.isnan(difference.mean)
     ]
     marked = sum(difference.excludes_zero for *_, difference in comparisons)
     tables = "\n".join(line for table in report._tables(of_all) for line in table)
     assert marked == len(re.findall(r"\d [+-](?= |$)", tables, flags=re.MULTILINE)) > 0
-    told = f"{marked} of {len(comparisons)} comparisons are marked; by chance alone about"
-    assert f"{told} {0.05 * len(comparisons):.0f} would be" in one_line(report.text(of_all))
+    text = one_line(report.text(of_all))
+    assert f"{marked} of {len(comparisons)} differences are marked." in text
+    assert f"simultaneous over the {len(of_all.results) - 1} losses" in text
+    assert "simultaneous" not in report.text(make_pair())  # one loss is compared
 
 
 @pytest.mark.parametrize("higher_is_better", [True, False])
@@ -133,7 +135,7 @@ def test_the_mark_is_read_off_the_interval(low, high, sign, decided, higher_is_b
     sign = sign if decided else 0
     assert found.excludes_zero is (sign != 0)
     better = sign if higher_is_better else -sign
-    comparison.differences[OTHER] = {metric: found}
+    comparison.simultaneous[OTHER] = {metric: found}
     assert comparison.mark(OTHER, metric) == {1: "+", -1: "-", 0: ""}[better]
     assert comparison.mark(BASELINE, metric) == ""
 
@@ -146,20 +148,21 @@ def test_marks_stand_behind_the_figures_that_say_something():
     without = ("macro_f1_at_half", "calibration_error")
     without_origin = {metric: up[metric] for metric in METRICS if metric not in without}
     assert comparison.differences["lsep_loss"].keys() == without_origin.keys()
-    comparison.differences = {OTHER: up, "lsep_loss": without_origin}
+    comparison.differences = comparison.simultaneous = {OTHER: up, "lsep_loss": without_origin}
     text = report.text(comparison)
     assert all("+" not in row + "-" for row in rows_of(text, "sigmoid_binary"))
     marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, OTHER)]
     assert marks == [[5, 0], [5, 1], [0, 2]]
     marks = [[row.count(" +"), row.count(" -")] for row in rows_of(text, "lsep_loss*")]
     assert marks == [[4, 0], [5, 1], [0, 1]]  # 0.5 and the sigmoid mean nothing for it
-    assert f"{2 * len(METRICS) - 2} of {2 * len(METRICS) - 2} comparisons" in one_line(text)
-    rows = report.csv_rows(comparison.results, comparison.differences)
+    assert f"{2 * len(METRICS) - 2} of {2 * len(METRICS) - 2} differences" in one_line(text)
+    rows = report.csv_rows(comparison)
     judged = [row for row in rows if not row["metric"].endswith("seconds")]
     marked = {(row["loss"], row["metric"]) for row in judged if row["marked"] == 1}
     assert marked == {(OTHER, each) for each in up} | {("lsep_loss", e) for e in without_origin}
     assert all(row["marked"] in ("", 1) for row in judged)
     assert [row["difference_high"] for row in judged[-3:]] == [0.15] * 3
+    assert [row["simultaneous_low"] for row in judged[-3:]] == [0.05] * 3
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,7 @@ def test_a_loss_alone_is_compared_with_nothing():
     assert comparison.recommended == OTHER
     text = one_line(report.text(comparison))
     assert f"Verdict: there was no other loss to compare {OTHER} with." in text
-    assert "comparisons are marked" not in text
+    assert "differences are marked" not in text
 
 
 @pytest.mark.parametrize(
@@ -217,6 +220,18 @@ def test_the_verdict_follows_validation_and_the_interval(other, words):
     assert ("take" in verdict) == (comparison.best == OTHER and bool(shown) and shown[1] == "+")
 
 
+def test_a_lead_that_only_its_own_interval_marks_is_taken_and_explained():
+    """Validation chose the loss, so the verdict allows for one comparison, the tables for all."""
+    comparison = make_pair(other={"skill": 3, "validation": 0.6})
+    assert "allow for" not in notes.verdict(comparison)
+    comparison.simultaneous[OTHER]["map"] = Interval(0.1, -0.01, 0.2, True)
+    assert comparison.mark(OTHER, "map") == ""
+    assert comparison.recommended == OTHER
+    told = "the tables allow for 1 comparisons and do not mark it"
+    assert told in notes.verdict(comparison)
+    assert notes.verdict(comparison).startswith(f"Verdict: take {OTHER}: the best of 2")
+
+
 def test_models_that_were_drawn_once_decide_nothing():
     other = {"skill": 3, "validation": 0.6, "varies": True}
     comparison = make_pair(other=other, num_seeds=1)
@@ -224,7 +239,7 @@ def test_models_that_were_drawn_once_decide_nothing():
     text = one_line(report.text(comparison))
     assert f"Verdict: keep {BASELINE}." in text
     assert "trained with only one, so their differences are not marked. Ask for more seeds." in text
-    assert "comparisons are marked" not in text  # none may be marked
+    assert "differences are marked" not in text  # none may be marked
     assert "only one" not in one_line(report.text(make_pair()))
 
 
@@ -298,7 +313,7 @@ def test_what_is_said_of_no_baseline_is_compared_with_nothing():
     } - {"macro_f1_at_half", "calibration_error"}
     text = one_line(report.text(comparison))
     assert "than softmax_cross_entropy, the loss that was named first:" in text
-    rows = report.csv_rows(comparison.results, comparison.differences)
+    rows = report.csv_rows(comparison)
     unmarked = [r["metric"] for r in rows if r["loss"] == OTHER and r["marked"] == ""]
     assert {"macro_f1_at_half", "calibration_error"} <= set(unmarked)
 

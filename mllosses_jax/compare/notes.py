@@ -106,43 +106,12 @@ def _seeds(comparison: Comparison) -> str:
 
 def explanation(comparison: Comparison) -> list[str]:
     """Returns what a reader needs to know to read the tables, as paragraphs."""
-    compared = [
-        difference
-        for label, by_metric in comparison.differences.items()
-        for metric, difference in by_metric.items()
-        if not math.isnan(difference.mean)
-    ]
     paragraphs = [
         "The tables show means over the models of a loss. Below each is the 95% interval of the "
         f"expected value at this test size, over test rows ({judgment.NUM_RESAMPLES} resamples, "
         "the same for all losses) and, if there are several models, over seeds."
     ]
-    if compared:
-        marked = sum(difference.excludes_zero for difference in compared)
-        can_be = sum(difference.decided for difference in compared)
-        named_first = "" if comparison.baseline == BASELINE else ", the loss that was named first"
-        paragraph = (
-            f"+ means better and - worse than {comparison.baseline}{named_first}: the interval of "
-            "the difference excludes zero."
-        )
-        if can_be:
-            chance = 0.05 * can_be
-            paragraph += (
-                f" {marked} of {can_be} comparisons are marked; by chance alone about "
-                f"{chance:.{0 if chance >= 1 else 1}f} would be, because the intervals are not "
-                "corrected for the number of comparisons."
-            )
-        if not all(outcome.varies for outcome in comparison.outcomes.values()):
-            paragraph += (
-                " If neither loss's model depends on a seed, a mark concerns these fitted models "
-                "only."
-            )
-        paragraphs.append(paragraph)
-        if can_be < len(compared):
-            paragraphs.append(
-                "Models that depend on the seed were trained with only one, so their differences "
-                "are not marked. Ask for more seeds."
-            )
+    paragraphs += _marks(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
     if not all(choice.entry.zero_decides for choice in comparison.choices.values()):
@@ -159,6 +128,45 @@ def explanation(comparison: Comparison) -> list[str]:
             f"estimated from the training part. {each}."
         )
     return paragraphs
+
+
+def _marks(comparison: Comparison) -> list[str]:
+    """Returns what the marks of the tables mean, and how many differences are marked."""
+    compared = [
+        difference
+        for by_metric in comparison.simultaneous.values()
+        for difference in by_metric.values()
+        if not math.isnan(difference.mean)
+    ]
+    if not compared:
+        return []
+    baseline, losses = comparison.baseline, len(comparison.simultaneous)
+    named_first = "" if baseline == BASELINE else ", the loss that was named first"
+    paragraph = (
+        f"+ means better and - worse than {baseline}{named_first}: the interval of the difference "
+        "excludes zero."
+    )
+    if losses > 1:
+        paragraph += (
+            f" These intervals are simultaneous over the {losses} losses that are compared with "
+            "it: where all of them equal it in a metric, the chance that any is marked is about "
+            "5 %."
+        )
+    can_be = sum(difference.decided for difference in compared)
+    if can_be:
+        marked = sum(difference.excludes_zero for difference in compared)
+        paragraph += f" {marked} of {can_be} differences are marked."
+    if not all(outcome.varies for outcome in comparison.outcomes.values()):
+        paragraph += (
+            " If neither loss's model depends on a seed, a mark concerns these fitted models only."
+        )
+    if can_be == len(compared):
+        return [paragraph]
+    return [
+        paragraph,
+        "Models that depend on the seed were trained with only one, so their differences are not "
+        "marked. Ask for more seeds.",
+    ]
 
 
 def _metrics(comparison: Comparison) -> str:
@@ -250,7 +258,13 @@ def _reason(comparison: Comparison) -> str:
     if not math.isnan(lead.low):
         size += f" (a difference of {lead.low:+.3f} to {lead.high:+.3f})"
     if comparison.recommended == best:
-        return f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
+        reason = f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
+        if not comparison.mark(best, metric):
+            reason += (
+                ". That interval is for this comparison alone, as validation chose the loss; the "
+                f"tables allow for {len(comparison.simultaneous)} comparisons and do not mark it"
+            )
+        return reason
     if lead.mean > 0:
         what = f"and ahead by {size}, but the lead is not significant, and the best of {count}"
         return f"keep {baseline}. {best} is {chosen}, {what} always seems to have one"

@@ -159,7 +159,7 @@ def _compared(
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            rows = report.csv_rows(comparison.results, comparison.differences)
+            rows = report.csv_rows(comparison)
             folder.write(folder.named(identity) | document(comparison), rows)
     if folder is not None:
         label = comparison.recommended

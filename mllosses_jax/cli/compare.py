@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = Path("mllosses-out")
 QUICK_ROWS = 2000
-FILES = "report.txt, results.json, results.csv"
+FILES = "report.txt, results.json, results.csv, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:

@@ -12,11 +12,14 @@ from mllosses_jax.compare import judgment, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.predictor import Predictor, make_predictor
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -42,6 +45,7 @@ class Comparison:
             of those of the losses compared do so in 95 % of cases. Marks are read off them.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
+        preprocessing: what was done to the features of the data set.
     """
 
     dataset: Dataset
@@ -57,6 +61,7 @@ class Comparison:
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -158,6 +163,33 @@ class Comparison:
         # here, nor is one taken that a mark calls worse.
         lead = self.differences[best][self.experiment.leading]
         return best if lead.excludes_zero and lead.mean > 0 else self.baseline
+
+    def predictor(self, loss: str | None = None) -> Predictor:
+        """Returns what maps raw features to scores, probabilities and label sets.
+
+        Args:
+            loss: a loss of the comparison, by its label; None for the recommended one. If it has
+                several models, the first is taken.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            ComparisonError: the loss is not in the comparison.
+        """
+        label = self.recommended if loss is None else loss
+        if label not in self.outcomes:
+            raise ComparisonError(
+                f"no loss {label!r} was compared (loss); there are: {', '.join(self.outcomes)}"
+            )
+        assert self.preprocessing is not None
+        return make_predictor(
+            self.outcomes[label],
+            label_names=self.dataset.label_names,
+            loss=label,
+            model=self.settings.model,
+            preprocessing=self.preprocessing,
+        )
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

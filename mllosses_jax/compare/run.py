@@ -21,10 +21,11 @@ from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
+from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
 from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
 from mllosses_jax.data import Dataset
-from mllosses_jax.data.scaling import sparse_scale, standardization
 
 
 def compare(
@@ -137,7 +138,8 @@ def _compared(
     """Trains and judges the losses, including those in the folder, which holds this same run."""
     choices = tuple(bound_losses) if folder is None else folder.choices
     experiment = EXPERIMENTS[settings.model]
-    about = _scaling(dataset) | {"model": np.array(settings.model)}
+    preprocessing = Preprocessing.of(dataset)
+    about = preprocessing.arrays() | {"model": np.array(settings.model)}
     dataset = dataset.standardized()
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
@@ -145,6 +147,7 @@ def _compared(
     comparison = Comparison(
         dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
     )
+    comparison.preprocessing = preprocessing
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
@@ -164,16 +167,6 @@ def _compared(
     if folder is not None:
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
+        comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_report(report.text(comparison, max_labels=None))
     return comparison
-
-
-def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Returns the shift and scale that a model's features need: (x - shift) * scale."""
-    width = dataset.x_train.shape[1]
-    shift, scale = (
-        (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
-        if dataset.sparse
-        else standardization(dataset.x_train)
-    )
-    return {"feature_shift": shift, "feature_scale": scale}

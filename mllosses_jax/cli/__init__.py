@@ -8,7 +8,8 @@ It may import the whole package, and nothing in the package imports it except `_
 - `score_metrics`, `score_thresholds`, `score_calibration`: what `evaluate`, `tune` and `calibrate`
   compute from given scores; `score_report`: what they print.
 - `loss_plot`: the picture that `describe --plot` draws.
-- `argument_types`, `shared_arguments`: options that several sub-commands take.
+- `argument_types`, `shared_arguments`: options that several sub-commands take; `config_file`:
+  options from a file.
 - `console`, `errors`, `output_files`, `compilation`: console output, errors that the user can fix,
   checks of output files, and the cache of compiled programs.
 """

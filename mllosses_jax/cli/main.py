@@ -16,6 +16,7 @@ from mllosses_jax.cli import (
     check,
     compare,
     compilation,
+    config_file,
     describe,
     evaluate,
     listing,
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
             stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
-        options = _parser(program).parse_args(arguments)
+        options = _options(program, sys.argv[1:] if arguments is None else arguments)
         compilation.keep()
         options.run(options)
         sys.stdout.flush()
@@ -73,6 +74,15 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
         print(f"mllosses: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USAGE
     return OK
+
+
+def _options(program: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the parsed arguments, with those of a configuration file if one is given."""
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
+    if getattr(options, "config", None) is None and getattr(options, "resume", None) is None:
+        return options
+    return parser.parse_args(config_file.with_file(arguments, options, options.parser))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

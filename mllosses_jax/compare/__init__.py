@@ -15,6 +15,7 @@
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.
 - `folder`: the output folder; `card`: the data card in it; `document`: its results.json.
+- `advice`: which losses to try first.
 - `checks`: findings about a comparison, with stable codes.
 - `report`: the report of a comparison; `notes`: its sentences.
 - `errors`: errors that the caller can fix.

@@ -35,6 +35,7 @@ def compare(
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
+    run_file: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
@@ -50,6 +51,7 @@ def compare(
             Losses of the same experiment that are finished there are compared without being
             trained again.
         force: whether to overwrite the contents of the folder.
+        run_file: text for run.toml in the folder; the command keeps its options there.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -98,6 +100,8 @@ def compare(
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
+        if run_file is not None:
+            folder.write_options(run_file)
         return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
 
 

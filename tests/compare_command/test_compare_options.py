@@ -84,6 +84,7 @@ def test_functions_of_the_current_folder(data, here, tmp_path):
     assert done.returncode == 0, done.stderr
     assert list(results_of(out)["results"]) == [OTHER, losses]
     again = here("compare", "--resume", out)
+    assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
     assert passes(again) == [f"finished before: {OTHER}", f"finished before: {losses}"]
     done = here("compare", data, "--losses", "own_losses:broken", "--out", tmp_path / "new")

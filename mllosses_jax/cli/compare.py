@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = Path("mllosses-out")
 QUICK_ROWS = 2000
-FILES = "report.txt, results.json, results.csv"
+FILES = "report.txt, results.json, results.csv, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:
@@ -79,6 +79,12 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="go on with the run in DIR, with its data and options (DIR/run.toml)",
     )
+    parser.add_argument(
+        "--ignore",
+        default="",
+        metavar="CODE,...",
+        help="checks whose findings are left out, such as MLC007,MLC010",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -110,11 +116,13 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.advice import advise
+    from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
 
-    losses = choose(options.losses)  # reports a misspelt name before a large file is read
+    # A misspelt name is reported before a large file is read.
+    losses, ignored = choose(options.losses), known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
@@ -134,6 +142,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                     out=folder,
                     run_file=text_of(options, options.parser),
                     force=options.force,
+                    ignore=ignored,
                     on_progress=on_progress,
                 )
             except Occupied:

@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | show | list | describe | check | evaluate | ...`."""
+"""The command line: `mllosses compare | show | predict | list | describe | check | ...`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mllosses_jax.cli import (
     describe,
     evaluate,
     listing,
+    predict,
     show,
     tune,
 )
@@ -27,7 +28,7 @@ from mllosses_jax.cli.errors import UsageError, in_options
 from mllosses_jax.compare.errors import ComparisonError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
-COMMANDS = (compare, show, listing, describe, check, evaluate, tune, calibrate)
+COMMANDS = (compare, show, predict, listing, describe, check, evaluate, tune, calibrate)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """The output folder: results that survive an interruption and overwrite nothing without `force`.
 
 results.json, results.csv                  the metrics
+predictor.npz                              the predictor of the loss that the verdict recommends
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
 losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
@@ -30,7 +31,7 @@ from mllosses_jax._core import files
 from mllosses_jax.compare.choice import AnyChoice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
-from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
+from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
 
@@ -41,12 +42,11 @@ RESULTS = "results.json"
 TABLE = "results.csv"
 REPORT = "report.txt"
 OPTIONS = "run.toml"
-LOSSES = "losses"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
 DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
-OF_ALL_LOSSES = (REPORT, OPTIONS, *DECISIONS)
+OF_ALL_LOSSES = (REPORT, OPTIONS, *DECISIONS, PREDICTOR)
 OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 

@@ -10,6 +10,7 @@ each label has its share.
   `_score_files`. These are other files than those of `load`.
 - `_text`, `_csv_table`, `_archive`: what readers share: cells, label columns, tables and archives;
   `_reading`: the boundary that makes a `DataError` of whatever else a file causes.
+- `new_rows`: the features of rows without labels, in all of these formats.
 - `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
 """

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mllosses_jax.data._csv_table import read_csv_table
 from mllosses_jax.data._text import (
     Labels,
+    check_dense_size,
     check_names,
+    feature_positions,
     is_number,
     label_positions,
     parse_label,
@@ -75,8 +78,37 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
             y[i, j] = bool(value)
             mask[i, j] = value is not None
     return Dataset(
-        name=path.stem, label_names=tuple(label_names), x_train=x, y_train=y, mask_train=mask
+        name=path.stem,
+        label_names=tuple(label_names),
+        x_train=x,
+        y_train=y,
+        mask_train=mask,
+        feature_names=tuple(feature_names),
     )
+
+
+def read_csv_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
+    """Reads the features of new rows.
+
+    Args:
+        path: the file; columns that are none of the features are left out.
+        names: the names of the features, from the data set that the model was trained on.
+
+    Returns:
+        The features, (N, D), in the order of the names.
+
+    Raises:
+        DataError: a feature is missing, or the file is broken.
+    """
+    table = read_csv_table(path)
+    check_names(table.columns, "column", table.line)
+    at = feature_positions(names, table.columns, table.line)
+    rows = table.rows()
+    check_dense_size(len(rows), len(names), "features", 4)
+    x = np.empty((len(rows), len(names)), np.float32)
+    for i, (line, cells) in enumerate(rows):
+        x[i] = parse_numbers([cells[j] for j in at], names, line)
+    return x
 
 
 def _find_labels(columns: Sequence[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:

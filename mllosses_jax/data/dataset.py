@@ -33,6 +33,7 @@ class Dataset:
         mask_test: (M, L), or None.
         sparse: whether the features were stored sparse (mostly zeros, such as word counts); sparse
             features are used as they are, while dense ones are standardised.
+        feature_names: the names of the D features, or None if they have none.
 
     Raises:
         DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
@@ -52,6 +53,7 @@ class Dataset:
     y_test: NDArray[np.bool_] | None = None
     mask_test: NDArray[np.bool_] | None = None
     sparse: bool = False
+    feature_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         name = self.name.encode("utf-8", "replace").decode()  # a file name may not be valid text
@@ -67,6 +69,12 @@ class Dataset:
                 )
         elif self.mask_test is not None:
             raise DataError("mask_test without x_test and y_test; give all three or none")
+        if self.feature_names is not None:
+            names = tuple(str(name) for name in self.feature_names)
+            check_names(names, "feature name")
+            if len(names) != width:
+                raise DataError(f"{len(names)} feature names for {width} features; name each")
+            object.__setattr__(self, "feature_names", names)
 
     def _check_part(self, part: str) -> int:
         """Checks and converts the arrays of one part, "train" or "test"; returns its width."""

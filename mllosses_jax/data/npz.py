@@ -41,6 +41,23 @@ def read_npz(path: Path) -> Dataset:
         return _dataset(arrays, path.stem)
 
 
+def read_npz_features(path: Path) -> NDArray[Any]:
+    """Reads the features of new rows: the array `X`, or else `X_test`, or else `X_train`.
+
+    Args:
+        path: the file, in which they may be stored as the pieces of a CSR matrix.
+
+    Returns:
+        The features, (N, ...).
+
+    Raises:
+        DataError: there is none of these arrays, or the file is broken.
+    """
+    with open_arrays(path) as arrays:
+        stored = (n for n in ("X", "X_test", "X_train") if n in arrays or f"{n}_indptr" in arrays)
+        return _matrix(arrays, next(stored, "X"), np.float32)[0]
+
+
 def _dataset(arrays: Arrays, name: str) -> Dataset:
     x_train, sparse = _matrix(arrays, "X_train", np.float32)
     y_train, _ = _matrix(arrays, "Y_train", np.uint8)

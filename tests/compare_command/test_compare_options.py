@@ -43,6 +43,7 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
         (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
         (["compare", "DATA", "--seeds", "0"], ["--seeds", "from 1 to", "'0'"]),
         (["compare", "DATA", "--force"], ["--force", "--out"]),
+        (["compare", "DATA", "--ignore", "MLC07"], ["'MLC07' (--ignore)", "mean MLC007?"]),
         (["compare", "FILE"], ["unknown kind of file"]),
         (["describe", "zlpr"], ["'zlpr'", "did you mean"]),
         (["check", "BROKEN"], ["broken.npz", "not an .npz archive"]),

@@ -35,7 +35,8 @@ def add_parser(commands: Any) -> None:
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
-        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
+        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; sums, as in 'zlpr_loss+0.5*dice_loss'; your own "
+        "functions, as package.module:function; or `all` (`mllosses list` shows them); default: "
         "nine losses of different kinds",
     )
     parser.add_argument(

@@ -6,8 +6,9 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `run`: the experiment from end to end; `loading`: its data set; `settings`: its settings;
   `experiments`: what is trained and how it is judged; `progress`: how far it is.
 - `comparison`: the losses that are finished, and what they say together.
-- `choice`: the losses and their parameters; `bound_loss`: a loss with what it takes from the data;
-  `heads`: the parameters of losses that are outputs of the model.
+- `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
+  takes from the data; `heads`: the parameters of losses that are outputs of the model.
+- `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss.
 - `predictor`: the model that was found, for new rows; `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
   for its penalty; `mlp`: the MLP, which uses `mlp_training`; `parts`: the validation rows;

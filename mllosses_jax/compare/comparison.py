@@ -11,7 +11,7 @@ import numpy as np
 from mllosses_jax.compare import judgment, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
-from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
@@ -51,7 +51,7 @@ class Comparison:
     dataset: Dataset
     settings: Settings
     baseline: str
-    choices: dict[str, Choice] = field(default_factory=dict)
+    choices: dict[str, AnyChoice] = field(default_factory=dict)
     outcomes: dict[str, Outcome | RankedOutcome] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     judgments: dict[str, Judgment] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Comparison:
         """The experiment, which says how outcomes are judged."""
         return EXPERIMENTS[self.settings.model]
 
-    def add(self, choice: Choice, outcome: Outcome | RankedOutcome) -> None:
+    def add(self, choice: AnyChoice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
         label = choice.label
@@ -126,7 +126,7 @@ class Comparison:
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
         needs_origin = self.experiment.metrics[metric].needs_origin
-        return self.choices[label].entry.zero_decides or not needs_origin
+        return self.choices[label].zero_decides or not needs_origin
 
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
         """Returns + for significantly better than the baseline, - for worse, and "" otherwise."""

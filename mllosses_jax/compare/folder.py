@@ -28,7 +28,7 @@ import numpy as np
 
 from mllosses_jax import calibration
 from mllosses_jax._core import files
-from mllosses_jax.compare.choice import Choice, parse
+from mllosses_jax.compare.choice import AnyChoice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
@@ -117,7 +117,7 @@ class Folder:
     """
 
     def __init__(
-        self, path: Path, identity: dict[str, Any], choices: Sequence[Choice], force: bool
+        self, path: Path, identity: dict[str, Any], choices: Sequence[AnyChoice], force: bool
     ) -> None:
         self.path = path
         self.choices = tuple(choices)
@@ -165,7 +165,7 @@ class Folder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             there = {key: dict(found[key]) for key in (*identity, "results")}
-            before = [parse(label) for label in found["config"]["losses"]]
+            labels = [str(label) for label in found["config"]["losses"]]
         except Exception:  # Broken content can raise anything.
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
@@ -173,6 +173,7 @@ class Folder:
                 if there[key].get(name) != value:
                     differing = _differing(name, there[key].get(name), value)
                     raise Occupied(f"{file} is from another run ({key}: {differing}); {mend}")
+        before = [self._of_label(label, mend) for label in labels]
         for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
             (self.path / name).unlink(missing_ok=True)
         for place in (self.path, *self.path.glob(f"{LOSSES}/*")):
@@ -180,17 +181,28 @@ class Folder:
                 leftover.unlink()
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))
 
+    def _of_label(self, label: str, mend: str) -> AnyChoice:
+        """Returns the loss of a label: one that is requested now, or else one that can be read."""
+        asked = [choice for choice in self.choices if choice.label == label]
+        try:
+            return asked[0] if asked else parse(label)
+        except ComparisonError as error:
+            raise Occupied(
+                f"{self.path / RESULTS} holds the loss {label}, which cannot be found again "
+                f"({error}); give its function again (losses), {mend}"
+            ) from None
+
     def named(self, identity: dict[str, Any]) -> dict[str, Any]:
         """Returns the identity with the losses, to which more can be added."""
         losses = [choice.label for choice in self.choices]
         return {**identity, "config": {"losses": losses, **identity["config"]}}
 
-    def _of(self, choice: Choice) -> Path:
+    def _of(self, choice: AnyChoice) -> Path:
         return self.path / LOSSES / choice.file_name
 
     def load(
         self,
-        choice: Choice,
+        choice: AnyChoice,
         dataset: Dataset,
         kind: type[Outcome | RankedOutcome] = Outcome,
     ) -> Outcome | RankedOutcome | None:
@@ -213,7 +225,7 @@ class Folder:
 
     def save(
         self,
-        choice: Choice,
+        choice: AnyChoice,
         outcome: Outcome | RankedOutcome,
         dataset: Dataset,
         about: Mapping[str, Any],
@@ -222,7 +234,7 @@ class Folder:
         outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
 
     def write_decisions(
-        self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome
+        self, choice: AnyChoice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome
     ) -> None:
         """Writes the thresholds and the calibrator of a loss, or the recommended ones for None."""
         folder = self.path if choice is None else self._of(choice)

@@ -114,7 +114,7 @@ def explanation(comparison: Comparison) -> list[str]:
     paragraphs += _marks(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
-    if not all(choice.entry.zero_decides for choice in comparison.choices.values()):
+    if not all(choice.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
             "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
             "say nothing about it; see the tuned columns."

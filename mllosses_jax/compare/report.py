@@ -143,7 +143,7 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
             cells = [_cell(comparison, label, name) for name in judged]
             cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
             cells += _fit_cells(comparison, label) if is_fit else []
-            star = "" if comparison.choices[label].entry.zero_decides else "*"
+            star = "" if comparison.choices[label].zero_decides else "*"
             lines += _row(label + star, cells)
         yield lines
 
@@ -192,9 +192,12 @@ def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
 
 
 def _wrapped(name: str) -> list[str]:
-    """Breaks a long name before an underscore or a bracket, or after a comma."""
+    """Breaks a long name before an underscore, a bracket or a plus, or after a comma."""
+    broken = name.replace(", ", ",\0")
+    for sign in "_(+":
+        broken = broken.replace(sign, f"\0{sign}")
     lines = [""]
-    for piece in name.replace("_", "\0_").replace("(", "\0(").replace(", ", ",\0").split("\0"):
+    for piece in broken.split("\0"):
         if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
             lines.append("")
         lines[-1] += piece

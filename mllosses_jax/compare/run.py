@@ -14,7 +14,7 @@ from mllosses_jax.compare import report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
-from mllosses_jax.compare.choice import BASELINE, Choice, choose
+from mllosses_jax.compare.choice import BASELINE, AnyChoice, Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
@@ -32,7 +32,7 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
-    losses: str | Sequence[str | Choice] | None = None,
+    losses: Losses = None,
     model: str = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
@@ -47,7 +47,11 @@ def compare(
         data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
         labels: the label columns of a text file.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
-            (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
+            (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
+            functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
+            function is one of this package, a sum of `weighted_sum`, or one of your own, which is
+            called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
+            values by row or entry, which are averaged. In text it is `package.module:function`.
         model: "linear" or "mlp".
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
@@ -111,9 +115,9 @@ def compare(
         )
 
 
-def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
+def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:
     """Returns the losses that a head can compute, and why it cannot compute the others."""
-    reasons = {choice: why_not_through_head(choice.entry) for choice in choices}
+    reasons = {choice: why_not_through_head(choice) for choice in choices}
     left_out = {choice.label: reason for choice, reason in reasons.items() if reason is not None}
     fitting = tuple(choice for choice, reason in reasons.items() if reason is None)
     if not fitting:
@@ -128,7 +132,7 @@ def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, s
 def _compared(
     dataset: Dataset,
     settings: Settings,
-    bound_losses: dict[Choice, Any],
+    bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
     ignore: tuple[str, ...],
     folder: Folder | None,

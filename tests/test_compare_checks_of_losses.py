@@ -93,6 +93,16 @@ def test_gains_that_do_not_hold_out():
     assert shown[2] <= shown[1] <= shown[3] < promised
     holds = {**low, "test_scores": outcome.test_scores - 2}
     assert evidence("MLC005", alone(dataset, **holds)) == ()
+    lower = outcome.held._replace(scores=outcome.held.scores - 3.5)
+    partly = {**holds, "held": lower, "test_scores": outcome.test_scores - 2.5}
+    gain = alone(dataset, **partly).thresholds[BASELINE].by_label.macro
+    assert (
+        0
+        < gain.low
+        < gain.high
+        < macro_f1(lower.scores, dataset.y_train, -1.5) - macro_f1(lower.scores, dataset.y_train, 0)
+    )
+    assert evidence("MLC005", alone(dataset, **partly)) == ()  # less than promised, but a gain
     assert evidence("MLC005", alone(dataset, **low | {"decisions": decisions()})) == ()
 
 

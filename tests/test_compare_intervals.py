@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mllosses_jax.compare import intervals, resampling
-from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, interval
+from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, interval, too_small
 
 
 def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None):
@@ -145,6 +145,13 @@ def test_resamples_that_define_nothing_are_left_out():
     replicates = spread(0.5, 0.05)
     with_gaps = np.concatenate([replicates, np.full(50, math.nan)])
     assert judged([0.5], with_gaps, bounds=FIGURE) == judged([0.5], replicates, bounds=FIGURE)
+
+
+def test_small_test_parts_are_due_a_note():
+    assert too_small(30, np.asarray([5, 9])) == ()
+    assert too_small(29, np.asarray([5, 9])) == ("rows",)
+    assert too_small(30, np.asarray([5, 4])) == ("positives",)
+    assert too_small(5, np.asarray([0])) == ("rows", "positives")
 
 
 def test_the_simulation_runs():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,21 @@ def interval(
     if _few_rows_decide(replicates):
         low, high = min(low, 0.0), max(high, 0.0)
     return Interval(mean, low, high, decided)
+
+
+def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "positives"], ...]:
+    """Returns what a test part has too little of for its intervals to be more than rough.
+
+    Args:
+        num_rows: the number of test rows; fewer than 30 are too few.
+        positives: the number of test positives of each label, (L,); fewer than 5 are too few.
+    """
+    missed: list[Literal["rows", "positives"]] = []
+    if num_rows < MIN_ROWS:
+        missed.append("rows")
+    if np.any(np.asarray(positives) < MIN_POSITIVES):
+        missed.append("positives")
+    return tuple(missed)
 
 
 def _quantile(share: float, num_rows: int, models: int) -> float:

@@ -12,6 +12,7 @@ from mllosses_jax.compare.intervals import (
     FIGURE,
     interval,
     simultaneous_level,
+    too_small,
 )
 
 
@@ -249,6 +250,13 @@ def test_more_rows_must_differ_at_a_higher_level():
         replicates = row_replicates(per_row)
         assert judged([per_row.mean()], replicates).excludes_zero
         assert judged([per_row.mean()], replicates, level=0.9936).excludes_zero is marked
+
+
+def test_small_test_parts_are_due_a_note():
+    assert too_small(30, np.asarray([5, 9])) == ()
+    assert too_small(29, np.asarray([5, 9])) == ("rows",)
+    assert too_small(30, np.asarray([5, 4])) == ("positives",)
+    assert too_small(5, np.asarray([0])) == ("rows", "positives")
 
 
 def test_the_simulation_runs():

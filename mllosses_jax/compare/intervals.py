@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,21 @@ def _variances(
     models = len(values)
     of_rows = float(replicates.var(ddof=1)) * num_rows / (num_rows - 1)
     return of_rows, float(np.var(values, ddof=1, dtype=np.float64)) / models if models > 1 else 0.0
+
+
+def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "positives"], ...]:
+    """Returns what a test part has too little of for its intervals to be more than rough.
+
+    Args:
+        num_rows: the number of test rows; fewer than 30 are too few.
+        positives: the number of test positives of each label, (L,); fewer than 5 are too few.
+    """
+    missed: list[Literal["rows", "positives"]] = []
+    if num_rows < MIN_ROWS:
+        missed.append("rows")
+    if np.any(np.asarray(positives) < MIN_POSITIVES):
+        missed.append("positives")
+    return tuple(missed)
 
 
 def _quantile(share: float, num_rows: int, models: int, level: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mllosses_jax.compare import intervals, judgment, parts
 from mllosses_jax.compare.choice import BASELINE
+from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.validation import MIN_POSITIVES
@@ -198,8 +199,8 @@ def warnings(comparison: Comparison) -> list[str]:
             f"Nothing could be chosen or tuned: no {which} of the training part has a known "
             "positive."
         )
-    num_rows = len(dataset.y_test)
-    if num_rows < intervals.MIN_ROWS:
+    num_rows, positives = len(dataset.y_test), (dataset.y_test & dataset.known_test).sum(0)
+    if "rows" in too_small(num_rows, positives):
         paragraphs.append(
             f"The test part has {num_rows} row{'s' * (num_rows != 1)}; with fewer than "
             f"{intervals.MIN_ROWS}, intervals are rough."

@@ -36,6 +36,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "given": comparison.given,
         "left_out": comparison.left_out,
         "results": comparison.results,
+        "references": comparison.references,
         "differences": _as_dicts(comparison.differences),
         "simultaneous": _as_dicts(comparison.simultaneous),
         "training": {

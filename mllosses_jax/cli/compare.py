@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     comparison, folder = _compared(options)
     say(report.text(comparison))
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
+    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

@@ -43,6 +43,8 @@ class Comparison:
             metrics that say nothing about one of the two.
         simultaneous: the same differences, with intervals that hold together: for each metric, all
             of those of the losses compared do so in 95 % of cases. Marks are read off them.
+        references: the figures of what no loss trained, by name, in the form of `results`: the
+            prior alone and models of scikit-learn, which are neither marked nor recommended.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
@@ -59,6 +61,7 @@ class Comparison:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    references: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
@@ -88,15 +91,7 @@ class Comparison:
         judged = self.judgments[label] = self.experiment.judge(
             outcome, self.dataset, self.resamples
         )
-        self.results[label] = {
-            metric: _figure(judged.figure(metric), judged.values[metric])
-            for metric in judged.values
-        }
-        for clock in ("seconds", "cpu_seconds"):
-            value = float(getattr(outcome, clock))
-            self.results[label][clock] = _figure(
-                Interval(value, value, value, True), np.array([value])
-            )
+        self.results[label] = _figures(judged, outcome)
         self.thresholds[label] = self.experiment.thresholds(
             outcome, self.dataset, self.resamples, loss=label
         )
@@ -108,6 +103,11 @@ class Comparison:
                 if all(self.is_comparable(each, metric) for each in (label, self.baseline))
             }
             self.simultaneous = self._hold_together()
+
+    def add_reference(self, name: str, outcome: Outcome | RankedOutcome) -> None:
+        """Judges one of the references."""
+        judged = self.experiment.judge(outcome, self.dataset, self.resamples)
+        self.references[name] = _figures(judged, outcome)
 
     def _hold_together(self) -> dict[str, dict[str, Interval]]:
         """Returns the differences with simultaneous intervals, which each further loss widens."""
@@ -190,6 +190,17 @@ class Comparison:
             model=self.settings.model,
             preprocessing=self.preprocessing,
         )
+
+
+def _figures(judged: Judgment, outcome: Outcome | RankedOutcome) -> dict[str, dict[str, Any]]:
+    """Returns the metrics and the times of an outcome."""
+    found = {
+        metric: _figure(judged.figure(metric), values) for metric, values in judged.values.items()
+    }
+    for clock in ("seconds", "cpu_seconds"):
+        value = float(getattr(outcome, clock))
+        found[clock] = _figure(Interval(value, value, value, True), np.array([value]))
+    return found
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

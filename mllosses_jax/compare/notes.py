@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, parts
+from mllosses_jax.compare import intervals, judgment, parts, references
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
@@ -22,6 +22,22 @@ NDCG = (
     "nDCG@5: the positives among the first five labels, discounted by the logarithm of their rank, "
     "as a share of the largest possible value. "
 )
+
+REFERENCES = {
+    references.PRIOR: (
+        "prior only gives every row the log odds of each label's frequency in the training part, "
+        "and so, with tuned thresholds, the best sets that are the same for all rows"
+    ),
+    references.LOGISTIC: (
+        "logistic regression is scikit-learn's, with one model per label and a common strength "
+        "chosen by folds"
+    ),
+    references.FOREST: (
+        f"random forest is scikit-learn's, with {references.TREES} trees for all labels together, "
+        "in whose targets an unknown label has its frequency; thresholds of these two are tuned "
+        "on scores of rows that they were not trained on, like those of the losses"
+    ),
+}
 
 
 def heading(comparison: Comparison) -> list[str]:
@@ -113,6 +129,7 @@ def explanation(comparison: Comparison) -> list[str]:
         "the same for all losses) and, if there are several models, over seeds."
     ]
     paragraphs += _marks(comparison)
+    paragraphs += _references(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
     if not all(choice.zero_decides for choice in comparison.choices.values()):
@@ -167,6 +184,17 @@ def _marks(comparison: Comparison) -> list[str]:
         paragraph,
         "Models that depend on the seed were trained with only one, so their differences are not "
         "marked. Ask for more seeds.",
+    ]
+
+
+def _references(comparison: Comparison) -> list[str]:
+    """Returns what the rows below the losses are, as no or one paragraph."""
+    whats = [REFERENCES[name] for name in comparison.references]
+    if not whats:
+        return []
+    return [
+        f"In brackets, what no loss brings: {'; '.join(whats)}. These rows are neither marked nor "
+        "recommended."
     ]
 
 

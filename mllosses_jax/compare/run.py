@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mllosses_jax.compare import report
+from mllosses_jax.compare import references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
@@ -166,11 +166,26 @@ def _compared(
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            rows = report.csv_rows(comparison)
-            folder.write(folder.named(identity) | document(comparison), rows)
+            _write(folder, identity, comparison)
+    # References come last: losses are what is waited for, and have then compiled what all share.
+    for name, fit in references.available(settings).items():
+        outcome = None if folder is None else folder.load(name, dataset, experiment.outcome)
+        if outcome is None:
+            progress.say(f"fitting: {name}")
+            outcome = fit(dataset)
+            if folder is not None:
+                folder.save(name, outcome, dataset, about)
+        comparison.add_reference(name, outcome)
     if folder is not None:
+        _write(folder, identity, comparison)
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_report(report.text(comparison, max_labels=None))
     return comparison
+
+
+def _write(folder: Folder, identity: dict[str, Any], comparison: Comparison) -> None:
+    """Writes what is finished so far."""
+    rows = report.csv_rows(comparison)
+    folder.write(folder.named(identity) | document(comparison), rows)

@@ -35,7 +35,8 @@ def add_parser(commands: Any) -> None:
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
-        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
+        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; sums, as in 'zlpr_loss+0.5*dice_loss'; your own "
+        "functions, as package.module:function; or `all` (`mllosses list` shows them); default: "
         "nine losses of different kinds",
     )
     parser.add_argument(
@@ -82,6 +83,12 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="go on with the run in DIR, with its data and options (DIR/run.toml)",
     )
+    parser.add_argument(
+        "--ignore",
+        default="",
+        metavar="CODE,...",
+        help="checks whose findings are left out, such as MLC007,MLC010",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -101,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
     comparison, folder = _compared(options)
     say(report.text(comparison))
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
+    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
@@ -113,6 +120,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.advice import advise
+    from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
@@ -120,6 +128,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
 
     # A misspelt name is reported before a large file is read.
     losses, model = choose(options.losses), resolve(options.model)
+    ignored = known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
@@ -139,6 +148,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                     out=folder,
                     run_file=text_of(options, options.parser),
                     force=options.force,
+                    ignore=ignored,
                     on_progress=on_progress,
                 )
             except Occupied:

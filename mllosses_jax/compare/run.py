@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from mllosses_jax.compare import report
+from mllosses_jax.compare import references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.choice import BASELINE, Choice, choose
+from mllosses_jax.compare.checks import known_codes
+from mllosses_jax.compare.choice import BASELINE, AnyChoice, Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
@@ -32,12 +33,13 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
-    losses: str | Sequence[str | Choice] | None = None,
+    losses: Losses = None,
     model: Model = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
     run_file: str | None = None,
+    ignore: str | Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
@@ -47,7 +49,11 @@ def compare(
             those of more than two axes, which only a model of your own takes, are not.
         labels: the label columns of a text file.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
-            (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
+            (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
+            functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
+            function is one of this package, a sum of `weighted_sum`, or one of your own, which is
+            called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
+            values by row or entry, which are averaged. In text it is `package.module:function`.
         model: "linear"; "mlp"; or your own, which is trained like the MLP: a function
             `(num_features, num_outputs, rngs)` that returns a Flax module, a Flax Linen module, or
             a pair of functions `(init(key, features), apply(params, features))`. In text it is
@@ -58,6 +64,7 @@ def compare(
             trained again.
         force: whether to overwrite the contents of the folder.
         run_file: text for run.toml in the folder; the command keeps its options there.
+        ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -89,7 +96,7 @@ def compare(
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    choices = choose(losses)
+    ignored, choices = known_codes(ignore), choose(losses)
     dataset = load_data(data, labels=labels)
     num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
@@ -113,7 +120,9 @@ def compare(
             own.network(dataset.feature_shape, bound.num_outputs)
         config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
-        return _compared(dataset, settings, own, bound_losses, left_out, None, {}, on_progress)
+        return _compared(
+            dataset, settings, own, bound_losses, left_out, ignored, None, {}, on_progress
+        )
     identity = {
         "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
@@ -123,13 +132,13 @@ def compare(
         if run_file is not None:
             folder.write_options(run_file)
         return _compared(
-            dataset, settings, own, bound_losses, left_out, folder, identity, on_progress
+            dataset, settings, own, bound_losses, left_out, ignored, folder, identity, on_progress
         )
 
 
-def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
+def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:
     """Returns the losses that a head can compute, and why it cannot compute the others."""
-    reasons = {choice: why_not_through_head(choice.entry) for choice in choices}
+    reasons = {choice: why_not_through_head(choice) for choice in choices}
     left_out = {choice.label: reason for choice, reason in reasons.items() if reason is not None}
     fitting = tuple(choice for choice, reason in reasons.items() if reason is None)
     if not fitting:
@@ -145,8 +154,9 @@ def _compared(
     dataset: Dataset,
     settings: Settings,
     own: OwnModel | None,
-    bound_losses: dict[Choice, Any],
+    bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
+    ignore: tuple[str, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -160,7 +170,9 @@ def _compared(
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    comparison = Comparison(
+        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
+    )
     comparison.preprocessing = preprocessing
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
@@ -168,24 +180,40 @@ def _compared(
         if bound.given:
             comparison.given[choice.label] = bound.given
         network: dict[str, Any] = {}
+        about_model: dict[str, Any] = {}
         if own is not None:
             built = own.network(dataset.feature_shape, bound.num_outputs)
-            comparison.networks[choice.label], network = built, {"network": built.network}
-            about |= built.about()
+            comparison.networks[choice.label] = built
+            network, about_model = {"network": built.network}, built.about()
         outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
             outcome = experiment.run(dataset, bound, settings, progress.advance, **network)
             if folder is not None:
-                folder.save(choice, outcome, dataset, about)
+                folder.save(choice, outcome, dataset, about | about_model)
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            rows = report.csv_rows(comparison.results, comparison.differences)
-            folder.write(folder.named(identity) | document(comparison), rows)
+            _write(folder, identity, comparison)
+    # References come last: losses are what is waited for, and have then compiled what all share.
+    for name, fit in references.available(settings).items():
+        outcome = None if folder is None else folder.load(name, dataset, experiment.outcome)
+        if outcome is None:
+            progress.say(f"fitting: {name}")
+            outcome = fit(dataset)
+            if folder is not None:
+                folder.save(name, outcome, dataset, about)
+        comparison.add_reference(name, outcome)
     if folder is not None:
+        _write(folder, identity, comparison)
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_report(report.text(comparison, max_labels=None))
     return comparison
+
+
+def _write(folder: Folder, identity: dict[str, Any], comparison: Comparison) -> None:
+    """Writes what is finished so far."""
+    rows = report.csv_rows(comparison)
+    folder.write(folder.named(identity) | document(comparison), rows)

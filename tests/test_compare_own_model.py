@@ -225,6 +225,8 @@ def test_a_model_with_other_settings_is_another_run():
         resolve((own_models.init, own_models.apply)).name: "own_models:init and own_models:apply",
     }
     assert list(names) == list(names.values())
+    for_heads = resolve(own_models.LinenMlp(2 * LABELS))  # whatever the number of labels
+    assert "Dense_1/bias (6,)" in for_heads.parameters((FEATURES,), LABELS)
 
 
 @pytest.mark.parametrize(

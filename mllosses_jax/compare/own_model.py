@@ -110,17 +110,23 @@ class OwnModel:
         return self._built[shape, num_outputs]
 
     def _network(self, shape: tuple[int, ...], num_outputs: int) -> OwnNetwork:
-        features = np.zeros((ROWS, *shape), np.float32)
-        with _told(self.name):
-            start, apply = _functions(self.model, features, num_outputs, self.name)
-            template = start(jax.random.key(0))
+        network, template, features = self._started(shape, num_outputs)
         self._check_params(template)
-        network = Network(start, apply, bias=None)
         with _told(self.name):
             for train in (False, True):
                 self._check_outputs(network, template, features, num_outputs, train)
             bias = output_bias(network, template, features)
         return OwnNetwork(self.name, num_outputs, network._replace(bias=bias), template)
+
+    def _started(
+        self, shape: tuple[int, ...], num_outputs: int
+    ) -> tuple[Network, Variables, np.ndarray]:
+        """Returns the model as it is, the variables of a new one, and features to try it with."""
+        features = np.zeros((ROWS, *shape), np.float32)
+        features += np.arange(ROWS).reshape(-1, *(1 for _ in shape))  # numbers of tokens, too
+        with _told(self.name):
+            start, apply = _functions(self.model, features, num_outputs, self.name)
+            return Network(start, apply, bias=None), start(jax.random.key(0)), features
 
     def _check_params(self, template: Variables) -> None:
         leaves = jax.tree.leaves(template.params)
@@ -163,8 +169,8 @@ class OwnModel:
         jax.eval_shape(slopes, template.params, features)  # a model that cannot be trained fails
 
     def parameters(self, shape: tuple[int, ...], num_outputs: int) -> list[str]:
-        """Returns the names of the parameters with their shapes."""
-        template = self.network(shape, num_outputs).template
+        """Returns the names of the parameters with their shapes, by which a run is known again."""
+        _, template, _ = self._started(shape, num_outputs)
         return [f"{name} {array.shape}" for name, array in arrays_of(*template).items()]
 
 

@@ -18,6 +18,7 @@ from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.own_model import OwnNetwork
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
@@ -48,6 +49,7 @@ class Comparison:
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
+        networks: the user's model for each loss, if the model is the user's.
     """
 
     dataset: Dataset
@@ -65,6 +67,7 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    networks: dict[str, OwnNetwork] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -189,6 +192,7 @@ class Comparison:
             loss=label,
             model=self.settings.model,
             preprocessing=self.preprocessing,
+            network=self.networks.get(label),
         )
 
 

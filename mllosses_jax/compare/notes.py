@@ -52,9 +52,10 @@ def heading(comparison: Comparison) -> list[str]:
         if mask is not None and not mask.all()
     ]
     count = len(comparison.results)
+    features = " x ".join(map(str, dataset.feature_shape))
     first = (
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{dataset.x_train.shape[1]} features, {num_labels} label{'s' * (num_labels != 1)}; "
+        f"{features} features, {num_labels} label{'s' * (num_labels != 1)}; "
         f"{count} {'loss' if count == 1 else 'losses'}"
     )
     if unknown:
@@ -82,9 +83,10 @@ def _how(comparison: Comparison) -> list[str]:
     else:
         share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
         model = (
-            "Model: MLP with one hidden layer. Step size, decay and number of steps are chosen on "
-            f"{share} for the best average precision by label and by row, with the same budget "
-            "for each loss, and the model is trained again on all training rows."
+            f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
+            f"number of steps are chosen on {share} for the best average precision by label and "
+            "by row, with the same budget for each loss, and the model is trained again on all "
+            "training rows."
         )
     return [
         model,
@@ -99,7 +101,7 @@ def _how(comparison: Comparison) -> list[str]:
 def _seeds(comparison: Comparison) -> str:
     """Returns what the seeds determine."""
     num_seeds = comparison.settings.num_seeds
-    if comparison.settings.model == "mlp":
+    if comparison.settings.trains_in_steps:
         return f"Seeds: {num_seeds}, which set the start of each model and the order of its rows."
     sets = (
         "in which order a fit sees the rows"

@@ -181,7 +181,7 @@ def _out_of_fold(dataset: Dataset, x: Any, scores: Scores) -> Held:
 def _features(dataset: Dataset) -> tuple[Any, Any]:
     """Returns the features of the training and the test part as scikit-learn takes them."""
     if not dataset.sparse:
-        return dataset.x_train, dataset.x_test
+        return tuple(x.reshape(len(x), -1) for x in (dataset.x_train, dataset.x_test))
     from scipy.sparse import csr_matrix
 
     return csr_matrix(dataset.x_train), csr_matrix(dataset.x_test)

@@ -27,6 +27,7 @@ FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
+    "own": ["learning\nrate", "decay", "steps"],
 }
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
@@ -176,7 +177,7 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
         cell + "!" * (name in outcome.at_edge)
         for name, cell in zip(outcome.chosen, cells, strict=True)
     ]
-    if comparison.settings.model != "mlp":
+    if not comparison.settings.trains_in_steps:
         cells.append(str(len(outcome.residuals)))
     return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
 

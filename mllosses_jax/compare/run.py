@@ -22,9 +22,10 @@ from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.own_model import Model, OwnModel, resolve
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
-from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
+from mllosses_jax.compare.settings import MANY_LABELS, Settings
 from mllosses_jax.data import Dataset
 
 
@@ -33,7 +34,7 @@ def compare(
     *,
     labels: int | Sequence[str] | None = None,
     losses: Losses = None,
-    model: str = "linear",
+    model: Model = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
@@ -44,7 +45,8 @@ def compare(
     """Compares losses on a data set, by the test scores of the models that they train.
 
     Args:
-        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
+        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised;
+            those of more than two axes, which only a model of your own takes, are not.
         labels: the label columns of a text file.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
@@ -52,7 +54,10 @@ def compare(
             function is one of this package, a sum of `weighted_sum`, or one of your own, which is
             called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
             values by row or entry, which are averaged. In text it is `package.module:function`.
-        model: "linear" or "mlp".
+        model: "linear"; "mlp"; or your own, which is trained like the MLP: a function
+            `(num_features, num_outputs, rngs)` that returns a Flax module, a Flax Linen module, or
+            a pair of functions `(init(key, features), apply(params, features))`. In text it is
+            `package.module:function`.
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
             Losses of the same experiment that are finished there are compared without being
@@ -84,8 +89,7 @@ def compare(
     """
     if force and out is None:
         raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
-    if model not in MODELS:
-        raise ComparisonError(f"unknown model {model!r} (model); known: {', '.join(MODELS)}")
+    resolved = resolve(model)
     if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
         raise ComparisonError(
             f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
@@ -94,16 +98,33 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     ignored, choices = known_codes(ignore), choose(losses)
     dataset = load_data(data, labels=labels)
-    many = model == "linear" and len(dataset.label_names) > MANY_LABELS
-    settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
+    num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
+    if own is None and len(dataset.feature_shape) > 1:
+        raise ComparisonError(
+            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {resolved} "
+            "model takes one axis; flatten them, or give a model of your own (model)"
+        )
+    many = resolved == "linear" and num_labels > MANY_LABELS
+    settings = Settings(
+        model="own" if isinstance(resolved, OwnModel) else "linear_head" if many else resolved,
+        num_seeds=int(num_seeds),
+        own_model=None if own is None else own.name,
+    )
     choices, left_out = _fitting(choices) if many else (choices, {})
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
+    config = asdict(settings)
+    if own is not None:
+        for bound in bound_losses.values():
+            own.network(dataset.feature_shape, bound.num_outputs)
+        config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, ignored, None, {}, on_progress)
+        return _compared(
+            dataset, settings, own, bound_losses, left_out, ignored, None, {}, on_progress
+        )
     identity = {
-        "config": asdict(settings),
+        "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
@@ -111,7 +132,7 @@ def compare(
         if run_file is not None:
             folder.write_options(run_file)
         return _compared(
-            dataset, settings, bound_losses, left_out, ignored, folder, identity, on_progress
+            dataset, settings, own, bound_losses, left_out, ignored, folder, identity, on_progress
         )
 
 
@@ -132,6 +153,7 @@ def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[
 def _compared(
     dataset: Dataset,
     settings: Settings,
+    own: OwnModel | None,
     bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
     ignore: tuple[str, ...],
@@ -157,12 +179,18 @@ def _compared(
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
         if bound.given:
             comparison.given[choice.label] = bound.given
+        network: dict[str, Any] = {}
+        about_model: dict[str, Any] = {}
+        if own is not None:
+            built = own.network(dataset.feature_shape, bound.num_outputs)
+            comparison.networks[choice.label] = built
+            network, about_model = {"network": built.network}, built.about()
         outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = experiment.run(dataset, bound, settings, progress.advance)
+            outcome = experiment.run(dataset, bound, settings, progress.advance, **network)
             if folder is not None:
-                folder.save(choice, outcome, dataset, about)
+                folder.save(choice, outcome, dataset, about | about_model)
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)

@@ -180,11 +180,15 @@ def _out_of_fold(dataset: Dataset, x: Any, scores: Scores) -> Held:
 
 def _features(dataset: Dataset) -> tuple[Any, Any]:
     """Returns the features of the training and the test part as scikit-learn takes them."""
+    assert dataset.x_test is not None
+    both = (dataset.x_train, dataset.x_test)
     if not dataset.sparse:
-        return tuple(x.reshape(len(x), -1) for x in (dataset.x_train, dataset.x_test))
+        train, test = (x.reshape(len(x), -1) for x in both)
+        return train, test
     from scipy.sparse import csr_matrix
 
-    return csr_matrix(dataset.x_train), csr_matrix(dataset.x_test)
+    train, test = map(csr_matrix, both)
+    return train, test
 
 
 def _log_odds(dataset: Dataset, rows: parts.Rows | None = None) -> Floats:

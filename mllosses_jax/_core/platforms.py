@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.sharding import spec_of
+
+T = TypeVar("T")
 
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
 _ROWS = 8  # terms that a CPU adds up before it writes them to memory
@@ -45,7 +47,8 @@ def total(values: Array) -> Array:
     """
     if values.ndim < 2:
         return jnp.sum(values)
-    return sum_of_terms(lambda values: values, (values,), tuple(range(values.ndim)))
+    result: Array = sum_of_terms(lambda values: values, (values,), tuple(range(values.ndim)))
+    return result
 
 
 @jax.custom_jvp
@@ -81,16 +84,16 @@ def _is_short(size: int) -> bool:
     return isinstance(size, int) and size <= _SHORT
 
 
-def sum_of_terms(
-    terms: Callable[..., Array], arrays: tuple[Array, ...], axis: tuple[int, ...]
-) -> Array:
+def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple[int, ...]) -> T:
     """Returns the sum of terms(*arrays) along some axes; the derivative is that of the sum.
 
     XLA's CPU backend writes all terms to memory and then reads them. Along the first axis, the
-    terms of a few rows are added up as soon as they are computed, so that it writes fewer.
+    terms of a few rows are added up as soon as they are computed, so that it writes fewer. Several
+    sums share the loop over these rows, so that it reads the arrays once.
 
     Args:
-        terms: an elementwise function of the arrays, which needs no other arrays.
+        terms: an elementwise function of the arrays, which needs no other arrays. It returns the
+            terms of one sum, or a tuple with those of several.
         arrays: arrays of one shape, and others that broadcast against each row of them.
         axis: the axes to sum over, not negative.
     """
@@ -101,8 +104,15 @@ def sum_of_terms(
     def added_up(values: Array) -> Array:
         return jnp.sum(values, axis=axis, dtype=values.dtype)
 
-    def plain(*arrays: Array) -> Array:
-        return added_up(terms(*arrays))
+    def plain(*arrays: Array) -> T:
+        return cast(T, jax.tree.map(added_up, terms(*arrays)))
+
+    def in_one_loop(first: Array, *others: Array) -> Array:
+        added = sum(others, first)
+        if jnp.issubdtype(added.dtype, jnp.floating):
+            # This changes nothing. Without a select XLA would write each of the terms that it adds.
+            added = jnp.where(added < jnp.finfo(added.dtype).min, -jnp.inf, added)
+        return added
 
     def rows(array: Array, part: int) -> Array:
         if parts == 1 or array.shape != shape:
@@ -111,24 +121,24 @@ def sum_of_terms(
         split = lax.reshape(array, (shape[0] // parts, parts, *shape[1:]))
         return lax.index_in_dim(split, part, axis=1, keepdims=False)
 
-    def by_rows(*arrays: Array) -> Array:
-        added = terms(*(rows(array, 0) for array in arrays))
-        for part in range(1, parts):
-            added = added + terms(*(rows(array, part) for array in arrays))
-        if jnp.issubdtype(added.dtype, jnp.floating):
-            # This changes nothing. Without a select XLA would write each of the terms that it adds.
-            added = jnp.where(added < jnp.finfo(added.dtype).min, -jnp.inf, added)
-        return added_up(added)
+    def by_rows(*arrays: Array) -> T:
+        of_parts = [terms(*(rows(array, part) for array in arrays)) for part in range(parts)]
+        sums = jax.tree.map(in_one_loop, *of_parts)
+        leaves, form = jax.tree.flatten(sums)
+        if parts == 1 or len(leaves) == 1:
+            return cast(T, jax.tree.map(added_up, sums))
+        stacked = jnp.stack(leaves, axis=1)
+        totals = jnp.sum(stacked, axis=tuple(a + 1 if a else 0 for a in axis))
+        return cast(T, jax.tree.unflatten(form, [totals[k] for k in range(len(leaves))]))
 
     @jax.custom_jvp
-    def summed(*arrays: Array) -> Array:
-        result: Array = lax.platform_dependent(*arrays, cpu=by_rows, default=plain)
-        return result
+    def summed(*arrays: Array) -> Any:
+        return lax.platform_dependent(*arrays, cpu=by_rows, default=plain)
 
     def rule(primals: Any, tangents: Any) -> Any:
         moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
 
-        def of_moving(*values: Array) -> Array:
+        def of_moving(*values: Array) -> T:
             given = dict(zip(moving, values, strict=True))
             return plain(*(given.get(i, a) for i, a in enumerate(primals)))
 
@@ -136,7 +146,7 @@ def sum_of_terms(
         return summed(*primals), jax.jvp(of_moving, at, towards)[1]
 
     summed.defjvp(rule, symbolic_zeros=True)
-    return summed(*arrays)
+    return cast(T, summed(*arrays))
 
 
 def rounded_to_bfloat16(x: Array) -> Array:

@@ -10,18 +10,21 @@ from typing import Any
 import jax
 
 FEWEST_ROUNDS = 3
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of options in glibc's <malloc.h>
+# The numbers of options in glibc's <malloc.h>
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 def keep_memory() -> None:
     """Lets the C library keep the memory that is freed.
 
     Otherwise it returns large arrays to the system, and the next call that needs one takes up to
-    twice as long: which call this is changes from round to round.
+    twice as long: which call this is changes from round to round. An arena that belongs to a thread
+    returns them even so, hence all threads share one.
     """
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
         for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
             ctypes.CDLL(None).mallopt(option, 1 << 30)
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def interleaved(

@@ -253,15 +253,6 @@ def finite_product(weight: Array, value: Array) -> Array:
     return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
 
 
-def finite_term(weight: Array, value: Array) -> Array:
-    """Returns `finite_product` for a sum, before which XLA would write each factor of a product.
-
-    Of a select it writes the result only.
-    """
-    zero = weight * jnp.minimum(value, _large(value.dtype))
-    return jnp.where(weight == 0, zero, finite_product(weight, value))
-
-
 @jax.custom_jvp
 def tempered(x: Array, temperature: Array) -> Array:
     """Returns x / temperature, with a derivative in the temperature that is never infinite.

@@ -8,6 +8,7 @@ from jax import Array
 from mllosses_jax._core.masking import LossInputs
 from mllosses_jax._core.numerics import (
     finite_product,
+    log_share,
     log_sigmoid_pair,
     sigmoid_pair,
     with_slope,
@@ -61,10 +62,11 @@ def through_log_softmax(s: Array, rest: Array, change: Array) -> Array:
     return jnp.where(s > 0.5, s * (total - change) - rest * change, s * total - change)
 
 
-def _self_information(labels: Array) -> Array:
-    """Returns labels·log(labels), 0 with zero gradient at 0."""
-    nothing = labels == 0
-    return jnp.where(nothing, 0, labels * jnp.log(jnp.where(nothing, 1, labels)))
+def _self_information(q: Array) -> Array:
+    """Returns q·log(q) for q in [0, 1], 0 with zero gradient at 0."""
+    nothing = q == 0
+    safe = jnp.where(nothing, 1, q)
+    return jnp.where(nothing, 0, q * log_share(safe, 1 - safe))
 
 
 def _products(labels: Array, values: Array) -> Array:

@@ -73,8 +73,8 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
 def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
     """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off.
 
-    With the gradient these are nine passes over (B, L) arrays: four of `softmax_terms`, the terms
-    of the value and of the slope with their sums, and the gradient. If both exponents are no
+    With the gradient these are eight passes over (B, L) arrays: four of `softmax_terms`, the terms
+    of the value, those of the slope and their sum, and the gradient. If both exponents are no
     integers, w is one more.
     """
     log_s, _ = log_softmax_pair(x)

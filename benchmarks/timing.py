@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ def interleaved(
     """Returns the shortest time of each call in milliseconds.
 
     Each call is made once before the clock starts; then all calls are made in turn, `rounds` times,
-    every other time in reverse: a call finds in the cache what the one before it has read.
+    each time in another order: a call finds in the cache what the one before it has read.
     The shortest time is the one that other work on the machine disturbed least: quotients of
     medians changed by up to a half between runs, those of the shortest times by about a tenth.
 
@@ -46,12 +47,13 @@ def interleaved(
     for call in calls.values():
         jax.block_until_ready(call())
     times: dict[str, list[float]] = {name: [] for name in calls}
+    order = random.Random(0)
     first = time.perf_counter()
     for done in range(rounds):
         enough = seconds if done >= FEWEST_ROUNDS else 10 * seconds
         if done and time.perf_counter() - first > enough:
             break
-        for name, call in list(calls.items())[:: -1 if done % 2 else 1]:
+        for name, call in order.sample(list(calls.items()), len(calls)):
             start = time.perf_counter()
             jax.block_until_ready(call())
             times[name].append(1e3 * (time.perf_counter() - start))

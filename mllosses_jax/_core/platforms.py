@@ -105,8 +105,8 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
 
     XLA's CPU backend writes all terms to memory and then reads them. Along the first axis, the
     terms of a few rows are added up as soon as they are computed, so that it writes fewer; along
-    the last axis alone, those of a few blocks of columns. Several sums share the loop over these
-    rows or columns, so that it reads the arrays once.
+    the last axis alone, those of a few blocks of columns. Several sums share the loop over rows, so
+    that it reads the arrays once.
 
     Args:
         terms: an elementwise function of the arrays, which needs no other arrays. It returns the

@@ -29,8 +29,8 @@ class SoftCounts(NamedTuple):
     """Soft counts per label (L,), per sample (...) or over all entries (), as `average` says."""
 
     tp: Array  # Σ p·y
-    tn: Array  # Σ (1 − p)·(1 − y)
     wrong: Array  # α·FP + β·FN with FP = Σ p·(1 − y) and FN = Σ (1 − p)·y
+    tn: Array  # Σ (1 − p)·(1 − y)
 
 
 def share(part: Array, rest: Array) -> Array:
@@ -77,8 +77,8 @@ def overlap_loss(
     """Returns the reduced loss of soft counts, which run over what `average` says.
 
     Only the counts that the formula uses are computed. The signed tail of the probabilities is
-    written once, and read for each count and for the gradient. The wrong shares of positives and
-    negatives are one count, since all formulas add them up.
+    written once, and read for the first two counts in one loop, for TN, and for the gradient. The
+    wrong shares of positives and negatives are one count, since all formulas add them up.
 
     Args:
         formula: the unreduced loss as an elementwise function of the counts.
@@ -103,7 +103,7 @@ def overlap_loss(
     shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
     tp, wrong = sum_of_terms(_positive_and_wrong, (tail, y, *shares), axis)
     tn = sum_of_terms(_true_negative, (tail, y), axis)
-    counts = SoftCounts(*(all_sum(count, devices) for count in (tp, tn, wrong)))
+    counts = SoftCounts(*(all_sum(count, devices) for count in (tp, wrong, tn)))
     losses = formula(counts)
     if average == "samples":
         return reduce_samples(losses, where, weights, reduction, axis_name)

@@ -16,7 +16,7 @@ import importlib.util
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -178,17 +178,14 @@ def _out_of_fold(dataset: Dataset, x: Any, scores: Scores) -> Held:
     return Held(np.concatenate([fold.validation for fold in folds]), np.concatenate(found))
 
 
-def _features(dataset: Dataset) -> tuple[Any, Any]:
+def _features(dataset: Dataset) -> Sequence[Any]:
     """Returns the features of the training and the test part as scikit-learn takes them."""
     assert dataset.x_test is not None
-    both = (dataset.x_train, dataset.x_test)
-    if not dataset.sparse:
-        train, test = (x.reshape(len(x), -1) for x in both)
-        return train, test
+    if not dataset.sparse:  # scikit-learn takes one axis of features
+        return [x.reshape(len(x), -1) for x in (dataset.x_train, dataset.x_test)]
     from scipy.sparse import csr_matrix
 
-    train, test = map(csr_matrix, both)
-    return train, test
+    return csr_matrix(dataset.x_train), csr_matrix(dataset.x_test)
 
 
 def _log_odds(dataset: Dataset, rows: parts.Rows | None = None) -> Floats:

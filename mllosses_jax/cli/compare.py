@@ -92,7 +92,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare.loading import load_data
 
     losses = choose(options.losses)  # reports a misspelt name before a large file is read
-    dataset = load_data(options.data, labels=options.labels)
+    dataset = load_data(options.data, labels=options.labels, drop=options.drop)
     name = f"{dataset.name}-{options.model}"
     with progress() as on_progress:
         for number in itertools.count(1):

@@ -30,6 +30,7 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
     losses: str | Sequence[str | Choice] | None = None,
     model: str = "linear",
     num_seeds: int = 5,
@@ -41,7 +42,8 @@ def compare(
 
     Args:
         data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
-        labels: the label columns of a text file.
+        labels: the label columns of a table.
+        drop: the columns of a table to leave out.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
         model: "linear" or "mlp".
@@ -83,7 +85,7 @@ def compare(
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     choices = choose(losses)
-    dataset = load_data(data, labels=labels)
+    dataset = load_data(data, labels=labels, drop=drop)
     many = model == "linear" and len(dataset.label_names) > MANY_LABELS
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
     choices, left_out = _fitting(choices) if many else (choices, {})

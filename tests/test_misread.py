@@ -202,6 +202,14 @@ def test_unknown_labels_are_the_same_everywhere(word, tmp_path):
         arff = "@relation r\n@attribute a {0,1}\n@attribute b {0,1}\n@attribute f real\n@data\n"
         text = write(tmp_path / "a.arff", f"{arff}1,{word},1\n0,1,2\n")
         assert load(text, labels=["a", "b"]).mask_train.tolist() == expected
+        rows = write(tmp_path / "a.svm", f"0,1 1:1\n{word.strip()} 1:2\n")
+        assert load(rows).mask_train.tolist() == [[True, True], [False, False]]
+    cells = [
+        f'{{"f": {j}, "label:a": {j}, "label:b": "{each}"}}' for j, each in ((1, word), (0, 1))
+    ]
+    assert load(write(tmp_path / "a.jsonl", "\n".join(cells))).mask_train.tolist() == expected
+    names = write(tmp_path / "b.csv", f"f,labels\n1,a;b\n2,{word}\n")
+    assert load(names).mask_train.tolist() == [[True, True], [False, False]]
     np.save(tmp_path / "x.npy", SCORES[:2, :2])
     text = write(tmp_path / "y.csv", f"a,b\n1,{word}\n0,1\n")
     found = read_scores_and_labels(tmp_path / "x.npy", text, inputs="logits")

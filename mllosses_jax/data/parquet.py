@@ -44,7 +44,7 @@ def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Datase
             # What is dropped is not read, because it may be of a type that Python lacks.
             read = file.read(columns=[name for name in names if name not in dropped])
             columns = {name: _cells(read.column(name)) for name in read.column_names}
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = cut(" ".join(str(error).split()))
         raise DataError(f"is not a sound Parquet file ({reason}); write it again") from None
     if not read.num_rows:

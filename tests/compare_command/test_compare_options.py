@@ -46,6 +46,11 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
         (["check", "BROKEN"], ["broken.npz", "not an .npz archive"]),
         (["show"], ["DIR", "show --help"]),
         (["conquer"], ["invalid choice", "conquer"]),
+        (["compare", "--seed", "3"], ["argument '--seed'", "did you mean --seeds?", "compare --h"]),
+        (["compare", "DATA", "--los=zlpr_loss"], ["'--los=zlpr_loss'", "did you mean --losses?"]),
+        (["check", "DATA", "--drops", "a"], ["'--drops'", "did you mean --drop?"]),
+        (["list", "DATA"], ["unrecognized argument", "tiny.npz"]),
+        (["compare", "DATA", "--drop", "a"], ["tiny.npz", "has no columns", "leave --drop out"]),
         ([], ["COMMAND", "--help"]),
     ],
 )
@@ -55,6 +60,19 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, words, data, here, t
     broken.write_text("no archive")
     real = {"DATA": data, "FILE": file, "FILE/out": file / "out", "BROKEN": broken}
     assert_refused(here(*(real.get(word, word) for word in arguments)), *words)
+
+
+FLAGS = {
+    ("compare", flag)
+    for flag in ("--labels", "--drop", "--losses", "--model", "--seeds", "--out", "--force")
+} | {("describe", "--plot"), ("tune", "--inputs"), ("evaluate", "--per-label"), ("check", "--drop")}
+
+
+@pytest.mark.parametrize(("command", "flag"), sorted(FLAGS))
+def test_no_flag_is_taken_by_its_prefix(command, flag, here):
+    for word in (flag[:-1], f"{flag[:-1]}=1", flag[: len(flag) // 2 + 1]):
+        assert_refused(here(command, "DATA", word), f"unrecognized argument '{word}'")
+    assert_refused(here(command, "DATA", flag[:-1]), f"did you mean {flag}?")
 
 
 def test_a_mistake_in_a_process_of_its_own(mllosses, tmp_path):

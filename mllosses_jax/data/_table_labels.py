@@ -80,21 +80,19 @@ def read_labels(table: Table, columns: Sequence[str]) -> FoundLabels:
     y = np.zeros((len(table), len(columns)), np.bool_)
     mask = np.ones(y.shape, np.bool_)
     for j, name in enumerate(columns):
+        texts = [
+            cell if isinstance(cell, str) else "" if is_missing(cell) else str(cell)
+            for cell in table.cells(name)
+        ]
         values: dict[str, bool | None] = {}
-        for row, cell in enumerate(table.cells(name)):
-            text = cell if isinstance(cell, str) else "" if is_missing(cell) else str(cell)
-            if text not in values:
-                values[text] = _value(table, name, text, row)
-            y[row, j] = bool(values[text])
-            mask[row, j] = values[text] is not None
+        for text in dict.fromkeys(texts):
+            try:
+                values[text] = parse_label(text, name)
+            except DataError as error:
+                raise table.error(error.problem, texts.index(text)) from None
+        y[:, j] = [values[text] is True for text in texts]
+        mask[:, j] = [values[text] is not None for text in texts]
     return FoundLabels(tuple(names), y, mask)
-
-
-def _value(table: Table, name: str, text: str, row: int) -> bool | None:
-    try:
-        return parse_label(text, name)
-    except DataError as error:
-        raise table.error(error.problem, row) from None
 
 
 def _split(table: Table, column: str, cells: Sequence[Any]) -> list[list[str] | None]:

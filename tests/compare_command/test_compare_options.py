@@ -27,6 +27,31 @@ def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
     assert results["baseline"] == results["recommended"] == OTHER
 
 
+def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
+    """Semicolons, decimal commas, an index and a dropped column, too."""
+    generator = np.random.default_rng(2)
+    lines = ["id;size;kind;note;labels"]
+    for row in range(120):
+        size, kind = generator.normal(), generator.choice(["fish", "bird", "bear"])
+        names = "|".join([str(kind), *(["big"] if size > 0 else [])])
+        shown = "" if row % 10 == 3 else f"{size:.3f}".replace(".", ",")
+        lines.append(f"{row};{shown};{kind};text {row};{'?' if row % 10 == 5 else names}")
+    path = tmp_path / "animals.csv"
+    path.write_text("\n".join(lines) + "\n")
+    arguments = ["compare", path, "--losses", BASELINE, "--seeds", 1, "--out", tmp_path / "out"]
+    assert_refused(here(*arguments), "animals.csv, line 1", "'note'", "give --drop with its name")
+    done = here(*arguments, "--drop", "note")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    card = results["data"]
+    assert card["label_names"] == ["bear", "big", "bird", "fish"]
+    assert card["features"] == 4
+    assert card["columns_left_out"] == ["id", "note"]
+    assert card["categories_by_column"] == {"kind": 3}
+    assert card["unknown_entries"] > 0
+    assert results["results"][BASELINE]["map"]["mean"] > 0.9
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -16,6 +16,7 @@ from benchmarks.timing import keep_memory
 BENCHMARKS = {
     "heads": "",
     "hierarchy": "",
+    "intervals": "",
     "large_steps": "",
     "linear": "sets",
     "linear_head": "losses",

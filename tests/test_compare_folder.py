@@ -265,7 +265,8 @@ def test_results_without_their_configuration_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["report.txt", "thresholds.json", "global_threshold.json", "calibrator.json"]
+    "name",
+    ["report.txt", "predictor.npz", "thresholds.json", "global_threshold.json", "calibrator.json"],
 )
 def test_files_of_others_are_not_overwritten(name, tmp_path):
     (tmp_path / name).write_text("mine")

@@ -54,7 +54,7 @@ def contents(folder):
 
 
 def test_the_package_names_what_it_holds():
-    assert set(library.__all__) == {"Comparison", "compare"} <= set(dir(library))
+    assert set(library.__all__) == {"Comparison", "Predictor", "compare"} <= set(dir(library))
     with pytest.raises(AttributeError, match="no attribute 'comparision'"):
         library.comparision  # noqa: B018
 
@@ -101,7 +101,7 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     decisions = ["thresholds.json", "global_threshold.json", "calibrator.json"]
     of_loss = ["model.npz", "validation.npz", "test.npz", *decisions]
     assert {str(path.relative_to(out)) for path in contents(out)} == {
-        *("results.json", "results.csv", "report.txt", *decisions),
+        *("results.json", "results.csv", "report.txt", "predictor.npz", *decisions),
         *(f"losses/{name}/{file}" for name in LOSSES for file in of_loss),
     }
     for file in decisions:
@@ -218,7 +218,7 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     assert written["config"]["losses"] == [*LOSSES, ADDED]
     assert written["results"] == larger.results
     after = contents(out)
-    kept = [path for path in before if path.suffix == ".npz"]
+    kept = [path for path in before if path.suffix == ".npz" and path.parent != out]
     assert len(kept) == 6
     assert all(after[path] == before[path] for path in kept)
     new = {str(path.relative_to(out / "losses").parent) for path in after.keys() - before.keys()}

@@ -16,6 +16,8 @@ from sklearn.preprocessing import OneHotEncoder
 from mllosses_jax.compare.card import data_card
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.data import DataError, Dataset, load, split
+from mllosses_jax.data.columns import ColumnEncoder
+from mllosses_jax.data.new_rows import load_features
 
 COLORS = ("red", "green", "blue", "dark blue")
 COUNT = 60
@@ -37,8 +39,10 @@ def make_rows(seed: int = 0) -> list[list[Any]]:
     return rows
 
 
-def write(path: Path, rows: list[list[Any]]) -> Path:
-    names = ["height", "age", "color", "label:a"]
+NAMES = ["height", "age", "color", "label:a"]
+
+
+def write(path: Path, rows: list[list[Any]], names: list[str] = NAMES) -> Path:
     with path.open("w", newline="") as file:
         if path.suffix == ".jsonl":
             file.writelines(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
@@ -82,6 +86,55 @@ def test_the_encoder_is_fitted_to_the_training_part(tmp_path: Path, name: str, s
     assert data.encoder is not None
     colors = sorted({row[2] for row in train if row[2]})
     assert data.encoder.feature_names == ("height", "age", *(f"color={each}" for each in colors))
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.jsonl"])
+def test_new_rows_go_through_the_encoder_of_the_training_part(tmp_path: Path, name: str) -> None:
+    rows = make_rows()
+    data = load(write(tmp_path / "a.csv", rows)).with_test(0.25, seed=3)
+    train, _ = parts(data, rows)
+    assert data.encoder is not None
+    encoder = ColumnEncoder.from_json(data.encoder.to_json())
+    assert encoder == data.encoder
+    assert encoder.feature_names == data.feature_names
+    new = [[None, 7, "red", None], [1.5, None, "purple", None], [2.5, 1, None, None]]
+    path = write(tmp_path / name, [row[::-1] for row in new], NAMES[::-1])
+    found = load_features(path, feature_names=data.feature_names, encoder=encoder)
+    np.testing.assert_array_equal(found, expected(new, train))
+    numbers = [[1.5, 7, 3, None]]  # a color may read like a number
+    path = write(tmp_path / name, numbers)
+    found = load_features(path, feature_names=data.feature_names, encoder=encoder)
+    assert found.tolist() == [[1.5, 7, *[0] * (len(encoder.feature_names) - 2)]]
+    path = write(tmp_path / name, [["tall", 7, "red", None]])
+    with pytest.raises(DataError, match="'height' is 'tall', not a number"):
+        load_features(path, feature_names=data.feature_names, encoder=encoder)
+    path = write(tmp_path / name, [row[1:] for row in new], NAMES[1:])
+    with pytest.raises(DataError, match="feature 'height', with which the model was trained, is m"):
+        load_features(path, feature_names=data.feature_names, encoder=encoder)
+
+
+def test_new_rows_of_lists_and_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"x": [1, null], "old": "yes", "labels": ["a"]}\n'
+        '{"x": [3, 4], "old": "no", "labels": []}\n'
+    )
+    data = load(path)
+    assert data.encoder is not None
+    path.write_text('{"old": "no", "x": [null, 8]}\n{"old": null, "x": [5, null]}\n')
+    found = load_features(path, feature_names=data.feature_names, encoder=data.encoder)
+    assert found.tolist() == [[2, 8, 0], [5, 4, 0.5]]
+    path.write_text('{"old": "no", "x": [1]}\n')
+    with pytest.raises(DataError, match=r"feature 'x\[1\]', with which the model was trained, is"):
+        load_features(path, feature_names=data.feature_names, encoder=data.encoder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"columns": 1}', "[" * 10**5, '{"columns": ["a"], "medians": {}}']
+)
+def test_what_is_no_encoder(text: str) -> None:
+    with pytest.raises(ValueError, match=r"encoder|JSON|Expecting"):
+        ColumnEncoder.from_json(text)
 
 
 def test_the_test_part_changes_nothing_in_the_training_part(tmp_path: Path) -> None:

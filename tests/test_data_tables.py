@@ -355,7 +355,7 @@ def test_check_says_what_was_done_to_the_columns(
         line.split("  ")[0]: line.split("  ")[-1].strip()
         for line in capsys.readouterr().out.splitlines()
     }
-    assert shown["columns left out"] == "['(no name)', 'note']"
+    assert shown["columns left out"] == "(no name), note"
     assert shown["numbers filled in by column"] == "age (1)"
     assert shown["categories by column"] == "colour (2)"
     assert main(["check", str(path), "--drop", "nota"]) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mllosses_jax.cli.argument_types import positive
+from mllosses_jax.cli.config_file import text_of
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
 
 DEFAULT_FOLDER = Path("mllosses-out")
-FILES = "report.txt, results.json, results.csv"
+QUICK_ROWS = 2000
+FILES = "report.txt, results.json, results.csv, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:
@@ -42,7 +44,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--seeds",
         type=positive,
-        default=5,
         metavar="N",
         help="random seeds per loss, where the fit depends on a seed; default: 5",
     )
@@ -57,7 +58,33 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="overwrite the contents of DIR instead of resuming"
     )
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look: the losses that `mllosses check` names, 2 seeds, and at most "
+        f"{QUICK_ROWS} rows for training and as many for testing",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a .toml file with these options by their names, such as `seeds = 3`, and `data`; "
+        "options on the command line take precedence",
+    )
+    again.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with the run in DIR, with its data and options (DIR/run.toml)",
+    )
+    parser.add_argument(
+        "--ignore",
+        default="",
+        metavar="CODE,...",
+        help="checks whose findings are left out, such as MLC007,MLC010",
+    )
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -87,12 +114,18 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     """
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
+    from mllosses_jax.compare.advice import advise
+    from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
-    from mllosses_jax.compare.loading import load_data
+    from mllosses_jax.compare.loading import load_data, thinned
 
-    losses = choose(options.losses)  # reports a misspelt name before a large file is read
+    # A misspelt name is reported before a large file is read.
+    losses, ignored = choose(options.losses), known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels, drop=options.drop)
+    if options.quick:
+        dataset = thinned(dataset, QUICK_ROWS)
+        losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
     name = f"{dataset.name}-{options.model}"
     with progress() as on_progress:
         for number in itertools.count(1):
@@ -104,9 +137,11 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                     dataset,
                     losses=losses,
                     model=options.model,
-                    num_seeds=options.seeds,
+                    num_seeds=options.seeds or (2 if options.quick else 5),
                     out=folder,
+                    run_file=text_of(options, options.parser),
                     force=options.force,
+                    ignore=ignored,
                     on_progress=on_progress,
                 )
             except Occupied:

@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | show | list | describe | check | evaluate | ...`."""
+"""The command line: `mllosses compare | show | predict | list | describe | check | ...`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from mllosses_jax.cli import (
     check,
     compare,
     compilation,
+    config_file,
     describe,
     doctor,
     evaluate,
     listing,
+    predict,
     show,
     tune,
 )
@@ -27,7 +29,7 @@ from mllosses_jax.cli.errors import UsageError, in_options
 from mllosses_jax.compare.errors import ComparisonError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
-COMMANDS = (compare, show, listing, describe, check, evaluate, tune, calibrate, doctor)
+COMMANDS = (compare, show, predict, listing, describe, check, evaluate, tune, calibrate, doctor)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
             stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
-        options = _parser(program).parse_args(arguments)
+        options = _options(program, sys.argv[1:] if arguments is None else arguments)
         compilation.keep()
         options.run(options)
         sys.stdout.flush()
@@ -88,6 +90,15 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
         print(f"mllosses: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USAGE
     return OK
+
+
+def _options(program: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the parsed arguments, with those of a configuration file if one is given."""
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
+    if getattr(options, "config", None) is None and getattr(options, "resume", None) is None:
+        return options
+    return parser.parse_args(config_file.with_file(arguments, options, options.parser))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

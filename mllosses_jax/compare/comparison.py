@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from mllosses_jax.compare import judgment, report, resampling
+from mllosses_jax.compare.checks import find_all
+from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.predictor import Predictor, make_predictor
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -35,7 +41,11 @@ class Comparison:
         thresholds: the thresholds of each loss, by label and common, with what they gained.
         differences: `{loss: {metric: Interval}}` to the baseline, which is not in it; without
             metrics that say nothing about one of the two.
+        simultaneous: the same differences, with intervals that hold together: for each metric, all
+            of those of the losses compared do so in 95 % of cases. Marks are read off them.
         left_out: losses that cannot be trained over so many labels, each with the reason.
+        ignore: codes of checks to leave out.
+        preprocessing: what was done to the features of the data set.
     """
 
     dataset: Dataset
@@ -48,7 +58,10 @@ class Comparison:
     results: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -69,6 +82,7 @@ class Comparison:
 
     def add(self, choice: Choice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
+        self.__dict__.pop("checks", None)
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
         judged = self.judgments[label] = self.experiment.judge(
@@ -93,6 +107,21 @@ class Comparison:
                 for metric in judged.values
                 if all(self.is_comparable(each, metric) for each in (label, self.baseline))
             }
+            self.simultaneous = self._hold_together()
+
+    def _hold_together(self) -> dict[str, dict[str, Interval]]:
+        """Returns the differences with simultaneous intervals, which each further loss widens."""
+        base = self.judgments[self.baseline]
+        found: dict[str, dict[str, Interval]] = {label: {} for label in self.differences}
+        for metric in base.values:
+            compared = {
+                label: self.judgments[label]
+                for label, by_metric in self.differences.items()
+                if metric in by_metric
+            }
+            for label, each in judgment.simultaneous(compared, base, metric).items():
+                found[label][metric] = each
+        return found
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
@@ -101,7 +130,7 @@ class Comparison:
 
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
         """Returns + for significantly better than the baseline, - for worse, and "" otherwise."""
-        difference = self.differences.get(label, {}).get(metric)
+        difference = self.simultaneous.get(label, {}).get(metric)
         if difference is None or not difference.excludes_zero:
             return ""
         return (
@@ -109,6 +138,11 @@ class Comparison:
             if (difference.mean > 0) == self.experiment.metrics[metric].higher_is_better
             else "-"
         )
+
+    @cached_property
+    def checks(self) -> tuple[Finding, ...]:
+        """What a reader should know before trusting the comparison: issues first, then tips."""
+        return find_all(self, self.ignore)
 
     @property
     def best(self) -> str:
@@ -124,8 +158,38 @@ class Comparison:
         best = self.best
         if best == self.baseline:
             return best
+        # Validation chose the one loss whose lead is judged here, so its plain interval is honest.
+        # It lies within the simultaneous one, so a loss that a mark calls better is never refused
+        # here, nor is one taken that a mark calls worse.
         lead = self.differences[best][self.experiment.leading]
         return best if lead.excludes_zero and lead.mean > 0 else self.baseline
+
+    def predictor(self, loss: str | None = None) -> Predictor:
+        """Returns what maps raw features to scores, probabilities and label sets.
+
+        Args:
+            loss: a loss of the comparison, by its label; None for the recommended one. If it has
+                several models, the first is taken.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            ComparisonError: the loss is not in the comparison.
+        """
+        label = self.recommended if loss is None else loss
+        if label not in self.outcomes:
+            raise ComparisonError(
+                f"no loss {label!r} was compared (loss); there are: {', '.join(self.outcomes)}"
+            )
+        assert self.preprocessing is not None
+        return make_predictor(
+            self.outcomes[label],
+            label_names=self.dataset.label_names,
+            loss=label,
+            model=self.settings.model,
+            preprocessing=self.preprocessing,
+        )
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

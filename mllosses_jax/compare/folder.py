@@ -1,12 +1,14 @@
 """The output folder: results that survive an interruption and overwrite nothing without `force`.
 
 results.json, results.csv                  the metrics
+predictor.npz                              the predictor of the loss that the verdict recommends
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
 losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
 losses/LOSS/thresholds.json                one threshold per label, for macro-F1
 losses/LOSS/calibrator.json                a Platt calibrator
 thresholds.json and so on                  the files of the loss that the verdict recommends
+run.toml                                   the options of the command, for `--resume`
 report.txt                                 what the command prints; it exists if the run is complete
 
 A comparison over very many labels has no thresholds by label and no calibrator.
@@ -29,7 +31,7 @@ from mllosses_jax._core import files
 from mllosses_jax.compare.choice import Choice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
-from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
+from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
 
@@ -39,12 +41,12 @@ if sys.platform != "win32":
 RESULTS = "results.json"
 TABLE = "results.csv"
 REPORT = "report.txt"
-LOSSES = "losses"
+OPTIONS = "run.toml"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
 DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
-OF_ALL_LOSSES = (REPORT, *DECISIONS)
+OF_ALL_LOSSES = (REPORT, OPTIONS, *DECISIONS, PREDICTOR)
 OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
@@ -237,6 +239,10 @@ class Folder:
         files.write_json(self.path / RESULTS, results)
         if rows:
             files.write_csv(self.path / TABLE, rows)
+
+    def write_options(self, text: str) -> None:
+        """Writes the options with which the command goes on with the run."""
+        files.write_text(self.path / OPTIONS, text)
 
     def write_report(self, text: str) -> None:
         """Writes the report, which is the last file of a run."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
+from typing import Any
 
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.data import DataError, Dataset, load
+from mllosses_jax.data import DataError, Dataset, load, split
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
@@ -51,6 +53,19 @@ def load_data(
             "needed"
         )
     return data
+
+
+def thinned(dataset: Dataset, most_rows: int) -> Dataset:
+    """Returns a data set with at most so many rows in each part, drawn with rare labels in mind."""
+    changed: dict[str, Any] = {}
+    for part in ("train", "test"):
+        names = [f"{kind}_{part}" for kind in ("x", "y", "mask")]
+        arrays = {name: getattr(dataset, name) for name in names}
+        y, mask = arrays[names[1]], arrays[names[2]]
+        if y is not None and len(y) > most_rows:
+            _, rows = split(y, most_rows / len(y), seed=TEST_SEED, mask=mask)
+            changed |= {name: None if a is None else a[rows] for name, a in arrays.items()}
+    return replace(dataset, **changed)
 
 
 def _refuse_unknown(dataset: Dataset) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from mllosses_jax._core.text import printable
 from mllosses_jax.compare import notes
-from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
+MAX_EVIDENCE = 3  # of a finding
 FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
@@ -68,6 +68,7 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
         *notes.heading(comparison),
         *("\n".join(table) for table in _tables(comparison)),
         *notes.explanation(comparison),
+        *_checks(comparison),
         *notes.warnings(comparison),
         notes.verdict(comparison),
     ]
@@ -83,27 +84,40 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
 
 
-def csv_rows(
-    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    differences: Mapping[str, Mapping[str, Interval]],
-) -> list[dict[str, Any]]:
+def _checks(comparison: Comparison) -> list[str]:
+    """Returns what the checks found, as no or one paragraph."""
+    if not comparison.checks:
+        return []
+    lines = ["Checks of the data and of the models, issues first:"]
+    for finding in comparison.checks:
+        evidence = printable(finding.brief(MAX_EVIDENCE))
+        lines += textwrap.wrap(
+            f"{finding.code} {finding.kind}: {finding.title}: {evidence}. {finding.remedy}",
+            WIDTH,
+            subsequent_indent="  ",
+        )
+    return ["\n".join(lines)]
+
+
+def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Returns one row of results.csv per loss and metric."""
     rows = []
-    for name, figures in results.items():
+    for name, figures in comparison.results.items():
         for metric, figure in figures.items():
-            apart = differences.get(name, {}).get(metric)
-            rows.append(
-                {
-                    "loss": name,
-                    "metric": metric,
-                    **{key: figure[key] for key in ("mean", "low", "high")},
-                    "difference": "" if apart is None else apart.mean,
-                    "difference_low": "" if apart is None else apart.low,
-                    "difference_high": "" if apart is None else apart.high,
-                    "marked": "" if apart is None else int(apart.excludes_zero),
-                    "values": " ".join(map(repr, figure["values"])),
-                }
-            )
+            row: dict[str, Any] = {"loss": name, "metric": metric}
+            row |= {key: figure[key] for key in ("mean", "low", "high")}
+            apart = comparison.differences.get(name, {}).get(metric)
+            together = comparison.simultaneous.get(name, {}).get(metric)
+            row |= {
+                "difference": "" if apart is None else apart.mean,
+                "difference_low": "" if apart is None else apart.low,
+                "difference_high": "" if apart is None else apart.high,
+                "simultaneous_low": "" if together is None else together.low,
+                "simultaneous_high": "" if together is None else together.high,
+                "marked": "" if together is None else int(together.excludes_zero),
+                "values": " ".join(map(repr, figure["values"])),
+            }
+            rows.append(row)
     return rows
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from mllosses_jax.compare import report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
+from mllosses_jax.compare.checks import known_codes
 from mllosses_jax.compare.choice import BASELINE, Choice, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
@@ -20,10 +21,11 @@ from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
+from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
 from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
 from mllosses_jax.data import Dataset
-from mllosses_jax.data.scaling import sparse_scale, standardization
 
 
 def compare(
@@ -36,6 +38,8 @@ def compare(
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
+    run_file: str | None = None,
+    ignore: str | Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
@@ -52,6 +56,8 @@ def compare(
             Losses of the same experiment that are finished there are compared without being
             trained again.
         force: whether to overwrite the contents of the folder.
+        run_file: text for run.toml in the folder; the command keeps its options there.
+        ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -84,7 +90,7 @@ def compare(
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    choices = choose(losses)
+    ignored, choices = known_codes(ignore), choose(losses)
     dataset = load_data(data, labels=labels, drop=drop)
     many = model == "linear" and len(dataset.label_names) > MANY_LABELS
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
@@ -93,14 +99,18 @@ def compare(
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
+        return _compared(dataset, settings, bound_losses, left_out, ignored, None, {}, on_progress)
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
-        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+        if run_file is not None:
+            folder.write_options(run_file)
+        return _compared(
+            dataset, settings, bound_losses, left_out, ignored, folder, identity, on_progress
+        )
 
 
 def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
@@ -122,6 +132,7 @@ def _compared(
     settings: Settings,
     bound_losses: dict[Choice, Any],
     left_out: dict[str, str],
+    ignore: tuple[str, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -129,12 +140,16 @@ def _compared(
     """Trains and judges the losses, including those in the folder, which holds this same run."""
     choices = tuple(bound_losses) if folder is None else folder.choices
     experiment = EXPERIMENTS[settings.model]
-    about = _scaling(dataset) | {"model": np.array(settings.model)}
+    preprocessing = Preprocessing.of(dataset)
+    about = preprocessing.arrays() | {"model": np.array(settings.model)}
     dataset = dataset.standardized()
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    comparison = Comparison(
+        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
+    )
+    comparison.preprocessing = preprocessing
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
@@ -149,21 +164,11 @@ def _compared(
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            rows = report.csv_rows(comparison.results, comparison.differences)
+            rows = report.csv_rows(comparison)
             folder.write(folder.named(identity) | document(comparison), rows)
     if folder is not None:
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
+        comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_report(report.text(comparison, max_labels=None))
     return comparison
-
-
-def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Returns the shift and scale that a model's features need: (x - shift) * scale."""
-    width = dataset.x_train.shape[1]
-    shift, scale = (
-        (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
-        if dataset.sparse
-        else standardization(dataset.x_train)
-    )
-    return {"feature_shift": shift, "feature_scale": scale}

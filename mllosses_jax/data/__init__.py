@@ -14,6 +14,7 @@ each label has its share.
 - `_text`, `_text_files`, `_csv_table`, `_archive`, `_sparse_arrays`: what readers share: cells,
   packed files, rows of CSV, archives and the matrices in them; `_reading`: the boundary that makes
   a `DataError` of whatever else a file causes.
+- `new_rows`: the features of rows without labels, in all of these formats.
 - `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
 """

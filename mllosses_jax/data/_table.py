@@ -23,18 +23,17 @@ class Table:
 
     Attributes:
         columns: the cells of each column, by name. The name of the first may be empty.
+        num_rows: the number of rows.
         lines: the line of each row in the file, or None if it has no lines.
         header_line: the line of the names, or None.
         decimal_commas: whether the text 1,5 can be a number.
     """
 
     columns: Mapping[str, Cells]
+    num_rows: int
     lines: Sequence[int] | None = None
     header_line: int | None = None
     decimal_commas: bool = False
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
 
     def cells(self, column: str) -> Sequence[Any]:
         """Returns the cells of a column as objects of Python."""

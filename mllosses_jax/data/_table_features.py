@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mllosses_jax._core.text import shown
 from mllosses_jax.data._csv_table import with_points
 from mllosses_jax.data._table import Table, first_known, is_missing
-from mllosses_jax.data._text import LARGEST, WORDS, check_names, to_float
-from mllosses_jax.data.columns import Categories, Column
+from mllosses_jax.data._text import LARGEST, WORDS, check_names, feature_positions, to_float
+from mllosses_jax.data.columns import Categories, Column, ColumnEncoder
 from mllosses_jax.data.errors import DataError
 
 # A column with more texts than this, and fewer than two rows for each, is no category: it is
@@ -31,19 +31,45 @@ def read_features(table: Table, names: Iterable[str]) -> dict[str, Column]:
     """
     found: list[tuple[str, Column]] = []
     for name in names:
-        cells = table.columns[name]
-        if isinstance(cells, np.ndarray):
-            found.append((name, _checked(table, name, cells)))
-        elif isinstance(first_known(cells), list):
-            vectors = _checked(table, name, _vectors(table, name, cells))
-            found += [(f"{name}[{j}]", column) for j, column in enumerate(vectors.T)]
-        else:
-            found.append((name, _column(table, name, cells)))
+        found += _columns(table, name)
     check_names([name for name, _ in found], "column", table.header_line)
     return dict(found)
 
 
-def _column(table: Table, name: str, cells: Sequence[Any]) -> Column:
+def read_features_of(table: Table, encoder: ColumnEncoder) -> dict[str, Column]:
+    """Returns the columns that an encoder was fitted to, of the kinds that they had then.
+
+    Raises:
+        DataError: a column is missing, or does not hold numbers although it did then.
+    """
+    # The columns of a list are not in the table, but the list is.
+    sources = {
+        name: name if name in table.columns else name.rpartition("[")[0] or name
+        for name in encoder.columns
+    }
+    feature_positions(tuple(sources.values()), tuple(table.columns), table.header_line)
+    found: dict[str, Column] = {}
+    for source in dict.fromkeys(sources.values()):
+        found |= _columns(table, source, is_text=source in encoder.categories)
+    feature_positions(encoder.columns, tuple(found), table.header_line)
+    return found
+
+
+def _columns(table: Table, name: str, *, is_text: bool | None = None) -> list[tuple[str, Column]]:
+    """Returns a column, or those of its lists; `is_text` is None if the cells decide its kind."""
+    cells = table.columns[name]
+    if is_text:
+        texts = ["" if is_missing(cell) else str(cell).strip() for cell in table.cells(name)]
+        return [(name, _coded(texts))]
+    if isinstance(cells, np.ndarray):
+        return [(name, _checked(table, name, cells))]
+    if isinstance(first_known(cells), list):
+        vectors = _checked(table, name, _vectors(table, name, cells))
+        return [(f"{name}[{j}]", column) for j, column in enumerate(vectors.T)]
+    return [(name, _column(table, name, cells, may_be_text=is_text is None))]
+
+
+def _column(table: Table, name: str, cells: Sequence[Any], *, may_be_text: bool) -> Column:
     if table.decimal_commas:
         cells = with_points(cells, f"column {name!r}")
     numbers = _plain_numbers(cells)
@@ -51,9 +77,11 @@ def _column(table: Table, name: str, cells: Sequence[Any]) -> Column:
         numbers = [_number(table, name, cells, row) for row in range(len(cells))]
         lacking = sum(map(is_missing, cells))
         texts = numbers.count(None)
-        if 2 * texts > len(cells) - lacking:
+        if texts == len(cells) - lacking and _are_words(cells):
+            numbers = [WORDS.get(str(cell).strip().lower(), np.nan) for cell in cells]
+        elif may_be_text and 2 * texts > len(cells) - lacking:
             return _categories(table, name, cells)
-        if texts:
+        elif texts:
             row = numbers.index(None)
             raise table.error(
                 f"feature {name!r} is {shown(cells[row])}, not a number; correct it, write ? if it "
@@ -73,6 +101,11 @@ def _plain_numbers(cells: Sequence[Any]) -> list[Any] | None:
     except (TypeError, ValueError):
         pass
     return None
+
+
+def _are_words(cells: Sequence[Any]) -> bool:
+    """Returns whether all known cells are yes or no, or true or false."""
+    return all(is_missing(cell) or str(cell).strip().lower() in WORDS for cell in cells)
 
 
 def _number(table: Table, name: str, cells: Sequence[Any], row: int) -> float | None:
@@ -98,17 +131,20 @@ def _number(table: Table, name: str, cells: Sequence[Any], row: int) -> float | 
 
 def _categories(table: Table, name: str, cells: Sequence[Any]) -> Column:
     texts = ["" if is_missing(cell) else str(cell).strip() for cell in cells]
-    words = {text.lower() for text in texts}
-    if words <= {"", *WORDS}:
-        return np.array([WORDS.get(text.lower(), np.nan) for text in texts], np.float32)
-    values = tuple(sorted(set(texts) - {""}))
+    found = _coded(texts)
     known = len(texts) - texts.count("")
-    if len(values) > max(_FEW_TEXTS, known / 2):
+    if len(found.values) > max(_FEW_TEXTS, known / 2):
         raise DataError(
-            f"column {name!r} has {len(values)} different texts in {known} rows, too many for "
-            "categories; give drop= with its name, or make features of it",
+            f"column {name!r} has {len(found.values)} different texts in {known} rows, too many "
+            "for categories; give drop= with its name, or make features of it",
             line=table.header_line,
         )
+    return found
+
+
+def _coded(texts: Sequence[str]) -> Categories:
+    """Returns texts, of which those that are missing are empty, as categories."""
+    values = tuple(sorted(set(texts) - {""}))
     place = {text: code for code, text in enumerate(values)}
     return Categories(np.array([place.get(text, -1) for text in texts], np.int32), values)
 

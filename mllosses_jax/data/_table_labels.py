@@ -77,7 +77,7 @@ def read_labels(table: Table, columns: Sequence[str]) -> FoundLabels:
         raise DataError(
             f"label {names.index('') + 1} has no name; give it one", line=table.header_line
         )
-    y = np.zeros((len(table), len(columns)), np.bool_)
+    y = np.zeros((table.num_rows, len(columns)), np.bool_)
     mask = np.ones(y.shape, np.bool_)
     for j, name in enumerate(columns):
         texts = [

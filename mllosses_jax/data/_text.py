@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mllosses_jax._core.memory import available_memory
-from mllosses_jax._core.text import is_text, shown
+from mllosses_jax._core.text import did_you_mean, is_text, shown
 from mllosses_jax.data.errors import DataError
 
 # Which columns are labels, or how many: the caller says so if the file does not.
@@ -152,4 +152,20 @@ def label_positions(labels: int | Sequence[str], columns: Sequence[str]) -> list
     if unknown:
         known = ", ".join(map(shown, columns[:4])) + (", ..." if len(columns) > 4 else "")
         raise DataError(f"label {shown(unknown[0])} is not a column; the columns are {known}")
+    return [place[name] for name in names]
+
+
+def feature_positions(
+    names: Sequence[str], columns: Sequence[str], line: int | None = None
+) -> list[int]:
+    """Returns the positions of the named features among columns, which may hold others too."""
+    place = {name: position for position, name in enumerate(columns)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(
+            f"feature {shown(missing[0])}{more}, with which the model was trained, is missing; add "
+            f"it{did_you_mean(missing[0], columns)}",
+            line=line,
+        )
     return [place[name] for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from mllosses_jax.data._text import (
     Drop,
     Labels,
     check_dense_size,
+    feature_positions,
     label_positions,
     parse_label,
     parse_number,
@@ -73,14 +75,15 @@ def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     label_names = _label_names(train, kept, labels)
     others = set(kept) - set(label_names)
     features = [attribute for attribute in train.attributes if attribute.name in others]
-    x, y, mask = _read_rows(train, features, label_names, dropped)
+    x, y, mask = _read_rows(train, features, label_names)
     x_test = y_test = mask_test = None
     base, test_path = _base_and_test(path)
     if test_path is not None:
         with reading(test_path):
-            x_test, y_test, mask_test = _read_rows(
-                parse_arff(test_path), features, label_names, dropped
-            )
+            test = parse_arff(test_path)
+            if len(test.names) > len(train.names):
+                raise DataError("has attributes that the training file lacks; drop them")
+            x_test, y_test, mask_test = _read_rows(test, features, label_names)
     return Dataset(
         name=base,
         label_names=tuple(label_names),
@@ -91,7 +94,36 @@ def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         y_test=y_test,
         mask_test=mask_test,
         sparse=all(text.startswith("{") for _, text in train.rows),
+        feature_names=tuple(name for feature in features for name in _column_names(feature)),
     )
+
+
+def read_arff_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
+    """Reads the features of new rows.
+
+    Args:
+        path: the file; attributes that are none of the features are left out.
+        names: the names of the features, from the data set that the model was trained on.
+
+    Returns:
+        The features, (N, D), in the order of the names.
+
+    Raises:
+        DataError: a feature is missing, or the file is broken.
+    """
+    arff, wanted = parse_arff(path), set(names)
+    features = [a for a in arff.attributes if not wanted.isdisjoint(_column_names(a))]
+    found = [name for feature in features for name in _column_names(feature)]
+    at = feature_positions(names, found)
+    return _read_rows(arff, features, [])[0][:, at]
+
+
+def _column_names(feature: Attribute) -> list[str]:
+    """Returns the names of the columns that a feature becomes."""
+    if feature.values is None:
+        return [feature.name]
+    shown_values = feature.values if len(feature.values) > 2 else feature.values[-1:]
+    return [f"{feature.name}={value}" for value in shown_values]
 
 
 def _base_and_test(path: Path) -> tuple[str, Path | None]:
@@ -172,16 +204,12 @@ class _Nominal:
             x[..., self.column + value] = 1
 
 
-def _read_rows(
-    arff: Arff, features: list[Attribute], label_names: list[str], dropped: tuple[str, ...]
-) -> _Part:
+def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) -> _Part:
     """Reads the rows of a file into the columns that the training file defines."""
     place = {name: position for position, name in enumerate(arff.names)}
     for name in [*(feature.name for feature in features), *label_names]:
         if name not in place:
             raise DataError(f"attribute {name!r} of the training file is missing; add it")
-    if len(place.keys() - set(dropped)) != len(features) + len(label_names):
-        raise DataError("has attributes that the training file lacks; drop them")
     numeric: dict[int, int] = {}
     nominal: dict[int, _Nominal] = {}
     width = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -73,6 +74,28 @@ class ColumnEncoder:
                 else [name]
             )
         )
+
+    def to_json(self) -> str:
+        """Returns the encoder as text, which `from_json` reads."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ColumnEncoder:
+        """Returns the encoder that `to_json` wrote; raises ValueError for another text."""
+        try:
+            fields = json.loads(text)
+            encoder = cls(
+                columns=tuple(fields["columns"]),
+                medians={name: float(value) for name, value in fields["medians"].items()},
+                categories={name: tuple(each) for name, each in fields["categories"].items()},
+                missing={name: int(count) for name, count in fields["missing"].items()},
+                left_out=tuple(fields["left_out"]),
+            )
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"is no encoder of columns ({error})") from None
+        if {*encoder.medians, *encoder.categories} != set(encoder.columns):
+            raise ValueError("is no encoder of columns: their kinds are not known")
+        return encoder
 
     def __call__(self, columns: Columns) -> NDArray[np.float32]:
         """Returns features (N, D) of the rows of columns, which must be those of the fit."""

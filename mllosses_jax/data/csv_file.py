@@ -43,17 +43,32 @@ def read_csv(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         >>> data.label_names, data.mask_train.tolist()
         (('cat', 'dog'), [[True, True], [True, False]])
     """
+    named = not (labels is None or isinstance(labels, int))
+    table = csv_cells(path, named=named)
+    return data_set_of(table, name=stem(path), labels=labels, drop=drop)
+
+
+def csv_cells(path: Path, *, named: bool) -> Table:
+    """Returns the table in a CSV file.
+
+    Args:
+        path: the file.
+        named: whether the caller names columns, which shows that the header is none of the rows.
+
+    Raises:
+        DataError: the file is not valid CSV, or has no names in its header.
+    """
     found = read_csv_table(path, "\t" if ending(path).startswith(".tsv") else None)
-    if labels is None or isinstance(labels, int):
+    if not named:
         found.check_header(is_cell=is_number, what="numbers")
     # The first column may have no name: then it is the index that pandas writes.
     check_names(found.columns if found.columns[0] else found.columns[1:], "column", found.line)
     rows = found.rows()
     cells = zip(*(row.cells for row in rows), strict=True)
-    table = Table(
+    return Table(
         columns=dict(zip(found.columns, cells, strict=True)),
+        num_rows=len(rows),
         lines=[row.line for row in rows],
         header_line=found.line,
         decimal_commas=found.decimal_commas,
     )
-    return data_set_of(table, name=stem(path), labels=labels, drop=drop)

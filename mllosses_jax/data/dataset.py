@@ -34,6 +34,7 @@ class Dataset:
         mask_test: (M, L), or None.
         sparse: whether the features were stored sparse (mostly zeros, such as word counts); sparse
             features are used as they are, while dense ones are standardised.
+        feature_names: the names of the D features, or None if they have none.
         encoder: what made the features of the columns of a table, or None if they are as given.
 
     Raises:
@@ -54,6 +55,7 @@ class Dataset:
     y_test: NDArray[np.bool_] | None = None
     mask_test: NDArray[np.bool_] | None = None
     sparse: bool = False
+    feature_names: tuple[str, ...] | None = None
     encoder: ColumnEncoder | None = None
     # The columns of the training rows. A copy by `replace` has none, as its features may be others.
     _columns: Columns | None = field(default=None, init=False)
@@ -72,6 +74,12 @@ class Dataset:
                 )
         elif self.mask_test is not None:
             raise DataError("mask_test without x_test and y_test; give all three or none")
+        if self.feature_names is not None:
+            names = tuple(str(name) for name in self.feature_names)
+            check_names(names, "feature name")
+            if len(names) != width:
+                raise DataError(f"{len(names)} feature names for {width} features; name each")
+            object.__setattr__(self, "feature_names", names)
 
     def _check_part(self, part: str) -> int:
         """Checks and converts the arrays of one part, "train" or "test"; returns its width."""
@@ -131,7 +139,12 @@ class Dataset:
             **others: the other arguments of `Dataset`, without `x_train`.
         """
         encoder = fit_encoder(columns, left_out)
-        data = cls(x_train=encoder(columns), encoder=encoder, **others)
+        data = cls(
+            x_train=encoder(columns),
+            encoder=encoder,
+            feature_names=encoder.feature_names,
+            **others,
+        )
         object.__setattr__(data, "_columns", columns)
         return data
 
@@ -173,15 +186,17 @@ class Dataset:
         # Unknown labels are 0 in y_train, so they do not count.
         rest, part = split(self.y_train, fraction, seed=seed)
         mask = self.mask_train
-        encoder = self.encoder
+        encoder, names = self.encoder, self.feature_names
         if encoder is None or self._columns is None:
             x_train, x_test = self.x_train[rest], self.x_train[part]
         else:
             encoder = fit_encoder(rows_of(self._columns, rest), encoder.left_out)
+            names = encoder.feature_names
             x_train, x_test = (encoder(rows_of(self._columns, rows)) for rows in (rest, part))
         return replace(
             self,
             encoder=encoder,
+            feature_names=names,
             x_train=x_train,
             y_train=self.y_train[rest],
             mask_train=None if mask is None else mask[rest],

@@ -44,6 +44,15 @@ def read_jsonl(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         >>> data.label_names, data.y_train.tolist(), data.x_train.tolist()
         (('cat', 'dog'), [[True, True], [False, False]], [[0.5, 1.0], [2.0, 0.0]])
     """
+    return data_set_of(jsonl_cells(path), name=stem(path), labels=labels, drop=drop)
+
+
+def jsonl_cells(path: Path) -> Table:
+    """Returns the table in a file with one JSON object per line.
+
+    Raises:
+        DataError: a line is none, or there is no field.
+    """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     for line, text in enumerate(read_text(path).split("\n"), start=1):
@@ -55,7 +64,7 @@ def read_jsonl(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     columns = {name: [row.get(name) for row in rows] for name in names}
     if not columns:
         raise DataError("no object has a field; write one object with features and labels per line")
-    return data_set_of(Table(columns, lines), name=stem(path), labels=labels, drop=drop)
+    return Table(columns, len(rows), lines)
 
 
 def _row(text: str, line: int) -> dict[str, Any]:

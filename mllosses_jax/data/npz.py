@@ -52,13 +52,32 @@ def read_npz(path: Path, labels: Labels = None) -> Dataset:
         return _from_parts(arrays, path.stem)
 
 
+def read_npz_features(path: Path) -> NDArray[Any]:
+    """Reads the features of new rows: the array `X`, or else `X_test`, or else `X_train`.
+
+    Args:
+        path: the file, in which they may be stored as the pieces of a CSR matrix, or as the only
+            matrix of `scipy.sparse.save_npz`.
+
+    Returns:
+        The features, (N, ...).
+
+    Raises:
+        DataError: there is none of these arrays, or the file is broken.
+    """
+    with open_arrays(path) as arrays:
+        if is_of_scipy(arrays):
+            return dense_of_scipy(arrays)
+        return _matrix(arrays, ("X", "X_test", "X_train"), np.float32)[0]
+
+
 def _from_parts(arrays: Arrays, name: str) -> Dataset:
-    x_train, sparse = _matrix(arrays, ("X_train", "x_train"), ("X", "x"), np.float32)
-    y_train, _ = _matrix(arrays, ("Y_train", "y_train"), ("Y", "y"), np.uint8)
+    x_train, sparse = _matrix(arrays, ("X_train", "X"), np.float32)
+    y_train, _ = _matrix(arrays, ("Y_train", "Y"), np.uint8)
     x_test = y_test = None
     if any(key.lower().startswith(("x_test", "y_test")) for key in arrays):
-        x_test, _ = _matrix(arrays, ("X_test", "x_test"), (), np.float32)
-        y_test, _ = _matrix(arrays, ("Y_test", "y_test"), (), np.uint8)
+        x_test, _ = _matrix(arrays, ("X_test",), np.float32)
+        y_test, _ = _matrix(arrays, ("Y_test",), np.uint8)
     names = arrays.label_names()
     return Dataset(
         name=name,
@@ -95,20 +114,21 @@ def _numbered(y: NDArray[Any]) -> tuple[str, ...]:
     return tuple(f"label {j}" for j in range(y.shape[-1] if y.ndim else 0))
 
 
-def _matrix(
-    arrays: Arrays, names: tuple[str, ...], short: tuple[str, ...], dtype: type[np.generic]
-) -> _Matrix:
-    """Returns a dense matrix under one of its names or else of its short ones.
+def _matrix(arrays: Arrays, names: tuple[str, ...], dtype: type[np.generic]) -> _Matrix:
+    """Returns a dense matrix, and whether it was stored sparse.
 
-    The second value is whether it was stored sparse.
+    Args:
+        arrays: the archive.
+        names: its names, of which the first that is there counts; the letter may be small.
+        dtype: the narrowest type of a matrix that was stored sparse.
     """
-    for spellings in (names, short):
-        found = [name for name in spellings if name in arrays or f"{name}_indptr" in arrays]
+    for name in names:
+        spellings = (name, name[0].lower() + name[1:])
+        found = [each for each in spellings if each in arrays or f"{each}_indptr" in arrays]
         if len(found) > 1:
             raise DataError(f"holds {found[0]} and {found[1]}, which mean the same; keep one")
+        if found and f"{found[0]}_indptr" in arrays:
+            return dense_of_csr(arrays, f"{found[0]}_", dtype), True
         if found:
-            sparse = f"{found[0]}_indptr" in arrays
-            if sparse:
-                return dense_of_csr(arrays, f"{found[0]}_", dtype), True
             return arrays.needed(found[0]), False
     raise no_array(names[0], arrays)

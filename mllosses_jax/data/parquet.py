@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mllosses_jax.data._table import Cells, Table
 from mllosses_jax.data._text import Drop, Labels, check_names
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
-from mllosses_jax.data.tables import data_set_of, dropped_columns
+from mllosses_jax.data.tables import data_set_of
 
 
 def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
@@ -20,13 +21,22 @@ def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Datase
     Args:
         path: the file.
         labels: the names of the label columns, or their number if they are the last ones.
-        drop: the names of columns to leave out, which are not read.
+        drop: the names of columns to leave out.
 
     Returns:
         A data set without a test part.
 
     Raises:
         DataError: the file breaks one of these rules, or pyarrow is not installed.
+    """
+    return data_set_of(parquet_cells(path), name=path.stem, labels=labels, drop=drop)
+
+
+def parquet_cells(path: Path) -> Table:
+    """Returns the table in a Parquet file.
+
+    Raises:
+        DataError: it is none, or pyarrow is not installed.
     """
     try:
         import pyarrow
@@ -37,20 +47,15 @@ def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Datase
         ) from None
     try:
         with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            check_names(names, "column")
-            dropped = dropped_columns(names, drop)
+            check_names(file.schema_arrow.names, "column")
             _check_size(file.metadata)
-            # What is dropped is not read, because it may be of a type that Python lacks.
-            read = file.read(columns=[name for name in names if name not in dropped])
-            columns = {name: _cells(read.column(name)) for name in read.column_names}
+            table = file.read()
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = cut(" ".join(str(error).split()))
         raise DataError(f"is not a sound Parquet file ({reason}); write it again") from None
-    if not read.num_rows:
+    if not table.num_rows or not table.num_columns:
         raise DataError("has no rows; write one per sample")
-    columns |= dict.fromkeys(dropped, ())
-    return data_set_of(Table(columns), name=path.stem, labels=labels, drop=drop)
+    return Table(_Columns(table), table.num_rows)
 
 
 def _check_size(metadata: Any) -> None:
@@ -63,11 +68,31 @@ def _check_size(metadata: Any) -> None:
         )
 
 
-def _cells(column: Any) -> Cells:
-    from pyarrow import types
+class _Columns(Mapping[str, Cells]):
+    """The columns of a table of Arrow, of which each is converted when it is asked for.
 
-    if types.is_integer(column.type) or types.is_floating(column.type):
-        cells: Cells = column.to_numpy()  # A missing number is NaN.
-    else:
-        cells = column.to_pylist()
-    return cells
+    A column that is left out may be of a type that Python lacks.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> Cells:
+        from pyarrow import types
+
+        column = self._table.column(name)
+        is_numeric = types.is_integer(column.type) or types.is_floating(column.type)
+        try:
+            # A missing number is NaN.
+            cells: Cells = column.to_numpy() if is_numeric else column.to_pylist()
+        except ValueError as error:  # such as text that is not UTF-8
+            raise DataError(
+                f"column {name!r} cannot be converted ({cut(str(error))}); give drop= with its name"
+            ) from None
+        return cells
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.column_names)
+
+    def __len__(self) -> int:
+        return int(self._table.num_columns)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mllosses_jax._core.text import shown
 from mllosses_jax.data._text import (
@@ -50,14 +52,10 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
     """
     lines = read_text(path).removesuffix("\n").split("\n")
     sizes = _sizes(lines[0])
+    rows = _rows(lines, sizes)
     if sizes is not None:
-        rows = _rows_of_header(lines, sizes)
         width, base = sizes.features, 0
     else:
-        numbered = enumerate((text.partition("#")[0] for text in lines), start=1)
-        rows = [_row(text, line) for line, text in numbered if text.strip()]
-        if not rows:
-            raise DataError("no rows; write one line per sample")
         base = 0 if any(0 in row.features for row in rows) else 1
         width = 1 - base + max((max(row.features, default=-1) for row in rows), default=-1)
     column_of, names = _label_columns(rows, labels, sizes)
@@ -84,8 +82,44 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
                 )
             y[i, column_of[label]] = True
     return Dataset(
-        name=stem(path), label_names=names, x_train=x, y_train=y, mask_train=mask, sparse=True
+        name=stem(path),
+        label_names=names,
+        x_train=x,
+        y_train=y,
+        mask_train=mask,
+        sparse=True,
+        feature_names=tuple(str(base + j) for j in range(width)),
     )
+
+
+def read_svmlight_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
+    """Reads the features of new rows, whose labels are left out.
+
+    Args:
+        path: the file.
+        names: the numbers of the features in the file that the model was trained on, as text.
+
+    Returns:
+        The features, (N, D), in the order of the names.
+
+    Raises:
+        DataError: a feature is none of those, or the file is broken.
+    """
+    lines = read_text(path).removesuffix("\n").split("\n")
+    rows = _rows(lines, _sizes(lines[0]))
+    check_dense_size(len(rows), len(names), "features", 4)
+    x = np.zeros((len(rows), len(names)), np.float32)
+    place = {name: column for column, name in enumerate(names)}
+    for i, row in enumerate(rows):
+        for index, value in row.features.items():
+            if str(index) not in place:
+                raise DataError(
+                    f"feature {index} is none of those that the model was trained with "
+                    f"({names[0]} to {names[-1]}); correct it",
+                    line=row.line,
+                )
+            x[i, place[str(index)]] = value
+    return x
 
 
 @dataclass(frozen=True)
@@ -110,6 +144,16 @@ def _sizes(first: str) -> _Sizes | None:
     if len(sizes) < len(words):
         raise DataError(f"{shown(first)} cannot be the size of a file; correct the header", line=1)
     return _Sizes(*sizes)
+
+
+def _rows(lines: list[str], sizes: _Sizes | None) -> list[_Row]:
+    if sizes is not None:
+        return _rows_of_header(lines, sizes)
+    numbered = enumerate((text.partition("#")[0] for text in lines), start=1)
+    rows = [_row(text, line) for line, text in numbered if text.strip()]
+    if not rows:
+        raise DataError("no rows; write one line per sample")
+    return rows
 
 
 def _rows_of_header(lines: list[str], sizes: _Sizes) -> list[_Row]:

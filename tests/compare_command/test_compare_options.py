@@ -51,6 +51,16 @@ def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
     assert card["unknown_entries"] > 0
     assert results["results"][BASELINE]["map"]["mean"] > 0.9
 
+    new = tmp_path / "new.csv"  # other separators and columns, and texts that are not known
+    new.write_text("kind,size\nbird,1.5\nfish,-1.5\ncat,\n")
+    done = here("predict", tmp_path / "out", new)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "labels.csv").read_text().split()[:3] == [
+        "bear,big,bird,fish",
+        "0,1,1,0",
+        "0,0,0,1",
+    ]
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -66,6 +76,7 @@ def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
         (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
         (["compare", "DATA", "--seeds", "0"], ["--seeds", "from 1 to", "'0'"]),
         (["compare", "DATA", "--force"], ["--force", "--out"]),
+        (["compare", "DATA", "--ignore", "MLC07"], ["'MLC07' (--ignore)", "mean MLC007?"]),
         (["compare", "FILE"], ["unknown kind of file"]),
         (["describe", "zlpr"], ["'zlpr'", "did you mean"]),
         (["check", "BROKEN"], ["broken.npz", "not an .npz archive"]),

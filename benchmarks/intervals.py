@@ -37,14 +37,7 @@ from benchmarks.simulated_models import (
     drawn_weights,
     moved,
 )
-from mllosses_jax.compare.intervals import (
-    DIFFERENCE,
-    FIGURE,
-    MIN_POSITIVES,
-    MIN_ROWS,
-    Interval,
-    interval,
-)
+from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, Interval, interval, too_small
 
 SEEDS = (2, 3, 5, 10)
 SEED_NOISE = (0.0, 0.001, 0.01, 0.3)
@@ -72,8 +65,7 @@ def run(quick: bool) -> list[Row]:
 def _rows(tests: Tests, draws: int, *, aside: bool) -> list[Row]:
     """Returns the rows of a kind of test part; `aside` selects the parts that need a note."""
     cells, positives = _simulate(tests, draws, aside)
-    # The report says of such test parts that their intervals are rough.
-    notes = (tests.rows < MIN_ROWS) | (positives < MIN_POSITIVES).any(axis=1)
+    notes = np.asarray([bool(too_small(tests.rows, each)) for each in positives])
     counts = notes == aside
     result = []
     for (name, seeded), figures in cells.items():

@@ -93,7 +93,7 @@ def test_what_is_advised_can_be_compared(name):
     assert {choice.label for choice in choices} == set(losses)
     for choice in choices:
         if len(dataset.label_names) > 2000:
-            assert why_not_through_head(choice.entry) is None
+            assert why_not_through_head(choice) is None
             bind_to_head(choice, dataset)
         else:
             bind(choice, dataset)

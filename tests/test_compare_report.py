@@ -70,7 +70,7 @@ def test_the_report_fits_80_columns(of_all):
     text = report.text(of_all)
     assert max(map(len, text.splitlines())) < 80
     for label in of_all.results:
-        star = "" if of_all.choices[label].entry.zero_decides else "*"
+        star = "" if of_all.choices[label].zero_decides else "*"
         parts = report._wrapped(label + star)
         assert "".join(parts) == (label + star).replace(", ", ",")
         assert all(any(line.startswith(part) for line in text.splitlines()) for part in parts)

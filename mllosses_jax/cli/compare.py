@@ -35,11 +35,16 @@ def add_parser(commands: Any) -> None:
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
-        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
+        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; sums, as in 'zlpr_loss+0.5*dice_loss'; your own "
+        "functions, as package.module:function; or `all` (`mllosses list` shows them); default: "
         "nine losses of different kinds",
     )
     parser.add_argument(
-        "--model", choices=("linear", "mlp"), default="linear", help="default: linear"
+        "--model",
+        default="linear",
+        metavar="linear | mlp | MODULE:NAME",
+        help="default: linear. MODULE:NAME is your own, in a module that is installed or lies in "
+        "the current folder: a function (num_features, num_outputs, rngs) that makes a Flax module",
     )
     parser.add_argument(
         "--seeds",
@@ -103,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
     comparison, folder = _compared(options)
     say(report.text(comparison))
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
+    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
@@ -119,14 +124,16 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
+    from mllosses_jax.compare.own_model import resolve
 
     # A misspelt name is reported before a large file is read.
-    losses, ignored = choose(options.losses), known_codes(options.ignore)
+    losses, model = choose(options.losses), resolve(options.model)
+    ignored = known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels, drop=options.drop)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
         losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
-    name = f"{dataset.name}-{options.model}"
+    name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
         for number in itertools.count(1):
             folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
@@ -136,7 +143,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                 comparison = compare(
                     dataset,
                     losses=losses,
-                    model=options.model,
+                    model=model,
                     num_seeds=options.seeds or (2 if options.quick else 5),
                     out=folder,
                     run_file=text_of(options, options.parser),

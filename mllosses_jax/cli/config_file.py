@@ -90,7 +90,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _text(path: Path, key: str, value: object) -> str:
     """Returns a value as the command line takes it."""
     entries = value if isinstance(value, list) else [value]
-    if not all(isinstance(entry, str | int | float) for entry in entries) or value in (True, False):
+    if not all(isinstance(e, str | int | float) and not isinstance(e, bool) for e in entries):
         raise UsageError(f"{path}: {key} must be text, a number or a list, got {shown(value)}")
     return ",".join(map(str, entries))
 

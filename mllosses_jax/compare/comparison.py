@@ -11,13 +11,14 @@ import numpy as np
 from mllosses_jax.compare import judgment, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
-from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.own_model import OwnNetwork
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
@@ -43,15 +44,18 @@ class Comparison:
             metrics that say nothing about one of the two.
         simultaneous: the same differences, with intervals that hold together: for each metric, all
             of those of the losses compared do so in 95 % of cases. Marks are read off them.
+        references: the figures of what no loss trained, by name, in the form of `results`: the
+            prior alone and models of scikit-learn, which are neither marked nor recommended.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
+        networks: the user's model for each loss, if the model is the user's.
     """
 
     dataset: Dataset
     settings: Settings
     baseline: str
-    choices: dict[str, Choice] = field(default_factory=dict)
+    choices: dict[str, AnyChoice] = field(default_factory=dict)
     outcomes: dict[str, Outcome | RankedOutcome] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     judgments: dict[str, Judgment] = field(default_factory=dict)
@@ -59,9 +63,11 @@ class Comparison:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    references: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    networks: dict[str, OwnNetwork] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -80,7 +86,7 @@ class Comparison:
         """The experiment, which says how outcomes are judged."""
         return EXPERIMENTS[self.settings.model]
 
-    def add(self, choice: Choice, outcome: Outcome | RankedOutcome) -> None:
+    def add(self, choice: AnyChoice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
         label = choice.label
@@ -88,15 +94,7 @@ class Comparison:
         judged = self.judgments[label] = self.experiment.judge(
             outcome, self.dataset, self.resamples
         )
-        self.results[label] = {
-            metric: _figure(judged.figure(metric), judged.values[metric])
-            for metric in judged.values
-        }
-        for clock in ("seconds", "cpu_seconds"):
-            value = float(getattr(outcome, clock))
-            self.results[label][clock] = _figure(
-                Interval(value, value, value, True), np.array([value])
-            )
+        self.results[label] = _figures(judged, outcome)
         self.thresholds[label] = self.experiment.thresholds(
             outcome, self.dataset, self.resamples, loss=label
         )
@@ -108,6 +106,11 @@ class Comparison:
                 if all(self.is_comparable(each, metric) for each in (label, self.baseline))
             }
             self.simultaneous = self._hold_together()
+
+    def add_reference(self, name: str, outcome: Outcome | RankedOutcome) -> None:
+        """Judges one of the references."""
+        judged = self.experiment.judge(outcome, self.dataset, self.resamples)
+        self.references[name] = _figures(judged, outcome)
 
     def _hold_together(self) -> dict[str, dict[str, Interval]]:
         """Returns the differences with simultaneous intervals, which each further loss widens."""
@@ -126,7 +129,7 @@ class Comparison:
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
         needs_origin = self.experiment.metrics[metric].needs_origin
-        return self.choices[label].entry.zero_decides or not needs_origin
+        return self.choices[label].zero_decides or not needs_origin
 
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
         """Returns + for significantly better than the baseline, - for worse, and "" otherwise."""
@@ -189,7 +192,19 @@ class Comparison:
             loss=label,
             model=self.settings.model,
             preprocessing=self.preprocessing,
+            network=self.networks.get(label),
         )
+
+
+def _figures(judged: Judgment, outcome: Outcome | RankedOutcome) -> dict[str, dict[str, Any]]:
+    """Returns the metrics and the times of an outcome."""
+    found = {
+        metric: _figure(judged.figure(metric), values) for metric, values in judged.values.items()
+    }
+    for clock in ("seconds", "cpu_seconds"):
+        value = float(getattr(outcome, clock))
+        found[clock] = _figure(Interval(value, value, value, True), np.array([value]))
+    return found
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

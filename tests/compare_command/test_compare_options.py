@@ -71,6 +71,8 @@ def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
         (["compare", "DATA", "--losses", "hinge_loss(margin=[1])"], ["1 values for 4 labels"]),
         (["compare", "DATA", "--losses", "hinge_loss(size=1)"], ["no parameter 'size'", "margin"]),
         (["compare", "DATA", "--losses", ","], ["no loss is named (--losses)"]),
+        (["compare", "DATA", "--losses", "zlpr_loss+"], ["a loss is missing beside +"]),
+        (["compare", "DATA", "--losses", "no_module:loss"], ["no module 'no_module' here"]),
         (["compare", "DATA", "--model", "forest"], ["--model", "'forest'", "mlp"]),
         (["compare", "DATA", "--out", "FILE/out"], ["cannot write to", "--out"]),
         (["compare", "DATA", "--labels", "2"], ["tiny.npz", "labels"]),
@@ -126,6 +128,24 @@ def test_a_part_without_a_known_label_is_refused(part, data, here, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_functions_of_the_current_folder(data, here, tmp_path):
+    lines = ["import jax.numpy as jnp", "", "def sound(logits, labels, where):"]
+    lines += ["    return (logits - jnp.where(labels, 1.0, 0.0)) ** 2", ""]
+    lines += ["def broken(logits, labels, where):", "    return logits @ logits"]
+    (tmp_path / "own_losses.py").write_text("\n".join(lines))
+    out, losses = tmp_path / "out", f"{OTHER}+0.5*own_losses:sound"
+    done = here("compare", data, "--losses", f"{OTHER},{losses}", "--seeds", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert list(results_of(out)["results"]) == [OTHER, losses]
+    again = here("compare", "--resume", out)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert passes(again) == [f"finished before: {OTHER}", f"finished before: {losses}"]
+    done = here("compare", data, "--losses", "own_losses:broken", "--out", tmp_path / "new")
+    assert_refused(done, "own_losses:broken failed in own_losses.py, line 7", "logits @ logits")
+    assert not (tmp_path / "new").exists()
+
+
 def test_without_out_each_run_has_a_folder_of_its_own(data, here, tmp_path):
     arguments = ["compare", data, "--losses", BASELINE, "--seeds", 1]
     for name in ("tiny-linear", "tiny-linear-2"):
@@ -133,7 +153,7 @@ def test_without_out_each_run_has_a_folder_of_its_own(data, here, tmp_path):
         assert done.returncode == 0, done.stderr
         assert f"Written to mllosses-out/{name}" in done.stdout
         assert set(results_of(tmp_path / "mllosses-out" / name)["results"]) == {BASELINE}
-        assert passes(done) == [f"training: {BASELINE}"]
+        assert passes(done)[0] == f"training: {BASELINE}"
 
 
 def test_missing_rich_is_named(data, mllosses, tmp_path):

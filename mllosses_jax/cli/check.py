@@ -33,15 +33,17 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    say(checkup(options.data, options.labels))
+    say(checkup(options.data, options.labels, options.drop))
 
 
-def checkup(data: str, labels: int | Sequence[str] | None) -> str:
+def checkup(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None = None
+) -> str:
     """Returns the data card of a file, remarks on it, and the losses to compare first."""
     from mllosses_jax.compare.card import data_card
     from mllosses_jax.data import load
 
-    dataset = load(data, labels=labels)
+    dataset = load(data, labels=labels, drop=drop)
     card = data_card(dataset)
     longest = max(map(len, card))
     lines = [
@@ -56,6 +58,8 @@ def checkup(data: str, labels: int | Sequence[str] | None) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} ({count})" for name, count in value.items()) or None
     if isinstance(value, list):
         more = f" and {len(value) - NUM_NAMES} more" if len(value) > NUM_NAMES else ""
         return f"{', '.join(map(printable, value[:NUM_NAMES]))}{more}"

@@ -129,7 +129,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     # A misspelt name is reported before a large file is read.
     losses, model = choose(options.losses), resolve(options.model)
     ignored = known_codes(options.ignore)
-    dataset = load_data(options.data, labels=options.labels)
+    dataset = load_data(options.data, labels=options.labels, drop=options.drop)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
         losses = losses if options.losses else choose([each.loss for each in advise(dataset)])

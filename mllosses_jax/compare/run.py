@@ -33,6 +33,7 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
     losses: Losses = None,
     model: Model = "linear",
     num_seeds: int = 5,
@@ -47,7 +48,8 @@ def compare(
     Args:
         data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised;
             those of more than two axes, which only a model of your own takes, are not.
-        labels: the label columns of a text file.
+        labels: the label columns of a table.
+        drop: the columns of a table to leave out.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
             functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
@@ -97,7 +99,7 @@ def compare(
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     ignored, choices = known_codes(ignore), choose(losses)
-    dataset = load_data(data, labels=labels)
+    dataset = load_data(data, labels=labels, drop=drop)
     num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
         raise ComparisonError(

@@ -242,7 +242,7 @@ def test_force_begins_anew(tmp_path):
         "[]",
         '{"results": {}}',
         '{"results": {}, "config": [1], "data": {}}',
-        '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+        '{"results": {}, "config": {"losses": 3, "model": "linear"}, "data": {}}',
     ],
 )
 def test_a_foreign_file_is_left_alone(text, tmp_path):

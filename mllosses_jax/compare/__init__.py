@@ -8,7 +8,8 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `comparison`: the losses that are finished, and what they say together.
 - `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
   takes from the data; `heads`: the parameters of losses that are outputs of the model.
-- `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss.
+- `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss;
+  `own_metric`: further metrics.
 - `predictor`: the model that was found, for new rows; `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
   for its penalty; `mlp`: the MLP, which uses `mlp_training`; `parts`: the validation rows;

@@ -8,16 +8,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mllosses_jax.compare import judgment, report, resampling
+from mllosses_jax.compare import judgment, own_metric, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgment import Judgment
+from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.own_metric import OwnMetric
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
@@ -46,6 +47,7 @@ class Comparison:
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
+        further_metrics: metrics that were asked for besides those of the experiment.
     """
 
     dataset: Dataset
@@ -62,6 +64,7 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    further_metrics: tuple[OwnMetric, ...] = ()
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -80,6 +83,12 @@ class Comparison:
         """The experiment, which says how outcomes are judged."""
         return EXPERIMENTS[self.settings.model]
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics, by name."""
+        further = {each.label: each.column for each in self.further_metrics}
+        return {**self.experiment.metrics, **further}
+
     def add(self, choice: AnyChoice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
@@ -88,6 +97,11 @@ class Comparison:
         judged = self.judgments[label] = self.experiment.judge(
             outcome, self.dataset, self.resamples
         )
+        if self.further_metrics:
+            assert isinstance(outcome, Outcome)
+            judged = self.judgments[label] = own_metric.judged(
+                judged, self.further_metrics, outcome, self.dataset, self.resamples
+            )
         self.results[label] = {
             metric: _figure(judged.figure(metric), judged.values[metric])
             for metric in judged.values
@@ -125,7 +139,7 @@ class Comparison:
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
-        needs_origin = self.experiment.metrics[metric].needs_origin
+        needs_origin = self.metrics[metric].needs_origin
         return self.choices[label].zero_decides or not needs_origin
 
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
@@ -133,11 +147,7 @@ class Comparison:
         difference = self.simultaneous.get(label, {}).get(metric)
         if difference is None or not difference.excludes_zero:
             return ""
-        return (
-            "+"
-            if (difference.mean > 0) == self.experiment.metrics[metric].higher_is_better
-            else "-"
-        )
+        return "+" if (difference.mean > 0) == self.metrics[metric].higher_is_better else "-"
 
     @cached_property
     def checks(self) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.own_metric import Metrics, OwnMetric, choose_metrics, try_metrics
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
 from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
@@ -33,6 +34,7 @@ def compare(
     *,
     labels: int | Sequence[str] | None = None,
     losses: Losses = None,
+    metrics: Metrics = None,
     model: str = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
@@ -52,6 +54,11 @@ def compare(
             function is one of this package, a sum of `weighted_sum`, or one of your own, which is
             called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
             values by row or entry, which are averaged. In text it is `package.module:function`.
+        metrics: further metrics: functions of `mllosses_jax.metrics` by name, with parameters if
+            need be (`"precision_at_k(k=3)"`), or your own, called as `(scores, labels)` with logits
+            and, if they take it, `where`, and returning a number. They are given like losses; a
+            dict may also hold `(function, higher_is_better)`, and a function may have an attribute
+            `higher_is_better`, which is True otherwise.
         model: "linear" or "mlp".
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
@@ -93,15 +100,24 @@ def compare(
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     ignored, choices = known_codes(ignore), choose(losses)
+    further = choose_metrics(metrics)
     dataset = load_data(data, labels=labels)
     many = model == "linear" and len(dataset.label_names) > MANY_LABELS
     settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
     choices, left_out = _fitting(choices) if many else (choices, {})
+    if many and further:
+        raise ComparisonError(
+            f"above {MANY_LABELS} labels not all scores are kept, so there are no further metrics; "
+            "leave them out (metrics)"
+        )
+    try_metrics(further, dataset)
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, ignored, None, {}, on_progress)
+        return _compared(
+            dataset, settings, bound_losses, left_out, ignored, further, None, {}, on_progress
+        )
     identity = {
         "config": asdict(settings),
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
@@ -111,7 +127,15 @@ def compare(
         if run_file is not None:
             folder.write_options(run_file)
         return _compared(
-            dataset, settings, bound_losses, left_out, ignored, folder, identity, on_progress
+            dataset,
+            settings,
+            bound_losses,
+            left_out,
+            ignored,
+            further,
+            folder,
+            identity,
+            on_progress,
         )
 
 
@@ -135,6 +159,7 @@ def _compared(
     bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
     ignore: tuple[str, ...],
+    further_metrics: tuple[OwnMetric, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -152,6 +177,7 @@ def _compared(
         dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
     )
     comparison.preprocessing = preprocessing
+    comparison.further_metrics = further_metrics
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)

@@ -47,7 +47,11 @@ def add_parser(commands: Any) -> None:
         "package.module:function",
     )
     parser.add_argument(
-        "--model", choices=("linear", "mlp"), default="linear", help="default: linear"
+        "--model",
+        default="linear",
+        metavar="linear | mlp | MODULE:NAME",
+        help="default: linear. MODULE:NAME is your own, in a module that is installed or lies in "
+        "the current folder: a function (num_features, num_outputs, rngs) that makes a Flax module",
     )
     parser.add_argument(
         "--seeds",
@@ -111,7 +115,7 @@ def run(options: argparse.Namespace) -> None:
     comparison, folder = _compared(options)
     say(report.text(comparison))
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
+    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
@@ -128,15 +132,16 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
     from mllosses_jax.compare.own_metric import choose_metrics
+    from mllosses_jax.compare.own_model import resolve
 
     # A misspelt name is reported before a large file is read.
-    metrics = choose_metrics(options.metrics)
-    losses, ignored = choose(options.losses), known_codes(options.ignore)
+    losses, model = choose(options.losses), resolve(options.model)
+    metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
     dataset = load_data(options.data, labels=options.labels)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
         losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
-    name = f"{dataset.name}-{options.model}"
+    name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
         for number in itertools.count(1):
             folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
@@ -147,7 +152,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                     dataset,
                     losses=losses,
                     metrics=metrics,
-                    model=options.model,
+                    model=model,
                     num_seeds=options.seeds or (2 if options.quick else 5),
                     out=folder,
                     run_file=text_of(options, options.parser),

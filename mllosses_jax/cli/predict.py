@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     say(
         f"{len(features)} rows, {len(predictor.label_names)} labels, "
         f"{num_positives / max(len(features), 1):.2f} of them predicted for a row, by the "
-        f"{predictor.model} model trained with {predictor.loss} and {thresholds}."
+        f"{predictor.model_name} model trained with {predictor.loss} and {thresholds}."
     )
     say(f"Written to {', '.join(map(str, files.values()))}.")
 

@@ -9,14 +9,17 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
   takes from the data; `heads`: the parameters of losses that are outputs of the model.
 - `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss;
-  `own_metric`: further metrics.
-- `predictor`: the model that was found, for new rows; `preprocessing`: what is done to features.
+  `own_metric`: further metrics; `own_model`: such a model; `network`: the interface of models
+  trained in steps.
+- `predictor`: the model that was found, for new rows; `predictor_file`: its file;
+  `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
-  for its penalty; `mlp`: the MLP, which uses `mlp_training`; `parts`: the validation rows;
-  `validation`: what is decided on them.
+  for its penalty; `mlp`: models trained in steps, which uses `mlp_training`; `parts`: the
+  validation rows; `validation`: what is decided on them.
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.
+- `references`: models that no loss trains, for the rows below the losses.
 - `folder`: the output folder; `card`: the data card in it; `document`: its results.json.
 - `advice`: which losses to try first.
 - `checks`: findings about a comparison, with stable codes.

@@ -28,7 +28,7 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "training_rows": len(y),
         "test_rows": 0 if dataset.y_test is None else len(dataset.y_test),
-        "features": dataset.x_train.shape[1],
+        "features": shape[0] if len(shape := dataset.feature_shape) == 1 else list(shape),
         "sparse_features": dataset.sparse,
         "labels": y.shape[1],
         "label_names": list(dataset.label_names),

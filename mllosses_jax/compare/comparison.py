@@ -19,6 +19,7 @@ from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.own_metric import OwnMetric
+from mllosses_jax.compare.own_model import OwnNetwork
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
@@ -44,10 +45,13 @@ class Comparison:
             metrics that say nothing about one of the two.
         simultaneous: the same differences, with intervals that hold together: for each metric, all
             of those of the losses compared do so in 95 % of cases. Marks are read off them.
+        references: the figures of what no loss trained, by name, in the form of `results`: the
+            prior alone and models of scikit-learn, which are neither marked nor recommended.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
         further_metrics: metrics that were asked for besides those of the experiment.
+        networks: the user's model for each loss, if the model is the user's.
     """
 
     dataset: Dataset
@@ -61,10 +65,12 @@ class Comparison:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    references: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     further_metrics: tuple[OwnMetric, ...] = ()
+    networks: dict[str, OwnNetwork] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -94,23 +100,8 @@ class Comparison:
         self.__dict__.pop("checks", None)
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
-        judged = self.judgments[label] = self.experiment.judge(
-            outcome, self.dataset, self.resamples
-        )
-        if self.further_metrics:
-            assert isinstance(outcome, Outcome)
-            judged = self.judgments[label] = own_metric.judged(
-                judged, self.further_metrics, outcome, self.dataset, self.resamples
-            )
-        self.results[label] = {
-            metric: _figure(judged.figure(metric), judged.values[metric])
-            for metric in judged.values
-        }
-        for clock in ("seconds", "cpu_seconds"):
-            value = float(getattr(outcome, clock))
-            self.results[label][clock] = _figure(
-                Interval(value, value, value, True), np.array([value])
-            )
+        judged = self.judgments[label] = self._judged(outcome)
+        self.results[label] = _figures(judged, outcome)
         self.thresholds[label] = self.experiment.thresholds(
             outcome, self.dataset, self.resamples, loss=label
         )
@@ -122,6 +113,20 @@ class Comparison:
                 if all(self.is_comparable(each, metric) for each in (label, self.baseline))
             }
             self.simultaneous = self._hold_together()
+
+    def add_reference(self, name: str, outcome: Outcome | RankedOutcome) -> None:
+        """Judges one of the references."""
+        self.references[name] = _figures(self._judged(outcome), outcome)
+
+    def _judged(self, outcome: Outcome | RankedOutcome) -> Judgment:
+        """Returns all metrics of an outcome."""
+        judged = self.experiment.judge(outcome, self.dataset, self.resamples)
+        if not self.further_metrics:
+            return judged
+        assert isinstance(outcome, Outcome)
+        return own_metric.judged(
+            judged, self.further_metrics, outcome, self.dataset, self.resamples
+        )
 
     def _hold_together(self) -> dict[str, dict[str, Interval]]:
         """Returns the differences with simultaneous intervals, which each further loss widens."""
@@ -199,7 +204,19 @@ class Comparison:
             loss=label,
             model=self.settings.model,
             preprocessing=self.preprocessing,
+            network=self.networks.get(label),
         )
+
+
+def _figures(judged: Judgment, outcome: Outcome | RankedOutcome) -> dict[str, dict[str, Any]]:
+    """Returns the metrics and the times of an outcome."""
+    found = {
+        metric: _figure(judged.figure(metric), values) for metric, values in judged.values.items()
+    }
+    for clock in ("seconds", "cpu_seconds"):
+        value = float(getattr(outcome, clock))
+        found[clock] = _figure(Interval(value, value, value, True), np.array([value]))
+    return found
 
 
 def _figure(found: Interval, values: np.ndarray) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "checks": [asdict(finding) for finding in comparison.checks],
         "ignored_checks": list(comparison.ignore),
         "results": comparison.results,
+        "references": comparison.references,
         "differences": _as_dicts(comparison.differences),
         "simultaneous": _as_dicts(comparison.simultaneous),
         "training": {

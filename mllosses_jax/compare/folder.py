@@ -7,6 +7,7 @@ losses/LOSS/validation.npz, test.npz       scores with their labels
 losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
 losses/LOSS/thresholds.json                one threshold per label, for macro-F1
 losses/LOSS/calibrator.json                a Platt calibrator
+references/NAME/                           model.npz, validation.npz and test.npz of a reference
 thresholds.json and so on                  the files of the loss that the verdict recommends
 run.toml                                   the options of the command, for `--resume`
 report.txt                                 what the command prints; it exists if the run is complete
@@ -24,8 +25,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mllosses_jax import calibration
 from mllosses_jax._core import files
 from mllosses_jax.compare.choice import AnyChoice, parse
@@ -42,6 +41,7 @@ RESULTS = "results.json"
 TABLE = "results.csv"
 REPORT = "report.txt"
 OPTIONS = "run.toml"
+REFERENCES = "references"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
@@ -137,23 +137,23 @@ class Folder:
     def _refuse_what_is_there(self) -> None:
         """Raises if a folder without results holds something with the name of a run's file."""
         names = [self.path / name for name in (*OF_ALL_LOSSES, TABLE)]
-        found = [path for path in (*names, *self._of_losses()) if path.exists()]
+        found = [path for path in (*names, *self._of_models()) if path.exists()]
         if found:
             raise Occupied(
                 f"{found[0]} exists, but {RESULTS} does not; choose another folder (out), or "
                 "overwrite its contents (force)"
             )
 
-    def _of_losses(self) -> list[Path]:
-        """Returns the existing files of losses; no others are ever removed."""
-        folders = (self.path / LOSSES).glob("*")
+    def _of_models(self) -> list[Path]:
+        """Returns the existing files of losses and references; no others are ever removed."""
+        folders = self._folders()
         return [path for folder in folders for name in OF_A_LOSS for path in folder.glob(name)]
 
     def _clear(self) -> None:
         """Removes a run, results first, so that no remainder can be mistaken for a run."""
         for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
             (self.path / name).unlink(missing_ok=True)
-        for path in self._of_losses():
+        for path in self._of_models():
             path.unlink()
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
@@ -176,7 +176,7 @@ class Folder:
         before = [self._of_label(label, mend) for label in labels]
         for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
             (self.path / name).unlink(missing_ok=True)
-        for place in (self.path, *self.path.glob(f"{LOSSES}/*")):
+        for place in (self.path, *self._folders()):
             for leftover in place.glob(files.LEFTOVERS):
                 leftover.unlink()
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))
@@ -197,19 +197,24 @@ class Folder:
         losses = [choice.label for choice in self.choices]
         return {**identity, "config": {"losses": losses, **identity["config"]}}
 
-    def _of(self, choice: AnyChoice) -> Path:
-        return self.path / LOSSES / choice.file_name
+    def _folders(self) -> list[Path]:
+        return [path for kind in (LOSSES, REFERENCES) for path in (self.path / kind).glob("*")]
+
+    def _of(self, what: AnyChoice | str) -> Path:
+        if isinstance(what, str):
+            return self.path / REFERENCES / what.replace(" ", "_")
+        return self.path / LOSSES / what.file_name
 
     def load(
         self,
-        choice: AnyChoice,
+        what: AnyChoice | str,
         dataset: Dataset,
         kind: type[Outcome | RankedOutcome] = Outcome,
     ) -> Outcome | RankedOutcome | None:
-        """Returns the outcome of a loss that was already trained on this data, or None.
+        """Returns the outcome of what was already trained on this data, or None.
 
         Args:
-            choice: the loss.
+            what: a loss, or the name of a reference.
             dataset: the data set.
             kind: the kind of outcome.
 
@@ -217,21 +222,22 @@ class Folder:
             ComparisonError: a file of the outcome is damaged.
         """
         try:
-            return kind.load(self._of(choice), dataset)
+            return kind.load(self._of(what), dataset)
         except Exception:  # Broken content can raise anything.
             raise ComparisonError(
-                f"{self._of(choice)} is damaged; remove it, and the loss will be trained again"
+                f"{self._of(what)} is damaged; remove it, and its model will be trained again"
             ) from None
 
     def save(
         self,
-        choice: AnyChoice,
+        what: AnyChoice | str,
         outcome: Outcome | RankedOutcome,
         dataset: Dataset,
         about: Mapping[str, Any],
     ) -> None:
-        """Writes the outcome of a loss."""
-        outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
+        """Writes the outcome of a loss, or of the reference of this name."""
+        named = {"reference": what} if isinstance(what, str) else {"loss": what.label}
+        outcome.save(self._of(what), dataset, named | dict(about))
 
     def write_decisions(
         self, choice: AnyChoice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome

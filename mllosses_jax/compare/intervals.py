@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,10 @@ _EQUAL = 1e-6  # replicates come from single precision
 # How fast the quantile moves from that of the rows to that of the seeds as the seeds gain weight.
 # With normal variation, this power covers 93.4 to 97.0 % with two seeds and 94.5 to 96.0 % with
 # more, whatever the share of each source. A sum in quadrature (power 1) covers up to 98.7 % with
-# two seeds, and Welch's degrees of freedom cover only 87.3 %. At higher levels the power nears 1,
-# which never covers too little: by the power above, intervals would miss twice as often as they
-# may at 99.4 % with two seeds, and by this one 1.7 times with two seeds and 1.0 times with five.
-_POWER, _DECAY = 1.75, 0.3
+# two seeds, and Welch's degrees of freedom cover only 87.3 %. At higher levels the power must come
+# nearer to 1, which never covers too little: with the square root below, intervals miss at most 1.4
+# times as often as they may with two seeds, and 1.1 times with more. With 1.75, that is 3 times.
+_POWER = 1.75
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,27 @@ def _variances(
     return of_rows, float(np.var(values, ddof=1, dtype=np.float64)) / models if models > 1 else 0.0
 
 
+def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "positives"], ...]:
+    """Returns what a test part has too little of for its intervals to be more than rough.
+
+    Args:
+        num_rows: the number of test rows; fewer than 30 are too few.
+        positives: the number of test positives of each label, (L,); fewer than 5 are too few.
+    """
+    missed: list[Literal["rows", "positives"]] = []
+    if num_rows < MIN_ROWS:
+        missed.append("rows")
+    if np.any(np.asarray(positives) < MIN_POSITIVES):
+        missed.append("positives")
+    return tuple(missed)
+
+
 def _quantile(share: float, num_rows: int, models: int, level: float) -> float:
     """Returns the quantile for a variance of which `share` is due to seeds, the rest to rows."""
     of_rows = _student(num_rows - 1, level) ** 2
     if models == 1:
         return math.sqrt(of_rows)
-    power = 1 + (_POWER - 1) * ((1 - level) / (1 - LEVEL)) ** _DECAY
+    power = 1 + (_POWER - 1) * math.sqrt((1 - level) / (1 - LEVEL))
     return math.sqrt(of_rows + (_student(models - 1, level) ** 2 - of_rows) * share**power)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from mllosses_jax.compare.errors import ComparisonError
+
 Floats = NDArray[np.float32]
 
 ROWS = 1024  # the most rows whose outputs are computed together
@@ -113,14 +115,16 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], template: Variables) -> Vari
     """Returns variables from named arrays; what was left out is taken from a new model.
 
     Raises:
-        ValueError: the names or shapes are not those of the model.
+        ComparisonError: the names or shapes are not those of the model.
     """
     expected = {name: leaf.shape for name, leaf in arrays_of(*template).items()}
     found = {name: array.shape for name, array in arrays.items()}
     for name in {**expected, **found}:
         if expected.get(name) != found.get(name):
-            there, here = (shapes.get(name, "not there") for shapes in (found, expected))
-            raise ValueError(f"{name} is {there} in the file and {here} in the model")
+            there, here = (shapes.get(name, "missing") for shapes in (found, expected))
+            raise ComparisonError(
+                f"another model was trained: its {name} was {there}, and is {here} in yours (model)"
+            )
     own = {n.removeprefix(BUFFERS): a for n, a in arrays.items() if n.startswith(BUFFERS)}
     leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
     buffers = {name: jnp.asarray(array) for name, array in own.items()}

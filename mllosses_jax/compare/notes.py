@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, parts
+from mllosses_jax.compare import intervals, judgment, parts, references
 from mllosses_jax.compare.choice import BASELINE
+from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.own_metric import RESAMPLES
@@ -23,6 +24,22 @@ NDCG = (
     "as a share of the largest possible value. "
 )
 
+REFERENCES = {
+    references.PRIOR: (
+        "prior only gives every row the log odds of each label's frequency in the training part, "
+        "and so, with tuned thresholds, the best sets that are the same for all rows"
+    ),
+    references.LOGISTIC: (
+        "logistic regression is scikit-learn's, with one model per label and a common strength "
+        "chosen by folds"
+    ),
+    references.FOREST: (
+        f"random forest is scikit-learn's, with {references.TREES} trees for all labels together, "
+        "in whose targets an unknown label has its frequency; thresholds of these two are tuned "
+        "on scores of rows that they were not trained on, like those of the losses"
+    ),
+}
+
 
 def heading(comparison: Comparison) -> list[str]:
     """Returns what was compared and how: data, losses, model, seeds and thresholds."""
@@ -36,9 +53,10 @@ def heading(comparison: Comparison) -> list[str]:
         if mask is not None and not mask.all()
     ]
     count = len(comparison.results)
+    features = " x ".join(map(str, dataset.feature_shape))
     first = (
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{dataset.x_train.shape[1]} features, {num_labels} label{'s' * (num_labels != 1)}; "
+        f"{features} features, {num_labels} label{'s' * (num_labels != 1)}; "
         f"{count} {'loss' if count == 1 else 'losses'}"
     )
     if unknown:
@@ -66,9 +84,10 @@ def _how(comparison: Comparison) -> list[str]:
     else:
         share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
         model = (
-            "Model: MLP with one hidden layer. Step size, decay and number of steps are chosen on "
-            f"{share} for the best average precision by label and by row, with the same budget "
-            "for each loss, and the model is trained again on all training rows."
+            f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
+            f"number of steps are chosen on {share} for the best average precision by label and "
+            "by row, with the same budget for each loss, and the model is trained again on all "
+            "training rows."
         )
     return [
         model,
@@ -83,7 +102,7 @@ def _how(comparison: Comparison) -> list[str]:
 def _seeds(comparison: Comparison) -> str:
     """Returns what the seeds determine."""
     num_seeds = comparison.settings.num_seeds
-    if comparison.settings.model == "mlp":
+    if comparison.settings.trains_in_steps:
         return f"Seeds: {num_seeds}, which set the start of each model and the order of its rows."
     sets = (
         "in which order a fit sees the rows"
@@ -113,6 +132,7 @@ def explanation(comparison: Comparison) -> list[str]:
         "the same for all losses) and, if there are several models, over seeds."
     ]
     paragraphs += _marks(comparison)
+    paragraphs += _references(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
     if comparison.further_metrics:
@@ -183,6 +203,17 @@ def _further(comparison: Comparison) -> str:
     return f"Further metrics: {each}. Their intervals rest on {RESAMPLES} of the resamples.{at}"
 
 
+def _references(comparison: Comparison) -> list[str]:
+    """Returns what the rows below the losses are, as no or one paragraph."""
+    whats = [REFERENCES[name] for name in comparison.references]
+    if not whats:
+        return []
+    return [
+        f"In brackets, what no loss brings: {'; '.join(whats)}. These rows are neither marked nor "
+        "recommended."
+    ]
+
+
 def _metrics(comparison: Comparison) -> str:
     """Returns what the metrics of the tables mean."""
     lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
@@ -212,8 +243,8 @@ def warnings(comparison: Comparison) -> list[str]:
             f"Nothing could be chosen or tuned: no {which} of the training part has a known "
             "positive."
         )
-    num_rows = len(dataset.y_test)
-    if num_rows < intervals.MIN_ROWS:
+    num_rows, positives = len(dataset.y_test), (dataset.y_test & dataset.known_test).sum(0)
+    if "rows" in too_small(num_rows, positives):
         paragraphs.append(
             f"The test part has {num_rows} row{'s' * (num_rows != 1)}; with fewer than "
             f"{intervals.MIN_ROWS}, intervals are rough."

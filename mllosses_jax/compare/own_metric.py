@@ -286,15 +286,12 @@ def _program(metric: OwnMetric) -> Callable[..., Array]:
             _check_number(metric, value)
             return jnp.asarray(value, jnp.float32)
 
-        return jax.lax.map(on_rows, rows)
+        found: Array = jax.lax.map(on_rows, rows)
+        return found
 
     compiled = jax.jit(on_all)
 
-    def program(*arrays: NDArray[Any]) -> Array:
-        found: Array = compiled(*map(jnp.asarray, arrays))
-        return found
-
-    return program
+    return lambda *arrays: compiled(*map(jnp.asarray, arrays))
 
 
 def _check_number(metric: OwnMetric, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -19,13 +18,11 @@ from mllosses_jax._core.files import write_npz
 from mllosses_jax._core.text import shown
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare import mlp_training
-from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
-from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, Outcome, check_array, read_arrays
+from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.own_model import OwnNetwork
 from mllosses_jax.compare.preprocessing import Preprocessing
-from mllosses_jax.data import DataError
-from mllosses_jax.data._reading import reading
 
 BLOCK = 1 << 22  # the most features, and the most scores, that are computed together
 ROWS = 4096  # the most rows
@@ -44,12 +41,13 @@ class Predictor:
     Attributes:
         label_names: the names of the L labels.
         loss: the loss that it was trained with.
-        model: "linear", "mlp" or "linear_head".
+        model: "linear", "mlp", "linear_head" or "own".
         preprocessing: what is done to features before the model sees them.
         params: the parameters of the model, by name.
         label_thresholds: (L,), for macro-F1, or None if there are too many labels.
         global_threshold: the threshold of all labels, for micro-F1.
         calibrator: makes probabilities of scores, or None if there are too many labels.
+        network: the user's model, or None if it is one of this package.
 
     Example:
         >>> import numpy as np
@@ -71,13 +69,19 @@ class Predictor:
     label_thresholds: NDArray[np.float32] | None
     global_threshold: np.float32
     calibrator: AffineCalibrator | None
+    network: OwnNetwork | None = None
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.preprocessing.shape))
         return (
-            f"Predictor({self.model} model trained with {self.loss}: {shape} features, "
+            f"Predictor({self.model_name} model trained with {self.loss}: {shape} features, "
             f"{len(self.label_names)} labels)"
         )
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model, which may be the user's."""
+        return self.model if self.network is None else self.network.name
 
     def scores(self, features: ArrayLike) -> NDArray[np.float32]:
         """Returns the scores of rows.
@@ -177,55 +181,32 @@ class Predictor:
         """
         if Path(path).exists() and not force:
             raise FileExistsError(f"{path} exists; choose another file, or force=True")
-        decisions: dict[str, Any] = {"global_threshold": self.global_threshold}
-        if self.label_thresholds is not None:
-            decisions["label_thresholds"] = self.label_thresholds
-        if self.calibrator is not None:
-            decisions["calibrator_slope"] = np.asarray(self.calibrator.slope)
-            decisions["calibrator_bias"] = np.asarray(self.calibrator.bias)
-        write_npz(
-            Path(path),
-            {
-                "model": np.array(self.model),
-                "loss": np.array(self.loss),
-                "label_names": np.array(self.label_names),
-                **decisions,
-                **self.preprocessing.arrays(),
-                **{f"params/{name}": value[None] for name, value in self.params.items()},
-            },
-        )
+        from mllosses_jax.compare.predictor_file import arrays_of
+
+        write_npz(Path(path), arrays_of(self))
 
     @classmethod
-    def load(cls, path: str | PathLike[str], *, loss: str | None = None) -> Predictor:
+    def load(
+        cls, path: str | PathLike[str], *, loss: str | None = None, model: Any = None
+    ) -> Predictor:
         """Reads a predictor from a file or from the folder of a comparison.
 
         Args:
             path: the folder of a comparison, or a file that `save` wrote.
             loss: a loss of the comparison; None for the recommended one.
+            model: a model of your own that the predictor was trained with, as `compare` takes it.
+                None imports it by its name, from an installed module or the current folder.
 
         Returns:
             The predictor.
 
         Raises:
-            ComparisonError: there is no predictor.
+            ComparisonError: there is no predictor, or its model cannot be imported or is another.
             DataError: the file is damaged.
         """
-        file = Path(path)
-        if loss is not None:
-            file = _folder_of(loss, file) / MODEL
-        elif file.is_dir():
-            file /= PREDICTOR
-        if not file.is_file() or file.suffix != ".npz":
-            raise ComparisonError(
-                f"{path} holds no predictor; give the folder of a finished comparison, or a file "
-                "that Predictor.save wrote"
-            )
-        with reading(file):
-            arrays = read_arrays(file)
-            try:
-                return _from_arrays(arrays)
-            except KeyError as error:
-                raise DataError(f"is not a predictor: it has no {error.args[0]}") from None
+        from mllosses_jax.compare.predictor_file import read
+
+        return read(Path(path), loss, model)
 
     def _thresholds(self, scope: str | None) -> NDArray[np.float32]:
         if scope not in {"label", "global", None}:
@@ -239,6 +220,12 @@ class Predictor:
             return np.asarray(self.global_threshold)
         return self.label_thresholds
 
+    def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns all outputs (N, K) of the model for preprocessed features, logits first."""
+        if self.network is not None:
+            return self.network.outputs(self.params, features)
+        return np.asarray(_OUTPUTS[self.model](self.params, features))
+
     def _blocks(self, features: ArrayLike) -> Iterator[NDArray[np.float32]]:
         """Yields the scores of rows, some of which are computed at a time."""
         x = self.preprocessing.checked(features)
@@ -246,10 +233,8 @@ class Predictor:
         widest = max(num_labels, int(np.prod(self.preprocessing.shape)))
         rows = min(ROWS, max(BLOCK // widest, 1))
         for start in range(0, len(x), rows):
-            features = self.preprocessing(x[start : start + rows])
             # Further outputs are what a loss takes besides logits.
-            found = _OUTPUTS[self.model](self.params, features)[:, :num_labels]
-            scores = np.asarray(found, np.float32)
+            scores = self.outputs(self.preprocessing(x[start : start + rows]))[:, :num_labels]
             if not np.isfinite(scores).all():
                 raise ComparisonError(
                     f"the scores of the model trained with {self.loss} are not finite: its "
@@ -271,17 +256,6 @@ _OUTPUTS: Mapping[str, Callable[..., Array]] = {
 }
 
 
-def _folder_of(loss: str, results: Path) -> Path:
-    """Returns the folder of a loss in the folder of a comparison."""
-    folders = {file.parent.name: file.parent for file in results.glob(f"{LOSSES}/*/{MODEL}")}
-    with contextlib.suppress(ComparisonError):
-        loss = parse(loss).file_name
-    if loss not in folders:
-        there = ", ".join(sorted(folders)) or "none"
-        raise ComparisonError(f"no model of {loss!r} is in {results} (loss); there are: {there}")
-    return folders[loss]
-
-
 def make_predictor(
     outcome: Outcome | RankedOutcome,
     *,
@@ -289,6 +263,7 @@ def make_predictor(
     loss: str,
     model: str,
     preprocessing: Preprocessing,
+    network: OwnNetwork | None,
 ) -> Predictor:
     """Returns the predictor of the first model of an outcome."""
     decisions = outcome.decisions if isinstance(outcome, Outcome) else None
@@ -305,38 +280,5 @@ def make_predictor(
             else outcome.decisions.global_threshold
         ),
         calibrator=None if decisions is None else decisions.calibrator,
+        network=network,
     )
-
-
-def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictor:
-    """Returns the predictor in a file that `Predictor.save` or `Outcome.save` wrote."""
-    label_names = tuple(arrays["label_names"].tolist())
-    shape = (len(label_names),)
-    calibrator = None
-    if "calibrator_slope" in arrays:
-        slope, bias = arrays["calibrator_slope"], arrays["calibrator_bias"]
-        check_array(slope, shape)
-        check_array(bias, shape)
-        calibrator = AffineCalibrator(jnp.asarray(slope), jnp.asarray(bias))
-    if "label_thresholds" in arrays:
-        check_array(arrays["label_thresholds"], shape)
-    check_array(arrays["global_threshold"], ())
-    predictor = Predictor(
-        label_names=label_names,
-        loss=str(arrays["loss"]),
-        model=str(arrays["model"]),
-        preprocessing=Preprocessing.from_arrays(arrays),
-        params={
-            name.removeprefix("params/"): value[0]
-            for name, value in arrays.items()
-            if name.startswith("params/")
-        },
-        label_thresholds=arrays.get("label_thresholds"),
-        global_threshold=np.float32(arrays["global_threshold"]),
-        calibrator=calibrator,
-    )
-    one_row = jax.ShapeDtypeStruct((1, *predictor.preprocessing.shape), np.float32)
-    found = jax.eval_shape(_OUTPUTS[predictor.model], predictor.params, one_row)
-    if found.shape[0] != 1 or found.shape[1] < len(label_names):
-        raise ValueError("the parameters do not fit the labels")
-    return predictor

@@ -27,6 +27,7 @@ FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
+    "own": ["learning\nrate", "decay", "steps"],
 }
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
@@ -100,9 +101,9 @@ def _checks(comparison: Comparison) -> list[str]:
 
 
 def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Returns one row of results.csv per loss and metric."""
+    """Returns one row of results.csv per loss and metric, and then per reference and metric."""
     rows = []
-    for name, figures in comparison.results.items():
+    for name, figures in (comparison.results | comparison.references).items():
         for metric, figure in figures.items():
             row: dict[str, Any] = {"loss": name, "metric": metric}
             row |= {key: figure[key] for key in ("mean", "low", "high")}
@@ -143,21 +144,30 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
         lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
-            cells = [_cell(comparison, label, name) for name in judged]
+            cells = [_cell_of(comparison, label, name) for name in judged]
             cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
             cells += _fit_cells(comparison, label) if is_fit else []
             star = "" if comparison.choices[label].zero_decides else "*"
             lines += _row(label + star, cells)
+        for name, figures in comparison.references.items():
+            cells = [_cell(figures[metric]) for metric in judged]
+            cells += [("", "")] * (len(headings) - len(cells))
+            if is_fit:
+                cells[-1] = f"{figures['cpu_seconds']['mean']:.1f}", ""
+            lines += _row(f"({name})", cells)
         yield lines
 
 
-def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
-    """Returns a value with its mark, and the interval below it."""
+def _cell_of(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
+    """Returns a value of a loss with its mark, and the interval below it."""
     if not comparison.is_comparable(label, metric):
         return "", ""
-    figure = comparison.results[label][metric]
+    return _cell(comparison.results[label][metric], comparison.mark(label, metric))
+
+
+def _cell(figure: Mapping[str, Any], mark: str = "") -> tuple[str, str]:
     interval = f"{number(figure['low'])}-{number(figure['high'])}"
-    return f"{number(figure['mean'])} {comparison.mark(label, metric)}".rstrip(), interval
+    return f"{number(figure['mean'])} {mark}".rstrip(), interval
 
 
 def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
@@ -170,7 +180,7 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
         cell + "!" * (name in outcome.at_edge)
         for name, cell in zip(outcome.chosen, cells, strict=True)
     ]
-    if comparison.settings.model != "mlp":
+    if not comparison.settings.trains_in_steps:
         cells.append(str(len(outcome.residuals)))
     return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
 
@@ -195,9 +205,9 @@ def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
 
 
 def _wrapped(name: str) -> list[str]:
-    """Breaks a long name before an underscore, a bracket or a plus, or after a comma."""
+    """Breaks a long name before an underscore, a bracket, a plus or a space, or after a comma."""
     broken = name.replace(", ", ",\0")
-    for sign in "_(+":
+    for sign in "_(+ ":
         broken = broken.replace(sign, f"\0{sign}")
     lines = [""]
     for piece in broken.split("\0"):

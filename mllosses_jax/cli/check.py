@@ -51,7 +51,7 @@ def checkup(
     ]
     remarks = list(_remarks(dataset))
     return "\n".join(
-        [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, dataset)]
+        [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, drop, dataset)]
     )
 
 
@@ -66,7 +66,9 @@ def _shown(value: object) -> str:
     return "none" if value is None else printable(str(value))
 
 
-def _advice(data: str, labels: int | Sequence[str] | None, dataset: Dataset) -> list[str]:
+def _advice(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None, dataset: Dataset
+) -> list[str]:
     """Returns which losses to try first and why, and the command that compares them."""
     from mllosses_jax.compare.advice import advise
 
@@ -75,6 +77,7 @@ def _advice(data: str, labels: int | Sequence[str] | None, dataset: Dataset) -> 
         lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
     named = labels if isinstance(labels, int | None) else ",".join(labels)
     words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
+    words += ["--drop", ",".join(drop)] if drop else []
     words += ["--losses", ",".join(advice.loss for advice in advise(dataset))]
     return [*lines, "", printable(shlex.join(words))]
 

@@ -6,7 +6,7 @@ import re
 
 # These are arguments in the library's messages, for which the command has options.
 _ARGUMENT = re.compile(
-    r"\((?P<named>out|force|losses|loss|labels|drop|model|ignore)\)"
+    r"\((?P<named>out|force|losses|metrics|loss|labels|drop|model|ignore)\)"
     r"|\b(?P<left_out>labels|drop|inputs)=(?= )"
     r"|\binputs=(?P<given>logits|probabilities)\b"
 )

@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 LEVEL = 0.95
 FIGURE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
+ANY = (-math.inf, math.inf)
 MIN_ROWS = 30
 MIN_POSITIVES = 5
 
@@ -198,7 +199,7 @@ def _student(freedom: int, level: float) -> float:
 
 def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
     lowest, highest = bounds
-    if half == 0 or not lowest < mean < highest:
+    if half == 0 or not lowest < mean < highest or math.isinf(highest - lowest):
         return max(lowest, mean - half), min(highest, mean + half)
     below, above = mean - lowest, highest - mean
     place, step = math.log(below / above), half * (highest - lowest) / (below * above)

@@ -72,6 +72,7 @@ def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
         (["compare", "DATA", "--losses", "hinge_loss(size=1)"], ["no parameter 'size'", "margin"]),
         (["compare", "DATA", "--losses", ","], ["no loss is named (--losses)"]),
         (["compare", "DATA", "--losses", "zlpr_loss+"], ["a loss is missing beside +"]),
+        (["compare", "DATA", "--metrics", "roc_au"], ["'roc_au' (--metrics)", "roc_auc"]),
         (["compare", "DATA", "--losses", "no_module:loss"], ["no module 'no_module' here"]),
         (["compare", "DATA", "--model", "forest"], ["--model", "'forest'", "mlp"]),
         (["compare", "DATA", "--out", "FILE/out"], ["cannot write to", "--out"]),
@@ -131,18 +132,22 @@ def test_a_part_without_a_known_label_is_refused(part, data, here, tmp_path):
 def test_functions_of_the_current_folder(data, here, tmp_path):
     lines = ["import jax.numpy as jnp", "", "def sound(logits, labels, where):"]
     lines += ["    return (logits - jnp.where(labels, 1.0, 0.0)) ** 2", ""]
+    lines += ["def largest(scores, labels, where):", "    return scores.max()"]
     lines += ["def broken(logits, labels, where):", "    return logits @ logits"]
     (tmp_path / "own_losses.py").write_text("\n".join(lines))
     out, losses = tmp_path / "out", f"{OTHER}+0.5*own_losses:sound"
-    done = here("compare", data, "--losses", f"{OTHER},{losses}", "--seeds", 1, "--out", out)
+    options = ("--seeds", 1, "--out", out, "--metrics", "recall_at_k(k=2),own_losses:largest")
+    done = here("compare", data, "--losses", f"{OTHER},{losses}", *options)
     assert done.returncode == 0, done.stderr
     assert list(results_of(out)["results"]) == [OTHER, losses]
+    assert "Further metrics\n" in done.stdout
+    assert results_of(out)["results"][OTHER]["recall_at_k(k=2)"]["mean"] > 0.5
     again = here("compare", "--resume", out)
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
     assert passes(again) == [f"finished before: {OTHER}", f"finished before: {losses}"]
     done = here("compare", data, "--losses", "own_losses:broken", "--out", tmp_path / "new")
-    assert_refused(done, "own_losses:broken failed in own_losses.py, line 7", "logits @ logits")
+    assert_refused(done, "own_losses:broken failed in own_losses.py, line 9", "logits @ logits")
     assert not (tmp_path / "new").exists()
 
 

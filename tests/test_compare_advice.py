@@ -108,3 +108,11 @@ def test_check_prints_the_command_that_compares_them(tmp_path, capsys):
     assert lines[-1].startswith(f"mllosses compare '{path}' --losses {BASELINE},")
     names = next(line for line in lines if line.startswith("label names"))
     assert names.endswith(" and 1 more")
+
+
+def test_the_command_reads_the_file_as_check_did(tmp_path, capsys):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,c,label:x,label:y\n" + "1,2,3,1,0\n4,5,6,0,1\n" * 5)
+    assert main(["check", str(path), "--drop", "b,c"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"mllosses compare {path} --drop b,c --losses {BASELINE},")

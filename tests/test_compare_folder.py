@@ -236,18 +236,21 @@ def test_force_begins_anew(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        "no json",
-        "[]",
-        '{"results": {}}',
-        '{"results": {}, "config": [1], "data": {}}',
-        '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+        ("no json", "not the result of a comparison"),
+        ("[]", "not the result of a comparison"),
+        ('{"results": {}}', "not the result of a comparison"),
+        ('{"results": {}, "config": [1], "data": {}}', "not the result of a comparison"),
+        (
+            '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+            "from another run",
+        ),
     ],
 )
-def test_a_foreign_file_is_left_alone(text, tmp_path):
+def test_a_foreign_file_is_left_alone(text, reason, tmp_path):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(Occupied, match="not the result of a comparison"):
+    with pytest.raises(Occupied, match=reason):
         make_folder(tmp_path)
     assert (tmp_path / "results.json").read_text() == text
 

@@ -64,7 +64,7 @@ def test_the_level_moves_the_quantile(level):
     assert seeds.low == pytest.approx(low, rel=2e-3)
 
 
-@pytest.mark.parametrize(("seeds", "most"), [(2, 1.7), (3, 1.3), (5, 1.1), (10, 1.05)])
+@pytest.mark.parametrize(("seeds", "most"), [(2, 1.45), (3, 1.15), (5, 1.02), (10, 1.02)])
 @pytest.mark.parametrize("level", [0.98, 0.9936, 0.9975])
 def test_at_high_levels_both_sources_together_miss_little_more_than_they_may(seeds, most, level):
     """Variation is normal; the variance of the seeds' mean has a share of the whole."""

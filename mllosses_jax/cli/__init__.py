@@ -3,8 +3,9 @@
 It may import the whole package, and nothing in the package imports it except `__main__`.
 
 - `main`: the entry point, with the exit status of every failure.
-- `compare`, `show`, `predict`, `listing`, `describe`, `check`, `evaluate`, `tune`, `calibrate`: the
-  sub-commands; each has `add_parser` and `run`, and imports inside `run` what is slow to load.
+- `compare`, `show`, `predict`, `listing`, `describe`, `check`, `evaluate`, `tune`, `calibrate`,
+  `doctor`: the sub-commands; each has `add_parser` and `run`, and imports inside `run` what is slow
+  to load.
 - `score_metrics`, `score_thresholds`, `score_calibration`: what `evaluate`, `tune` and `calibrate`
   compute from given scores; `score_report`: what they print.
 - `loss_plot`: the picture that `describe --plot` draws.

@@ -33,15 +33,17 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    say(checkup(options.data, options.labels))
+    say(checkup(options.data, options.labels, options.drop))
 
 
-def checkup(data: str, labels: int | Sequence[str] | None) -> str:
+def checkup(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None = None
+) -> str:
     """Returns the data card of a file, remarks on it, and the losses to compare first."""
     from mllosses_jax.compare.card import data_card
     from mllosses_jax.data import load
 
-    dataset = load(data, labels=labels)
+    dataset = load(data, labels=labels, drop=drop)
     card = data_card(dataset)
     longest = max(map(len, card))
     lines = [
@@ -49,20 +51,24 @@ def checkup(data: str, labels: int | Sequence[str] | None) -> str:
     ]
     remarks = list(_remarks(dataset))
     return "\n".join(
-        [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, dataset)]
+        [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, drop, dataset)]
     )
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} ({count})" for name, count in value.items()) or None
     if isinstance(value, list):
         more = f" and {len(value) - NUM_NAMES} more" if len(value) > NUM_NAMES else ""
         return f"{', '.join(map(printable, value[:NUM_NAMES]))}{more}"
     return "none" if value is None else printable(str(value))
 
 
-def _advice(data: str, labels: int | Sequence[str] | None, dataset: Dataset) -> list[str]:
+def _advice(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None, dataset: Dataset
+) -> list[str]:
     """Returns which losses to try first and why, and the command that compares them."""
     from mllosses_jax.compare.advice import advise
 
@@ -71,6 +77,7 @@ def _advice(data: str, labels: int | Sequence[str] | None, dataset: Dataset) -> 
         lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
     named = labels if isinstance(labels, int | None) else ",".join(labels)
     words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
+    words += ["--drop", ",".join(drop)] if drop else []
     words += ["--losses", ",".join(advice.loss for advice in advise(dataset))]
     return [*lines, "", printable(shlex.join(words))]
 

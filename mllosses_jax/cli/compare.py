@@ -40,6 +40,13 @@ def add_parser(commands: Any) -> None:
         "nine losses of different kinds",
     )
     parser.add_argument(
+        "--metrics",
+        metavar="A,B,...",
+        help="further metrics, separated by commas: functions of mllosses_jax.metrics with their "
+        "parameters, as in 'precision_at_k(k=3),f1(average=\"samples\")', or your own, as "
+        "package.module:function",
+    )
+    parser.add_argument(
         "--model",
         default="linear",
         metavar="linear | mlp | MODULE:NAME",
@@ -124,12 +131,13 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
+    from mllosses_jax.compare.own_metric import choose_metrics
     from mllosses_jax.compare.own_model import resolve
 
     # A misspelt name is reported before a large file is read.
     losses, model = choose(options.losses), resolve(options.model)
-    ignored = known_codes(options.ignore)
-    dataset = load_data(options.data, labels=options.labels)
+    metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
+    dataset = load_data(options.data, labels=options.labels, drop=options.drop)
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
         losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
@@ -143,6 +151,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                 comparison = compare(
                     dataset,
                     losses=losses,
+                    metrics=metrics,
                     model=model,
                     num_seeds=options.seeds or (2 if options.quick else 5),
                     out=folder,

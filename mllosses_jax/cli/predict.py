@@ -36,8 +36,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="an .npz, .csv, .arff or svmlight file of new rows, with or without labels. Columns "
-        "are found by their names; an .npz holds the features as X (or X_test, or X_train)",
+        help="a file of new rows in any format that `mllosses compare` takes, with or without "
+        "labels. Columns are found by their names; an .npz holds the features as X (or X_test, or "
+        "X_train)",
     )
     parser.add_argument(
         "--loss",
@@ -81,7 +82,11 @@ def run(options: argparse.Namespace) -> None:
     from mllosses_jax.data.new_rows import load_features
 
     predictor = Predictor.load(options.results, loss=options.loss)
-    features = load_features(options.data, feature_names=predictor.preprocessing.names)
+    features = load_features(
+        options.data,
+        feature_names=predictor.preprocessing.names,
+        encoder=predictor.preprocessing.encoder,
+    )
     num_positives = _write(predictor, features, files)
     thresholds = "one threshold for all labels"
     if predictor.label_thresholds is not None:

@@ -9,7 +9,8 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
   takes from the data; `heads`: the parameters of losses that are outputs of the model.
 - `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss;
-  `own_model`: such a model; `network`: the interface of models trained in steps.
+  `own_metric`: further metrics; `own_model`: such a model; `network`: the interface of models
+  trained in steps.
 - `predictor`: the model that was found, for new rows; `predictor_file`: its file;
   `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search

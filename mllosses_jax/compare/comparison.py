@@ -8,16 +8,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mllosses_jax.compare import judgment, report, resampling
+from mllosses_jax.compare import judgment, own_metric, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
-from mllosses_jax.compare.judgment import Judgment
+from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.own_metric import OwnMetric
 from mllosses_jax.compare.own_model import OwnNetwork
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
@@ -49,6 +50,7 @@ class Comparison:
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
+        further_metrics: metrics that were asked for besides those of the experiment.
         networks: the user's model for each loss, if the model is the user's.
     """
 
@@ -67,6 +69,7 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    further_metrics: tuple[OwnMetric, ...] = ()
     networks: dict[str, OwnNetwork] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -86,14 +89,18 @@ class Comparison:
         """The experiment, which says how outcomes are judged."""
         return EXPERIMENTS[self.settings.model]
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics, by name."""
+        further = {each.label: each.column for each in self.further_metrics}
+        return {**self.experiment.metrics, **further}
+
     def add(self, choice: AnyChoice, outcome: Outcome | RankedOutcome) -> None:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
         label = choice.label
         self.choices[label], self.outcomes[label] = choice, outcome
-        judged = self.judgments[label] = self.experiment.judge(
-            outcome, self.dataset, self.resamples
-        )
+        judged = self.judgments[label] = self._judged(outcome)
         self.results[label] = _figures(judged, outcome)
         self.thresholds[label] = self.experiment.thresholds(
             outcome, self.dataset, self.resamples, loss=label
@@ -109,8 +116,17 @@ class Comparison:
 
     def add_reference(self, name: str, outcome: Outcome | RankedOutcome) -> None:
         """Judges one of the references."""
+        self.references[name] = _figures(self._judged(outcome), outcome)
+
+    def _judged(self, outcome: Outcome | RankedOutcome) -> Judgment:
+        """Returns all metrics of an outcome."""
         judged = self.experiment.judge(outcome, self.dataset, self.resamples)
-        self.references[name] = _figures(judged, outcome)
+        if not self.further_metrics:
+            return judged
+        assert isinstance(outcome, Outcome)
+        return own_metric.judged(
+            judged, self.further_metrics, outcome, self.dataset, self.resamples
+        )
 
     def _hold_together(self) -> dict[str, dict[str, Interval]]:
         """Returns the differences with simultaneous intervals, which each further loss widens."""
@@ -128,7 +144,7 @@ class Comparison:
 
     def is_comparable(self, label: str, metric: str) -> bool:
         """Returns whether a metric says something about a loss, which may have no origin."""
-        needs_origin = self.experiment.metrics[metric].needs_origin
+        needs_origin = self.metrics[metric].needs_origin
         return self.choices[label].zero_decides or not needs_origin
 
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
@@ -136,11 +152,7 @@ class Comparison:
         difference = self.simultaneous.get(label, {}).get(metric)
         if difference is None or not difference.excludes_zero:
             return ""
-        return (
-            "+"
-            if (difference.mean > 0) == self.experiment.metrics[metric].higher_is_better
-            else "-"
-        )
+        return "+" if (difference.mean > 0) == self.metrics[metric].higher_is_better else "-"
 
     @cached_property
     def checks(self) -> tuple[Finding, ...]:

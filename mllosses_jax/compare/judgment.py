@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mllosses_jax import metrics
 from mllosses_jax.compare import resampling
 from mllosses_jax.compare.intervals import (
+    ANY,
     DIFFERENCE,
     FIGURE,
     LEVEL,
@@ -73,19 +74,21 @@ class Judgment:
         replicates: (R,) by metric: the mean over the models on each resample of the test rows.
         varies: whether the models depend on the seed.
         num_rows: the number of test rows.
+        unbounded: metrics whose values may lie outside of [0, 1].
     """
 
     values: dict[str, NDArray[np.float64]]
     replicates: dict[str, NDArray[np.float64]]
     varies: bool
     num_rows: int
+    unbounded: frozenset[str] = frozenset()
 
     def figure(self, metric: str) -> Interval:
         """Returns a metric with its interval."""
         return interval(
             self.values[metric],
             self.replicates[metric],
-            bounds=FIGURE,
+            bounds=ANY if metric in self.unbounded else FIGURE,
             num_rows=self.num_rows,
             varies=self.varies,
         )
@@ -95,7 +98,7 @@ class Judgment:
         return interval(
             self.values[metric] - baseline.values[metric],
             self.replicates[metric] - baseline.replicates[metric],
-            bounds=DIFFERENCE,
+            bounds=ANY if metric in self.unbounded else DIFFERENCE,
             num_rows=self.num_rows,
             varies=self.varies or baseline.varies,
             level=level,

@@ -12,6 +12,7 @@ from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
+from mllosses_jax.compare.own_metric import RESAMPLES
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def explanation(comparison: Comparison) -> list[str]:
     paragraphs += _references(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
+    if comparison.further_metrics:
+        paragraphs.append(_further(comparison))
     if not all(choice.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
             "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
@@ -187,6 +190,17 @@ def _marks(comparison: Comparison) -> list[str]:
         "Models that depend on the seed were trained with only one, so their differences are not "
         "marked. Ask for more seeds.",
     ]
+
+
+def _further(comparison: Comparison) -> str:
+    """Returns which further metrics there are, and how their intervals are made."""
+    each = ", ".join(
+        f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+        for metric in comparison.further_metrics
+    )
+    sets = any(metric.of_sets for metric in comparison.further_metrics)
+    at = " Label sets are those at thresholds tuned per label." if sets else ""
+    return f"Further metrics: {each}. Their intervals rest on {RESAMPLES} of the resamples.{at}"
 
 
 def _references(comparison: Comparison) -> list[str]:

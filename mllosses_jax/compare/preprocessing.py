@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import Dataset
 from mllosses_jax.data._dense import dense
+from mllosses_jax.data.columns import ColumnEncoder
 from mllosses_jax.data.scaling import sparse_scale, standardization
 
 
@@ -19,19 +20,19 @@ from mllosses_jax.data.scaling import sparse_scale, standardization
 class Preprocessing:
     """What was done to the features of the training part, to be done to those of new rows.
 
-    An encoding of columns that do not hold numbers would be one more field, with arrays of its own.
-
     Attributes:
         shape: the shape of a row's features, as they are in the data.
         names: the names of the D features, or None if they have none.
         shift: what is subtracted from the features, (D,), or () if that is nothing.
         scale: what they are multiplied by then, (D,) or ().
+        encoder: what makes the features of the columns of a table, or None if they are as given.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
+    encoder: ColumnEncoder | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Preprocessing:
@@ -43,7 +44,7 @@ class Preprocessing:
             shift, scale = np.zeros(shape), np.full(shape, sparse_scale(dataset.x_train))
         else:
             shift, scale = standardization(dataset.x_train)
-        return cls(shape, dataset.feature_names, shift, scale)
+        return cls(shape, dataset.feature_names, shift, scale, dataset.encoder)
 
     def __call__(self, features: ArrayLike) -> NDArray[np.float32]:
         """Returns the features of rows as the model takes them.
@@ -83,6 +84,7 @@ class Preprocessing:
             "feature_shift": self.shift,
             "feature_scale": self.scale,
             **({} if self.names is None else {"feature_names": np.array(self.names, str)}),
+            **({} if self.encoder is None else {"encoder": np.array(self.encoder.to_json())}),
         }
 
     @classmethod
@@ -96,8 +98,13 @@ class Preprocessing:
         shift, scale = arrays["feature_shift"], arrays["feature_scale"]
         shape = tuple(arrays["feature_shape"].tolist())
         names = tuple(arrays["feature_names"].tolist()) if "feature_names" in arrays else None
+        encoder = None
+        if "encoder" in arrays:
+            encoder = ColumnEncoder.from_json(str(arrays["encoder"]))
         if scale.shape != shift.shape or shift.shape not in {(), shape}:
             raise ValueError("shift and scale do not fit the features")
         if names is not None and (len(names),) != shape:
             raise ValueError("the names do not fit the features")
-        return cls(shape, names, shift, scale)
+        if encoder is not None and encoder.feature_names != names:
+            raise ValueError("the encoder does not fit the names")
+        return cls(shape, names, shift, scale, encoder)

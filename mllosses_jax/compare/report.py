@@ -130,8 +130,11 @@ def number(value: float) -> str:
 
 
 def _tables(comparison: Comparison) -> Iterator[list[str]]:
-    large, metrics = comparison.settings.model == "linear_head", comparison.experiment.metrics
-    for title, chosen in (LARGE_TABLES if large else TABLES).items():
+    tables = dict(LARGE_TABLES if comparison.settings.model == "linear_head" else TABLES)
+    if comparison.further_metrics:
+        tables["Further metrics"] = tuple(each.label for each in comparison.further_metrics)
+    metrics = comparison.metrics
+    for title, chosen in tables.items():
         judged = [
             name for name in chosen if name in next(iter(comparison.judgments.values())).values
         ]

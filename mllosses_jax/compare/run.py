@@ -22,6 +22,7 @@ from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.own_metric import Metrics, OwnMetric, choose_metrics, try_metrics
 from mllosses_jax.compare.own_model import Model, OwnModel, resolve
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
@@ -33,7 +34,9 @@ def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
     losses: Losses = None,
+    metrics: Metrics = None,
     model: Model = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
@@ -47,13 +50,19 @@ def compare(
     Args:
         data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised;
             those of more than two axes, which only a model of your own takes, are not.
-        labels: the label columns of a text file.
+        labels: the label columns of a table.
+        drop: the columns of a table to leave out.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
             functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
             function is one of this package, a sum of `weighted_sum`, or one of your own, which is
             called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
             values by row or entry, which are averaged. In text it is `package.module:function`.
+        metrics: further metrics: functions of `mllosses_jax.metrics` by name, with parameters if
+            need be (`"precision_at_k(k=3)"`), or your own, called as `(scores, labels)` with logits
+            and, if they take it, `where`, and returning a number. They are given like losses; a
+            dict may also hold `(function, higher_is_better)`, and a function may have an attribute
+            `higher_is_better`, which is True otherwise.
         model: "linear"; "mlp"; or your own, which is trained like the MLP: a function
             `(num_features, num_outputs, rngs)` that returns a Flax module, a Flax Linen module, or
             a pair of functions `(init(key, features), apply(params, features))`. In text it is
@@ -97,7 +106,8 @@ def compare(
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     ignored, choices = known_codes(ignore), choose(losses)
-    dataset = load_data(data, labels=labels)
+    further = choose_metrics(metrics)
+    dataset = load_data(data, labels=labels, drop=drop)
     num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
         raise ComparisonError(
@@ -111,6 +121,12 @@ def compare(
         own_model=None if own is None else own.name,
     )
     choices, left_out = _fitting(choices) if many else (choices, {})
+    if many and further:
+        raise ComparisonError(
+            f"above {MANY_LABELS} labels not all scores are kept, so there are no further metrics; "
+            "leave them out (metrics)"
+        )
+    try_metrics(further, dataset)
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
@@ -121,7 +137,7 @@ def compare(
         config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
         return _compared(
-            dataset, settings, own, bound_losses, left_out, ignored, None, {}, on_progress
+            dataset, settings, own, bound_losses, left_out, ignored, further, None, {}, on_progress
         )
     identity = {
         "config": config,
@@ -132,7 +148,16 @@ def compare(
         if run_file is not None:
             folder.write_options(run_file)
         return _compared(
-            dataset, settings, own, bound_losses, left_out, ignored, folder, identity, on_progress
+            dataset,
+            settings,
+            own,
+            bound_losses,
+            left_out,
+            ignored,
+            further,
+            folder,
+            identity,
+            on_progress,
         )
 
 
@@ -157,6 +182,7 @@ def _compared(
     bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
     ignore: tuple[str, ...],
+    further_metrics: tuple[OwnMetric, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -174,6 +200,7 @@ def _compared(
         dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
     )
     comparison.preprocessing = preprocessing
+    comparison.further_metrics = further_metrics
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)

@@ -16,6 +16,7 @@ from mllosses_jax._core.text import shown
 from mllosses_jax.data._arff_syntax import Arff, Attribute, parse_arff, split_dense, split_sparse
 from mllosses_jax.data._reading import reading
 from mllosses_jax.data._text import (
+    Drop,
     Labels,
     check_dense_size,
     feature_positions,
@@ -24,13 +25,15 @@ from mllosses_jax.data._text import (
     parse_number,
     to_whole,
 )
+from mllosses_jax.data._text_files import stem
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
+from mllosses_jax.data.tables import dropped_columns
 
 _Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-def read_arff(path: Path, labels: Labels = None) -> Dataset:
+def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     r"""Reads an ARFF file with dense or sparse rows.
 
     Labels are the attributes that the caller gives; or those that the XML file beside it names
@@ -47,6 +50,7 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
     Args:
         path: the file.
         labels: the names of the label attributes, or their number if they are the last ones.
+        drop: the names of attributes to leave out.
 
     Returns:
         The data set, with a test part if there is a file for it.
@@ -66,9 +70,11 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
         (('cat',), [[0.5], [1.5]])
     """
     train = parse_arff(path)
-    at = _label_positions(train, labels)
-    label_names = [train.names[position] for position in at]
-    features = [attribute for j, attribute in enumerate(train.attributes) if j not in set(at)]
+    dropped = dropped_columns(train.names, drop)
+    kept = [name for name in train.names if name not in dropped]
+    label_names = _label_names(train, kept, labels)
+    others = set(kept) - set(label_names)
+    features = [attribute for attribute in train.attributes if attribute.name in others]
     x, y, mask = _read_rows(train, features, label_names)
     x_test = y_test = mask_test = None
     base, test_path = _base_and_test(path)
@@ -122,18 +128,19 @@ def _column_names(feature: Attribute) -> list[str]:
 
 def _base_and_test(path: Path) -> tuple[str, Path | None]:
     """Returns the name without `-train`, and the test file if there is one."""
-    match = re.fullmatch(r"(.+)([-_])train", path.stem)
+    match = re.fullmatch(r"(.+)([-_])train", stem(path))
     if match is None:
-        return path.stem, None
-    test_path = path.with_name(f"{match[1]}{match[2]}test{path.suffix}")
+        return stem(path), None
+    test_path = path.with_name(f"{match[1]}{match[2]}test{path.name[len(stem(path)) :]}")
     return match[1], test_path if test_path.is_file() else None
 
 
-def _label_positions(arff: Arff, labels: Labels) -> list[int]:
+def _label_names(arff: Arff, kept: list[str], labels: Labels) -> list[str]:
+    """Returns which of the attributes that are kept are labels."""
     if labels is not None:
-        return label_positions(labels, arff.names)
-    for stem in (arff.path.stem, _base_and_test(arff.path)[0]):
-        xml_path = arff.path.with_name(f"{stem}.xml")
+        return [kept[position] for position in label_positions(labels, kept)]
+    for name in (stem(arff.path), _base_and_test(arff.path)[0]):
+        xml_path = arff.path.with_name(f"{name}.xml")
         if xml_path.is_file():
             with reading(xml_path):
                 declared = set(_xml_labels(xml_path))
@@ -143,18 +150,19 @@ def _label_positions(arff: Arff, labels: Labels) -> list[int]:
                         f"label {shown(unknown[0])} is not an attribute of {arff.path.name}; "
                         "correct its name"
                     )
-            return [position for position, name in enumerate(arff.names) if name in declared]
+            return [name for name in kept if name in declared]
     meka = re.search(r"-C\s+(-?)([0-9]+)", arff.relation)
     if meka is None:
         raise DataError(
             "declares no labels; give labels= with their names or number, put "
-            f"{arff.path.stem}.xml beside it, or write -C n in the relation"
+            f"{stem(arff.path)}.xml beside it, or write -C n in the relation"
         )
     count, total = to_whole(meka[2]), len(arff.attributes)
     if count is None or not 0 < count < total:
         given = f"{meka[1]}{meka[2][:20]}"
         raise DataError(f"-C {given} in the relation of {total} attributes; correct the number")
-    return list(range(total - count, total)) if meka[1] else list(range(count))
+    declared = set(arff.names[-count:] if meka[1] else arff.names[:count])
+    return [name for name in kept if name in declared]
 
 
 def _xml_labels(path: Path) -> list[str]:

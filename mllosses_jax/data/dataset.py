@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.data._dense import dense
 from mllosses_jax.data._text import check_names
+from mllosses_jax.data.columns import ColumnEncoder, Columns, fit_encoder, rows_of
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.scaling import sparse_scale, standardize
 from mllosses_jax.data.splits import split
@@ -35,6 +36,7 @@ class Dataset:
             features are used as they are, while dense ones are standardised. Features of more than
             two axes are used as they are, too.
         feature_names: the names of the D features, or None if they have none.
+        encoder: what made the features of the columns of a table, or None if they are as given.
 
     Raises:
         DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
@@ -55,6 +57,9 @@ class Dataset:
     mask_test: NDArray[np.bool_] | None = None
     sparse: bool = False
     feature_names: tuple[str, ...] | None = None
+    encoder: ColumnEncoder | None = None
+    # The columns of the training rows. A copy by `replace` has none, as its features may be others.
+    _columns: Columns | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         name = self.name.encode("utf-8", "replace").decode()  # a file name may not be valid text
@@ -127,6 +132,27 @@ class Dataset:
             f"{' x '.join(map(str, self.feature_shape))} features, {len(self.label_names)} labels)"
         )
 
+    @classmethod
+    def from_columns(
+        cls, columns: Columns, *, left_out: tuple[str, ...] = (), **others: Any
+    ) -> Dataset:
+        """Makes a data set of columns, with an encoder that `with_test` fits anew.
+
+        Args:
+            columns: the columns of the training rows.
+            left_out: the columns of the file that are no features.
+            **others: the other arguments of `Dataset`, without `x_train`.
+        """
+        encoder = fit_encoder(columns, left_out)
+        data = cls(
+            x_train=encoder(columns),
+            encoder=encoder,
+            feature_names=encoder.feature_names,
+            **others,
+        )
+        object.__setattr__(data, "_columns", columns)
+        return data
+
     @property
     def feature_shape(self) -> tuple[int, ...]:
         """The shape of the features of a row: (D,), or more axes."""
@@ -170,12 +196,21 @@ class Dataset:
         # Unknown labels are 0 in y_train, so they do not count.
         rest, part = split(self.y_train, fraction, seed=seed)
         mask = self.mask_train
+        encoder, names = self.encoder, self.feature_names
+        if encoder is None or self._columns is None:
+            x_train, x_test = self.x_train[rest], self.x_train[part]
+        else:
+            encoder = fit_encoder(rows_of(self._columns, rest), encoder.left_out)
+            names = encoder.feature_names
+            x_train, x_test = (encoder(rows_of(self._columns, rows)) for rows in (rest, part))
         return replace(
             self,
-            x_train=self.x_train[rest],
+            encoder=encoder,
+            feature_names=names,
+            x_train=x_train,
             y_train=self.y_train[rest],
             mask_train=None if mask is None else mask[rest],
-            x_test=self.x_train[part],
+            x_test=x_test,
             y_test=self.y_train[part],
             mask_test=None if mask is None else mask[part],
         )

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax._core.text import shown
-from mllosses_jax.data._text import Labels, check_dense_size, parse_number, read_text, to_whole
+from mllosses_jax.data._text import (
+    Labels,
+    check_dense_size,
+    is_unknown,
+    parse_number,
+    to_whole,
+)
+from mllosses_jax.data._text_files import read_text, stem
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 
@@ -19,11 +26,11 @@ from mllosses_jax.data.errors import DataError
 def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
     r"""Reads rows such as `1,3,7 0:1.5 4:2 # comment`: the labels of a row, then its features.
 
-    The list of labels may be empty, and `qid:` entries are skipped. The first line may be
-    `N D L` (rows, features, labels), as in the extreme classification repository; all indices then
-    start at 0, and a blank line is a row with nothing in it. Without such a header, blank lines are
-    skipped, features start at 0 if index 0 occurs and at 1 if it does not, and every label that
-    occurs gets a column.
+    The list of labels may be empty, or `?`, `nan` or `NA` if they are unknown, and `qid:` entries
+    are skipped. The first line may be `N D L` (rows, features, labels), as in the extreme
+    classification repository; all indices then start at 0, and a blank line is a row with nothing
+    in it. Without such a header, blank lines are skipped, features start at 0 if index 0 occurs and
+    at 1 if it does not, and every label that occurs gets a column.
 
     Args:
         path: the file.
@@ -57,6 +64,7 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
     check_dense_size(len(rows), len(names), "labels", 1)
     x = np.zeros((len(rows), max(width, 0)), np.float32)
     y = np.zeros((len(rows), len(names)), np.bool_)
+    mask = np.ones(y.shape, np.bool_)
     for i, row in enumerate(rows):
         for index, value in row.features.items():
             if index - base >= width:
@@ -65,7 +73,8 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
                     line=row.line,
                 )
             x[i, index - base] = value
-        for label in row.labels:
+        mask[i] = row.labels is not None
+        for label in row.labels or ():
             if label not in column_of:
                 raise DataError(
                     f"label {label} is out of range; there are {len(names)}, counted from 0",
@@ -73,10 +82,11 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
                 )
             y[i, column_of[label]] = True
     return Dataset(
-        name=path.stem,
+        name=stem(path),
         label_names=names,
         x_train=x,
         y_train=y,
+        mask_train=mask,
         sparse=True,
         feature_names=tuple(str(base + j) for j in range(width)),
     )
@@ -115,7 +125,7 @@ def read_svmlight_features(path: Path, names: Sequence[str]) -> NDArray[np.float
 @dataclass(frozen=True)
 class _Row:
     line: int
-    labels: list[int]
+    labels: list[int] | None  # None if they are unknown
     features: dict[int, float]
 
 
@@ -160,8 +170,11 @@ def _rows_of_header(lines: list[str], sizes: _Sizes) -> list[_Row]:
 
 def _row(text: str, line: int) -> _Row:
     words = text.partition("#")[0].split()
-    labels: list[int] = []
-    if words and ":" not in words[0]:
+    labels: list[int] | None = []
+    if words and ":" not in words[0] and is_unknown(words[0]):
+        words.pop(0)
+        labels = None
+    elif words and ":" not in words[0]:
         labels = [_label(word, line) for word in words.pop(0).split(",")]
     features: dict[int, float] = {}
     for word in words:
@@ -210,7 +223,7 @@ def _label_columns(
     if labels is not None and labels != count:
         raise DataError(f"labels={labels}, but the header says {count}; leave labels= out", line=1)
     if count is None:
-        seen = sorted({label for row in rows for label in row.labels})
+        seen = sorted({label for row in rows for label in row.labels or ()})
     else:
         check_dense_size(count, 128, "label names", 1)
         seen = list(range(count))

@@ -245,7 +245,7 @@ def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllos
     """Only the new loss is trained; this test runs last of those that use this folder."""
     out, before = interrupted["out"], results_of(interrupted["out"])
     added = "asymmetric_loss(gamma_neg=2, detach_focus=False)"
-    files = {path for path in contents(out) if path.suffix == ".npz"}
+    files = {path for path in contents(out / "losses") if path.suffix == ".npz"}
     times = {path: path.stat().st_mtime_ns for path in files}
     done = mllosses("compare", interrupted["arguments"][1], "--losses", added, "--seeds", 2,
                     "--out", out)  # fmt: skip

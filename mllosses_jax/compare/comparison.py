@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from mllosses_jax._core.files import write_text
 from mllosses_jax.compare import judgment, report, resampling
 from mllosses_jax.compare.choice import Choice
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
@@ -57,6 +60,31 @@ class Comparison:
     def __str__(self) -> str:
         """The report that the command prints."""
         return report.text(self)
+
+    def _repr_html_(self) -> str:
+        """The table of losses, which a notebook shows."""
+        from mllosses_jax.compare.page.whole import compact
+
+        return compact(self)
+
+    def report(self, path: str | PathLike[str], *, force: bool = False) -> None:
+        """Writes the page of the comparison: one HTML file, which needs no network.
+
+        Without matplotlib it has all tables and no figures.
+
+        Args:
+            path: the file to write.
+            force: whether to overwrite an existing file.
+
+        Raises:
+            FileExistsError: the file exists, unless `force`.
+            OSError: the file cannot be written.
+        """
+        from mllosses_jax.compare.page.whole import html
+
+        if Path(path).exists() and not force:
+            raise FileExistsError(f"{path} exists; choose another file, or force=True")
+        write_text(Path(path), html(self))
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None

@@ -47,6 +47,7 @@ def average_precision_by_frequency(
     ax = axes_of(ax)
     ax.plot(counts[shown], values[shown], "o", ms=4, alpha=0.75, mew=0, label=name)
     ax.set(xscale="log", xlabel="positives", ylabel="average precision", ylim=(-0.02, 1.02))
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.grid(visible=True)
     ax.set_axisbelow(True)
     if name is not None:

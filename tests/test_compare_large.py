@@ -110,9 +110,9 @@ def test_what_cannot_be_trained_is_named(done):
         "softmax_cross_entropy",
         "generalized_binary_cross_entropy(q=0.3)",
     ]
-    text = " ".join((out / "report.txt").read_text().split())
+    text = " ".join((out / "report.md").read_text().split())
     assert "Left out, as a head over very many labels cannot train with them: dice_loss" in text
-    for word in ("P@1", "PSP@5", "nDCG@5", "micro-F1", "Verdict: ", "global_threshold.json"):
+    for word in ("P@1", "PSP@5", "nDCG@5", "micro-F1", "## Verdict", "global_threshold.json"):
         assert word in text
     for word in ("mAP", "ECE", "calibrator"):
         assert word not in text

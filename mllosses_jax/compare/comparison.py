@@ -17,6 +17,7 @@ from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.page import whole as page
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -63,9 +64,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """The table of losses, which a notebook shows."""
-        from mllosses_jax.compare.page.whole import compact
-
-        return compact(self)
+        return page.compact(self)
 
     def report(self, path: str | PathLike[str], *, force: bool = False) -> None:
         """Writes the page of the comparison: one HTML file, which needs no network.
@@ -80,11 +79,9 @@ class Comparison:
             FileExistsError: the file exists, unless `force`.
             OSError: the file cannot be written.
         """
-        from mllosses_jax.compare.page.whole import html
-
         if Path(path).exists() and not force:
             raise FileExistsError(f"{path} exists; choose another file, or force=True")
-        write_text(Path(path), html(self))
+        write_text(Path(path), page.html(self))
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None

@@ -62,6 +62,7 @@ class Row:
         seconds: the wall-clock time, and NaN if it is not known.
         cpu_seconds: the time of all processor cores.
         fast: whether no other loss is both better in the leading metric and faster.
+        ordering: whether the loss only orders the labels, which a star says.
     """
 
     name: str
@@ -70,6 +71,12 @@ class Row:
     seconds: float
     cpu_seconds: float
     fast: bool
+    ordering: bool
+
+    @property
+    def shown(self) -> str:
+        """The name with its star."""
+        return f"{self.name}*" if self.ordering else self.name
 
     def count(self, mark: Literal["+", "-"]) -> int:
         """Returns in how many metrics the loss is marked."""
@@ -139,9 +146,12 @@ def _rows(
             float(figures[clock]["mean"]) if clock in figures else math.nan
             for clock in ("seconds", "cpu_seconds")
         )
-        # A row without a figure of its own would only repeat the other one.
-        if any(column.is_tuned and column.heading in cells for column in shown):
-            found.append(Row(label, decided, cells, seconds, cpu_seconds, fast))
+        # Default decisions without a figure of their own would only repeat the other row.
+        own = any(column.is_tuned and column.heading in cells for column in shown)
+        if own or decided == "tuned":
+            choice = comparison.choices.get(label)
+            ordering = choice is not None and not choice.entry.zero_decides
+            found.append(Row(label, decided, cells, seconds, cpu_seconds, fast, ordering))
     return found
 
 

@@ -152,7 +152,7 @@ def _compared(
     if folder is not None:
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
-        folder.write_report(report.text(comparison, max_labels=None))
+        folder.write_report(comparison)
     return comparison
 
 

@@ -170,7 +170,8 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert "1000 resamples, the same for all losses" in text
     assert "Verdict: " in text
     assert all(name in printed for name in (*NAMES, "macro avg"))
-    assert lines[-1].startswith(f"Written to {out}: report.txt, results.json, results.csv")
+    assert lines[-1].startswith(f"Written to {out}: report.md, results.json, results.csv")
+    assert lines[-2] == f"The report with its figures: {out / 'report.html'}"
     recommended = ThresholdReport.load(out / "thresholds.json")
     assert recommended.label_names == NAMES
     assert recommended.settings["loss"] == results_of(out)["recommended"]
@@ -186,7 +187,7 @@ def test_show_prints_the_report_again(interrupted, here, tmp_path):
     before = contents(out)
     done = here("show", out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (out / "report.txt").read_text()
+    assert done.stdout == (out / "report.md").read_text()
     assert contents(out) == before
     assert_refused(here("show", tmp_path), tmp_path, "holds no comparison", "--out")
     assert_refused(here("show", tmp_path / "nowhere"), "nowhere", "holds no comparison")
@@ -199,7 +200,7 @@ def test_finished_results_are_not_overwritten(interrupted, here):
     again = here(*arguments)
     assert again.returncode == 0
     assert "training:" not in again.stderr
-    assert again.stdout.startswith((out / "report.txt").read_text()[:-1])
+    assert again.stdout == interrupted["again"].stdout
     assert contents(out) == before
     assert_refused(here(*arguments, "--model", "mlp"), "another run", "model", "--force")
     assert_refused(here(*arguments, "--seeds", 3), "another run", "num_seeds is 2 there", "(--out)")
@@ -238,7 +239,7 @@ def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllos
     """Only the new loss is trained; this test runs last of those that use this folder."""
     out, before = interrupted["out"], results_of(interrupted["out"])
     added = "asymmetric_loss(gamma_neg=2, detach_focus=False)"
-    files = {path for path in contents(out) if path.suffix == ".npz"}
+    files = {path for path in contents(out / "losses") if path.suffix == ".npz"}
     times = {path: path.stat().st_mtime_ns for path in files}
     done = mllosses("compare", interrupted["arguments"][1], "--losses", added, "--seeds", 2,
                     "--out", out)  # fmt: skip
@@ -255,7 +256,6 @@ def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllos
     assert list(results["results"]) == [BASELINE, OTHER, added]
     folder = out / "losses" / "asymmetric_loss-gamma_neg=2-detach_focus=False"
     assert (folder / "test.npz").exists()
-    assert done.stdout.startswith((out / "report.txt").read_text().rstrip())
     assert "3 losses" in done.stdout.splitlines()[0]
     assert any(line.startswith("asymmetric_loss ") for line in done.stdout.splitlines())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 from mllosses_jax.compare.page.elements import tag, text
 
@@ -57,13 +59,14 @@ def plain(name: str) -> str:
 
 def _svg(name: str, draw: Callable[..., object], size: tuple[float, float]) -> str:
     import matplotlib as mpl
+    from cycler import cycler
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "axes.edgecolor": _FAINT,
         "axes.labelcolor": _TEXT,
         "axes.linewidth": 0.6,
-        "axes.prop_cycle": mpl.cycler(color=_CYCLE),
+        "axes.prop_cycle": cycler(color=_CYCLE),
         "axes.spines.right": False,
         "axes.spines.top": False,
         "font.size": 8,
@@ -81,7 +84,8 @@ def _svg(name: str, draw: Callable[..., object], size: tuple[float, float]) -> s
         "ytick.labelcolor": _TEXT,
         "ytick.major.width": 0.6,
     }
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a browser has glyphs that matplotlib's font lacks
         mpl.rcdefaults()
         mpl.rcParams.update(style)
         drawn = Figure(figsize=size, layout="constrained")

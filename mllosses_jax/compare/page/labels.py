@@ -144,15 +144,15 @@ def _reliability(comparison: Comparison) -> str:
     if not isinstance(outcome, Outcome) or not np.isfinite(outcome.test_scores).all():
         return ""
     scores = outcome.test_scores[0]
+    labels, known = dataset.y_test, dataset.known_test
+    assert labels is not None
     stages = {"after": np.asarray(outcome.decisions.calibrator(scores))}
     if comparison.choices[taken].entry.zero_decides:
         stages = {"before": np.asarray(jax.nn.sigmoid(scores)), **stages}
 
     def draw(*, ax: Any) -> None:
         for name, probabilities in stages.items():
-            plots.reliability_diagram(
-                probabilities, dataset.y_test, where=dataset.known_test, name=name, ax=ax
-            )
+            plots.reliability_diagram(probabilities, labels, where=known, name=name, ax=ax)
 
     errors = {"before": "calibration_error", "after": "calibration_error_platt"}
     told = ", ".join(
@@ -177,8 +177,7 @@ def _curves(comparison: Comparison, figures: LabelFigures, against: LabelFigures
     assert truth is not None
     options = []
     for place, why in _telling(comparison, figures, against).items():
-        of_label = {"where": known[:, place]}
-        column = (scores[:, place], truth[:, place])
+        column, where = (scores[:, place], truth[:, place]), known[:, place]
         tuned = float(figures.thresholds[place])
         drawn = [
             figure(
@@ -186,7 +185,7 @@ def _curves(comparison: Comparison, figures: LabelFigures, against: LabelFigures
                 "Against the threshold of the logit. The dashed line is the tuned one.",
                 f"F1, precision and recall against the threshold; the tuned threshold is "
                 f"{tuned:.3g}, with an F1 of {decimal(figures.f1[place])}",
-                functools.partial(plots.threshold_curve, *column, tuned=tuned, **of_label),
+                functools.partial(plots.threshold_curve, *column, tuned=tuned, where=where),
             ),
             figure(
                 f"precision-recall-{place}",
@@ -194,7 +193,7 @@ def _curves(comparison: Comparison, figures: LabelFigures, against: LabelFigures
                 f"{decimal(figures.average_precision[place])}.",
                 f"Precision against recall, with an average precision of "
                 f"{decimal(figures.average_precision[place])}",
-                functools.partial(plots.precision_recall, *column, **of_label),
+                functools.partial(plots.precision_recall, *column, where=where),
             ),
         ]
         if any(drawn):

@@ -6,6 +6,8 @@ import functools
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mllosses_jax import plots
 from mllosses_jax.compare import leaderboard, notes
 from mllosses_jax.compare.leaderboard import MINUS, decimal, interval
@@ -74,7 +76,7 @@ def _row(
     *,
     apart: bool = False,
 ) -> TableRow:
-    cells = [Cell(row.name), Cell(row.decided)]
+    cells = [Cell(row.shown), Cell(row.decided)]
     for column in columns:
         found = row.cells.get(column.heading)
         if found is None:
@@ -127,9 +129,11 @@ def _dots(comparison: Comparison) -> str:
             if row.decided == "tuned" and column.heading in row.cells
         ]
         names = [plain(_broken(name)) for name, _ in found]
-        values = [[getattr(cell, end) for _, cell in found] for end in ("mean", "low", "high")]
+        mean, low, high = (
+            np.array([getattr(cell, end) for _, cell in found]) for end in ("mean", "low", "high")
+        )
         base = {name: cell.mean for name, cell in found}.get(comparison.baseline)
-        draw = functools.partial(plots.intervals, names, *values, reference=base)
+        draw = functools.partial(plots.intervals, names, mean, low, high, reference=base)
         said = "; ".join(
             f"{name} {decimal(cell.mean)}, {interval(cell.low, cell.high)}" for name, cell in found
         )

@@ -41,7 +41,7 @@ def _training(comparison: Comparison) -> str:
     names = list(next(iter(comparison.outcomes.values())).chosen)
     headings = [
         Heading("Loss", numeric=False, ascending=True),
-        *(Heading(_spoken(name)) for name in names),
+        *(Heading(_spoken(name), hint="! is at an edge of what was tried") for name in names),
         Heading("Held-out score"),
         Heading("Models"),
         Heading("Seconds", ascending=True),
@@ -51,7 +51,7 @@ def _training(comparison: Comparison) -> str:
     for label, outcome in comparison.outcomes.items():
         chosen = [
             Cell(
-                f"{outcome.chosen[name]:.3g}" + " (edge)" * (name in outcome.at_edge),
+                f"{outcome.chosen[name]:.3g}" + "!" * (name in outcome.at_edge),
                 outcome.chosen[name],
             )
             for name in names

@@ -29,7 +29,8 @@ def html(comparison: Comparison) -> str:
 
     Without matplotlib it has all tables and no figures, and says so.
     """
-    tabs, panels = [], []
+    tabs: list[str] = []
+    panels: list[str] = []
     for name, (title, content) in TABS.items():
         first = "true" if not tabs else "false"
         tabs.append(

@@ -21,7 +21,7 @@ FINDINGS = (
 )
 
 
-def make_comparison(*, labels=4, masked=False, names=HOSTILE, skill=3.0, **changed):
+def make_comparison(*, labels=4, masked=False, names=HOSTILE, skill=1.6, **changed):
     """Returns a comparison of three losses, of which the last only orders the labels."""
     dataset = make_dataset(masked=masked, labels=labels)
     names = (*names, *dataset.label_names[len(names) :])[:labels]

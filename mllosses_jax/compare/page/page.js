@@ -11,7 +11,9 @@
       each.tabIndex = chosen ? 0 : -1;
       panel(each).hidden = !chosen;
     }
-    tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // Not scrollIntoView, after which Chromium would begin with this tab when Tab is pressed.
+    const list = tab.parentElement;
+    list.scrollLeft = tab.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
   };
   const go = (tab) => {
     show(tab);

@@ -45,9 +45,12 @@ def average_precision_by_frequency(
     values, counts = of_labels(average_precision=average_precision, num_positives=num_positives)
     shown = np.isfinite(values) & (counts > 0)
     ax = axes_of(ax)
+    from matplotlib.ticker import LogFormatter
+
     ax.plot(counts[shown], values[shown], "o", ms=4, alpha=0.75, mew=0, label=name)
     ax.set(xscale="log", xlabel="positives", ylabel="average precision", ylim=(-0.02, 1.02))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # no powers of ten
     ax.grid(visible=True)
     ax.set_axisbelow(True)
     if name is not None:

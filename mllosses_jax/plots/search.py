@@ -59,6 +59,8 @@ def search_curve(
         ax.axvline(float(chosen), color=ink(), lw=0.8, ls=(0, (4, 3)))
     if len(distinct) and distinct[0] > 0:
         ax.set_xscale("log")
+        if distinct[-1] >= 10 * distinct[0]:  # labels between the powers of ten would overlap
+            ax.xaxis.set_minor_formatter("")
     ax.set(xlabel=name or "", ylabel="validation score")
     ax.grid(visible=True)
     ax.set_axisbelow(True)

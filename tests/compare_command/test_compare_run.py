@@ -209,6 +209,9 @@ def test_finished_results_are_not_overwritten(interrupted, here):
 
 def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_path):
     """They reproduce the figures of the comparison, its thresholds and its calibrator."""
+    out = interrupted["out"]
+    recommended = here("evaluate", out / "predictions.npz", "--thresholds", out / "thresholds.json")
+    assert recommended.returncode == 0, recommended.stderr
     for loss, figures in results_of(interrupted["out"])["results"].items():
         folder = interrupted["out"] / "losses" / loss
         thresholds, test = folder / "thresholds.json", folder / "test.npz"

@@ -8,7 +8,8 @@
 - `numerics`: errors of values and derivatives; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
 - `linear`, `linear_head`, `mlp`: the models of `mllosses compare`.
-- `intervals`: how often the marks of a comparison are right; call its `run` from Python.
+- `intervals`: how often the intervals and marks of a comparison are right; `families`: its part
+  about several losses; `simulated_models`: what both simulate.
 - `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.
 - `loss_inputs`: what losses are timed on; `goals`: what they are meant to take.
 - `linear_float64`, `linear_peers`: the peers of the models.

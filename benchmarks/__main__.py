@@ -16,6 +16,7 @@ from benchmarks.timing import keep_memory
 BENCHMARKS = {
     "heads": "",
     "hierarchy": "",
+    "intervals": "",
     "large_steps": "",
     "linear": "sets",
     "linear_head": "losses",
@@ -32,7 +33,9 @@ BENCHMARKS = {
 
 def main() -> None:
     """Runs the named benchmarks, prints their tables and writes their rows."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument(
         "names",
         nargs="+",

@@ -218,7 +218,7 @@ def _missed_figures(ours: Row, theirs: Row, errors: dict[str, float]) -> list[st
 def _second_opinion(dataset: data.Dataset, ours: Outcome, loss: str) -> Row:
     assert dataset.x_test is not None
     assert dataset.y_test is not None
-    name, strength = parse(loss).name, ours.chosen["strength"]
+    name, strength = parse(loss).terms[0][1].name, ours.chosen["strength"]
     x, x_test = (
         linear_peers.features(part, dataset.sparse) for part in (dataset.x_train, dataset.x_test)
     )

@@ -92,7 +92,7 @@ def _rows(loss: str, dataset: data.Dataset) -> list[Row]:
 
     rows = [_timed(of_all_scores, dataset)]
     # A head adds up what has one value per label, of which the other model takes the mean.
-    is_mean = parse(loss).entry.kind == "element"
+    is_mean = parse(loss).terms[0][1].entry.kind == "element"
     same = rows[0]["strength"] * (num_labels if is_mean else 1)
     rows += [_timed(of_head, dataset), _timed(at_same_strength, dataset)]
     for row, by in zip(rows, (ALL_SCORES, HEAD, SAME_STRENGTH), strict=True):

@@ -53,7 +53,9 @@ Array = np.ndarray[Any, Any]
 
 def main() -> None:
     """Fits the named data sets, or those that have no result yet."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.linear_peers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.linear_peers", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
     parser.add_argument("--refit", action="store_true", help="fit the named data sets again")
     parser.add_argument("--save-scores", type=Path, metavar="FOLDER", help="write FOLDER/NAME.npz")

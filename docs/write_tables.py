@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))  # the package of this checkout, whichever is inst
 
 from benchmarks import tables  # noqa: E402
 from mllosses_jax import catalogue, metrics  # noqa: E402
+from mllosses_jax.compare.checks import CHECKS  # noqa: E402
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
@@ -33,6 +34,16 @@ def table_of_losses() -> str:
     return "\n\n" + "\n".join(rows) + "\n\n"
 
 
+def list_of_checks() -> str:
+    """Returns a section for each check of a comparison."""
+    sections = [
+        f"## {check.code}: {check.title}\n\n*{check.kind.capitalize()}.* {check.why}\n\n"
+        f"**What to do:** {check.remedy}"
+        for check in CHECKS.values()
+    ]
+    return "\n\n" + "\n\n".join(sections) + "\n\n"
+
+
 def current(page: str) -> str:
     """Returns the text of a page with everything between markers as it is now."""
     functions = (inspect.unwrap(getattr(metrics, name)) for name in metrics.__all__)
@@ -41,6 +52,7 @@ def current(page: str) -> str:
         "number of families": str(len({entry.family for entry in catalogue.CATALOGUE})),
         "number of metrics": str(sum(map(inspect.isfunction, functions))),
         "table of losses": table_of_losses(),
+        "list of checks": list_of_checks(),
         **tables.tables(),
     }
     for name, value in values.items():

@@ -3,7 +3,10 @@
 import numpy as np
 
 from mllosses_jax.calibration import AffineCalibrator
+from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
 
@@ -60,3 +63,11 @@ def make_outcome(dataset, *, models=2, seed=1, skill=1.0, validation=0.5, digits
         "cpu_seconds": 5.0,
     }
     return Outcome(**fields | changed)
+
+
+def make_comparison(dataset, outcomes, **settings):
+    """Returns a comparison of outcomes by loss, of which the first is the baseline."""
+    comparison = Comparison(dataset, Settings(**settings), baseline=next(iter(outcomes)))
+    for label, outcome in outcomes.items():
+        comparison.add(parse(label), outcome)
+    return comparison

@@ -9,6 +9,7 @@ one.
 """
 
 import argparse
+import gzip
 import itertools
 import json
 import sys
@@ -114,6 +115,12 @@ def _files(folder, rng):
     x, y = rng.normal(size=(6, 3)).round(2), rng.random((6, 2)) < 0.5
     rows = [",".join(map(str, [*a, *b.astype(int)])) for a, b in zip(x, y, strict=True)]
     csv = "\n".join(["f,g,h,label:a,label:b", *rows])
+    words = [f"{j},{a[0]},{'uv'[j % 2]},{'a;b' if j < 3 else '?'}" for j, a in enumerate(x)]
+    table = "\n".join(["id,f,kind,labels", *words, "6,,,b"])
+    jsonl = "\n".join(
+        json.dumps({"x": list(a), "kind": "uv"[int(b[0])], "labels": ["a", "b"][: 1 + int(b[1])]})
+        for a, b in zip(x, y, strict=True)
+    )
     lines = [
         f"{','.join(map(str, np.flatnonzero(b)))} " + " ".join(f"{i}:{v}" for i, v in enumerate(a))
         for a, b in zip(x, y, strict=True)
@@ -136,12 +143,15 @@ def _files(folder, rng):
         ("whole.csv", csv),
         ("whole.svm", "\n".join(lines)),
         ("whole.arff", arff),
+        ("table.csv", table),
+        ("whole.jsonl", jsonl),
         ("thresholds.json", json.dumps(content)),
     ):
         (folder / name).write_text(text)
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(csv.encode()))
+    names = ("whole.npz", "packed.npz", "whole.csv", "table.csv", "packed.csv.gz", "whole.jsonl")
     return [
-        *((name, load) for name in ("whole.npz", "packed.npz", "whole.csv", "whole.svm")),
-        ("whole.arff", load),
+        *((name, load) for name in (*names, "whole.svm", "whole.arff")),
         ("calibrator.json", lambda path: calibration.load(path, ["a", "b"])),
         ("thresholds.json", ThresholdReport.load),
     ]
@@ -239,7 +249,9 @@ def draw(kind, seed):
 
 def main():
     """Searches for the given time, and returns how many draws failed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", maxsplit=1)[0], allow_abbrev=False
+    )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--kind", choices=KINDS, help="default: all in turn")

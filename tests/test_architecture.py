@@ -50,6 +50,7 @@ MAPS_OF_MODULES = (
     "mllosses_jax/_core",
     "mllosses_jax/cli",
     "mllosses_jax/compare",
+    "mllosses_jax/compare/checks",
     "mllosses_jax/compare/large",
     "mllosses_jax/data",
     "mllosses_jax/training",

@@ -239,18 +239,21 @@ def test_force_begins_anew(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        "no json",
-        "[]",
-        '{"results": {}}',
-        '{"results": {}, "config": [1], "data": {}}',
-        '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+        ("no json", "not the result of a comparison"),
+        ("[]", "not the result of a comparison"),
+        ('{"results": {}}', "not the result of a comparison"),
+        ('{"results": {}, "config": [1], "data": {}}', "not the result of a comparison"),
+        (
+            '{"results": {}, "config": {"losses": ["no_loss"], "model": "linear"}, "data": {}}',
+            "from another run",
+        ),
     ],
 )
-def test_a_foreign_file_is_left_alone(text, tmp_path):
+def test_a_foreign_file_is_left_alone(text, reason, tmp_path):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(Occupied, match="not the result of a comparison"):
+    with pytest.raises(Occupied, match=reason):
         make_folder(tmp_path)
     assert (tmp_path / "results.json").read_text() == text
 
@@ -274,6 +277,7 @@ def test_results_without_their_configuration_are_left_alone(tmp_path):
         "report.html",
         "per_label.csv",
         "predictions.npz",
+        "predictor.npz",
         "thresholds.json",
         "global_threshold.json",
         "calibrator.json",

@@ -7,13 +7,20 @@ import pytest
 from scipy import stats
 
 from mllosses_jax.compare import intervals, resampling
-from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, interval, too_small
+from mllosses_jax.compare.intervals import (
+    DIFFERENCE,
+    FIGURE,
+    interval,
+    simultaneous_level,
+    too_small,
+)
 
 
-def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None):
+def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None, level=0.95):
     values = np.asarray(values)
-    varies = len(values) > 1 if varies is None else varies
-    return interval(values, np.asarray(replicates), bounds=bounds, num_rows=num_rows, varies=varies)
+    given = {"bounds": bounds, "num_rows": num_rows, "level": level}
+    given["varies"] = len(values) > 1 if varies is None else varies
+    return interval(values, np.asarray(replicates), **given)
 
 
 def spread(center, deviation, count=401):
@@ -46,9 +53,31 @@ def test_seeds_alone_give_students_interval(seeds):
     assert found.high == pytest.approx(high, rel=2e-3)
 
 
-def test_quantiles_are_those_of_students_distribution():
-    for freedom in (*range(1, 40), 100, 1000, 10**6):
-        assert intervals._student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=3e-3)
+@pytest.mark.parametrize("level", [0.95, 0.9936])
+def test_the_level_moves_the_quantile(level):
+    rows = judged([0.01], spread(0.01, 0.004), num_rows=31, level=level)
+    low, _ = stats.t.interval(level, 30, 0.01, 0.004 * math.sqrt(31 / 30))
+    assert rows.low == pytest.approx(low, abs=1e-5)
+    values = 1e-3 * np.random.default_rng(0).standard_normal(5)
+    seeds = judged(values, np.full(300, values.mean()), level=level)
+    low, _ = stats.t.interval(level, 4, values.mean(), stats.sem(values))
+    assert seeds.low == pytest.approx(low, rel=2e-3)
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(2, 1.45), (3, 1.15), (5, 1.02), (10, 1.02)])
+@pytest.mark.parametrize("level", [0.98, 0.9936, 0.9975])
+def test_at_high_levels_both_sources_together_miss_little_more_than_they_may(seeds, most, level):
+    """Variation is normal; the variance of the seeds' mean has a share of the whole."""
+    draws = 4000
+    quantiles = stats.chi2.ppf((np.arange(draws) + 0.5) / draws, seeds - 1) / (seeds - 1)
+    for share in (0.02, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1):
+        total = 1 - share + share * quantiles
+        halves = [
+            intervals._quantile(share * q / whole, 10**6, seeds, level) * math.sqrt(whole)
+            for q, whole in zip(quantiles, total, strict=True)
+        ]
+        missed = np.mean(2 * stats.norm.sf(halves))
+        assert missed < most * (1 - level)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
@@ -147,6 +176,82 @@ def test_resamples_that_define_nothing_are_left_out():
     assert judged([0.5], with_gaps, bounds=FIGURE) == judged([0.5], replicates, bounds=FIGURE)
 
 
+# Several differences at once.
+
+
+def resampled_errors(losses, rows, num_resamples, seed, per_row):
+    """Returns how far resampled means over rows are from their mean, in plain NumPy, (K, R)."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(rows, size=(num_resamples, rows))
+    means = np.stack([per_row[k][drawn].mean(axis=1) for k in range(losses)])
+    return means - per_row.mean(axis=1, keepdims=True)
+
+
+def rows_of_losses(losses, rows, correlation, seed=0):
+    generator = np.random.default_rng(seed)
+    common = generator.standard_normal(rows)
+    own = generator.standard_normal((losses, rows))
+    scale = 0.01 * np.arange(1, losses + 1)[:, None]  # losses vary by different amounts
+    return scale * (math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.95])
+def test_the_simultaneous_level_is_that_of_a_bootstrap_of_the_maximum(correlation):
+    """The oracle resamples rows itself and takes the quantile of the largest studentised error."""
+    losses, rows = 8, 200
+    per_row = rows_of_losses(losses, rows, correlation)
+    errors = resampled_errors(losses, rows, 20000, 1, per_row)
+    largest = np.abs(errors / errors.std(axis=1, keepdims=True)).max(axis=0)
+    quantile = np.quantile(largest, 0.95)
+    weights = resampling.draw(4000, rows)
+    replicates = [resampling.row_means(each[None], weights)[0] for each in per_row]
+    level = simultaneous_level(per_row.mean(axis=1)[:, None], replicates, num_rows=rows)
+    assert stats.norm.ppf((1 + level) / 2) == pytest.approx(quantile, rel=0.03)
+    assert level < 0.95 ** (1 / losses) + 0.002  # Šidák's, with some noise
+
+
+def test_seeds_are_taken_to_be_independent():
+    """Each of K means over seeds then has Šidák's level, whatever the rows have in common."""
+    values = 0.01 * np.random.default_rng(1).standard_normal((6, 4))
+    rows = 1e-5 * spread(0, 1, 4000)
+    level = simultaneous_level(values, [rows] * 6, num_rows=200)
+    assert level == pytest.approx(0.95 ** (1 / 6), abs=1e-3)
+    alike = simultaneous_level(values[:, :1], [rows] * 6, num_rows=200)
+    assert alike == pytest.approx(0.95, abs=1e-9)
+
+
+def test_one_difference_is_not_corrected():
+    alone = [0.01 * np.arange(3)], [spread(0.01, 0.004)]
+    assert simultaneous_level(*alone, num_rows=200) == 0.95
+    # What diverged or is always equal to the baseline is no comparison.
+    for values, replicates in (
+        (np.full(3, np.nan), np.full(401, np.nan)),
+        (np.zeros(3), np.zeros(401)),
+        (np.ones(3), np.full(401, np.nan)),
+    ):
+        both = [*alone[0], values], [*alone[1], replicates]
+        assert simultaneous_level(*both, num_rows=200) == 0.95
+
+
+def test_resamples_that_define_nothing_do_not_change_the_level():
+    per_row = rows_of_losses(3, 100, 0.3)
+    replicates = resampled_errors(3, 100, 500, 2, per_row)
+    values = per_row.mean(axis=1)[:, None]
+    whole = simultaneous_level(values, replicates, num_rows=100)
+    gaps = np.concatenate([replicates, np.full((3, 40), np.nan)], axis=1)
+    assert simultaneous_level(values, gaps, num_rows=100) == pytest.approx(whole, abs=1e-12)
+
+
+def test_more_rows_must_differ_at_a_higher_level():
+    """A sign test of k rows has p = 2·2⁻ᵏ, which is below 0.0064 from nine rows on."""
+    for rows, marked in ((6, False), (9, True)):
+        per_row = np.zeros(200)
+        per_row[:rows] = 1
+        replicates = row_replicates(per_row)
+        assert judged([per_row.mean()], replicates).excludes_zero
+        assert judged([per_row.mean()], replicates, level=0.9936).excludes_zero is marked
+
+
 def test_small_test_parts_are_due_a_note():
     assert too_small(30, np.asarray([5, 9])) == ()
     assert too_small(29, np.asarray([5, 9])) == ("rows",)
@@ -163,3 +268,7 @@ def test_the_simulation_runs():
     assert len(shares) > 100
     assert all(0 <= share <= 1 for share in shares)
     assert np.mean(shares) < 0.2
+    families = [row for row in rows if row["cell"].startswith("8 ")]
+    assert {row["cell"] for row in families} == {"8 unlike", "8 alike"}
+    for metric in ("mAP", "P@1", "micro-F1"):
+        assert all(row[f"{metric} any"] <= row[f"{metric} plain"] <= 1 for row in families)

@@ -10,9 +10,10 @@ from scipy.special import expit
 from sklearn import metrics as sk
 
 from mllosses_jax.cli.score_metrics import evaluate
-from mllosses_jax.compare import resampling
+from mllosses_jax.compare import judgment, resampling
 from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.comparison import Comparison
+from mllosses_jax.compare.intervals import simultaneous_level
 from mllosses_jax.compare.judgment import METRICS, OF_MANY, decide, judge, metric_names
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import thresholds
@@ -208,6 +209,46 @@ def make_comparison(dataset, *outcomes):
     for name, outcome in zip((BASELINE, OTHER, "hinge_loss"), outcomes, strict=False):
         comparison.add(parse(name), outcome)
     return comparison
+
+
+@pytest.mark.parametrize("models", [1, 3])
+def test_simultaneous_intervals_hold_together(models, monkeypatch):
+    """Each is that of one level per metric, at least as wide as the plain one, and marks by it."""
+    monkeypatch.setattr(judgment, "NUM_RESAMPLES", 200)
+    dataset = make_dataset()
+    outcomes = [
+        make_outcome(dataset, models=models, seed=seed, skill=skill)
+        for seed, skill in ((1, 1.0), (2, 1.3), (3, 2.0))
+    ]
+    pair = make_comparison(dataset, *outcomes[:2])
+    assert pair.simultaneous == pair.differences  # one loss is compared
+    comparison = make_comparison(dataset, *outcomes)
+    assert comparison.differences[OTHER] == pair.differences[OTHER]
+    assert comparison.simultaneous.keys() == comparison.differences.keys()
+    base = comparison.judgments[BASELINE]
+    wider = 0
+    for label, by_metric in comparison.differences.items():
+        assert list(comparison.simultaneous[label]) == list(by_metric)
+        for metric, plain in by_metric.items():
+            together = comparison.simultaneous[label][metric]
+            assert together.mean == plain.mean
+            assert together.low <= plain.low
+            assert together.high >= plain.high
+            wider += together.high > plain.high
+            compared = [name for name in comparison.differences if metric in by_metric]
+            level = simultaneous_level(
+                [comparison.judgments[c].values[metric] - base.values[metric] for c in compared],
+                [
+                    comparison.judgments[c].replicates[metric] - base.replicates[metric]
+                    for c in compared
+                ],
+                num_rows=ROWS,
+            )
+            assert together == comparison.judgments[label].difference(base, metric, level)
+            mark = comparison.mark(label, metric)
+            assert bool(mark) == together.excludes_zero
+            assert not mark or plain.excludes_zero
+    assert wider > len(comparison.differences)
 
 
 def test_a_figure_has_the_agreed_keys():

@@ -114,6 +114,10 @@ def test_what_cannot_be_trained_is_named(done):
     assert "Left out, as a head over very many labels cannot train with them: dice_loss" in text
     for word in ("P@1", "PSP@5", "nDCG@5", "micro-F1", "## Verdict", "global_threshold.json"):
         assert word in text
+    assert list(comparison.references) == ["prior only"]
+    assert comparison.references["prior only"].keys() == comparison.results[BINARY].keys()
+    assert "(prior only)" in text
+    assert "logistic" not in text
     for word in ("mAP", "ECE", "calibrator"):
         assert word not in text
 
@@ -146,6 +150,9 @@ def test_a_run_is_resumed_from_its_files(done):
     )
     assert told == [f"finished before: {label}" for label in comparison.results]
     assert again.results == comparison.results
+    assert again.references == comparison.references
+    assert again.simultaneous == comparison.simultaneous
+    assert again.simultaneous.keys() == again.differences.keys()
     for label, outcome in comparison.outcomes.items():
         read = again.outcomes[label]
         assert read.chosen == outcome.chosen

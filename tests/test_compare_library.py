@@ -16,6 +16,7 @@ from mllosses_jax.compare.page import whole as page
 from mllosses_jax.data import DataError, Dataset
 
 LOSSES = ("sigmoid_binary_cross_entropy", "zlpr_loss")
+REFERENCES = ("prior only", "logistic regression", "random forest")
 ADDED = "asymmetric_loss(gamma_neg=2)"
 
 
@@ -55,7 +56,7 @@ def contents(folder):
 
 
 def test_the_package_names_what_it_holds():
-    assert set(library.__all__) == {"Comparison", "compare"} <= set(dir(library))
+    assert set(library.__all__) == {"Comparison", "Predictor", "compare"} <= set(dir(library))
     with pytest.raises(AttributeError, match="no attribute 'comparision'"):
         library.comparision  # noqa: B018
 
@@ -87,8 +88,11 @@ def test_progress_is_told_from_the_first_pass_to_the_last(done):
     assert passes[0] == 0
     assert total / 2 < passes[-1] <= total
     names = [text.split(" (about")[0] for text in texts]
-    assert names == sorted(names)  # one after the other
-    assert set(names) == {f"training: {name}" for name in LOSSES}
+    assert list(dict.fromkeys(names)) == [
+        *(f"training: {name}" for name in LOSSES),
+        *(f"fitting: {name}" for name in REFERENCES),
+    ]
+    assert names[-3:] == [f"fitting: {name}" for name in REFERENCES]
     assert passes[names.index("training: zlpr_loss")] == total / 2
 
 
@@ -103,8 +107,13 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     of_loss = ["model.npz", "validation.npz", "test.npz", *decisions]
     assert {str(path.relative_to(out)) for path in contents(out)} == {
         *("results.json", "results.csv", "report.md", "report.html", *decisions),
-        *("per_label.csv", "predictions.npz"),
+        *("per_label.csv", "predictions.npz", "predictor.npz"),
         *(f"losses/{name}/{file}" for name in LOSSES for file in of_loss),
+        *(
+            f"references/{name.replace(' ', '_')}/{file}"
+            for name in REFERENCES
+            for file in of_loss[:3]
+        ),
     }
     for file in decisions:
         recommended = out / "losses" / comparison.recommended / file
@@ -121,6 +130,9 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     assert told == [f"finished before: {name}" for name in LOSSES]
     assert again.results == comparison.results
     assert again.differences == comparison.differences
+    assert again.simultaneous == comparison.simultaneous
+    assert list(again.references) == list(REFERENCES)
+    assert again.references == comparison.references == written["references"]
     assert contents(out) == before
     assert len(repr(again)) < 200
     assert markdown.text(again) == (out / "report.md").read_text()
@@ -223,7 +235,7 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     assert written["results"] == larger.results
     after = contents(out)
     kept = [path for path in before if path.suffix == ".npz" and path.parent != out]
-    assert len(kept) == 6
+    assert len(kept) == 3 * len(LOSSES) + 3 * len(REFERENCES)
     assert all(after[path] == before[path] for path in kept)
     new = {str(path.relative_to(out / "losses").parent) for path in after.keys() - before.keys()}
     assert new == {"asymmetric_loss-gamma_neg=2"}
@@ -246,8 +258,8 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
         ({"num_seeds": 2.5}, r"whole number of at least 1 \(num_seeds\), got 2.5"),
         ({"num_seeds": True}, r"\(num_seeds\), got True"),
         ({"num_seeds": "5"}, r"\(num_seeds\), got '5'"),
-        ({"losses": 5}, r"names or Choices \(losses\), got 5"),
-        ({"losses": [None]}, r"names or Choices \(losses\), got \[None\]"),
+        ({"losses": 5}, r"names, functions or Choices \(losses\), got 5"),
+        ({"losses": [None]}, r"names, functions or Choices \(losses\), got \[None\]"),
         ({"out": 5}, r"must be a path \(out\), got 5"),
         ({"data": None}, "a path or a name, got NoneType"),
         ({"force": True}, "force.*out"),

@@ -109,7 +109,7 @@ def numpy_trained(params, dataset, rows, learning_rate, decay):
 def test_training_is_a_plain_loop(masked, monkeypatch):
     monkeypatch.setattr(mlp_training, "AVERAGED", 4)
     dataset = make_dataset(masked)
-    trainer = Trainer(dataset, bind(BINARY, dataset))
+    trainer = Trainer(dataset, bind(BINARY, dataset), mlp_training.mlp(FEATURES, LABELS))
     rows = [np.arange(0, 40), np.arange(20, ROWS)]
     start = state = trainer.start(rows, 0)
     taken = batches(rows, 0, num_steps=5, batch_size=16)
@@ -134,7 +134,7 @@ def test_models_begin_apart_at_the_log_odds_of_their_own_rows():
     dataset = make_dataset(masked=True)
     bound = dataclasses.replace(bind(BINARY, dataset), num_outputs=LABELS + 1)
     rows = [np.arange(0, 40), np.arange(20, ROWS)]
-    start = Trainer(dataset, bound).start(rows, 0)
+    start = Trainer(dataset, bound, mlp_training.mlp(FEATURES, LABELS + 1)).start(rows, 0)
     assert np.std(start.params["hidden_kernel"]) == pytest.approx((2 / FEATURES) ** 0.5, rel=0.2)
     assert not np.any(start.params["hidden_kernel"][0] == start.params["hidden_kernel"][1])
     for model, of_model in enumerate(rows):

@@ -35,7 +35,7 @@ from mllosses_jax import catalogue
 
 
 def test_every_public_loss_has_a_row_in_catalogue_and_cases():
-    public = set(mll.losses.__all__)
+    public = set(mll.losses.__all__) - {"weighted_sum"}  # it makes losses
     assert {entry.name for entry in catalogue.CATALOGUE} == public
     assert {case.name for case in CASES} == public
     assert public <= set(mll.__all__)

@@ -49,9 +49,15 @@ def test_missing_file_and_folder(tmp_path: Path, name: str) -> None:
     check(tmp_path / name, None, "is a folder")
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "mosaic", "a"])
+KNOWN = (
+    "ends in .csv, .tsv, .jsonl, .arff, .parquet, .npz, .libsvm, .svm, .svmlight, .txt (text also "
+    "as .gz), or 'mosaics'"
+)
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "mosaic", "a", "a.gz", "a.npz.gz", "a.parquet.gz"])
 def test_unknown_suffix(tmp_path: Path, name: str) -> None:
-    check(tmp_path / name, None, ".npz, .arff, .csv, .libsvm, .svm, .svmlight, .txt, or 'mosaics'")
+    check(tmp_path / name, None, KNOWN)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.svm", "a.arff"])
@@ -68,6 +74,7 @@ def test_wrong_encoding(tmp_path: Path, name: str) -> None:
 
 
 def test_labels_where_the_data_names_its_own(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **GOOD)
     check(tmp_path / "a.npz", None, "leave labels= out", labels=3)
     check(Path("mosaics"), None, "leave labels= out", labels=3)
     with pytest.raises(DataError, match="leave labels= out"):
@@ -180,7 +187,6 @@ def test_npz_damaged(tmp_path: Path) -> None:
     ("text", "line", "words", "labels"),
     [
         ("a,b\n1,0\n", 1, "no column is a label; start their names with 'label:'", None),
-        ("a;label:b\n1;0\n", 1, "separate columns by commas", None),
         ("a,label:b\n", 1, "no rows below the header", None),
         ("label:a,label:b\n1,0\n", 1, "all columns are labels", None),
         ("a,a,label:b\n1,1,0\n", 1, "column 'a' occurs twice", None),
@@ -188,13 +194,12 @@ def test_npz_damaged(tmp_path: Path) -> None:
         ("a,label:b\n1,0\n1\n", 3, "1 cells under a header of 2", None),
         ("a,label:b\n1,0\n\n1,0,\n", 4, "3 cells under a header of 2", None),
         ("a,label:b\n1,0\nx,0\n", 3, "feature 'a' is 'x', not a number", None),
-        ("a,label:b\n1,0\n,0\n", 3, "feature 'a' is missing (empty)", None),
-        ("a,label:b\n1,0\n nan,0\n", 3, "feature 'a' is missing (nan)", None),
         ("a,label:b\n1,0\ninf,0\n", 3, "feature 'a' is 'inf', beyond float32", None),
         ("a,label:b\n1,0\n1e39,0\n", 3, "beyond float32", None),
         ("a,label:b\n1,0\n1,2\n", 3, "label 'label:b' is '2'; labels are 0 or 1", None),
         ("a,label:b\n1,-1\n", 2, "? if unknown", None),
-        ("a,label:b\n1,yes\n", 2, "label 'label:b' is 'yes'", None),
+        ("a,label:b\n1,maybe\n", 2, "label 'label:b' is 'maybe'", None),
+        (",a,label:b,\n0,1,0,1\n", 1, "column number 3 is empty", None),
         ('a,label:b\n1,"0\n1,0\n', 3, "is not valid CSV", None),
         ('"a\nb",label:b\n1,0\n1,x\n', 4, "label 'label:b' is 'x'", None),
         ("a,b\n1,0\n", None, "label 'c' is not a column; the columns are 'a', 'b'", ["c"]),

@@ -86,24 +86,38 @@ def test_a_header_that_is_a_row_of_data(header, tmp_path):
     assert load(path, labels=2).label_names == ("2", "3")
 
 
-@pytest.mark.parametrize("header", ["a,label:,label:b", "a,label_ ,label:b", ",label:a,label:b"])
+@pytest.mark.parametrize("header", ["a,label:,label:b", "a,label_ ,label:b"])
 def test_columns_without_a_name(header, tmp_path):
     path = write(tmp_path / "a.csv", header + "\n1,0,1\n1,1,0\n")
     with pytest.raises(DataError, match=r"line 1: .* has no name; give it one"):
         load(path)
 
 
-@pytest.mark.parametrize(
-    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
-)
-@pytest.mark.parametrize("cells", [("1", "0", "1"), ("1,5", "0", "1")])
-def test_a_separator_other_than_a_comma_is_named(separator, name, cells, tmp_path):
-    text = separator.join(("label:b", "a", "label:c")) + "\n" + separator.join(cells) + "\n"
-    path = write(tmp_path / "a.csv", text)
-    with pytest.raises(DataError, match=f"line 1: columns are separated by {name}; separate col"):
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_separator_other_than_a_comma(separator, tmp_path):
+    rows = [("label:b", "a", "label:c"), ("1", "-2.5", "0")]
+    path = write(tmp_path / "a.csv", "".join(separator.join(row) + "\n" for row in rows))
+    found = load(path)
+    assert (found.x_train.tolist(), found.y_train.tolist()) == ([[-2.5]], [[True, False]])
+    assert read_scores(path, inputs="logits").scores.tolist() == [[1, -2.5, 0]]
+
+
+def test_decimal_commas_stand_between_semicolons_only(tmp_path):
+    rows = [("a", "b", "label:c"), ("1,5", "-,5e1", "0"), ("+2", "3,25", "1")]
+    expected = [[1.5, -5], [2, 3.25]]
+    for separator, name in ((";", "a.csv"), (";", "b.csv"), ("\t", "c.tsv"), ("|", "d.csv")):
+        path = write(tmp_path / name, "".join(separator.join(row) + "\n" for row in rows))
+        if separator == ";":
+            assert load(path).x_train.tolist() == expected
+            scores = read_scores(path, inputs="logits").scores
+            assert scores[:, :2].tolist() == expected
+            continue
+        # "1,234" is a thousand elsewhere.
+        with pytest.raises(DataError, match="line 2: feature 'a' is '1,5', not a number"):
+            load(path)
+    path = write(tmp_path / "e.csv", "a;label:b\n1,5;0\n2.5;1\n")
+    with pytest.raises(DataError, match=r"decimal commas \(1,5\) and decimal points \(2\.5\)"):
         load(path)
-    with pytest.raises(DataError, match=f"columns are separated by {name}"):
-        read_scores(path, inputs="logits")
 
 
 def test_a_label_whose_name_has_a_semicolon(tmp_path):
@@ -188,6 +202,14 @@ def test_unknown_labels_are_the_same_everywhere(word, tmp_path):
         arff = "@relation r\n@attribute a {0,1}\n@attribute b {0,1}\n@attribute f real\n@data\n"
         text = write(tmp_path / "a.arff", f"{arff}1,{word},1\n0,1,2\n")
         assert load(text, labels=["a", "b"]).mask_train.tolist() == expected
+        rows = write(tmp_path / "a.svm", f"0,1 1:1\n{word.strip()} 1:2\n")
+        assert load(rows).mask_train.tolist() == [[True, True], [False, False]]
+    cells = [
+        f'{{"f": {j}, "label:a": {j}, "label:b": "{each}"}}' for j, each in ((1, word), (0, 1))
+    ]
+    assert load(write(tmp_path / "a.jsonl", "\n".join(cells))).mask_train.tolist() == expected
+    names = write(tmp_path / "b.csv", f"f,labels\n1,a;b\n2,{word}\n")
+    assert load(names).mask_train.tolist() == [[True, True], [False, False]]
     np.save(tmp_path / "x.npy", SCORES[:2, :2])
     text = write(tmp_path / "y.csv", f"a,b\n1,{word}\n0,1\n")
     found = read_scores_and_labels(tmp_path / "x.npy", text, inputs="logits")

@@ -53,8 +53,8 @@ def test_the_package_is_the_command():
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "mllosses: unrecognized arguments: more (`python -m mllosses_jax --help` shows what it "
-        "takes)\n"
+        "mllosses: unrecognized argument 'more' (`python -m mllosses_jax list --help` shows what "
+        "it takes)\n"
     )
 
 

@@ -118,6 +118,26 @@ def test_sums_of_terms_are_plain_sums_of_every_order(rows, axis):
         np.testing.assert_allclose(got, truth, rtol=1e-5, atol=1e-5 * scale_of_truth)
 
 
+def test_several_sums_of_terms_are_those_of_each():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(72, 2, 3)), jnp.float32)
+    for axis in ((0,), (2,), (0, 2)):
+        sums = sum_of_terms(lambda x: (x, x**2, jnp.exp(x)), (x,), axis)
+        for got, terms in zip(sums, (x, x**2, jnp.exp(x)), strict=True):
+            truth = np.sum(np.asarray(terms, np.float64), axis)
+            np.testing.assert_allclose(got, truth, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1000, 1003, 513, 512])
+def test_sums_of_terms_along_long_rows(size):
+    x = np.random.default_rng(0).normal(size=(3, size)).astype(np.float32)
+    factor = np.array([[1.0], [2.0], [-3.0]], np.float32)
+    found = sum_of_terms(lambda x, factor: factor * x, (jnp.asarray(x), jnp.asarray(factor)), (1,))
+    np.testing.assert_allclose(found, np.sum(x.astype(np.float64) * factor, 1), rtol=1e-4)
+    program = lowered(lambda x: sum_of_terms(lambda x: x, (x,), (1,)), x)
+    split = {platform: "stablehlo.slice" in text for platform, text in program.items()}
+    assert split == (ON_A_CPU_ONLY if size > 512 else dict.fromkeys(split, False))
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_sums_of_terms_keep_what_is_not_finite(value):
     x = jnp.ones((72, 2)).at[5, 1].set(value)

@@ -58,8 +58,12 @@ def pages() -> tuple[Page, ...]:
         objects = tuple(defined_at(module, member) for member in public_names(module))
         if name == "losses":
             families = list(_families())
-            table = _table([path for page in families for path in page.objects])
-            found.append(Page("reference/losses/index.md", "Losses", module.__name__, (), table))
+            listed = [path for page in families for path in page.objects]
+            others = tuple(path for path in objects if path not in listed)
+            table = _table(listed)
+            found.append(
+                Page("reference/losses/index.md", "Losses", module.__name__, others, table)
+            )
             found += families
         else:
             found.append(Page(f"reference/{name}.md", f"`{name}`", module.__name__, objects))

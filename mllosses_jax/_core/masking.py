@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.widening import widened
 
 
@@ -42,14 +43,21 @@ class LossInputs(NamedTuple):
         return self.y.astype(self.x.dtype)
 
     def label_sum(self) -> Array:
-        """The sum of the labels of each sample; hard labels are written as 2 bytes each."""
-        y = self.y.astype(jnp.bfloat16) if self.hard else self.y
-        return jnp.sum(y, axis=-1, dtype=self.x.dtype)
+        """The sum of the labels of each sample."""
+        if not self.hard:
+            return jnp.sum(self.y, axis=-1)
+        axis = (self.y.ndim - 1,)
+        total: Array = sum_of_terms(lambda y: y.astype(self.x.dtype), (self.y,), axis)
+        return total
 
     def distribution(self) -> Array:
         """The labels of each sample divided by their sum; an empty set stays empty."""
+        return self.soft_y * self.per_label()[..., None]
+
+    def per_label(self) -> Array:
+        """One divided by the sum of the labels of each sample; 1 for an empty set."""
         total = self.label_sum()
-        return self.soft_y * (1 / jnp.where(total == 0, 1, total))[..., None]
+        return 1 / jnp.where(total == 0, 1, total)
 
     def positives(self) -> Array:
         """Which entries count and are positive."""

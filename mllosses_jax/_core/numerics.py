@@ -78,8 +78,8 @@ def signed_tail(x: Array) -> Array:
     So one array holds both to full relative accuracy. The last operation is a costly one, so XLA
     writes the result if it has several users. It is never 0, as its sign is needed.
     """
-    larger = 1 + jnp.minimum(jnp.exp(jnp.abs(x)), 1 / jnp.finfo(x.dtype).tiny)
-    return 1 / jnp.where(x >= 0, larger, -larger)
+    largest = math.floor(-math.log(jnp.finfo(x.dtype).tiny))  # beyond it, the tail would be 0
+    return jnp.where(x >= 0, 1.0, -1.0) / (1 + jnp.exp(jnp.minimum(jnp.abs(x), largest)))
 
 
 def tail_of_pair(p: Array, q: Array) -> Array:
@@ -251,15 +251,6 @@ def finite_product(weight: Array, value: Array) -> Array:
     The derivative in such a weight is large, but its product in a chain rule stays finite.
     """
     return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
-
-
-def finite_term(weight: Array, value: Array) -> Array:
-    """Returns `finite_product` for a sum, before which XLA would write each factor of a product.
-
-    Of a select it writes the result only.
-    """
-    zero = weight * jnp.minimum(value, _large(value.dtype))
-    return jnp.where(weight == 0, zero, finite_product(weight, value))
 
 
 @jax.custom_jvp

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,11 @@ from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.sharding import spec_of
 
+T = TypeVar("T")
+
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
-_ROWS = 8  # terms that a CPU adds up before it writes them to memory
-_FEW_ROWS = 64
+_ADDED = 8  # terms that a CPU adds up before it writes them to memory
+_FEW_ROWS, _FEW_COLUMNS = 64, 512
 _PARTS = 8  # sorts that a CPU may run at the same time; each one takes 15 ms to compile
 
 
@@ -45,7 +47,8 @@ def total(values: Array) -> Array:
     """
     if values.ndim < 2:
         return jnp.sum(values)
-    return sum_of_terms(lambda values: values, (values,), tuple(range(values.ndim)))
+    result: Array = sum_of_terms(lambda values: values, (values,), tuple(range(values.ndim)))
+    return result
 
 
 @jax.custom_jvp
@@ -81,54 +84,91 @@ def _is_short(size: int) -> bool:
     return isinstance(size, int) and size <= _SHORT
 
 
-def sum_of_terms(
-    terms: Callable[..., Array], arrays: tuple[Array, ...], axis: tuple[int, ...]
-) -> Array:
+def _split(x: Array, axis: tuple[int, ...]) -> tuple[int, int]:
+    """Returns the axis along which a CPU splits an array to sum over `axis`, and in how many parts.
+
+    An axis that is split over devices or whose size is unknown stays whole.
+    """
+
+    def long(axis: int, few: int) -> bool:
+        size = x.shape[axis]
+        return isinstance(size, int) and size > few and spec_of(x)[axis] is None
+
+    if 0 in axis:
+        return 0, math.gcd(x.shape[0], _ADDED) if long(0, _FEW_ROWS) else 1
+    last = x.ndim - 1
+    return (last, _ADDED) if axis == (last,) and long(last, _FEW_COLUMNS) else (0, 1)
+
+
+def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple[int, ...]) -> T:
     """Returns the sum of terms(*arrays) along some axes; the derivative is that of the sum.
 
     XLA's CPU backend writes all terms to memory and then reads them. Along the first axis, the
-    terms of a few rows are added up as soon as they are computed, so that it writes fewer.
+    terms of a few rows are added up as soon as they are computed, so that it writes fewer; along
+    the last axis alone, those of a few blocks of columns. Several sums share the loop over rows, so
+    that it reads the arrays once.
 
     Args:
-        terms: an elementwise function of the arrays, which needs no other arrays.
-        arrays: arrays of one shape, and others that broadcast against each row of them.
+        terms: an elementwise function of the arrays, which needs no other arrays. It returns the
+            terms of one sum, or a tuple with those of several.
+        arrays: arrays of one shape, and others that broadcast against each row of them, or against
+            each column if the axis is the last one.
         axis: the axes to sum over, not negative.
     """
-    shape, spec = arrays[0].shape, spec_of(arrays[0])
-    known = 0 in axis and isinstance(shape[0], int) and spec[0] is None
-    parts = math.gcd(shape[0], _ROWS) if known and shape[0] > _FEW_ROWS else 1
+    shape = arrays[0].shape
+    split, parts = _split(arrays[0], axis)
+    width = shape[split] // parts if parts > 1 else 0
 
     def added_up(values: Array) -> Array:
         return jnp.sum(values, axis=axis, dtype=values.dtype)
 
-    def plain(*arrays: Array) -> Array:
-        return added_up(terms(*arrays))
+    def plain(*arrays: Array) -> T:
+        return cast(T, jax.tree.map(added_up, terms(*arrays)))
 
-    def rows(array: Array, part: int) -> Array:
-        if parts == 1 or array.shape != shape:
-            return array
-        # Neighbors go to different parts, so a split over devices stays as it is.
-        split = lax.reshape(array, (shape[0] // parts, parts, *shape[1:]))
-        return lax.index_in_dim(split, part, axis=1, keepdims=False)
-
-    def by_rows(*arrays: Array) -> Array:
-        added = terms(*(rows(array, 0) for array in arrays))
-        for part in range(1, parts):
-            added = added + terms(*(rows(array, part) for array in arrays))
+    def in_one_loop(first: Array, *others: Array) -> Array:
+        added = sum(others, first)
         if jnp.issubdtype(added.dtype, jnp.floating):
             # This changes nothing. Without a select XLA would write each of the terms that it adds.
             added = jnp.where(added < jnp.finfo(added.dtype).min, -jnp.inf, added)
-        return added_up(added)
+        return added
+
+    def columns(array: Array, start: int, stop: int) -> Array:
+        if array.shape != shape:
+            return array
+        return lax.slice_in_dim(array, start, stop, axis=split)
+
+    def part_of(array: Array, part: int) -> Array:
+        if parts == 1 or array.shape != shape:
+            return array
+        if split:
+            return columns(array, part * width, (part + 1) * width)
+        # Neighbors go to different parts, so a split over devices stays as it is.
+        rows = lax.reshape(array, (width, parts, *shape[1:]))
+        return lax.index_in_dim(rows, part, axis=1, keepdims=False)
+
+    def by_parts(*arrays: Array) -> T:
+        of_parts = [terms(*(part_of(array, part) for array in arrays)) for part in range(parts)]
+        sums = jax.tree.map(in_one_loop, *of_parts)
+        leaves, form = jax.tree.flatten(sums)
+        if split or parts == 1 or len(leaves) == 1:
+            totals = jax.tree.map(added_up, sums)
+        else:
+            stacked = jnp.stack(leaves, axis=1)
+            stacked = jnp.sum(stacked, axis=tuple(a + 1 if a else 0 for a in axis))
+            totals = jax.tree.unflatten(form, [stacked[k] for k in range(len(leaves))])
+        if split and shape[split] > parts * width:
+            left = plain(*(columns(array, parts * width, shape[split]) for array in arrays))
+            totals = jax.tree.map(jnp.add, totals, left)
+        return cast(T, totals)
 
     @jax.custom_jvp
-    def summed(*arrays: Array) -> Array:
-        result: Array = lax.platform_dependent(*arrays, cpu=by_rows, default=plain)
-        return result
+    def summed(*arrays: Array) -> Any:
+        return lax.platform_dependent(*arrays, cpu=by_parts, default=plain)
 
     def rule(primals: Any, tangents: Any) -> Any:
         moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
 
-        def of_moving(*values: Array) -> Array:
+        def of_moving(*values: Array) -> T:
             given = dict(zip(moving, values, strict=True))
             return plain(*(given.get(i, a) for i, a in enumerate(primals)))
 
@@ -136,7 +176,7 @@ def sum_of_terms(
         return summed(*primals), jax.jvp(of_moving, at, towards)[1]
 
     summed.defjvp(rule, symbolic_zeros=True)
-    return summed(*arrays)
+    return cast(T, summed(*arrays))
 
 
 def rounded_to_bfloat16(x: Array) -> Array:

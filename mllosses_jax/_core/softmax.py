@@ -15,6 +15,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.numerics import with_slope
+from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import all_sum
 from mllosses_jax._core.types import AxisName
 
@@ -132,7 +133,7 @@ def softmax_terms(x: Array) -> SoftmaxTerms:
     scaled = jnp.where(shifted == 0, 1, jnp.exp(shifted))
     is_top = scaled == 1
     # What is behind the point is 0 for a 1. Unlike a select, XLA's CPU backend does not write it.
-    below = jnp.sum(scaled - jnp.floor(scaled), axis=-1)
+    below = sum_of_terms(lambda scaled: scaled - jnp.floor(scaled), (scaled,), (x.ndim - 1,))
     total = jnp.sum(scaled, axis=-1)
     # If several entries are the largest, nothing cancels in total - 1.
     rest = jnp.where(total - below > 1.5, total - 1, below)
@@ -161,24 +162,34 @@ def _softmax_pair_jvp(primals: Any, tangents: Any) -> Any:
 
 
 @jax.custom_jvp
-def softmax_excess(x: Array, labels: Array, total: Array) -> Array:
-    """Returns s·total − labels for s = softmax(x) along the last axis and `total` (...).
+def softmax_excess(x: Array, labels: Array, scale: Array, total: Array) -> Array:
+    """Returns s·total − q for s = softmax(x) along the last axis, q = labels·scale.
 
-    It does not cancel where s and labels / total are near 1.
+    It does not cancel where s and q / total are near 1.
+
+    Args:
+        x: logits (..., L).
+        labels: bool or float array (..., L).
+        scale: what the labels of a sample are multiplied by, shape (...).
+        total: the sum of the q of a sample, shape (...).
     """
     _, scaled, _, rest = softmax_terms(x)
     total, rest = total[..., None], rest[..., None]
+    q = labels.astype(x.dtype) * scale[..., None]
     share = total / (1 + rest)
-    at_top = (total - labels) - rest * share
-    return jnp.where(scaled == 1, at_top, scaled * share - labels)
+    at_top = (total - q) - rest * share
+    return jnp.where(scaled == 1, at_top, scaled * share - q)
 
 
 @softmax_excess.defjvp
 def _softmax_excess_jvp(primals: Any, tangents: Any) -> Any:
-    (x, _, total), (dx, d_labels, d_total) = primals, tangents
+    (x, labels, scale, total), (dx, d_labels, d_scale, d_total) = primals, tangents
     s, rest = softmax_pair(x)
     change = s * _log_softmax_change(s, rest, dx)
-    d_excess = change * total[..., None] + s * d_total[..., None] - d_labels
+    d_q = labels.astype(x.dtype) * d_scale[..., None]
+    if labels.dtype == x.dtype:
+        d_q = d_q + d_labels * scale[..., None]
+    d_excess = change * total[..., None] + s * d_total[..., None] - d_q
     return softmax_excess(*primals), d_excess
 
 

@@ -53,4 +53,9 @@ def columns(text: str) -> int | list[str]:
     """Returns which columns are labels: the number of columns at the end, or their names."""
     if text.isdecimal():
         return positive(text)
+    return names(text)
+
+
+def names(text: str) -> list[str]:
+    """Returns names that are separated by commas."""
     return [name.strip() for name in text.split(",")]

@@ -1,8 +1,9 @@
-"""`mllosses check`: describes a data set and checks that it is sound."""
+"""`mllosses check`: describes a data set, checks that it is sound, and says what to compare."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,40 +17,69 @@ from mllosses_jax.cli.shared_arguments import add_command, add_data
 if TYPE_CHECKING:
     from mllosses_jax.data import Dataset
 
-NUM_RARE = 8
+NUM_RARE = NUM_NAMES = 8
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = add_command(commands, "check", "describe a data set and check that it is sound")
+    parser = add_command(
+        commands,
+        "check",
+        "describe a data set, check that it is sound, and say which losses to try",
+    )
     add_data(parser, default=None)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
-    say(checkup(options.data, options.labels))
+    say(checkup(options.data, options.labels, options.drop))
 
 
-def checkup(data: str, labels: int | Sequence[str] | None) -> str:
-    """Returns the data card of a file, with remarks on what to know before training on it."""
+def checkup(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None = None
+) -> str:
+    """Returns the data card of a file, remarks on it, and the losses to compare first."""
     from mllosses_jax.compare.card import data_card
     from mllosses_jax.data import load
 
-    dataset = load(data, labels=labels)
+    dataset = load(data, labels=labels, drop=drop)
     card = data_card(dataset)
     longest = max(map(len, card))
     lines = [
         f"{name.replace('_', ' '):<{longest}}  {_shown(value)}" for name, value in card.items()
     ]
     remarks = list(_remarks(dataset))
-    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+    return "\n".join(
+        [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, drop, dataset)]
+    )
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} ({count})" for name, count in value.items()) or None
+    if isinstance(value, list):
+        more = f" and {len(value) - NUM_NAMES} more" if len(value) > NUM_NAMES else ""
+        return f"{', '.join(map(printable, value[:NUM_NAMES]))}{more}"
     return "none" if value is None else printable(str(value))
+
+
+def _advice(
+    data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None, dataset: Dataset
+) -> list[str]:
+    """Returns which losses to try first and why, and the command that compares them."""
+    from mllosses_jax.compare.advice import advise
+
+    lines = ["Losses to compare first"]
+    for advice in advise(dataset):
+        lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
+    named = labels if isinstance(labels, int | None) else ",".join(labels)
+    words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
+    words += ["--drop", ",".join(drop)] if drop else []
+    words += ["--losses", ",".join(advice.loss for advice in advise(dataset))]
+    return [*lines, "", printable(shlex.join(words))]
 
 
 def _remarks(dataset: Dataset) -> list[str]:

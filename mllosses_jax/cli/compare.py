@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mllosses_jax.cli.argument_types import positive
+from mllosses_jax.cli.config_file import text_of
 from mllosses_jax.cli.console import say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from mllosses_jax.compare import Comparison
 
 DEFAULT_FOLDER = Path("mllosses-out")
-FILES = "report.md, results.json, results.csv, per_label.csv, predictions.npz"
+QUICK_ROWS = 2000
+FILES = "report.md, results.json, results.csv, per_label.csv, predictions.npz, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:
@@ -33,16 +35,27 @@ def add_parser(commands: Any) -> None:
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
-        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; or `all` (`mllosses list` shows them); default: "
+        "'zlpr_loss,asymmetric_loss(gamma_neg=2)'; sums, as in 'zlpr_loss+0.5*dice_loss'; your own "
+        "functions, as package.module:function; or `all` (`mllosses list` shows them); default: "
         "nine losses of different kinds",
     )
     parser.add_argument(
-        "--model", choices=("linear", "mlp"), default="linear", help="default: linear"
+        "--metrics",
+        metavar="A,B,...",
+        help="further metrics, separated by commas: functions of mllosses_jax.metrics with their "
+        "parameters, as in 'precision_at_k(k=3),f1(average=\"samples\")', or your own, as "
+        "package.module:function",
+    )
+    parser.add_argument(
+        "--model",
+        default="linear",
+        metavar="linear | mlp | MODULE:NAME",
+        help="default: linear. MODULE:NAME is your own, in a module that is installed or lies in "
+        "the current folder: a function (num_features, num_outputs, rngs) that makes a Flax module",
     )
     parser.add_argument(
         "--seeds",
         type=positive,
-        default=5,
         metavar="N",
         help="random seeds per loss, where the fit depends on a seed; default: 5",
     )
@@ -57,7 +70,33 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="overwrite the contents of DIR instead of resuming"
     )
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look: the losses that `mllosses check` names, 2 seeds, and at most "
+        f"{QUICK_ROWS} rows for training and as many for testing",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a .toml file with these options by their names, such as `seeds = 3`, and `data`; "
+        "options on the command line take precedence",
+    )
+    again.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with the run in DIR, with its data and options (DIR/run.toml)",
+    )
+    parser.add_argument(
+        "--ignore",
+        default="",
+        metavar="CODE,...",
+        help="checks whose findings are left out, such as MLC007,MLC010",
+    )
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -77,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
     say(report.text(comparison))
     say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"Written to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*.")
+    say(f"Written to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
@@ -88,13 +127,22 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     """
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
+    from mllosses_jax.compare.advice import advise
+    from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choice import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
-    from mllosses_jax.compare.loading import load_data
+    from mllosses_jax.compare.loading import load_data, thinned
+    from mllosses_jax.compare.own_metric import choose_metrics
+    from mllosses_jax.compare.own_model import resolve
 
-    losses = choose(options.losses)  # reports a misspelt name before a large file is read
-    dataset = load_data(options.data, labels=options.labels)
-    name = f"{dataset.name}-{options.model}"
+    # A misspelt name is reported before a large file is read.
+    losses, model = choose(options.losses), resolve(options.model)
+    metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
+    dataset = load_data(options.data, labels=options.labels, drop=options.drop)
+    if options.quick:
+        dataset = thinned(dataset, QUICK_ROWS)
+        losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
+    name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
         for number in itertools.count(1):
             folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
@@ -104,10 +152,13 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
                 comparison = compare(
                     dataset,
                     losses=losses,
-                    model=options.model,
-                    num_seeds=options.seeds,
+                    metrics=metrics,
+                    model=model,
+                    num_seeds=options.seeds or (2 if options.quick else 5),
                     out=folder,
+                    run_file=text_of(options, options.parser),
                     force=options.force,
+                    ignore=ignored,
                     on_progress=on_progress,
                 )
             except Occupied:

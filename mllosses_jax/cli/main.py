@@ -1,4 +1,4 @@
-"""The command line: `mllosses compare | show | list | describe | check | evaluate | ...`."""
+"""The command line: `mllosses compare | show | predict | list | describe | check | ...`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mllosses_jax import __version__
-from mllosses_jax._core.text import printable
+from mllosses_jax._core.text import did_you_mean, printable, shown
 from mllosses_jax.cli import (
     calibrate,
     check,
     compare,
     compilation,
+    config_file,
     describe,
+    doctor,
     evaluate,
     listing,
+    predict,
     show,
     tune,
 )
@@ -26,10 +29,24 @@ from mllosses_jax.cli.errors import UsageError, in_options
 from mllosses_jax.compare.errors import ComparisonError
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
-COMMANDS = (compare, show, listing, describe, check, evaluate, tune, calibrate)
+COMMANDS = (compare, show, predict, listing, describe, check, evaluate, tune, calibrate, doctor)
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser, also of a sub-command, that takes no flag by its prefix."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuses what is not known at once, while this parser knows its flags."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            flags = [name for name in self._option_string_actions if name.startswith("--")]
+            self.error(f"unrecognized argument {shown(unknown[0])}{did_you_mean(flag, flags)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         """Reports the problem in one line; argparse would print the usage before it."""
         raise UsageError(f"{message} (`{self.prog} --help` shows what it takes)")
@@ -53,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
             stream.reconfigure(errors="replace")
     options = argparse.Namespace()
     try:
-        options = _parser(program).parse_args(arguments)
+        options = _options(program, sys.argv[1:] if arguments is None else arguments)
         compilation.keep()
         options.run(options)
         sys.stdout.flush()
@@ -73,6 +90,15 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mllosses") -
         print(f"mllosses: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USAGE
     return OK
+
+
+def _options(program: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the parsed arguments, with those of a configuration file if one is given."""
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
+    if getattr(options, "config", None) is None and getattr(options, "resume", None) is None:
+        return options
+    return parser.parse_args(config_file.with_file(arguments, options, options.parser))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

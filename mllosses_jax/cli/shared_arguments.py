@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mllosses_jax.cli.argument_types import columns, positive, seed
+from mllosses_jax.cli.argument_types import columns, names, positive, seed
 
 _SCORES = (
     "an .npy or .npz file with an array (samples, labels), or a .csv file with a line of label "
@@ -29,21 +29,27 @@ def add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Adds DATA, which may be left out if there is a default, and `--labels`."""
+    """Adds DATA, which may be left out if there is a default, `--labels` and `--drop`."""
     parser.add_argument(
         "data",
         metavar="DATA",
         nargs="?" if default else None,
         default=default,
-        help="an .npz, .csv, .arff or svmlight file, or `mosaics` for the embedded data set"
-        + (" (the default)" if default else ""),
+        help="a .csv, .tsv, .jsonl, .parquet, .npz, .arff or svmlight file (text also as .gz), or "
+        "`mosaics` for the embedded data set" + (" (the default)" if default else ""),
     )
     parser.add_argument(
         "--labels",
         type=columns,
         metavar="A,B,... | N",
-        help="the label columns of a .csv or .arff file, by name or as the number of last columns; "
-        "for svmlight the names or the number of labels",
+        help="the label columns of a table, by name or as the number of last columns; for svmlight "
+        "the names or the number of labels; for a sparse matrix saved by SciPy their number",
+    )
+    parser.add_argument(
+        "--drop",
+        type=names,
+        metavar="A,B,...",
+        help="columns of a table to leave out; an index is left out without being named",
     )
 
 

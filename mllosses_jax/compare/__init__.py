@@ -1,20 +1,27 @@
 """The experiment as a library: a comparison of losses on a data set, by the models they train.
 
-`compare` trains a model under each loss and returns a `Comparison`. It prints nothing; the command
-`mllosses compare` prints the result.
+`compare` trains a model under each loss and returns a `Comparison`, which gives a `Predictor` for
+new rows. It prints nothing; the command `mllosses compare` prints the result.
 
 - `run`: the experiment from end to end; `loading`: its data set; `settings`: its settings;
   `experiments`: what is trained and how it is judged; `progress`: how far it is.
 - `comparison`: the losses that are finished, and what they say together.
-- `choice`: the losses and their parameters; `bound_loss`: a loss with what it takes from the data;
-  `heads`: the parameters of losses that are outputs of the model.
+- `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
+  takes from the data; `heads`: the parameters of losses that are outputs of the model.
+- `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss;
+  `own_metric`: further metrics; `own_model`: such a model; `network`: the interface of models
+  trained in steps.
+- `predictor`: the model that was found, for new rows; `predictor_file`: its file;
+  `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
-  for its penalty; `mlp`: the MLP, which uses `mlp_training`; `parts`: the validation rows;
-  `validation`: what is decided on them.
+  for its penalty; `mlp`: models trained in steps, which uses `mlp_training`; `parts`: the
+  validation rows; `validation`: what is decided on them.
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.
+- `references`: models that no loss trains, for the rows below the losses.
 - `folder`: the output folder; `card`: the data card in it; `document`: its results.json.
+- `advice`: which losses to try first.
 - `checks`: findings about a comparison, with stable codes.
 - `report`: the report that the command prints; `notes`: its sentences; `markdown`: the report as
   Markdown; `page`: the report as a page; `leaderboard`: the rows of both; `per_label`: the figures
@@ -30,17 +37,22 @@ from mllosses_jax._core.text import did_you_mean
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
+    from mllosses_jax.compare.predictor import Predictor
     from mllosses_jax.compare.run import compare
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Predictor", "compare"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports the experiment on first use, so that importing `errors` alone is cheap."""
     if name in __all__:
-        from mllosses_jax.compare import comparison, run
+        from mllosses_jax.compare import comparison, predictor, run
 
-        return {"Comparison": comparison.Comparison, "compare": run.compare}[name]
+        return {
+            "Comparison": comparison.Comparison,
+            "Predictor": predictor.Predictor,
+            "compare": run.compare,
+        }[name]
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)
 

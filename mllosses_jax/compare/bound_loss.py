@@ -8,8 +8,8 @@ penalty, which sees no labels, is added to binary cross-entropy.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -19,9 +19,10 @@ from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax.catalogue import Entry
-from mllosses_jax.compare.choice import Choice, parse, try_call
+from mllosses_jax.compare.choice import AnyChoice, Choice, Sum, parse, try_call
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.heads import HEADS, TEACHERS
+from mllosses_jax.compare.own_loss import own_loss, takes_where
 from mllosses_jax.data import Dataset
 from mllosses_jax.heads import why_unsupported
 from mllosses_jax.losses import sigmoid_binary_cross_entropy
@@ -39,11 +40,32 @@ class BoundLoss:
         loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
         num_outputs: the number of model outputs, of which the first L are the logits.
         given: what the experiment gives the loss besides logits and labels, in a few words, or "".
+        takes_where: whether `where` has an effect. If not, rows that must not count are left out.
     """
 
     loss: Callable[..., Array]
     num_outputs: int
     given: str = ""
+    takes_where: bool = True
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A loss of a sum with what the data determines.
+
+    Attributes:
+        loss: a scalar function of (logits, labels, where, outputs of heads by name).
+        heads: the names of the heads.
+        given: what else the experiment gives it, in a few words each.
+        is_penalty: whether the function ignores the labels.
+        takes_where: as for `BoundLoss`.
+    """
+
+    loss: Callable[..., Array]
+    heads: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    is_penalty: bool = False
+    takes_where: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +93,7 @@ def bind_to_head(choice: Choice | str, dataset: Dataset) -> HeadLoss:
     Raises:
         ComparisonError: the loss does not accept its parameters on this data.
     """
-    choice = parse(choice) if isinstance(choice, str) else choice
+    [(_, choice)] = (parse(choice) if isinstance(choice, str) else choice).terms
     num_labels = dataset.y_train.shape[1]
     found = from_labels(choice.entry, dataset, but=choice.arguments)
     arguments = found | choice.arguments
@@ -82,31 +104,98 @@ def bind_to_head(choice: Choice | str, dataset: Dataset) -> HeadLoss:
     return HeadLoss(choice.entry.loss, arguments, ", ".join(found))
 
 
-def why_not_through_head(entry: Entry) -> str | None:
+def why_not_through_head(choice: AnyChoice) -> str | None:
     """Returns why a head over very many labels cannot train with a loss, or None if it can."""
-    if any(parameter in HEADS for parameter in entry.required):
+    if isinstance(choice, Sum):
+        return "is a sum"
+    if choice.function is not None:
+        return "is no loss of this package"
+    if any(parameter in HEADS for parameter in choice.entry.required):
         return "needs another output of the model"
-    return "needs another loss" if entry.penalty else why_unsupported(entry.loss)
+    return "needs another loss" if choice.entry.penalty else why_unsupported(choice.entry.loss)
 
 
-def bind(choice: Choice | str, dataset: Dataset) -> BoundLoss:
+def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
     """Returns a loss with the parameters that the training part of a data set determines.
+
+    The terms of a sum share heads of one name. Penalties are added to binary cross-entropy, unless
+    a sum adds them to another loss.
 
     Args:
         choice: the loss, or a text for `choice.parse`. Its own parameters take precedence.
         dataset: the data set.
 
     Raises:
-        ComparisonError: the loss does not accept its parameters on this data.
+        ComparisonError: the loss does not accept its parameters on this data, or the user's own
+            function fails.
     """
     choice = parse(choice) if isinstance(choice, str) else choice
-    entry, own = choice.entry, choice.arguments
     num_labels = dataset.y_train.shape[1]
+    terms = []
+    for _, each in choice.terms:
+        term = _of_catalogue(each, dataset) if each.function is None else _own(each, dataset)
+        terms.append(term)
+        if each.function is None and each.parameters:
+            _check_lengths(each, num_labels)
+            alone = _joined(((1.0, term),), num_labels)
+            try_call(each, alone.loss, alone.num_outputs, num_labels)
+    weights = [weight for weight, _ in choice.terms]
+    bound = _joined(tuple(zip(weights, terms, strict=True)), num_labels)
+    several = len(terms) > 1
+    given = [
+        f"{what} of {each.name}" if several else what
+        for (_, each), term in zip(choice.terms, terms, strict=True)
+        for what in term.given
+    ]
+    heads = _heads(terms)
+    given += [f"a head for {p}" for p in heads]
+    if all(term.is_penalty for term in terms):
+        it_is = "they are" if several else "it is"
+        given += [f"binary cross-entropy, which {it_is} added to"]
+    given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
+    return replace(bound, given=", ".join(given))
+
+
+def _of_catalogue(choice: Choice, dataset: Dataset) -> _Term:
+    """Returns a loss of the catalogue as a term."""
+    entry, own = choice.entry, choice.arguments
     scaled = {p: v for p, v in FOR_LOGITS.get(entry.name, {}).items() if p not in own}
     found = from_labels(entry, dataset, but=own) | scaled
     constants = found | own
-    heads = {p: HEADS[p] for p in entry.required if p in HEADS}
+
+    def loss(logits: Array, labels: Array, where: Array | None, outputs: dict[str, Array]) -> Array:
+        first = jax.nn.sigmoid(logits) if entry.takes == "probabilities" else logits
+        result: Array = entry.loss(first, labels, where=where, **constants, **outputs)
+        return result
+
+    return _Term(
+        loss,
+        tuple(p for p in entry.required if p in HEADS),
+        tuple(f"{p} = {scaled[p]:g}" if p in scaled else p for p in found),
+        entry.penalty,
+    )
+
+
+def _own(choice: Choice, dataset: Dataset) -> _Term:
+    """Returns a function of the user's own as a term."""
+    function = own_loss(choice, dataset)
+
+    def loss(logits: Array, labels: Array, where: Array | None, _: dict[str, Array]) -> Array:
+        return function(logits, labels, where)
+
+    return _Term(loss, takes_where=takes_where(choice))
+
+
+def _heads(terms: Iterable[_Term]) -> dict[str, bool]:
+    """Returns the heads of terms, and whether each has an output per label."""
+    return {name: HEADS[name] for term in terms for name in term.heads}
+
+
+def _joined(terms: tuple[tuple[float, _Term], ...], num_labels: int) -> BoundLoss:
+    """Returns the weighted sum of terms as a function of all outputs of the model."""
+    heads = _heads(term for _, term in terms)
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
+    penalties_only = all(term.is_penalty for _, term in terms)
 
     def loss(outputs: Array, labels: Array, where: Array | None = None) -> Array:
         logits = outputs[:, :num_labels]
@@ -115,22 +204,20 @@ def bind(choice: Choice | str, dataset: Dataset) -> BoundLoss:
             output = outputs[:, start : start + columns[parameter]]
             further[parameter] = output if per_label else output[:, 0]
             start += columns[parameter]
-        first = jax.nn.sigmoid(logits) if entry.takes == "probabilities" else logits
-        total: Array = entry.loss(first, labels, where=where, **constants, **further)
+        values = [
+            (weight, term.loss(logits, labels, where, {p: further[p] for p in term.heads}))
+            for weight, term in terms
+        ]
+        total = functools.reduce(
+            jnp.add, [value if weight == 1 else weight * value for weight, value in values]
+        )
         supervised = [further[p] for p in further if p in TEACHERS]
-        for scores in [logits, *supervised] if entry.penalty else supervised:
+        for scores in [logits, *supervised] if penalties_only else supervised:
             total += jnp.asarray(sigmoid_binary_cross_entropy(scores, labels, where=where))
         return total
 
-    num_outputs = num_labels + sum(columns.values())
-    if own:
-        _check_lengths(choice, num_labels)
-        try_call(choice, loss, num_outputs, num_labels)
-    given = [f"{p} = {scaled[p]:g}" if p in scaled else p for p in found]
-    given += [f"a head for {p}" for p in heads]
-    given += ["binary cross-entropy, which it is added to"] if entry.penalty else []
-    given += ["binary cross-entropy of that head"] if TEACHERS & heads.keys() else []
-    return BoundLoss(loss, num_outputs, ", ".join(given))
+    takes_where = all(term.takes_where for _, term in terms)
+    return BoundLoss(loss, num_labels + sum(columns.values()), takes_where=takes_where)
 
 
 def _check_lengths(choice: Choice, num_labels: int) -> None:

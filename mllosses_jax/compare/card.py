@@ -19,7 +19,9 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
     """Returns statistics of a data set's training part, by name.
 
     Cardinality, density and mean imbalance ratio are those of `metrics.label_statistics`. Unknown
-    labels are not counted.
+    labels are not counted. For a table, the card also says which columns were left out, how many
+    numbers of the training part were missing, and replaced by the median of their column there, and
+    which columns of texts became one column of 0 and 1 for each text.
     """
     y, mask = dataset.y_train, dataset.mask_train
     statistics = jax.device_get(label_statistics(y, where=mask))
@@ -28,8 +30,9 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "training_rows": len(y),
         "test_rows": 0 if dataset.y_test is None else len(dataset.y_test),
-        "features": dataset.x_train.shape[1],
+        "features": shape[0] if len(shape := dataset.feature_shape) == 1 else list(shape),
         "sparse_features": dataset.sparse,
+        **_preparation(dataset),
         "labels": y.shape[1],
         "label_names": list(dataset.label_names),
         "cardinality": _rounded(statistics.cardinality, 4),
@@ -39,6 +42,21 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "labels_without_a_positive": int((positives == 0).sum()),
         "rows_without_a_label": int((~y.any(1)).sum()),
         "unknown_entries": 0 if mask is None else int((~mask).sum()),
+    }
+
+
+def _preparation(dataset: Dataset) -> dict[str, Any]:
+    """Returns what was done to the columns of a table to make features of them."""
+    encoder = dataset.encoder
+    if encoder is None:
+        return {}
+    kinds = encoder.categories
+    return {
+        "columns_left_out": list(encoder.left_out),
+        "numbers_filled_in_by_column": {
+            name: count for name, count in encoder.missing.items() if name not in kinds
+        },
+        "categories_by_column": {name: len(texts) for name, texts in kinds.items()},
     }
 
 

@@ -1,14 +1,15 @@
 """The choice of losses to compare, and of their parameters.
 
-A loss is written as a call, such as `asymmetric_loss(gamma_neg=2, detach_focus=False)`. The call is
-parsed and never evaluated; its values are Python literals.
+A loss is written as a call, such as `asymmetric_loss(gamma_neg=2, detach_focus=False)`, and a sum
+of losses as `asymmetric_loss+0.5*dice_loss`. The text is parsed and never evaluated. The user's
+own functions are named by `package.module:function`, or given as they are.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mllosses_jax._core.text import did_you_mean
-from mllosses_jax.catalogue import CATALOGUE, CONTRACT_PARAMETERS, Entry, find
+from mllosses_jax.catalogue import CATALOGUE, Entry, find
+from mllosses_jax.compare import own_code, parameters
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.heads import HEADS
+from mllosses_jax.compare.parameters import Value
+from mllosses_jax.losses.sums import WeightedSum
 
 BASELINE = "sigmoid_binary_cross_entropy"
 DEFAULT = (
@@ -36,10 +38,11 @@ DEFAULT = (
     "two_way_loss",
 )
 LONGEST_FILE_NAME = 100  # leaves room for a suffix and a temporary suffix
-HOW_TO_WRITE = "write LOSS, or LOSS(parameter=value, ...)"
+LONGEST_NAME = 100
+WEIGHTED = re.compile(r"\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\*(.*)", re.DOTALL)
+_ENTRIES = {entry.loss: entry for entry in CATALOGUE}
 
-# A tuple stands for a list with one entry per label, or for a list of such rows.
-Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
+Loss: TypeAlias = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,28 @@ class Choice:
     Attributes:
         name: the name of the loss.
         parameters: names and values, in the order of the loss's signature.
-        label: the choice as text, which `parse` can read. Choices are equal if their labels are,
-            because 2 and 2.0 are different constants to a loss.
+        function: the user's own function, or None for a loss of the catalogue.
+        label: the choice as text, which `parse` can read unless the function was given as it is.
+            Choices are equal if their labels are, because 2 and 2.0 are different constants to a
+            loss.
     """
 
     name: str
     parameters: tuple[tuple[str, Value], ...] = field(default=(), compare=False)
+    function: Loss | None = field(default=None, compare=False, repr=False)
     label: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        given = ", ".join(f"{parameter}={_text(value)}" for parameter, value in self.parameters)
+        given = ", ".join(f"{name}={parameters.written(v)}" for name, v in self.parameters)
         object.__setattr__(self, "label", f"{self.name}({given})" if given else self.name)
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def terms(self) -> tuple[tuple[float, Choice], ...]:
+        """The loss as a sum of one term."""
+        return ((1.0, self),)
 
     @property
     def entry(self) -> Entry:
@@ -70,9 +81,14 @@ class Choice:
         return find(self.name)
 
     @property
+    def zero_decides(self) -> bool:
+        """Whether a logit above 0 is the loss's own decision for a label."""
+        return self.entry.zero_decides if self.function is None else _zero_decides(self.function)
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The parameters as the loss takes them, with lists as arrays."""
-        return {p: _array(v) if isinstance(v, tuple) else v for p, v in self.parameters}
+        return {p: parameters.array(v) if isinstance(v, tuple) else v for p, v in self.parameters}
 
     @property
     def file_name(self) -> str:
@@ -80,75 +96,255 @@ class Choice:
 
         It shows the values if they are short and plain, and a hash of them otherwise.
         """
+        if self.function is not None:
+            return _hashed(self.label, self.label)
         if not self.parameters:
             return self.name
-        shown = "-".join([self.name, *(f"{p}={_plain(v)}" for p, v in self.parameters)])
-        if all(_plain(value) for _, value in self.parameters) and len(shown) <= LONGEST_FILE_NAME:
+        plain = [parameters.plain(value) for _, value in self.parameters]
+        shown = "-".join(
+            [self.name, *(f"{p}={v}" for (p, _), v in zip(self.parameters, plain, strict=True))]
+        )
+        if all(plain) and len(shown) <= LONGEST_FILE_NAME:
             return shown
-        return f"{self.name}-{hashlib.sha256(self.label.encode()).hexdigest()[:12]}"
+        return _hashed(self.name, self.label)
 
 
-def choose(losses: str | Sequence[str | Choice] | None) -> tuple[Choice, ...]:
+@dataclass(frozen=True)
+class Sum:
+    """A weighted sum of losses.
+
+    Attributes:
+        terms: the weights and the losses.
+        label: the sum as text. Sums are equal if their labels are.
+    """
+
+    terms: tuple[tuple[float, Choice], ...] = field(compare=False)
+    label: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        weighted = [
+            each.label if weight == 1 else f"{repr(weight).removesuffix('.0')}*{each.label}"
+            for weight, each in self.terms
+        ]
+        object.__setattr__(self, "label", "+".join(weighted))
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def zero_decides(self) -> bool:
+        """Whether a term has an origin, which losses that only order the labels leave as it is."""
+        return any(each.zero_decides for _, each in self.terms)
+
+    @property
+    def file_name(self) -> str:
+        """A file name that differs from that of every other choice, on every system."""
+        return _hashed(self.label, self.label)
+
+
+AnyChoice: TypeAlias = Choice | Sum
+Losses: TypeAlias = (
+    str | AnyChoice | Loss | Mapping[str, Loss] | Sequence[str | AnyChoice | Loss] | None
+)
+
+
+def choose(losses: Losses) -> tuple[AnyChoice, ...]:
     """Returns the requested losses.
 
     Args:
-        losses: losses as `parse` takes them, separated by commas or in a sequence; "all"; or None
-            for the default.
+        losses: losses as `parse` takes them, separated by commas or in a sequence; functions, in a
+            sequence or as `{name: function}`; "all"; or None for the default.
 
     Returns:
         The choices without repetitions, with the plain baseline first if it is among them.
 
     Raises:
-        ComparisonError: a loss cannot be parsed, or there is none.
+        ComparisonError: a loss cannot be parsed or has no name, or there is none.
     """
-    given: Sequence[str | Choice]
+    given: Iterable[Any]
     if losses is None:
         given = DEFAULT
     elif losses == "all":
         given = [entry.name for entry in CATALOGUE]
+    elif isinstance(losses, Mapping):
+        given = [_named(name, function) for name, function in losses.items()]
+    elif isinstance(losses, str | Choice | Sum) or callable(losses):
+        given = [losses]
     else:
-        given = [losses] if isinstance(losses, str) else losses
-        if not isinstance(given, Iterable) or not all(isinstance(x, str | Choice) for x in given):
-            raise ComparisonError(f"losses must be names or Choices (losses), got {losses!r}")
-    choices: dict[str, Choice] = {}
+        given = losses
+    if not isinstance(given, Iterable) or not all(
+        isinstance(item, str | Choice | Sum) or callable(item) for item in given
+    ):
+        raise ComparisonError(
+            f"losses must be names, functions or Choices (losses), got {losses!r}"
+        )
+    choices: dict[str, AnyChoice] = {}
     for item in given:
-        for choice in [item] if isinstance(item, Choice) else map(parse, _split(item)):
-            choices[choice.label] = choice
+        texts = parameters.split(item) if isinstance(item, str) else []
+        for choice in map(parse, filter(str.strip, texts)) if texts else [_of(item)]:
+            before = choices.setdefault(choice.label, choice)
+            if _functions(before) != _functions(choice):
+                raise ComparisonError(
+                    f"two functions are called {choice.label} (losses); {own_code.HOW_TO_NAME}"
+                )
     if not choices:
         raise ComparisonError("no loss is named (losses); give names separated by commas, or all")
     return tuple(sorted(choices.values(), key=lambda choice: choice.label != BASELINE))
 
 
-def parse(text: str) -> Choice:
-    """Returns the loss that a text names, such as `zlpr_loss` or `hinge_loss(margin=0.5)`.
+def parse(text: str) -> AnyChoice:
+    """Returns the loss that a text names, such as `hinge_loss(margin=0.5)`, or a sum of losses.
 
     Args:
-        text: the name, followed in parentheses by parameters of the loss with their values:
-            numbers, True, False, None, text in quotes, and lists with a number per label.
+        text: terms joined by +, such as `zlpr_loss+0.5*dice_loss`. Each is a name, after its weight
+            and `*` if that is not 1, and followed in parentheses by parameters of the loss with
+            their values: numbers, True, False, None, text in quotes, and lists with a number per
+            label. `package.module:function` is the name of a function of the user's own.
 
     Raises:
         ComparisonError: the text cannot be parsed, or the loss does not accept these values.
             `bound_loss.bind` checks what depends on the data, such as the length of a list.
     """
-    name, bracket, _ = (part.strip() for part in text.partition("("))
+    parts = parameters.split(text, "+")
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise ComparisonError(f"{text.strip()}: a loss is missing beside +; write LOSS+0.5*LOSS")
+    return _sum(_term(part) for part in parts)
+
+
+def _term(text: str) -> tuple[float, Choice]:
+    """Returns the weight and the loss of a term of a sum."""
+    found = WEIGHTED.fullmatch(text)
+    weight, loss = (float(found[1]), found[2]) if found else (1.0, text)
+    name = loss.partition("(")[0].strip()
+    if "*" in name:
+        raise ComparisonError(
+            f"{text.strip()}: the weight must be a number before *, as in 0.5*zlpr_loss"
+        )
+    return weight, _own(loss) if ":" in name else _of_catalogue(name, loss)
+
+
+def _sum(terms: Iterable[tuple[float, Choice]]) -> AnyChoice:
+    """Returns a sum, or the loss itself if that is all of it."""
+    found = tuple(terms)
+    for weight, choice in found:
+        if not math.isfinite(weight) or weight == 0:
+            raise ComparisonError(
+                f"the weight of {choice} must be finite and not 0 (losses), got {weight:g}"
+            )
+    return found[0][1] if len(found) == 1 and found[0][0] == 1 else Sum(found)
+
+
+def _of_catalogue(name: str, text: str) -> Choice:
+    """Returns a loss of the catalogue with the parameters in a text."""
     try:
         entry = find(name)
     except KeyError as error:
         raise ComparisonError(f"{error.args[0]} (`mllosses list` shows all)") from None
-    if not bracket:
-        return Choice(name)
-    values: dict[str, Value] = {}
-    for keyword in _keywords(text.strip()):
-        parameter = keyword.arg
-        if parameter is None:
-            raise ComparisonError(f"{name} takes its parameters by name; {HOW_TO_WRITE}")
-        _check_parameter(entry, parameter)
-        if parameter in values:
-            raise ComparisonError(f"{name}: {parameter} is given twice; give it once")
-        values[parameter] = _value(entry, parameter, keyword.value)
-    choice = Choice(name, tuple((p, values[p]) for p in entry.own_parameters if p in values))
-    _check_values(choice)
+    choice = Choice(name, parameters.of_loss(entry, text.strip()))
+    if choice.parameters:
+        _check_values(choice)
     return choice
+
+
+def _own(text: str) -> Choice:
+    """Returns a function of the user's own with the parameters in a text."""
+    path = text.partition("(")[0].strip()
+    function = own_code.load(path)
+    values = {
+        str(keyword.arg): parameters.literal(f"{path}: {keyword.arg}", keyword.value)
+        for keyword in parameters.keywords(text.strip())
+    }
+    return _choice_of(path, function, values)
+
+
+def _choice_of(name: str, function: Loss, values: dict[str, Value]) -> Choice:
+    """Returns a function of the user's own as a choice, with values in the order it takes them."""
+    known = list(own_code.parameters_of(function))
+    order = [*(p for p in known if p in values), *(p for p in values if p not in known)]
+    choice = Choice(name, tuple((p, values[p]) for p in order), function)
+    own_code.check_call(choice.label, function, ("logits", "labels"), values)
+    return choice
+
+
+def _of(item: Any) -> AnyChoice:
+    """Returns a choice, or a function as one: losses of the catalogue as if they were written."""
+    if isinstance(item, Choice | Sum):
+        return item
+    if isinstance(item, WeightedSum):
+        return _sum(
+            (float(np.asarray(weight)) * inner, choice)
+            for weight, loss in item.terms
+            for inner, choice in _of(loss).terms
+        )
+    function, given = own_code.innermost(item), getattr(item, "keywords", {})
+    entry = _ENTRIES.get(function)
+    if entry is not None:
+        values = {name: _plain_value(value) for name, value in given.items()}
+        written = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        return _of_catalogue(entry.name, f"{entry.name}({written})")
+    name = own_code.name_of(function)
+    if _is_taken(name):
+        raise ComparisonError(
+            f"{name} is also a loss of this package (losses); {own_code.HOW_TO_NAME}"
+        )
+    try:
+        if getattr(item, "args", ()):
+            raise TypeError
+        values = {p: parameters.checked(_plain_value(value)) for p, value in given.items()}
+    except (TypeError, ValueError, OverflowError):
+        raise ComparisonError(
+            f"{name} is given more than named numbers and texts (losses), so that it has no name "
+            f"of its own; {own_code.HOW_TO_NAME}"
+        ) from None
+    return _choice_of(name, function, values)
+
+
+def _named(name: Any, function: Any) -> Choice:
+    """Returns a function as a choice under the user's name for it."""
+    if not isinstance(name, str) or not (name.isprintable() and 0 < len(name) <= LONGEST_NAME):
+        raise ComparisonError(
+            f"the names of losses must be text of at most {LONGEST_NAME} characters (losses), got "
+            f"{name!r}"
+        )
+    if not callable(function):
+        raise ComparisonError(f"{name} must be a function (losses), got {function!r}")
+    if _is_taken(name):
+        raise ComparisonError(f"{name} is also a loss of this package (losses); name it otherwise")
+    own_code.check_call(name, function, ("logits", "labels"), {})
+    return Choice(name, (), function)
+
+
+def _is_taken(name: str) -> bool:
+    """Returns whether a name would be read as a loss of the catalogue, or a sum of them."""
+    first = re.match(r"[-\d.eE\s*]*(\w*)", name)
+    return first is not None and first[1] in {entry.name for entry in CATALOGUE}
+
+
+def _plain_value(value: Any) -> Any:
+    """Returns an array or a number of numpy or JAX as one of Python."""
+    return (
+        np.asarray(value).tolist()
+        if isinstance(value, jax.Array | np.ndarray | np.generic)
+        else value
+    )
+
+
+def _functions(choice: AnyChoice) -> list[Loss | None]:
+    return [each.function for _, each in choice.terms]
+
+
+def _zero_decides(function: Loss) -> bool:
+    """Returns `zero_decides` of a function: the user's word, or what the catalogue says."""
+    if isinstance(function, WeightedSum):
+        return any(_zero_decides(loss) for _, loss in function.terms)
+    inner = own_code.innermost(function)
+    return bool(getattr(_ENTRIES.get(inner, inner), "zero_decides", True))
+
+
+def _hashed(text: str, label: str) -> str:
+    """Returns the start of a text as a file name, with a hash of the label."""
+    start = re.sub(r"[^a-zA-Z0-9_.=]+", "-", text)[: LONGEST_FILE_NAME - 13].strip("-.")
+    return f"{start}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"
 
 
 def try_call(choice: Choice, loss: Callable[..., Any], num_outputs: int, num_labels: int) -> None:
@@ -165,133 +361,9 @@ def try_call(choice: Choice, loss: Callable[..., Any], num_outputs: int, num_lab
         raise ComparisonError(f"{choice}: {reason.removeprefix(f'{choice.name}: ')}") from None
 
 
-def _split(text: str) -> list[str]:
-    """Returns the parts of a text between commas outside of brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        else:
-            depth += (character in "([{") - (character in ")]}")
-        if character == "," and not quote and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part for part in parts if part.strip()]
-
-
-def _keywords(text: str) -> list[ast.keyword]:
-    """Returns the keyword arguments in the parentheses after the name of a loss."""
-    try:
-        call = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ComparisonError(f"{text} cannot be read ({reason}); {HOW_TO_WRITE}") from None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
-        raise ComparisonError(f"{text} is not a loss with parameters; {HOW_TO_WRITE}")
-    if call.args:
-        raise ComparisonError(
-            f"{call.func.id} takes its parameters by name, but {ast.unparse(call.args[0])} has no "
-            f"name; {HOW_TO_WRITE}"
-        )
-    return call.keywords
-
-
-def _check_parameter(entry: Entry, name: str) -> None:
-    """Raises unless the loss has a parameter of this name that can be set."""
-    own = [parameter for parameter in entry.own_parameters if parameter not in HEADS]
-    if name in CONTRACT_PARAMETERS:
-        raise ComparisonError(
-            f"{entry.name}: {name} cannot be set, because it is the same for all losses of a "
-            "comparison; leave it out"
-        )
-    if name in HEADS and name in entry.own_parameters:
-        raise ComparisonError(
-            f"{entry.name}: {name} cannot be set, because it is an output of the model; leave it "
-            "out"
-        )
-    if name not in own:
-        hint = did_you_mean(name, own, most=3)
-        known = f"it has {', '.join(own)}" if own else "it has none that can be set"
-        raise ComparisonError(f"{entry.name} has no parameter {name!r}; {known}{hint}")
-
-
-def _value(entry: Entry, parameter: str, node: ast.expr) -> Value:
-    """Returns the literal that a parameter is set to."""
-    place = f"{entry.name}: {parameter}"
-    written = ast.unparse(node)
-    try:
-        value = _checked(ast.literal_eval(node))
-    except (ValueError, TypeError, RecursionError, MemoryError):
-        raise ComparisonError(
-            f"{place} is {written}; give a number, True, False, None, text in quotes, or a list "
-            "of numbers"
-        ) from None
-    except OverflowError:
-        raise ComparisonError(
-            f"{place} is {written}, which is too large; write large integers as floats, such as 3e9"
-        ) from None
-    default = entry.own_parameters[parameter]
-    if isinstance(default, bool):
-        fits, kind = isinstance(value, bool), "True or False"
-    elif isinstance(default, str):
-        fits, kind = isinstance(value, str | None), "text in quotes"
-    else:
-        fits, kind = not isinstance(value, bool | str | None), "a number"
-        fits |= value is None and default is None
-    if not fits:
-        raise ComparisonError(f"{place} must be {kind}, got {written}")
-    return value
-
-
-def _checked(value: object) -> Value:
-    """Returns a literal with its lists as tuples, or raises if it is of another kind."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int | float):
-        largest = 2**31 - 1 if isinstance(value, int) else float(np.finfo(np.float32).max)
-        if not abs(value) <= largest:
-            raise OverflowError
-        return value
-    if isinstance(value, list | tuple):
-        entries = tuple(map(_checked, value))
-        if _array(entries).dtype.kind not in "bif":  # raises ValueError if rows differ in length
-            raise TypeError
-        return entries
-    raise TypeError
-
-
 def _check_values(choice: Choice) -> None:
     """Tries the values that do not depend on the data, in order to report a mistake early."""
     entry = choice.entry
     single = {p: v for p, v in choice.parameters if not isinstance(v, tuple)}
     if single and set(entry.required) <= set(single):
         try_call(choice, functools.partial(entry.loss, **single), 3, 3)
-
-
-def _array(values: tuple[Value, ...]) -> np.ndarray:
-    array = np.asarray(values)
-    single: Mapping[str, type] = {"i": np.int32, "f": np.float32}
-    return array.astype(single.get(array.dtype.kind, array.dtype))
-
-
-def _text(value: Value) -> str:
-    """Returns the Python literal of a value."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_text, value))}]"
-    return repr(value)
-
-
-def _plain(value: Value) -> str:
-    """Returns a value as part of a file name, or "" if it cannot be part of one.
-
-    Some systems ignore the case of letters, so no text may look like True or None.
-    """
-    if isinstance(value, tuple):
-        return ""
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[a-z][a-z_]*", value) and value not in {"true", "false", "none"}
-        return value if plain else ""
-    return repr(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import jax
 
 import mllosses_jax
 from mllosses_jax.compare import intervals, judgment
+from mllosses_jax.compare.intervals import Interval
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
@@ -38,11 +40,12 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "recommended": comparison.recommended,
         "given": comparison.given,
         "left_out": comparison.left_out,
+        "checks": [asdict(finding) for finding in comparison.checks],
+        "ignored_checks": list(comparison.ignore),
         "results": comparison.results,
-        "differences": {
-            name: {metric: asdict(difference) for metric, difference in by_metric.items()}
-            for name, by_metric in comparison.differences.items()
-        },
+        "references": comparison.references,
+        "differences": _as_dicts(comparison.differences),
+        "simultaneous": _as_dicts(comparison.simultaneous),
         "training": {
             name: {
                 "chosen": outcome.chosen,
@@ -54,4 +57,11 @@ def document(comparison: Comparison) -> dict[str, Any]:
             }
             for name, outcome in outcomes
         },
+    }
+
+
+def _as_dicts(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, Any]]:
+    return {
+        label: {metric: asdict(difference) for metric, difference in by_metric.items()}
+        for label, by_metric in found.items()
     }

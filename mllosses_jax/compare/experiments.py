@@ -60,6 +60,7 @@ def _of_all_scores(passes: int, run: Callable[..., Outcome]) -> Experiment:
 EXPERIMENTS: Mapping[ExperimentName, Experiment] = {
     "linear": _of_all_scores(PASSES, linear.run),
     "mlp": _of_all_scores(mlp.PASSES, mlp.run),
+    "own": _of_all_scores(mlp.PASSES, mlp.run),
     "linear_head": Experiment(
         PASSES,
         bind_to_head,

@@ -1,12 +1,15 @@
 """The output folder: results that survive an interruption and overwrite nothing without `force`.
 
 results.json, results.csv                  the metrics
+predictor.npz                              the predictor of the loss that the verdict recommends
 losses/LOSS/model.npz                      fitted models, and how features were standardised
 losses/LOSS/validation.npz, test.npz       scores with their labels
 losses/LOSS/global_threshold.json          one threshold for all labels, for micro-F1
 losses/LOSS/thresholds.json                one threshold per label, for macro-F1
 losses/LOSS/calibrator.json                a Platt calibrator
+references/NAME/                           model.npz, validation.npz and test.npz of a reference
 thresholds.json and so on                  the files of the loss that the verdict recommends
+run.toml                                   the options of the command, for `--resume`
 report.html                                the report with its figures, for a browser
 per_label.csv                              the figures of each label under each loss
 predictions.npz                            what the recommended loss says of the test rows
@@ -25,15 +28,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mllosses_jax import calibration
 from mllosses_jax._core import files
 from mllosses_jax.compare import markdown, per_label
-from mllosses_jax.compare.choice import Choice, parse
+from mllosses_jax.compare.choice import AnyChoice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
-from mllosses_jax.compare.outcome import MODEL, VALIDATION, Outcome
+from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
 from mllosses_jax.compare.page import whole as page
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -49,12 +50,13 @@ REPORT = "report.md"
 PAGE = "report.html"
 PER_LABEL = "per_label.csv"
 PREDICTIONS = "predictions.npz"
-LOSSES = "losses"
+OPTIONS = "run.toml"
+REFERENCES = "references"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
 DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
-OF_ALL_LOSSES = (REPORT, PAGE, PER_LABEL, PREDICTIONS, *DECISIONS)
+OF_ALL_LOSSES = (REPORT, PAGE, PER_LABEL, PREDICTIONS, OPTIONS, *DECISIONS, PREDICTOR)
 OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
@@ -125,7 +127,7 @@ class Folder:
     """
 
     def __init__(
-        self, path: Path, identity: dict[str, Any], choices: Sequence[Choice], force: bool
+        self, path: Path, identity: dict[str, Any], choices: Sequence[AnyChoice], force: bool
     ) -> None:
         self.path = path
         self.choices = tuple(choices)
@@ -145,23 +147,23 @@ class Folder:
     def _refuse_what_is_there(self) -> None:
         """Raises if a folder without results holds something with the name of a run's file."""
         names = [self.path / name for name in (*OF_ALL_LOSSES, TABLE)]
-        found = [path for path in (*names, *self._of_losses()) if path.exists()]
+        found = [path for path in (*names, *self._of_models()) if path.exists()]
         if found:
             raise Occupied(
                 f"{found[0]} exists, but {RESULTS} does not; choose another folder (out), or "
                 "overwrite its contents (force)"
             )
 
-    def _of_losses(self) -> list[Path]:
-        """Returns the existing files of losses; no others are ever removed."""
-        folders = (self.path / LOSSES).glob("*")
+    def _of_models(self) -> list[Path]:
+        """Returns the existing files of losses and references; no others are ever removed."""
+        folders = self._folders()
         return [path for folder in folders for name in OF_A_LOSS for path in folder.glob(name)]
 
     def _clear(self) -> None:
         """Removes a run, results first, so that no remainder can be mistaken for a run."""
         for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
             (self.path / name).unlink(missing_ok=True)
-        for path in self._of_losses():
+        for path in self._of_models():
             path.unlink()
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
@@ -173,7 +175,7 @@ class Folder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             there = {key: dict(found[key]) for key in (*identity, "results")}
-            before = [parse(label) for label in found["config"]["losses"]]
+            labels = [str(label) for label in found["config"]["losses"]]
         except Exception:  # Broken content can raise anything.
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
         for key, settings in identity.items():
@@ -181,31 +183,48 @@ class Folder:
                 if there[key].get(name) != value:
                     differing = _differing(name, there[key].get(name), value)
                     raise Occupied(f"{file} is from another run ({key}: {differing}); {mend}")
+        before = [self._of_label(label, mend) for label in labels]
         for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
             (self.path / name).unlink(missing_ok=True)
-        for place in (self.path, *self.path.glob(f"{LOSSES}/*")):
+        for place in (self.path, *self._folders()):
             for leftover in place.glob(files.LEFTOVERS):
                 leftover.unlink()
         self.choices = tuple(dict.fromkeys([*before, *self.choices]))
+
+    def _of_label(self, label: str, mend: str) -> AnyChoice:
+        """Returns the loss of a label: one that is requested now, or else one that can be read."""
+        asked = [choice for choice in self.choices if choice.label == label]
+        try:
+            return asked[0] if asked else parse(label)
+        except ComparisonError as error:
+            raise Occupied(
+                f"{self.path / RESULTS} holds the loss {label}, which cannot be found again "
+                f"({error}); give its function again (losses), {mend}"
+            ) from None
 
     def named(self, identity: dict[str, Any]) -> dict[str, Any]:
         """Returns the identity with the losses, to which more can be added."""
         losses = [choice.label for choice in self.choices]
         return {**identity, "config": {"losses": losses, **identity["config"]}}
 
-    def _of(self, choice: Choice) -> Path:
-        return self.path / LOSSES / choice.file_name
+    def _folders(self) -> list[Path]:
+        return [path for kind in (LOSSES, REFERENCES) for path in (self.path / kind).glob("*")]
+
+    def _of(self, what: AnyChoice | str) -> Path:
+        if isinstance(what, str):
+            return self.path / REFERENCES / what.replace(" ", "_")
+        return self.path / LOSSES / what.file_name
 
     def load(
         self,
-        choice: Choice,
+        what: AnyChoice | str,
         dataset: Dataset,
         kind: type[Outcome | RankedOutcome] = Outcome,
     ) -> Outcome | RankedOutcome | None:
-        """Returns the outcome of a loss that was already trained on this data, or None.
+        """Returns the outcome of what was already trained on this data, or None.
 
         Args:
-            choice: the loss.
+            what: a loss, or the name of a reference.
             dataset: the data set.
             kind: the kind of outcome.
 
@@ -213,24 +232,25 @@ class Folder:
             ComparisonError: a file of the outcome is damaged.
         """
         try:
-            return kind.load(self._of(choice), dataset)
+            return kind.load(self._of(what), dataset)
         except Exception:  # Broken content can raise anything.
             raise ComparisonError(
-                f"{self._of(choice)} is damaged; remove it, and the loss will be trained again"
+                f"{self._of(what)} is damaged; remove it, and its model will be trained again"
             ) from None
 
     def save(
         self,
-        choice: Choice,
+        what: AnyChoice | str,
         outcome: Outcome | RankedOutcome,
         dataset: Dataset,
         about: Mapping[str, Any],
     ) -> None:
-        """Writes the outcome of a loss."""
-        outcome.save(self._of(choice), dataset, {"loss": np.array(choice.label), **about})
+        """Writes the outcome of a loss, or of the reference of this name."""
+        named = {"reference": what} if isinstance(what, str) else {"loss": what.label}
+        outcome.save(self._of(what), dataset, named | dict(about))
 
     def write_decisions(
-        self, choice: Choice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome
+        self, choice: AnyChoice | None, thresholds: Thresholds, outcome: Outcome | RankedOutcome
     ) -> None:
         """Writes the thresholds and the calibrator of a loss, or the recommended ones for None."""
         folder = self.path if choice is None else self._of(choice)
@@ -247,6 +267,10 @@ class Folder:
         files.write_json(self.path / RESULTS, results)
         if rows:
             files.write_csv(self.path / TABLE, rows)
+
+    def write_options(self, text: str) -> None:
+        """Writes the options with which the command goes on with the run."""
+        files.write_text(self.path / OPTIONS, text)
 
     def write_report(self, comparison: Comparison) -> None:
         """Writes the report in all its forms; the Markdown is the last file of a run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 
 from mllosses_jax import metrics
 from mllosses_jax.compare import resampling
-from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, Interval, interval
+from mllosses_jax.compare.intervals import (
+    ANY,
+    DIFFERENCE,
+    FIGURE,
+    LEVEL,
+    Interval,
+    interval,
+    simultaneous_level,
+)
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import apply_thresholds
@@ -65,32 +74,47 @@ class Judgment:
         replicates: (R,) by metric: the mean over the models on each resample of the test rows.
         varies: whether the models depend on the seed.
         num_rows: the number of test rows.
+        unbounded: metrics whose values may lie outside of [0, 1].
     """
 
     values: dict[str, NDArray[np.float64]]
     replicates: dict[str, NDArray[np.float64]]
     varies: bool
     num_rows: int
+    unbounded: frozenset[str] = frozenset()
 
     def figure(self, metric: str) -> Interval:
         """Returns a metric with its interval."""
         return interval(
             self.values[metric],
             self.replicates[metric],
-            bounds=FIGURE,
+            bounds=ANY if metric in self.unbounded else FIGURE,
             num_rows=self.num_rows,
             varies=self.varies,
         )
 
-    def difference(self, baseline: Judgment, metric: str) -> Interval:
+    def difference(self, baseline: Judgment, metric: str, level: float = LEVEL) -> Interval:
         """Returns a metric minus that of the baseline, on the same resamples and seeds."""
         return interval(
             self.values[metric] - baseline.values[metric],
             self.replicates[metric] - baseline.replicates[metric],
-            bounds=DIFFERENCE,
+            bounds=ANY if metric in self.unbounded else DIFFERENCE,
             num_rows=self.num_rows,
             varies=self.varies or baseline.varies,
+            level=level,
         )
+
+
+def simultaneous(
+    judgments: Mapping[str, Judgment], baseline: Judgment, metric: str
+) -> dict[str, Interval]:
+    """Returns differences to the baseline with intervals that hold together in 95 % of cases."""
+    level = simultaneous_level(
+        [each.values[metric] - baseline.values[metric] for each in judgments.values()],
+        [each.replicates[metric] - baseline.replicates[metric] for each in judgments.values()],
+        num_rows=baseline.num_rows,
+    )
+    return {label: each.difference(baseline, metric, level) for label, each in judgments.items()}
 
 
 def metric_names(num_labels: int) -> list[str]:

@@ -85,7 +85,7 @@ class Row:
 
 def columns(comparison: Comparison) -> tuple[Column, ...]:
     """Returns the columns, one for each metric; with and without tuning they are one."""
-    metrics = comparison.experiment.metrics
+    metrics = comparison.metrics
     judged = comparison.judgments[comparison.baseline].values
     untuned = set(WITHOUT_TUNING.values())
     found = []
@@ -118,7 +118,7 @@ def rows(comparison: Comparison) -> list[Row]:
 
 def reference_rows(comparison: Comparison) -> list[Row]:
     """Returns the rows of what is shown for reference, such as a model that predicts the prior."""
-    references = getattr(comparison, "references", {})
+    references = comparison.references
     return [
         row
         for label, figures in references.items()
@@ -150,7 +150,7 @@ def _rows(
         own = any(column.is_tuned and column.heading in cells for column in shown)
         if own or decided == "tuned":
             choice = comparison.choices.get(label)
-            ordering = choice is not None and not choice.entry.zero_decides
+            ordering = choice is not None and not choice.zero_decides
             found.append(Row(label, decided, cells, seconds, cpu_seconds, fast, ordering))
     return found
 

@@ -129,10 +129,18 @@ class Fitter:
 
     def _slope_at(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
         """Returns the slopes of the loss at outputs (N, K); rows that are not given have 0."""
+        if not self.bound_loss.takes_where:
+            return lambda outputs: self._slopes_of_rows(outputs, rows)
         given = np.zeros((len(self._labels), 1), bool)
         given[rows] = True
         where = jnp.asarray(given if self._known is None else self._known & given)
         return lambda outputs: np.asarray(self._slopes(outputs, self._labels, where=where))
+
+    def _slopes_of_rows(self, outputs: Floats, rows: parts.Rows) -> Floats:
+        """Returns the slopes of a loss that cannot mask rows, which sees none but those given."""
+        slopes = np.zeros(outputs.shape, np.float32)
+        slopes[rows] = self._slopes(outputs[rows], self._labels[rows])
+        return slopes
 
 
 def run(

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
+from typing import Any
 
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.data import DataError, Dataset, load
+from mllosses_jax.data import DataError, Dataset, load, split
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
 
 
 def load_data(
-    data: str | PathLike[str] | Dataset, *, labels: int | Sequence[str] | None = None
+    data: str | PathLike[str] | Dataset,
+    *,
+    labels: int | Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
 ) -> Dataset:
     """Returns a data set with a test part: its own, or a fifth of the rows.
 
     Args:
         data: a data set, or what `mllosses_jax.data.load` takes.
-        labels: the label columns of a text file.
+        labels: the label columns of a table.
+        drop: the columns of a table to leave out.
 
     Returns:
         The data set. If it had no test part, it is `data.with_test(0.2, seed=0)`.
 
     Raises:
         DataError: the data cannot be read, or a part of it has no known label.
-        ComparisonError: `labels` are given for a `Dataset`, or there are too few rows.
+        ComparisonError: `labels` or `drop` are given for a `Dataset`, or there are too few rows.
     """
     if not isinstance(data, str | PathLike | Dataset):
         raise ComparisonError(
             f"data must be a Dataset, a path or a name, got {type(data).__name__}"
         )
     if not isinstance(data, Dataset):
-        data = load(data, labels=labels)
+        data = load(data, labels=labels, drop=drop)
     elif labels is not None:
         raise ComparisonError(f"{data.name} names its labels itself; leave them out (labels)")
+    elif drop is not None:
+        raise ComparisonError(f"{data.name} has features already; leave columns out of it (drop)")
     if data.x_test is None:
         data = data.with_test(TEST_FRACTION, seed=TEST_SEED)
     _refuse_unknown(data)
@@ -45,6 +53,19 @@ def load_data(
             "needed"
         )
     return data
+
+
+def thinned(dataset: Dataset, most_rows: int) -> Dataset:
+    """Returns a data set with at most so many rows in each part, drawn with rare labels in mind."""
+    changed: dict[str, Any] = {}
+    for part in ("train", "test"):
+        names = [f"{kind}_{part}" for kind in ("x", "y", "mask")]
+        arrays = {name: getattr(dataset, name) for name in names}
+        y, mask = arrays[names[1]], arrays[names[2]]
+        if y is not None and len(y) > most_rows:
+            _, rows = split(y, most_rows / len(y), seed=TEST_SEED, mask=mask)
+            changed |= {name: None if a is None else a[rows] for name, a in arrays.items()}
+    return replace(dataset, **changed)
 
 
 def _refuse_unknown(dataset: Dataset) -> None:

@@ -97,7 +97,7 @@ def _cell(row: leaderboard.Row, heading: str) -> str:
 
 
 def _findings(comparison: Comparison) -> list[str]:
-    found = getattr(comparison, "checks", ())
+    found = comparison.checks
     if not found:
         return []
     parts = ["## Checks"]

@@ -1,4 +1,6 @@
-"""The MLP: learning rate, decay and number of steps are validated, with one budget for every loss.
+"""Models trained in steps: the MLP, and the user's own.
+
+Learning rate, decay and number of steps are validated, with one budget for every loss.
 
 1. Parts of the training rows are held out for validation (`parts.draws`). The models of all parts
    train at once, each on the rows outside its part.
@@ -20,7 +22,8 @@ from numpy.typing import NDArray
 
 from mllosses_jax.compare import parts, validation
 from mllosses_jax.compare.bound_loss import BoundLoss
-from mllosses_jax.compare.mlp_training import State, Trainer, batches, outputs
+from mllosses_jax.compare.mlp_training import State, Trainer, batches, mlp
+from mllosses_jax.compare.network import Network, arrays_of
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.validation import Floats, Held
@@ -60,9 +63,16 @@ class Attempt(NamedTuple):
 class Experiment:
     """The parts of a data set, and the training of their models with one loss."""
 
-    def __init__(self, dataset: Dataset, bound_loss: BoundLoss, num_seeds: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        bound_loss: BoundLoss,
+        num_seeds: int,
+        network: Network | None = None,
+    ) -> None:
         self.dataset = dataset
-        self.trainer = Trainer(dataset, bound_loss)
+        self.network = network or mlp(dataset.x_train.shape[1], bound_loss.num_outputs)
+        self.trainer = Trainer(dataset, bound_loss, self.network)
         self.parts = parts.draws(dataset.y_train, dataset.mask_train, num_seeds)
         self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
         self.steps = max(STEPS, len(dataset.x_train) // (2 * self.batch_size))  # in a round
@@ -95,7 +105,8 @@ class Experiment:
 
     def logits(self, state: State, model: int, features: Floats) -> Floats:
         """Returns the logits of rows, without the outputs of extra heads."""
-        return outputs(state, model, features)[:, : self.dataset.y_train.shape[1]]
+        outputs = self.network.outputs(state.model(model), features)
+        return outputs[:, : self.dataset.y_train.shape[1]]
 
     def _held(self, state: State) -> Held:
         x, rests = self.dataset.x_train, [part.validation for part in self.parts]
@@ -107,7 +118,11 @@ class Experiment:
 
 
 def run(
-    dataset: Dataset, bound_loss: BoundLoss, settings: Settings, on_pass: Callable[[], None]
+    dataset: Dataset,
+    bound_loss: BoundLoss,
+    settings: Settings,
+    on_pass: Callable[[], None],
+    network: Network | None = None,
 ) -> Outcome:
     """Chooses the hyper-parameters of one loss, trains its final models, and scores the test part.
 
@@ -116,10 +131,11 @@ def run(
         bound_loss: a loss with all that it needs.
         settings: the settings of the experiment.
         on_pass: called `PASSES` times: after each pair, and after the final training.
+        network: the model; None for the MLP.
     """
     begin, cpu = time.perf_counter(), time.process_time()
     num_seeds = settings.num_seeds
-    experiment = Experiment(dataset, bound_loss, num_seeds)
+    experiment = Experiment(dataset, bound_loss, num_seeds, network)
     tried: dict[Pair, Attempt] = {}
     while len(tried) < ATTEMPTS:
         pair = _next({pair: attempt.score for pair, attempt in tried.items()})
@@ -142,7 +158,7 @@ def run(
     edges = [name for name in ("learning_rate", "decay") if _is_extreme(values[name], place)]
     edges += ["steps"] if best.rounds == ROUNDS else []
     return Outcome(
-        params={name: np.asarray(value) for name, value in final.average.items()},
+        params=arrays_of(final.average, final.average_buffers),
         test_scores=test_scores,
         held=best.held,
         decisions=validation.decide(best.held, dataset),

@@ -1,4 +1,4 @@
-"""Training of several MLPs with one hidden layer at once, in one compiled program with AdamW.
+"""Training of several models at once, in one compiled program with AdamW; and the MLP.
 
 The learning rate is constant, and a moving average of the parameters is judged and kept, so no
 schedule has to know in advance when training ends. On emotions, scene, yeast and enron with binary
@@ -19,6 +19,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax.compare.bound_loss import BoundLoss, counts
+from mllosses_jax.compare.network import Network, Variables, named, replaced
 from mllosses_jax.compare.parts import Rows
 from mllosses_jax.data import Dataset
 
@@ -36,11 +37,22 @@ class State(NamedTuple):
         params: the current parameters.
         average: the moving average of the parameters, which is the model.
         adam: the state of the optimiser.
+        buffers: what the models themselves change, such as batch statistics.
+        average_buffers: the moving average of those buffers that are floating-point numbers.
     """
 
-    params: Params
-    average: Params
+    params: Any
+    average: Any
     adam: Any
+    buffers: Any = ()
+    average_buffers: Any = ()
+
+    def model(self, place: int) -> Variables:
+        """Returns the average of one of the models."""
+        found: Variables = jax.tree.map(
+            lambda value: value[place], Variables(self.average, self.average_buffers)
+        )
+        return found
 
 
 def apply(params: Params, features: Array) -> Array:
@@ -49,13 +61,25 @@ def apply(params: Params, features: Array) -> Array:
     return jax.nn.relu(hidden) @ params["kernel"] + params["bias"][None, :]
 
 
-def outputs(state: State, model: int, features: Floats) -> Floats:
-    """Returns the outputs (N, K) of one of the models."""
-    params = {name: value[model] for name, value in state.average.items()}
-    return np.asarray(_apply(params, features))
+def mlp(num_features: int, num_outputs: int) -> Network:
+    """Returns an MLP with one hidden layer, whose output kernel starts at zero."""
+
+    def start(key: Array) -> Variables:
+        scale = np.float32((2 / num_features) ** 0.5)
+        return Variables(
+            {
+                "hidden_kernel": scale * jax.random.normal(key, (num_features, HIDDEN)),
+                "hidden_bias": jnp.zeros(HIDDEN),
+                "kernel": jnp.zeros((HIDDEN, num_outputs)),
+                "bias": jnp.zeros(num_outputs),
+            }
+        )
+
+    return Network(start, _apply, bias="bias")
 
 
-_apply = jax.jit(apply)
+def _apply(params: Params, buffers: Any, features: Array, train: bool) -> tuple[Array, Any]:
+    return apply(params, features), buffers
 
 
 def batches(
@@ -88,10 +112,10 @@ def batches(
 class Trainer:
     """Trains models with one loss, on any rows of a training part."""
 
-    def __init__(self, dataset: Dataset, bound_loss: BoundLoss) -> None:
+    def __init__(self, dataset: Dataset, bound_loss: BoundLoss, network: Network) -> None:
         import optax
 
-        self.dataset, self.bound_loss = dataset, bound_loss
+        self.dataset, self.bound_loss, self.network = dataset, bound_loss, network
         self._data = {"features": dataset.x_train, "labels": dataset.y_train}
         if dataset.mask_train is not None:
             self._data["where"] = dataset.mask_train
@@ -102,26 +126,23 @@ class Trainer:
         self._advance = jax.jit(self._steps)
 
     def start(self, rows: Sequence[Rows], stream: int) -> State:
-        """Returns models with random kernels and the log odds of the labels as output biases.
+        """Returns new models, with the log odds of the labels as output biases.
 
         Args:
             rows: the training rows of each model.
             stream: the stream of random numbers.
         """
-        key = jax.random.key(stream)
-        scale = np.float32((2 / self.dataset.x_train.shape[1]) ** 0.5)
-        shape = (self.dataset.x_train.shape[1], HIDDEN)
-        kernels = [
-            scale * jax.random.normal(jax.random.fold_in(key, model), shape)
-            for model in range(len(rows))
-        ]
-        params = {
-            "hidden_kernel": jnp.stack(kernels),
-            "hidden_bias": jnp.zeros((len(rows), HIDDEN)),
-            "kernel": jnp.zeros((len(rows), HIDDEN, self.bound_loss.num_outputs)),
-            "bias": jnp.asarray(np.stack([self._log_odds(of_model) for of_model in rows])),
-        }
-        return State(params, params, jax.vmap(self._adam.init)(params))
+        key, bias = jax.random.key(stream), self.network.bias
+        started = []
+        for model, of_model in enumerate(rows):
+            params, buffers = self.network.start(jax.random.fold_in(key, model))
+            if bias is not None:
+                dtype = named(params)[bias].dtype
+                log_odds = jnp.asarray(self._log_odds(of_model), dtype)
+                params = replaced(params, {bias: log_odds})
+            started.append(Variables(params, buffers))
+        params, buffers = jax.tree.map(lambda *values: jnp.stack(values), *started)
+        return State(params, params, jax.vmap(self._adam.init)(params), buffers, buffers)
 
     def advance(
         self, state: State, rows: NDArray[np.int32], learning_rate: float, decay: float
@@ -142,28 +163,31 @@ class Trainer:
     def _steps(
         self, state: State, data: dict[str, Array], rows: Array, learning_rate: Array, decay: Array
     ) -> State:
-        def loss(params: Params, batch: dict[str, Array]) -> Array:
-            of_model = apply(params, batch["features"])
+        def loss(params: Any, buffers: Any, batch: dict[str, Array]) -> tuple[Array, Any]:
+            of_model, buffers = self.network.apply(params, buffers, batch["features"], True)
             where = {"where": batch["where"]} if "where" in batch else {}
-            return self.bound_loss.loss(of_model, batch["labels"], **where)
+            return self.bound_loss.loss(of_model, batch["labels"], **where), buffers
+
+        def decayed(value: Array, update: Array) -> Array:
+            update = update + decay * value if value.ndim >= 2 else update
+            return (value - learning_rate * update).astype(value.dtype)
 
         def step(state: State, rows: Array) -> State:
             batch = {name: value[rows] for name, value in data.items()}
-            gradient = jax.grad(loss)(state.params, batch)
+            gradient, buffers = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch)
             updates, adam = self._adam.update(gradient, state.adam)
-            params = {
-                name: value - learning_rate * (updates[name] + decay * value)
-                if value.ndim == 2
-                else value - learning_rate * updates[name]
-                for name, value in state.params.items()
-            }
+            params = jax.tree.map(decayed, state.params, updates)
             # The average is the plain mean of the steps until there are `AVERAGED` of them.
             share = jnp.maximum(1 / adam.count.astype(jnp.float32), 1 / AVERAGED)
-            average = {
-                name: value + share * (params[name] - value)
-                for name, value in state.average.items()
-            }
-            return State(params, average, adam)
+
+            def averaged(value: Array, new: Array) -> Array:
+                if not jnp.issubdtype(value.dtype, jnp.floating):
+                    return new
+                return (value + share * (new - value)).astype(value.dtype)
+
+            average = jax.tree.map(averaged, state.average, params)
+            average_buffers = jax.tree.map(averaged, state.average_buffers, buffers)
+            return State(params, average, adam, buffers, average_buffers)
 
         def steps(state: State, rows: Array) -> tuple[State, None]:
             return jax.vmap(step)(state, rows), None

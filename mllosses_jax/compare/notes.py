@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, parts
+from mllosses_jax.compare import intervals, judgment, parts, references
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
+from mllosses_jax.compare.own_metric import RESAMPLES
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
@@ -22,6 +23,22 @@ NDCG = (
     "nDCG@5: the positives among the first five labels, discounted by the logarithm of their rank, "
     "as a share of the largest possible value. "
 )
+
+REFERENCES = {
+    references.PRIOR: (
+        "prior only gives every row the log odds of each label's frequency in the training part, "
+        "and so, with tuned thresholds, the best sets that are the same for all rows"
+    ),
+    references.LOGISTIC: (
+        "logistic regression is scikit-learn's, with one model per label and a common strength "
+        "chosen by folds"
+    ),
+    references.FOREST: (
+        f"random forest is scikit-learn's, with {references.TREES} trees for all labels together, "
+        "in whose targets an unknown label has its frequency; thresholds of these two are tuned "
+        "on scores of rows that they were not trained on, like those of the losses"
+    ),
+}
 
 
 def heading(comparison: Comparison) -> list[str]:
@@ -36,9 +53,10 @@ def heading(comparison: Comparison) -> list[str]:
         if mask is not None and not mask.all()
     ]
     count = len(comparison.results)
+    features = " x ".join(map(str, dataset.feature_shape))
     first = (
         f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{dataset.x_train.shape[1]} features, {num_labels} label{'s' * (num_labels != 1)}; "
+        f"{features} features, {num_labels} label{'s' * (num_labels != 1)}; "
         f"{count} {'loss' if count == 1 else 'losses'}"
     )
     if unknown:
@@ -66,9 +84,10 @@ def _how(comparison: Comparison) -> list[str]:
     else:
         share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
         model = (
-            "Model: MLP with one hidden layer. Step size, decay and number of steps are chosen on "
-            f"{share} for the best average precision by label and by row, with the same budget "
-            "for each loss, and the model is trained again on all training rows."
+            f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
+            f"number of steps are chosen on {share} for the best average precision by label and "
+            "by row, with the same budget for each loss, and the model is trained again on all "
+            "training rows."
         )
     return [
         model,
@@ -83,7 +102,7 @@ def _how(comparison: Comparison) -> list[str]:
 def _seeds(comparison: Comparison) -> str:
     """Returns what the seeds determine."""
     num_seeds = comparison.settings.num_seeds
-    if comparison.settings.model == "mlp":
+    if comparison.settings.trains_in_steps:
         return f"Seeds: {num_seeds}, which set the start of each model and the order of its rows."
     sets = (
         "in which order a fit sees the rows"
@@ -107,50 +126,24 @@ def _seeds(comparison: Comparison) -> str:
 
 def explanation(comparison: Comparison) -> list[str]:
     """Returns what a reader needs to know to read the tables, as paragraphs."""
-    compared = [
-        difference
-        for label, by_metric in comparison.differences.items()
-        for metric, difference in by_metric.items()
-        if not math.isnan(difference.mean)
-    ]
     paragraphs = [
         "The tables show means over the models of a loss. Below each is the 95% interval of the "
         f"expected value at this test size, over test rows ({judgment.NUM_RESAMPLES} resamples, "
         "the same for all losses) and, if there are several models, over seeds."
     ]
-    if compared:
-        marked = sum(difference.excludes_zero for difference in compared)
-        can_be = sum(difference.decided for difference in compared)
-        named_first = "" if comparison.baseline == BASELINE else ", the loss that was named first"
-        paragraph = (
-            f"+ means better and - worse than {comparison.baseline}{named_first}: the interval of "
-            "the difference excludes zero."
-        )
-        if can_be:
-            chance = 0.05 * can_be
-            paragraph += (
-                f" {marked} of {can_be} comparisons are marked; by chance alone about "
-                f"{chance:.{0 if chance >= 1 else 1}f} would be, because the intervals are not "
-                "corrected for the number of comparisons."
-            )
-        if not all(outcome.varies for outcome in comparison.outcomes.values()):
-            paragraph += (
-                " If neither loss's model depends on a seed, a mark concerns these fitted models "
-                "only."
-            )
-        paragraphs.append(paragraph)
-        if can_be < len(compared):
-            paragraphs.append(
-                "Models that depend on the seed were trained with only one, so their differences "
-                "are not marked. Ask for more seeds."
-            )
+    paragraphs += _marks(comparison)
+    paragraphs += _references(comparison)
     large = comparison.settings.model == "linear_head"
     paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
-    if not all(choice.entry.zero_decides for choice in comparison.choices.values()):
+    if comparison.further_metrics:
+        paragraphs.append(_further(comparison))
+    if not all(choice.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
             "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
             "say nothing about it; see the tuned columns."
         )
+    if any(outcome.at_edge for outcome in comparison.outcomes.values()):
+        paragraphs.append("!: this value is at an edge of those tried.")
     if comparison.given:
         each = "; ".join(f"{name}: {what}" for name, what in comparison.given.items())
         paragraphs.append(
@@ -158,6 +151,67 @@ def explanation(comparison: Comparison) -> list[str]:
             f"estimated from the training part. {each}."
         )
     return paragraphs
+
+
+def _marks(comparison: Comparison) -> list[str]:
+    """Returns what the marks of the tables mean, and how many differences are marked."""
+    compared = [
+        difference
+        for by_metric in comparison.simultaneous.values()
+        for difference in by_metric.values()
+        if not math.isnan(difference.mean)
+    ]
+    if not compared:
+        return []
+    baseline, losses = comparison.baseline, len(comparison.simultaneous)
+    named_first = "" if baseline == BASELINE else ", the loss that was named first"
+    paragraph = (
+        f"+ means better and - worse than {baseline}{named_first}: the interval of the difference "
+        "excludes zero."
+    )
+    if losses > 1:
+        paragraph += (
+            f" These intervals are simultaneous over the {losses} losses that are compared with "
+            "it: where all of them equal it in a metric, the chance that any is marked is about "
+            "5 %."
+        )
+    can_be = sum(difference.decided for difference in compared)
+    if can_be:
+        marked = sum(difference.excludes_zero for difference in compared)
+        paragraph += f" {marked} of {can_be} differences are marked."
+    if not all(outcome.varies for outcome in comparison.outcomes.values()):
+        paragraph += (
+            " If neither loss's model depends on a seed, a mark concerns these fitted models only."
+        )
+    if can_be == len(compared):
+        return [paragraph]
+    return [
+        paragraph,
+        "Models that depend on the seed were trained with only one, so their differences are not "
+        "marked. Ask for more seeds.",
+    ]
+
+
+def _further(comparison: Comparison) -> str:
+    """Returns which further metrics there are, and how their intervals are made."""
+    each = ", ".join(
+        f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+        for metric in comparison.further_metrics
+    )
+    sets = any(metric.of_sets for metric in comparison.further_metrics)
+    at = " Label sets are those at thresholds tuned per label." if sets else ""
+    return f"Further metrics: {each}. Their intervals rest on {RESAMPLES} of the resamples.{at}"
+
+
+def _references(comparison: Comparison) -> list[str]:
+    """Returns what the rows below the losses are, as no or one paragraph."""
+    whats = [REFERENCES[name] for name in comparison.references]
+    if not whats:
+        return []
+    return [
+        f"In brackets, what no loss brings: {'; '.join(whats)}. These rows are neither marked nor "
+        "recommended."
+    ]
 
 
 def _metrics(comparison: Comparison) -> str:
@@ -179,103 +233,36 @@ def _metrics(comparison: Comparison) -> str:
 
 
 def warnings(comparison: Comparison) -> list[str]:
-    """Returns the reasons why results may not mean what they seem to."""
-    paragraphs = _of_rows(comparison)
-    large = comparison.settings.model == "linear_head"
-    if not large:
-        paragraphs += _of_labels(comparison)
-    edges = [label for label, outcome in comparison.outcomes.items() if outcome.at_edge]
-    if edges:
-        why = (
-            "every loss is given the same number of values to try"
-            if comparison.settings.model == "mlp"
-            else "the edge does not move"
-        )
-        paragraphs.append(
-            f"!: the best value is at an edge of those tried, and {why} ({', '.join(edges)})."
-        )
-    residuals = {
-        label: float(np.max(outcome.residuals)) for label, outcome in comparison.outcomes.items()
-    }
-    if large:
-        paragraphs += large_notes.restless(residuals)
-    elif comparison.settings.model == "linear":
-        paragraphs += _restless(residuals, comparison.settings.tolerance)
-    return paragraphs + _undefined(comparison)
-
-
-def _of_rows(comparison: Comparison) -> list[str]:
-    """Returns what is unusual about the rows of the test part, and whether nothing was tuned."""
-    dataset, large = comparison.dataset, comparison.settings.model == "linear_head"
+    """Returns the reasons why figures are missing or rough, besides what the checks find."""
+    dataset = comparison.dataset
     assert dataset.y_test is not None
-    labels, known = dataset.y_test, dataset.known_test
     paragraphs = []
     if not comparison.outcomes[comparison.best].quality > 0:
-        which = "held-out row" if large else "label"
+        which = "held-out row" if comparison.settings.model == "linear_head" else "label"
         paragraphs.append(
             f"Nothing could be chosen or tuned: no {which} of the training part has a known "
             "positive."
         )
-    left_out = int(np.sum(~known.any(1)))
-    if left_out:
+    num_rows, positives = len(dataset.y_test), (dataset.y_test & dataset.known_test).sum(0)
+    if "rows" in too_small(num_rows, positives):
         paragraphs.append(
-            f"Test rows without a known label, which are left out: {left_out} of {len(labels)}."
-        )
-    empty = int(np.sum(known.any(1) & ~(labels & known).any(1)))
-    if empty:
-        others = "P@k and nDCG" if large else "P@k, nDCG and ranking loss and as 1 in LRAP"
-        paragraphs.append(
-            f"Test rows without a known positive, which count as 0 in {others}: {empty} of "
-            f"{len(labels)}."
-        )
-    if "rows" in too_small(len(labels), (labels & known).sum(0)):
-        paragraphs.append(
-            f"The test part has {len(labels)} row{'s' * (len(labels) != 1)}; with fewer than "
+            f"The test part has {num_rows} row{'s' * (num_rows != 1)}; with fewer than "
             f"{intervals.MIN_ROWS}, intervals are rough."
         )
-    return paragraphs
-
-
-def _of_labels(comparison: Comparison) -> list[str]:
-    """Returns whether labels of the test part have too few positives for their means."""
-    dataset = comparison.dataset
-    assert dataset.y_test is not None
-    positives = (dataset.y_test & dataset.known_test).sum(0)
-    if "positives" not in too_small(len(dataset.y_test), positives):
-        return []
-    rare = int(np.sum(positives < intervals.MIN_POSITIVES))
-    return [
-        f"Labels with fewer than {intervals.MIN_POSITIVES} test positives: {rare} of "
-        f"{len(positives)}. Intervals of means over labels are therefore rough."
-    ]
-
-
-def _restless(residuals: dict[str, float], tolerance: float) -> list[str]:
-    """Returns which fits of the linear model ended before they had converged."""
-    found = [f"{label} {value:.1e}" for label, value in residuals.items() if not value <= tolerance]
-    if not found:
-        return []
-    return [
-        "Not converged: the norm of the objective's gradient did not fall to "
-        f"{tolerance:g} of its value at the start ({', '.join(found)}). Training of these models "
-        "was continued by Adam with a step size that shrinks to 0. Losses with kinks, such as "
-        "hinges, never converge in this sense."
-    ]
+    return paragraphs + _undefined(comparison)
 
 
 def _undefined(comparison: Comparison) -> list[str]:
-    """Returns why a metric is not available."""
-    diverged = [
-        label
-        for label, judged in comparison.judgments.items()
-        if np.isnan(judged.values["precision_at_1"]).any()
-    ]
-    if diverged:
-        return [f"n/a: training diverged ({', '.join(diverged)})."]
-    judged = comparison.judgments[comparison.baseline].values
-    if np.isnan(judged.get("map", 0)).any():
+    """Returns why a metric of every loss is not available."""
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    if "map" not in comparison.experiment.metrics:
+        return []
+    positive = (dataset.y_test & dataset.known_test).any(0)
+    negative = (~dataset.y_test & dataset.known_test).any(0)
+    if not positive.any():
         return ["n/a: no label has a positive in the test part, so mAP and ROC AUC are undefined."]
-    if np.isnan(judged.get("roc_auc", 0)).any():
+    if not (positive & negative).any():
         return [
             "n/a: no label has both a positive and a negative in the test part, so ROC AUC is "
             "undefined."
@@ -316,7 +303,13 @@ def reason(comparison: Comparison) -> str:
     if not math.isnan(lead.low):
         size += f" (a difference of {lead.low:+.3f} to {lead.high:+.3f})"
     if comparison.recommended == best:
-        return f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
+        reason = f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
+        if not comparison.mark(best, metric):
+            reason += (
+                ". That interval is for this comparison alone, as validation chose the loss; the "
+                f"tables allow for {len(comparison.simultaneous)} comparisons and do not mark it"
+            )
+        return reason
     if lead.mean > 0:
         what = f"and ahead by {size}, but the lead is not significant, and the best of {count}"
         return f"keep {baseline}. {best} is {chosen}, {what} always seems to have one"

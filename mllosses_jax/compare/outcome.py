@@ -20,6 +20,7 @@ from mllosses_jax.data._archive import open_arrays
 Floats = NDArray[np.float32]
 
 MODEL, VALIDATION, TEST = "model.npz", "validation.npz", "test.npz"
+LOSSES, PREDICTOR = "losses", "predictor.npz"  # in the folder of a comparison
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,6 +40,11 @@ class Passes:
             self.text += self._left()
         self._say()
 
+    def say(self, text: str) -> None:
+        """Reports what is done besides training, which counts no passes."""
+        self.done, self.text = self.losses * self.passes, text
+        self._say()
+
     def _left(self) -> str:
         seconds = (self.clock[-1] - self.clock[0]) / max(len(self.clock) - 1, 1)
         left = seconds * (self.num_losses * self.passes - self.done)

@@ -11,7 +11,6 @@ import numpy as np
 
 from mllosses_jax._core.text import printable
 from mllosses_jax.compare import notes
-from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
 WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
+MAX_EVIDENCE = 3  # of a finding
 FIT_HEADINGS = {  # besides the CPU time
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
+    "own": ["learning\nrate", "decay", "steps"],
 }
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
@@ -68,6 +69,7 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
         *notes.heading(comparison),
         *("\n".join(table) for table in _tables(comparison)),
         *notes.explanation(comparison),
+        *_checks(comparison),
         *notes.warnings(comparison),
         notes.verdict(comparison),
     ]
@@ -81,27 +83,40 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     return "\n\n".join([*filled, f"{title}\n\n{report}"])
 
 
-def csv_rows(
-    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    differences: Mapping[str, Mapping[str, Interval]],
-) -> list[dict[str, Any]]:
-    """Returns one row of results.csv per loss and metric."""
+def _checks(comparison: Comparison) -> list[str]:
+    """Returns what the checks found, as no or one paragraph."""
+    if not comparison.checks:
+        return []
+    lines = ["Checks of the data and of the models, issues first:"]
+    for finding in comparison.checks:
+        evidence = printable(finding.brief(MAX_EVIDENCE))
+        lines += textwrap.wrap(
+            f"{finding.code} {finding.kind}: {finding.title}: {evidence}. {finding.remedy}",
+            WIDTH,
+            subsequent_indent="  ",
+        )
+    return ["\n".join(lines)]
+
+
+def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Returns one row of results.csv per loss and metric, and then per reference and metric."""
     rows = []
-    for name, figures in results.items():
+    for name, figures in (comparison.results | comparison.references).items():
         for metric, figure in figures.items():
-            apart = differences.get(name, {}).get(metric)
-            rows.append(
-                {
-                    "loss": name,
-                    "metric": metric,
-                    **{key: figure[key] for key in ("mean", "low", "high")},
-                    "difference": "" if apart is None else apart.mean,
-                    "difference_low": "" if apart is None else apart.low,
-                    "difference_high": "" if apart is None else apart.high,
-                    "marked": "" if apart is None else int(apart.excludes_zero),
-                    "values": " ".join(map(repr, figure["values"])),
-                }
-            )
+            row: dict[str, Any] = {"loss": name, "metric": metric}
+            row |= {key: figure[key] for key in ("mean", "low", "high")}
+            apart = comparison.differences.get(name, {}).get(metric)
+            together = comparison.simultaneous.get(name, {}).get(metric)
+            row |= {
+                "difference": "" if apart is None else apart.mean,
+                "difference_low": "" if apart is None else apart.low,
+                "difference_high": "" if apart is None else apart.high,
+                "simultaneous_low": "" if together is None else together.low,
+                "simultaneous_high": "" if together is None else together.high,
+                "marked": "" if together is None else int(together.excludes_zero),
+                "values": " ".join(map(repr, figure["values"])),
+            }
+            rows.append(row)
     return rows
 
 
@@ -113,8 +128,11 @@ def number(value: float) -> str:
 
 
 def _tables(comparison: Comparison) -> Iterator[list[str]]:
-    large, metrics = comparison.settings.model == "linear_head", comparison.experiment.metrics
-    for title, chosen in (LARGE_TABLES if large else TABLES).items():
+    tables = dict(LARGE_TABLES if comparison.settings.model == "linear_head" else TABLES)
+    if comparison.further_metrics:
+        tables["Further metrics"] = tuple(each.label for each in comparison.further_metrics)
+    metrics = comparison.metrics
+    for title, chosen in tables.items():
         judged = [
             name for name in chosen if name in next(iter(comparison.judgments.values())).values
         ]
@@ -124,21 +142,30 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
         lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
         for label in comparison.results:
-            cells = [_cell(comparison, label, name) for name in judged]
+            cells = [_cell_of(comparison, label, name) for name in judged]
             cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
             cells += _fit_cells(comparison, label) if is_fit else []
-            star = "" if comparison.choices[label].entry.zero_decides else "*"
+            star = "" if comparison.choices[label].zero_decides else "*"
             lines += _row(label + star, cells)
+        for name, figures in comparison.references.items():
+            cells = [_cell(figures[metric]) for metric in judged]
+            cells += [("", "")] * (len(headings) - len(cells))
+            if is_fit:
+                cells[-1] = f"{figures['cpu_seconds']['mean']:.1f}", ""
+            lines += _row(f"({name})", cells)
         yield lines
 
 
-def _cell(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
-    """Returns a value with its mark, and the interval below it."""
+def _cell_of(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
+    """Returns a value of a loss with its mark, and the interval below it."""
     if not comparison.is_comparable(label, metric):
         return "", ""
-    figure = comparison.results[label][metric]
+    return _cell(comparison.results[label][metric], comparison.mark(label, metric))
+
+
+def _cell(figure: Mapping[str, Any], mark: str = "") -> tuple[str, str]:
     interval = f"{number(figure['low'])}-{number(figure['high'])}"
-    return f"{number(figure['mean'])} {comparison.mark(label, metric)}".rstrip(), interval
+    return f"{number(figure['mean'])} {mark}".rstrip(), interval
 
 
 def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
@@ -151,7 +178,7 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
         cell + "!" * (name in outcome.at_edge)
         for name, cell in zip(outcome.chosen, cells, strict=True)
     ]
-    if comparison.settings.model != "mlp":
+    if not comparison.settings.trains_in_steps:
         cells.append(str(len(outcome.residuals)))
     return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
 
@@ -176,9 +203,12 @@ def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
 
 
 def _wrapped(name: str) -> list[str]:
-    """Breaks a long name before an underscore or a bracket, or after a comma."""
+    """Breaks a long name before an underscore, a bracket, a plus or a space, or after a comma."""
+    broken = name.replace(", ", ",\0")
+    for sign in "_(+ ":
+        broken = broken.replace(sign, f"\0{sign}")
     lines = [""]
-    for piece in name.replace("_", "\0_").replace("(", "\0(").replace(", ", ",\0").split("\0"):
+    for piece in broken.split("\0"):
         if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
             lines.append("")
         lines[-1] += piece

@@ -10,46 +10,70 @@ from typing import Any
 
 import numpy as np
 
-from mllosses_jax.compare import report
+from mllosses_jax.compare import references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.choice import BASELINE, Choice, choose
+from mllosses_jax.compare.checks import known_codes
+from mllosses_jax.compare.choice import BASELINE, AnyChoice, Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
+from mllosses_jax.compare.outcome import PREDICTOR
+from mllosses_jax.compare.own_metric import Metrics, OwnMetric, choose_metrics, try_metrics
+from mllosses_jax.compare.own_model import Model, OwnModel, resolve
+from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
-from mllosses_jax.compare.settings import MANY_LABELS, MODELS, Settings
+from mllosses_jax.compare.settings import MANY_LABELS, Settings
 from mllosses_jax.data import Dataset
-from mllosses_jax.data.scaling import sparse_scale, standardization
 
 
 def compare(
     data: str | PathLike[str] | Dataset,
     *,
     labels: int | Sequence[str] | None = None,
-    losses: str | Sequence[str | Choice] | None = None,
-    model: str = "linear",
+    drop: Sequence[str] | None = None,
+    losses: Losses = None,
+    metrics: Metrics = None,
+    model: Model = "linear",
     num_seeds: int = 5,
     out: str | PathLike[str] | None = None,
     force: bool = False,
+    run_file: str | None = None,
+    ignore: str | Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compares losses on a data set, by the test scores of the models that they train.
 
     Args:
-        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised.
-        labels: the label columns of a text file.
+        data: a data set, or what `mllosses_jax.data.load` takes. Dense features are standardised;
+            those of more than two axes, which only a model of your own takes, are not.
+        labels: the label columns of a table.
+        drop: the columns of a table to leave out.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
-            (`"asymmetric_loss(gamma_neg=2)"`); "all"; or None for the default.
-        model: "linear" or "mlp".
+            (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
+            functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
+            function is one of this package, a sum of `weighted_sum`, or one of your own, which is
+            called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
+            values by row or entry, which are averaged. In text it is `package.module:function`.
+        metrics: further metrics: functions of `mllosses_jax.metrics` by name, with parameters if
+            need be (`"precision_at_k(k=3)"`), or your own, called as `(scores, labels)` with logits
+            and, if they take it, `where`, and returning a number. They are given like losses; a
+            dict may also hold `(function, higher_is_better)`, and a function may have an attribute
+            `higher_is_better`, which is True otherwise.
+        model: "linear"; "mlp"; or your own, which is trained like the MLP: a function
+            `(num_features, num_outputs, rngs)` that returns a Flax module, a Flax Linen module, or
+            a pair of functions `(init(key, features), apply(params, features))`. In text it is
+            `package.module:function`.
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
             Losses of the same experiment that are finished there are compared without being
             trained again.
         force: whether to overwrite the contents of the folder.
+        run_file: text for run.toml in the folder; the command keeps its options there.
+        ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
     Returns:
@@ -74,36 +98,72 @@ def compare(
     """
     if force and out is None:
         raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
-    if model not in MODELS:
-        raise ComparisonError(f"unknown model {model!r} (model); known: {', '.join(MODELS)}")
+    resolved = resolve(model)
     if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
         raise ComparisonError(
             f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    choices = choose(losses)
-    dataset = load_data(data, labels=labels)
-    many = model == "linear" and len(dataset.label_names) > MANY_LABELS
-    settings = Settings(model="linear_head" if many else model, num_seeds=int(num_seeds))
+    ignored, choices = known_codes(ignore), choose(losses)
+    further = choose_metrics(metrics)
+    dataset = load_data(data, labels=labels, drop=drop)
+    num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
+    if own is None and len(dataset.feature_shape) > 1:
+        raise ComparisonError(
+            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {resolved} "
+            "model takes one axis; flatten them, or give a model of your own (model)"
+        )
+    many = resolved == "linear" and num_labels > MANY_LABELS
+    settings = Settings(
+        model="own" if isinstance(resolved, OwnModel) else "linear_head" if many else resolved,
+        num_seeds=int(num_seeds),
+        own_model=None if own is None else own.name,
+    )
     choices, left_out = _fitting(choices) if many else (choices, {})
+    if many and further:
+        raise ComparisonError(
+            f"above {MANY_LABELS} labels not all scores are kept, so there are no further metrics; "
+            "leave them out (metrics)"
+        )
+    try_metrics(further, dataset)
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
     bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
+    config = asdict(settings)
+    if own is not None:
+        for bound in bound_losses.values():
+            own.network(dataset.feature_shape, bound.num_outputs)
+        config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
-        return _compared(dataset, settings, bound_losses, left_out, None, {}, on_progress)
+        return _compared(
+            dataset, settings, own, bound_losses, left_out, ignored, further, None, {}, on_progress
+        )
     identity = {
-        "config": asdict(settings),
+        "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force)
-        return _compared(dataset, settings, bound_losses, left_out, folder, identity, on_progress)
+        if run_file is not None:
+            folder.write_options(run_file)
+        return _compared(
+            dataset,
+            settings,
+            own,
+            bound_losses,
+            left_out,
+            ignored,
+            further,
+            folder,
+            identity,
+            on_progress,
+        )
 
 
-def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, str]]:
+def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:
     """Returns the losses that a head can compute, and why it cannot compute the others."""
-    reasons = {choice: why_not_through_head(choice.entry) for choice in choices}
+    reasons = {choice: why_not_through_head(choice) for choice in choices}
     left_out = {choice.label: reason for choice, reason in reasons.items() if reason is not None}
     fitting = tuple(choice for choice, reason in reasons.items() if reason is None)
     if not fitting:
@@ -118,8 +178,11 @@ def _fitting(choices: Sequence[Choice]) -> tuple[tuple[Choice, ...], dict[str, s
 def _compared(
     dataset: Dataset,
     settings: Settings,
-    bound_losses: dict[Choice, Any],
+    own: OwnModel | None,
+    bound_losses: dict[AnyChoice, Any],
     left_out: dict[str, str],
+    ignore: tuple[str, ...],
+    further_metrics: tuple[OwnMetric, ...],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -127,41 +190,57 @@ def _compared(
     """Trains and judges the losses, including those in the folder, which holds this same run."""
     choices = tuple(bound_losses) if folder is None else folder.choices
     experiment = EXPERIMENTS[settings.model]
-    about = _scaling(dataset) | {"model": np.array(settings.model)}
+    preprocessing = Preprocessing.of(dataset)
+    about = preprocessing.arrays() | {"model": np.array(settings.model)}
     dataset = dataset.standardized()
 
     # The usual baseline comes first; if it was not asked for, the first loss takes its place.
     choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(dataset, settings, baseline=choices[0].label, left_out=left_out)
+    comparison = Comparison(
+        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
+    )
+    comparison.preprocessing = preprocessing
+    comparison.further_metrics = further_metrics
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
         if bound.given:
             comparison.given[choice.label] = bound.given
+        network: dict[str, Any] = {}
+        about_model: dict[str, Any] = {}
+        if own is not None:
+            built = own.network(dataset.feature_shape, bound.num_outputs)
+            comparison.networks[choice.label] = built
+            network, about_model = {"network": built.network}, built.about()
         outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = experiment.run(dataset, bound, settings, progress.advance)
+            outcome = experiment.run(dataset, bound, settings, progress.advance, **network)
             if folder is not None:
-                folder.save(choice, outcome, dataset, about)
+                folder.save(choice, outcome, dataset, about | about_model)
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            rows = report.csv_rows(comparison.results, comparison.differences)
-            folder.write(folder.named(identity) | document(comparison), rows)
+            _write(folder, identity, comparison)
+    # References come last: losses are what is waited for, and have then compiled what all share.
+    for name, fit in references.available(settings).items():
+        outcome = None if folder is None else folder.load(name, dataset, experiment.outcome)
+        if outcome is None:
+            progress.say(f"fitting: {name}")
+            outcome = fit(dataset)
+            if folder is not None:
+                folder.save(name, outcome, dataset, about)
+        comparison.add_reference(name, outcome)
     if folder is not None:
+        _write(folder, identity, comparison)
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
+        comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_report(comparison)
     return comparison
 
 
-def _scaling(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Returns the shift and scale that a model's features need: (x - shift) * scale."""
-    width = dataset.x_train.shape[1]
-    shift, scale = (
-        (np.zeros(width), np.full(width, sparse_scale(dataset.x_train)))
-        if dataset.sparse
-        else standardization(dataset.x_train)
-    )
-    return {"feature_shift": shift, "feature_scale": scale}
+def _write(folder: Folder, identity: dict[str, Any], comparison: Comparison) -> None:
+    """Writes what is finished so far."""
+    rows = report.csv_rows(comparison)
+    folder.write(folder.named(identity) | document(comparison), rows)

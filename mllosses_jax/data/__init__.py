@@ -1,15 +1,20 @@
-"""Data: readers for npz, CSV, svmlight and ARFF files, the embedded data set, and splits.
+"""Data: readers of tables, arrays and svmlight files, the embedded data set, and splits.
 
 `load` reads a file (by its suffix) or the embedded "mosaics" into a `Dataset` of training and test
 arrays; a broken file raises a `DataError`, which says what is wrong and where. `make_mosaics` makes
 more of the embedded data, `standardize` scales features, and `split` splits off a part in which
 each label has its share.
 
-- `loading`: `load`, with one reader per format: `npz`, `csv_file`, `svmlight`, `arff`.
+- `loading`: `load`, with one reader per format: `csv_file`, `jsonl`, `parquet`, `npz`, `arff`,
+  `svmlight`.
+- `tables`: from a table of any format to its data set, by `_table`, `_table_labels` and
+  `_table_features`; `columns`: the encoder that fills in numbers and codes categories.
 - `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`, on
   `_score_files`. These are other files than those of `load`.
-- `_text`, `_csv_table`, `_archive`: what readers share: cells, label columns, tables and archives;
-  `_reading`: the boundary that makes a `DataError` of whatever else a file causes.
+- `_text`, `_text_files`, `_csv_table`, `_archive`, `_sparse_arrays`: what readers share: cells,
+  packed files, rows of CSV, archives and the matrices in them; `_reading`: the boundary that makes
+  a `DataError` of whatever else a file causes.
+- `new_rows`: the features of rows without labels, in all of these formats.
 - `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
 """

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mllosses_jax.data._text import check_names, read_text, to_whole
+from mllosses_jax.data._text import check_names, to_whole
+from mllosses_jax.data._text_files import read_text
 from mllosses_jax.data.errors import DataError
 
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""

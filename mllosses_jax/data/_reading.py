@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mllosses_jax._core.text import cut
+from mllosses_jax.data._text_files import PACKED, ending
 from mllosses_jax.data.errors import DataError
 
 
@@ -39,8 +40,8 @@ def check_file(path: Path, suffixes: Collection[str], what: str, *, otherwise: s
     """Raises unless a path is a file with one of the suffixes; messages say `what` to give."""
     if path.is_dir():
         raise DataError(f"is a folder; give the path of {what}{otherwise}")
-    if path.suffix.lower() not in suffixes:
-        known = ", ".join(suffixes)
+    if ending(path) not in suffixes:
+        known = ", ".join(suffix for suffix in suffixes if not suffix.endswith(PACKED))
         raise DataError(f"unknown kind of file; give one that ends in {known}{otherwise}")
     if not path.is_file():
         raise DataError(f"no such file; give the path of {what}{otherwise}")

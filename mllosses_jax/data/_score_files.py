@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax._core.text import shown
 from mllosses_jax.data._archive import Arrays, no_array, open_arrays
-from mllosses_jax.data._csv_table import CsvTable, read_csv_table
+from mllosses_jax.data._csv_table import CsvTable, read_csv_table, with_points
 from mllosses_jax.data._reading import check_file, reading
 from mllosses_jax.data._text import (
     check_names,
@@ -82,7 +82,8 @@ def _from_table(table: CsvTable, role: Role) -> Content:
     parsed: dict[str, float] = {}
     for i, (line, cells) in enumerate(rows):
         if role == "scores":
-            values[i] = [_score(*pair, line) for pair in zip(cells, names, strict=True)]
+            texts = with_points(cells, f"line {line}") if table.decimal_commas else cells
+            values[i] = [_score(*pair, line) for pair in zip(texts, names, strict=True)]
             continue
         for j, cell in enumerate(cells):
             if cell not in parsed:

@@ -1,43 +1,33 @@
-"""Shared parts of the readers: decoding, numbers, label cells and names, and the memory limit."""
+"""Shared parts of the readers: numbers, label cells and names, and the memory limit."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from mllosses_jax._core.memory import available_memory
-from mllosses_jax._core.text import is_text, shown
+from mllosses_jax._core.text import did_you_mean, is_text, shown
 from mllosses_jax.data.errors import DataError
 
 # Which columns are labels, or how many: the caller says so if the file does not.
 Labels: TypeAlias = int | Sequence[str] | None
+
+# The names of columns that the caller leaves out.
+Drop: TypeAlias = Sequence[str] | None
 
 # Models read dense float32 features. A sparse file of a few megabytes can describe a matrix that
 # exceeds any memory. Beyond this size, or half of the available memory, it is refused before
 # anything is allocated.
 MAX_DENSE_BYTES = 4 * 2**30
 
-_LARGEST = float(np.finfo(np.float32).max)
-_LABEL_VALUES = {"0": False, "1": True, "false": False, "true": True}
+LARGEST = float(np.finfo(np.float32).max)
+WORDS = {"no": False, "false": False, "yes": True, "true": True}
+_LABEL_VALUES = {"0": False, "1": True, **WORDS}
 _UNKNOWN = {"", "?", "nan", "na"}
 _MOST_DIGITS = 18  # longer whole numbers may not fit into an int64
-
-
-def read_text(path: Path) -> str:
-    """Returns the text of a UTF-8 file without its byte order mark; raises if it is empty."""
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError("is not UTF-8; save it as UTF-8", path=path, line=line) from None
-    if not text.strip():
-        raise DataError("the file is empty; it needs a header and rows", path=path)
-    return text
 
 
 def is_number(text: str) -> bool:
@@ -68,7 +58,7 @@ def is_unknown(text: str) -> bool:
 def is_label(text: str) -> bool:
     """Returns whether a cell can hold a label, known or unknown."""
     try:
-        parse_label(text, "", 0)
+        parse_label(text, "")
     except DataError:
         return False
     return True
@@ -106,7 +96,7 @@ def parse_number(text: str, column: str, line: int) -> float:
             "numbers",
             line=line,
         ) from None
-    if not abs(number) <= _LARGEST:
+    if not abs(number) <= LARGEST:
         raise DataError(
             f"feature {column!r} is {shown(text)}, beyond float32; correct or rescale it",
             line=line,
@@ -114,20 +104,7 @@ def parse_number(text: str, column: str, line: int) -> float:
     return number
 
 
-def parse_numbers(cells: Sequence[str], columns: Sequence[str], line: int) -> list[float]:
-    """Returns the finite numbers in the feature cells of a row."""
-    row = "".join(cells)
-    try:
-        # The checks of `to_float` are made for all cells at once.
-        numbers = [float(cell) for cell in cells] if row.isascii() and "_" not in row else []
-    except ValueError:
-        numbers = []
-    if len(numbers) == len(cells) and all(abs(number) <= _LARGEST for number in numbers):
-        return numbers
-    return [parse_number(*pair, line) for pair in zip(cells, columns, strict=True)]
-
-
-def parse_label(text: str, column: str, line: int) -> bool | None:
+def parse_label(text: str, column: str, line: int | None = None) -> bool | None:
     """Returns the value of a label cell, or None if it is unknown."""
     text = text.strip().lower()
     if text in _LABEL_VALUES:
@@ -175,4 +152,20 @@ def label_positions(labels: int | Sequence[str], columns: Sequence[str]) -> list
     if unknown:
         known = ", ".join(map(shown, columns[:4])) + (", ..." if len(columns) > 4 else "")
         raise DataError(f"label {shown(unknown[0])} is not a column; the columns are {known}")
+    return [place[name] for name in names]
+
+
+def feature_positions(
+    names: Sequence[str], columns: Sequence[str], line: int | None = None
+) -> list[int]:
+    """Returns the positions of the named features among columns, which may hold others too."""
+    place = {name: position for position, name in enumerate(columns)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(
+            f"feature {shown(missing[0])}{more}, with which the model was trained, is missing; add "
+            f"it{did_you_mean(missing[0], columns)}",
+            line=line,
+        )
     return [place[name] for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,20 +16,24 @@ from mllosses_jax._core.text import shown
 from mllosses_jax.data._arff_syntax import Arff, Attribute, parse_arff, split_dense, split_sparse
 from mllosses_jax.data._reading import reading
 from mllosses_jax.data._text import (
+    Drop,
     Labels,
     check_dense_size,
+    feature_positions,
     label_positions,
     parse_label,
     parse_number,
     to_whole,
 )
+from mllosses_jax.data._text_files import stem
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
+from mllosses_jax.data.tables import dropped_columns
 
 _Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-def read_arff(path: Path, labels: Labels = None) -> Dataset:
+def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     r"""Reads an ARFF file with dense or sparse rows.
 
     Labels are the attributes that the caller gives; or those that the XML file beside it names
@@ -45,6 +50,7 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
     Args:
         path: the file.
         labels: the names of the label attributes, or their number if they are the last ones.
+        drop: the names of attributes to leave out.
 
     Returns:
         The data set, with a test part if there is a file for it.
@@ -64,15 +70,20 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
         (('cat',), [[0.5], [1.5]])
     """
     train = parse_arff(path)
-    at = _label_positions(train, labels)
-    label_names = [train.names[position] for position in at]
-    features = [attribute for j, attribute in enumerate(train.attributes) if j not in set(at)]
+    dropped = dropped_columns(train.names, drop)
+    kept = [name for name in train.names if name not in dropped]
+    label_names = _label_names(train, kept, labels)
+    others = set(kept) - set(label_names)
+    features = [attribute for attribute in train.attributes if attribute.name in others]
     x, y, mask = _read_rows(train, features, label_names)
     x_test = y_test = mask_test = None
     base, test_path = _base_and_test(path)
     if test_path is not None:
         with reading(test_path):
-            x_test, y_test, mask_test = _read_rows(parse_arff(test_path), features, label_names)
+            test = parse_arff(test_path)
+            if len(test.names) > len(train.names):
+                raise DataError("has attributes that the training file lacks; drop them")
+            x_test, y_test, mask_test = _read_rows(test, features, label_names)
     return Dataset(
         name=base,
         label_names=tuple(label_names),
@@ -83,23 +94,53 @@ def read_arff(path: Path, labels: Labels = None) -> Dataset:
         y_test=y_test,
         mask_test=mask_test,
         sparse=all(text.startswith("{") for _, text in train.rows),
+        feature_names=tuple(name for feature in features for name in _column_names(feature)),
     )
+
+
+def read_arff_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
+    """Reads the features of new rows.
+
+    Args:
+        path: the file; attributes that are none of the features are left out.
+        names: the names of the features, from the data set that the model was trained on.
+
+    Returns:
+        The features, (N, D), in the order of the names.
+
+    Raises:
+        DataError: a feature is missing, or the file is broken.
+    """
+    arff, wanted = parse_arff(path), set(names)
+    features = [a for a in arff.attributes if not wanted.isdisjoint(_column_names(a))]
+    found = [name for feature in features for name in _column_names(feature)]
+    at = feature_positions(names, found)
+    return _read_rows(arff, features, [])[0][:, at]
+
+
+def _column_names(feature: Attribute) -> list[str]:
+    """Returns the names of the columns that a feature becomes."""
+    if feature.values is None:
+        return [feature.name]
+    shown_values = feature.values if len(feature.values) > 2 else feature.values[-1:]
+    return [f"{feature.name}={value}" for value in shown_values]
 
 
 def _base_and_test(path: Path) -> tuple[str, Path | None]:
     """Returns the name without `-train`, and the test file if there is one."""
-    match = re.fullmatch(r"(.+)([-_])train", path.stem)
+    match = re.fullmatch(r"(.+)([-_])train", stem(path))
     if match is None:
-        return path.stem, None
-    test_path = path.with_name(f"{match[1]}{match[2]}test{path.suffix}")
+        return stem(path), None
+    test_path = path.with_name(f"{match[1]}{match[2]}test{path.name[len(stem(path)) :]}")
     return match[1], test_path if test_path.is_file() else None
 
 
-def _label_positions(arff: Arff, labels: Labels) -> list[int]:
+def _label_names(arff: Arff, kept: list[str], labels: Labels) -> list[str]:
+    """Returns which of the attributes that are kept are labels."""
     if labels is not None:
-        return label_positions(labels, arff.names)
-    for stem in (arff.path.stem, _base_and_test(arff.path)[0]):
-        xml_path = arff.path.with_name(f"{stem}.xml")
+        return [kept[position] for position in label_positions(labels, kept)]
+    for name in (stem(arff.path), _base_and_test(arff.path)[0]):
+        xml_path = arff.path.with_name(f"{name}.xml")
         if xml_path.is_file():
             with reading(xml_path):
                 declared = set(_xml_labels(xml_path))
@@ -109,18 +150,19 @@ def _label_positions(arff: Arff, labels: Labels) -> list[int]:
                         f"label {shown(unknown[0])} is not an attribute of {arff.path.name}; "
                         "correct its name"
                     )
-            return [position for position, name in enumerate(arff.names) if name in declared]
+            return [name for name in kept if name in declared]
     meka = re.search(r"-C\s+(-?)([0-9]+)", arff.relation)
     if meka is None:
         raise DataError(
             "declares no labels; give labels= with their names or number, put "
-            f"{arff.path.stem}.xml beside it, or write -C n in the relation"
+            f"{stem(arff.path)}.xml beside it, or write -C n in the relation"
         )
     count, total = to_whole(meka[2]), len(arff.attributes)
     if count is None or not 0 < count < total:
         given = f"{meka[1]}{meka[2][:20]}"
         raise DataError(f"-C {given} in the relation of {total} attributes; correct the number")
-    return list(range(total - count, total)) if meka[1] else list(range(count))
+    declared = set(arff.names[-count:] if meka[1] else arff.names[:count])
+    return [name for name in kept if name in declared]
 
 
 def _xml_labels(path: Path) -> list[str]:
@@ -168,8 +210,6 @@ def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) ->
     for name in [*(feature.name for feature in features), *label_names]:
         if name not in place:
             raise DataError(f"attribute {name!r} of the training file is missing; add it")
-    if len(place) != len(features) + len(label_names):
-        raise DataError("has attributes that the training file lacks; drop them")
     numeric: dict[int, int] = {}
     nominal: dict[int, _Nominal] = {}
     width = 0
@@ -196,7 +236,7 @@ def _read_rows(arff: Arff, features: list[Attribute], label_names: list[str]) ->
                 mask[i, label_column[position]] = value is not None
             elif position in numeric:
                 x[i, numeric[position]] = parse_number(cell, arff.names[position], line)
-            else:
+            elif position in nominal:
                 code = nominal[position]
                 if cell not in code.values:
                     raise DataError(

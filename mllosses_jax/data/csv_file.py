@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mllosses_jax.data._csv_table import read_csv_table
-from mllosses_jax.data._text import (
-    Labels,
-    check_names,
-    is_number,
-    label_positions,
-    parse_label,
-    parse_numbers,
-)
+from mllosses_jax.data._table import Table
+from mllosses_jax.data._text import Drop, Labels, check_names, is_number
+from mllosses_jax.data._text_files import ending, stem
 from mllosses_jax.data.dataset import Dataset
-from mllosses_jax.data.errors import DataError
-
-PREFIXES = ("label:", "label_")
+from mllosses_jax.data.tables import data_set_of
 
 
-def read_csv(path: Path, labels: Labels = None) -> Dataset:
-    r"""Reads a CSV file with a header row.
+def read_csv(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
+    r"""Reads a CSV file with a header row, whose cells are separated by commas, semicolons or tabs.
 
     Labels are the columns whose names start with `label:` or `label_` (which is dropped from the
-    name), or those the caller gives. A label cell is 0 or 1, or, if unknown, empty, `?`, `nan` or
-    `NA`. All other columns are features and hold numbers. Blank lines are skipped.
+    name), or a column `labels`, or those the caller gives. A label cell is 0 or 1, yes or no, true
+    or false, or, if unknown, empty, `?`, `nan` or `NA`. The only label column may instead hold the
+    names of the labels of each row, separated by `;`, `|` or `,`.
+
+    All other columns are features. One of numbers may lack some; a column of texts becomes one of 0
+    and 1 for each text. An index is left out. Blank lines are skipped. Between semicolons, numbers
+    may have decimal commas.
 
     Args:
-        path: the file.
+        path: the file; in a `.tsv` file, cells are separated by tabs.
         labels: the names of the label columns, or their number if they are the last ones.
+        drop: the names of columns to leave out.
 
     Returns:
         A data set without a test part.
@@ -47,52 +43,32 @@ def read_csv(path: Path, labels: Labels = None) -> Dataset:
         >>> data.label_names, data.mask_train.tolist()
         (('cat', 'dog'), [[True, True], [True, False]])
     """
-    table = read_csv_table(path)
-    columns, header_line = table.columns, table.line
-    if labels is None or isinstance(labels, int):
-        table.check_header(is_cell=is_number, what="numbers")
-    if not all(columns):
-        raise DataError(
-            f"column {columns.index('') + 1} has no name; give it one, or leave the column out (in "
-            "pandas, with index=False)",
-            line=header_line,
-        )
-    check_names(columns, "column", header_line)
-    label_at, label_names = _find_labels(columns, labels, header_line)
-    feature_at = sorted(set(range(len(columns))) - set(label_at))
-    feature_names = [columns[at] for at in feature_at]
-    if not feature_at:
-        raise DataError("all columns are labels; add a column of features", line=header_line)
-    rows = table.rows()
+    named = not (labels is None or isinstance(labels, int))
+    table = csv_cells(path, named=named)
+    return data_set_of(table, name=stem(path), labels=labels, drop=drop)
 
-    x = np.empty((len(rows), len(feature_at)), np.float32)
-    y = np.zeros((len(rows), len(label_at)), np.bool_)
-    mask = np.ones(y.shape, np.bool_)
-    for i, (line, cells) in enumerate(rows):
-        x[i] = parse_numbers([cells[at] for at in feature_at], feature_names, line)
-        for j, at in enumerate(label_at):
-            value = parse_label(cells[at], columns[at], line)
-            y[i, j] = bool(value)
-            mask[i, j] = value is not None
-    return Dataset(
-        name=path.stem, label_names=tuple(label_names), x_train=x, y_train=y, mask_train=mask
+
+def csv_cells(path: Path, *, named: bool) -> Table:
+    """Returns the table in a CSV file.
+
+    Args:
+        path: the file.
+        named: whether the caller names columns, which shows that the header is none of the rows.
+
+    Raises:
+        DataError: the file is not valid CSV, or has no names in its header.
+    """
+    found = read_csv_table(path, "\t" if ending(path).startswith(".tsv") else None)
+    if not named:
+        found.check_header(is_cell=is_number, what="numbers")
+    # The first column may have no name: then it is the index that pandas writes.
+    check_names(found.columns if found.columns[0] else found.columns[1:], "column", found.line)
+    rows = found.rows()
+    cells = zip(*(row.cells for row in rows), strict=True)
+    return Table(
+        columns=dict(zip(found.columns, cells, strict=True)),
+        num_rows=len(rows),
+        lines=[row.line for row in rows],
+        header_line=found.line,
+        decimal_commas=found.decimal_commas,
     )
-
-
-def _find_labels(columns: Sequence[str], labels: Labels, line: int) -> tuple[list[int], list[str]]:
-    """Returns the positions and the names of the label columns."""
-    if labels is not None:
-        positions = label_positions(labels, columns)
-    else:
-        positions = [at for at, name in enumerate(columns) if name.startswith(PREFIXES)]
-    if not positions:
-        raise DataError(
-            "no column is a label; start their names with 'label:', or give labels= with their "
-            "names or their number",
-            line=line,
-        )
-    names = [columns[at] for at in positions]
-    names = [name[6:].strip() if name.startswith(PREFIXES) else name for name in names]
-    if not all(names):
-        raise DataError(f"label {names.index('') + 1} has no name; give it one", line=line)
-    return positions, names

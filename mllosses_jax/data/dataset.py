@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.data._dense import dense
 from mllosses_jax.data._text import check_names
+from mllosses_jax.data.columns import ColumnEncoder, Columns, fit_encoder, rows_of
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.scaling import sparse_scale, standardize
 from mllosses_jax.data.splits import split
@@ -24,15 +25,18 @@ class Dataset:
     Args:
         name: the name of the data set.
         label_names: the names of the L labels.
-        x_train: (N, D) features, finite.
+        x_train: (N, D) features, finite; or (N, ...), for a model of your own.
         y_train: (N, L) labels, 0 or 1, or NaN if unknown; unknown labels become 0.
         mask_train: (N, L), True where the label is known; None if every label that is not NaN is
             known.
-        x_test: (M, D) features, or None if there is no test part.
+        x_test: (M, D) or (M, ...) features, or None if there is no test part.
         y_test: (M, L) labels, or None.
         mask_test: (M, L), or None.
         sparse: whether the features were stored sparse (mostly zeros, such as word counts); sparse
-            features are used as they are, while dense ones are standardised.
+            features are used as they are, while dense ones are standardised. Features of more than
+            two axes are used as they are, too.
+        feature_names: the names of the D features, or None if they have none.
+        encoder: what made the features of the columns of a table, or None if they are as given.
 
     Raises:
         DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
@@ -52,24 +56,38 @@ class Dataset:
     y_test: NDArray[np.bool_] | None = None
     mask_test: NDArray[np.bool_] | None = None
     sparse: bool = False
+    feature_names: tuple[str, ...] | None = None
+    encoder: ColumnEncoder | None = None
+    # The columns of the training rows. A copy by `replace` has none, as its features may be others.
+    _columns: Columns | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         name = self.name.encode("utf-8", "replace").decode()  # a file name may not be valid text
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "label_names", _label_names(self.label_names))
-        width = self._check_part("train")
+        shape = self._check_part("train")
         if not (self.x_test is None and self.y_test is None):
-            test_width = self._check_part("test")
-            if test_width != width:
+            test_shape = self._check_part("test")
+            if test_shape != shape:
+                has = [" x ".join(map(str, each)) for each in (shape, test_shape)]
                 raise DataError(
-                    f"x_train has {width} features but x_test has {test_width}; both parts need "
-                    "the same columns"
+                    f"x_train has {has[0]} features but x_test has {has[1]}; both parts need the "
+                    "same columns"
                 )
         elif self.mask_test is not None:
             raise DataError("mask_test without x_test and y_test; give all three or none")
+        if self.feature_names is not None:
+            names = tuple(str(name) for name in self.feature_names)
+            check_names(names, "feature name")
+            if (len(names),) != shape:
+                has_features = " x ".join(map(str, shape))
+                raise DataError(
+                    f"{len(names)} feature names for {has_features} features; name each"
+                )
+            object.__setattr__(self, "feature_names", names)
 
-    def _check_part(self, part: str) -> int:
-        """Checks and converts the arrays of one part, "train" or "test"; returns its width."""
+    def _check_part(self, part: str) -> tuple[int, ...]:
+        """Checks and converts a part, "train" or "test"; returns the shape of a row's features."""
         x, y, mask = (getattr(self, f"{kind}_{part}") for kind in ("x", "y", "mask"))
         if x is None or y is None:
             raise DataError(f"x_{part} and y_{part} go together; give both or neither")
@@ -105,14 +123,40 @@ class Dataset:
         object.__setattr__(self, f"y_{part}", y)
         known = mask is None or bool(mask.all())
         object.__setattr__(self, f"mask_{part}", None if known else mask)
-        return int(x.shape[1])
+        return x.shape[1:]
 
     def __repr__(self) -> str:
         test = "no test part" if self.x_test is None else f"{len(self.x_test)} test rows"
         return (
             f"Dataset({self.name!r}: {len(self.x_train)} training rows, {test}, "
-            f"{self.x_train.shape[1]} features, {len(self.label_names)} labels)"
+            f"{' x '.join(map(str, self.feature_shape))} features, {len(self.label_names)} labels)"
         )
+
+    @classmethod
+    def from_columns(
+        cls, columns: Columns, *, left_out: tuple[str, ...] = (), **others: Any
+    ) -> Dataset:
+        """Makes a data set of columns, with an encoder that `with_test` fits anew.
+
+        Args:
+            columns: the columns of the training rows.
+            left_out: the columns of the file that are no features.
+            **others: the other arguments of `Dataset`, without `x_train`.
+        """
+        encoder = fit_encoder(columns, left_out)
+        data = cls(
+            x_train=encoder(columns),
+            encoder=encoder,
+            feature_names=encoder.feature_names,
+            **others,
+        )
+        object.__setattr__(data, "_columns", columns)
+        return data
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of the features of a row: (D,), or more axes."""
+        return self.x_train.shape[1:]
 
     @property
     def known_train(self) -> NDArray[np.bool_]:
@@ -152,12 +196,21 @@ class Dataset:
         # Unknown labels are 0 in y_train, so they do not count.
         rest, part = split(self.y_train, fraction, seed=seed)
         mask = self.mask_train
+        encoder, names = self.encoder, self.feature_names
+        if encoder is None or self._columns is None:
+            x_train, x_test = self.x_train[rest], self.x_train[part]
+        else:
+            encoder = fit_encoder(rows_of(self._columns, rest), encoder.left_out)
+            names = encoder.feature_names
+            x_train, x_test = (encoder(rows_of(self._columns, rows)) for rows in (rest, part))
         return replace(
             self,
-            x_train=self.x_train[rest],
+            encoder=encoder,
+            feature_names=names,
+            x_train=x_train,
             y_train=self.y_train[rest],
             mask_train=None if mask is None else mask[rest],
-            x_test=self.x_train[part],
+            x_test=x_test,
             y_test=self.y_train[part],
             mask_test=None if mask is None else mask[part],
         )
@@ -166,7 +219,8 @@ class Dataset:
         """Standardises dense features on the training part; scales sparse ones to about 1.
 
         All sparse features are multiplied by the same power of two, which keeps zeros at zero and
-        nearly always leaves every value unchanged.
+        nearly always leaves every value unchanged. Features of more than two axes, such as pictures
+        or sequences, are left as they are: what scale suits them depends on what the axes mean.
 
         Split off the test part first: its rows must not enter the means.
 
@@ -178,6 +232,8 @@ class Dataset:
             >>> data.standardized().x_train.tolist()
             [[-1.0], [1.0]]
         """
+        if len(self.feature_shape) > 1:
+            return self
         if self.sparse:
             scale = np.float32(sparse_scale(self.x_train))
             x_test = None if self.x_test is None else self.x_test * scale
@@ -197,9 +253,10 @@ def _label_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _features(x: NDArray[Any], what: str) -> NDArray[np.float32]:
-    if x.ndim != 2 or 0 in x.shape:
+    if x.ndim < 2 or 0 in x.shape:
         raise DataError(
-            f"{what} has shape {x.shape}; it must be (rows, features), neither of them 0"
+            f"{what} has shape {x.shape}; it must be (rows, features) or have more axes, none of "
+            "them 0"
         )
     if x.dtype.kind not in "biuf":
         raise DataError(f"{what} holds {x.dtype} values; features must be numbers")
@@ -207,10 +264,10 @@ def _features(x: NDArray[Any], what: str) -> NDArray[np.float32]:
         x = x.astype(np.float32, copy=False)
     finite = np.isfinite(x)
     if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+        row, *place = np.argwhere(~finite)[0].tolist()
         raise DataError(
-            f"{what} is NaN or infinite at row {row}, column {column}; fill in such values, for "
-            "example with the column's mean, or drop the row"
+            f"{what} is NaN or infinite at row {row}, column {', '.join(map(str, place))}; fill in "
+            "such values, for example with the column's mean, or drop the row"
         )
     return x
 

@@ -1,28 +1,35 @@
-"""Reader for NumPy archives, with matrices that are dense or stored as the pieces of a CSR one."""
+"""Reader for NumPy archives of features and labels, and for sparse matrices saved by SciPy."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax.data._archive import Arrays, open_arrays
-from mllosses_jax.data._text import check_dense_size
+from mllosses_jax.data._archive import Arrays, no_array, open_arrays
+from mllosses_jax.data._sparse_arrays import dense_of_csr, dense_of_scipy, is_of_scipy
+from mllosses_jax.data._text import Labels, label_positions
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 
+_Matrix: TypeAlias = tuple[NDArray[Any], bool]
 
-def read_npz(path: Path) -> Dataset:
+
+def read_npz(path: Path, labels: Labels = None) -> Dataset:
     """Reads an archive with `X_train`, `Y_train` and, if there is a test part, `X_test`, `Y_test`.
 
-    A sparse matrix `P` is stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones if
-    absent). `mask_train` and `mask_test` are 1 where a label is known. `label_names` may be
-    left out. Nothing is unpickled.
+    The letters may be small, and `X` and `Y` stand for the training part. A sparse matrix `P` is
+    stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones if absent). `mask_train` (or
+    `mask`) and `mask_test` are 1 where a label is known. `label_names` may be left out.
+
+    A file that `scipy.sparse.save_npz` wrote holds one matrix; its last columns are the labels.
+    Nothing is unpickled.
 
     Args:
         path: the file.
+        labels: the number of labels in the matrix of such a file; None for any other.
 
     Returns:
         The data set, with a test part if the archive has one.
@@ -38,25 +45,46 @@ def read_npz(path: Path) -> Dataset:
         Dataset('toy': 2 training rows, no test part, 1 features, 2 labels)
     """
     with open_arrays(path) as arrays:
-        return _dataset(arrays, path.stem)
+        if is_of_scipy(arrays):
+            return _from_scipy(arrays, path.stem, labels)
+        if labels is not None:
+            raise DataError("names its labels itself; leave labels= out")
+        return _from_parts(arrays, path.stem)
 
 
-def _dataset(arrays: Arrays, name: str) -> Dataset:
-    x_train, sparse = _matrix(arrays, "X_train", np.float32)
-    y_train, _ = _matrix(arrays, "Y_train", np.uint8)
+def read_npz_features(path: Path) -> NDArray[Any]:
+    """Reads the features of new rows: the array `X`, or else `X_test`, or else `X_train`.
+
+    Args:
+        path: the file, in which they may be stored as the pieces of a CSR matrix, or as the only
+            matrix of `scipy.sparse.save_npz`.
+
+    Returns:
+        The features, (N, ...).
+
+    Raises:
+        DataError: there is none of these arrays, or the file is broken.
+    """
+    with open_arrays(path) as arrays:
+        if is_of_scipy(arrays):
+            return dense_of_scipy(arrays)
+        return _matrix(arrays, ("X", "X_test", "X_train"), np.float32)[0]
+
+
+def _from_parts(arrays: Arrays, name: str) -> Dataset:
+    x_train, sparse = _matrix(arrays, ("X_train", "X"), np.float32)
+    y_train, _ = _matrix(arrays, ("Y_train", "Y"), np.uint8)
     x_test = y_test = None
-    if any(key.startswith(("X_test", "Y_test")) for key in arrays):
-        x_test, _ = _matrix(arrays, "X_test", np.float32)
-        y_test, _ = _matrix(arrays, "Y_test", np.uint8)
+    if any(key.lower().startswith(("x_test", "y_test")) for key in arrays):
+        x_test, _ = _matrix(arrays, ("X_test",), np.float32)
+        y_test, _ = _matrix(arrays, ("Y_test",), np.uint8)
     names = arrays.label_names()
-    if names is None:
-        names = tuple(f"label {j}" for j in range(y_train.shape[-1] if y_train.ndim else 0))
     return Dataset(
         name=name,
-        label_names=names,
+        label_names=_numbered(y_train) if names is None else names,
         x_train=x_train,
         y_train=y_train,
-        mask_train=arrays.get("mask_train"),
+        mask_train=arrays.get("mask_train", arrays.get("mask")),
         x_test=x_test,
         y_test=y_test,
         mask_test=arrays.get("mask_test"),
@@ -64,40 +92,43 @@ def _dataset(arrays: Arrays, name: str) -> Dataset:
     )
 
 
-def _matrix(arrays: Arrays, name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], bool]:
-    """Returns a dense matrix, and whether it was stored sparse."""
-    if f"{name}_indptr" not in arrays:
-        return arrays.needed(name), False
-    indptr, indices, shape = (
-        arrays.needed(f"{name}_{piece}") for piece in ("indptr", "indices", "shape")
+def _from_scipy(arrays: Arrays, name: str, labels: Labels) -> Dataset:
+    if not isinstance(labels, int):
+        raise DataError(
+            "holds one sparse matrix; give labels= with the number of its last columns that are "
+            "labels"
+        )
+    matrix = dense_of_scipy(arrays)
+    at = label_positions(labels, [str(j) for j in range(matrix.shape[1])])
+    y = matrix[:, at]
+    return Dataset(
+        name=name,
+        label_names=_numbered(y),
+        x_train=matrix[:, : at[0]],
+        y_train=y,
+        sparse=True,
     )
-    for piece, array in (("indptr", indptr), ("indices", indices), ("shape", shape)):
-        if array.dtype.kind not in "iu" or array.ndim != 1:
-            raise DataError(f"{name}_{piece} must be a vector of whole numbers; save it as one")
-    if shape.size != 2 or int(shape.min()) < 0:
-        raise DataError(f"{name}_shape is {shape.tolist()}; it must be [rows, columns]")
-    rows, columns = int(shape[0]), int(shape[1])
-    counts = indptr[1:].astype(np.int64) - indptr[:-1].astype(np.int64)
-    ends = (int(indptr[0]), int(indptr[-1])) if indptr.size else None
-    if indptr.size != rows + 1 or ends != (0, indices.size) or bool((counts < 0).any()):
-        raise DataError(
-            f"{name}_indptr does not fit {rows} rows and {indices.size} indices; it must rise "
-            "from 0 to their number in rows + 1 steps"
-        )
-    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < columns:
-        raise DataError(
-            f"{name}_indices has an index out of range (0 to {columns - 1}); correct it"
-        )
-    check_dense_size(rows, columns, name, np.dtype(dtype).itemsize)
-    flat = np.repeat(np.arange(rows), counts) * columns + indices.astype(np.int64)
-    if np.unique(flat).size != flat.size:
-        raise DataError(f"{name}_indices names a column twice in one row; sum such entries first")
-    data = np.ones(indices.size, dtype)
-    if f"{name}_data" in arrays:
-        data = arrays.needed(f"{name}_data")
-        if data.shape != indices.shape or data.dtype.kind not in "biuf":
-            raise DataError(f"{name}_data is not one number per index; store {indices.size}")
-    # Stored values keep their type, so that a label of 0.5 is refused and not rounded to 0.
-    dense = np.zeros(rows * columns, np.result_type(data.dtype, dtype))
-    dense[flat] = data
-    return dense.reshape(rows, columns), True
+
+
+def _numbered(y: NDArray[Any]) -> tuple[str, ...]:
+    return tuple(f"label {j}" for j in range(y.shape[-1] if y.ndim else 0))
+
+
+def _matrix(arrays: Arrays, names: tuple[str, ...], dtype: type[np.generic]) -> _Matrix:
+    """Returns a dense matrix, and whether it was stored sparse.
+
+    Args:
+        arrays: the archive.
+        names: its names, of which the first that is there counts; the letter may be small.
+        dtype: the narrowest type of a matrix that was stored sparse.
+    """
+    for name in names:
+        spellings = (name, name[0].lower() + name[1:])
+        found = [each for each in spellings if each in arrays or f"{each}_indptr" in arrays]
+        if len(found) > 1:
+            raise DataError(f"holds {found[0]} and {found[1]}, which mean the same; keep one")
+        if found and f"{found[0]}_indptr" in arrays:
+            return dense_of_csr(arrays, f"{found[0]}_", dtype), True
+        if found:
+            return arrays.needed(found[0]), False
+    raise no_array(names[0], arrays)

@@ -40,7 +40,7 @@ in float32 counts as 0, so −log p is computed as if p were 0.
 
 An unreduced entry is an element (..., L), a sample (...), a label (L,) or the whole batch (),
 depending on the loss; its docstring says which. `mllosses_jax.catalogue` lists the losses by
-family.
+family. `weighted_sum` makes one loss of several.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ from mllosses_jax.losses.single_positive import *
 from mllosses_jax.losses.soft_f1 import *
 from mllosses_jax.losses.softmax import *
 from mllosses_jax.losses.sparse import *
+from mllosses_jax.losses.sums import *
 
 if not TYPE_CHECKING:  # type checkers follow the imports above, which bring each family's names
     __all__ = [

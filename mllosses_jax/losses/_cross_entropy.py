@@ -8,11 +8,12 @@ from jax import Array
 from mllosses_jax._core.masking import LossInputs
 from mllosses_jax._core.numerics import (
     finite_product,
-    finite_term,
+    log_share,
     log_sigmoid_pair,
     sigmoid_pair,
     with_slope,
 )
+from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.softmax import softmax_excess, softmax_terms
 
 
@@ -61,29 +62,46 @@ def through_log_softmax(s: Array, rest: Array, change: Array) -> Array:
     return jnp.where(s > 0.5, s * (total - change) - rest * change, s * total - change)
 
 
-def _self_information(labels: Array) -> Array:
-    """Returns labels·log(labels), 0 with zero gradient at 0."""
-    nothing = labels == 0
-    return jnp.where(nothing, 0, labels * jnp.log(jnp.where(nothing, 1, labels)))
+def _self_information(q: Array) -> Array:
+    """Returns q·log(q) for q in [0, 1], 0 with zero gradient at 0."""
+    nothing = q == 0
+    safe = jnp.where(nothing, 1, q)
+    return jnp.where(nothing, 0, q * log_share(safe, 1 - safe))
+
+
+def _products(labels: Array, values: Array) -> Array:
+    hard = labels.dtype == jnp.bool_
+    return jnp.where(labels, values, 0) if hard else finite_product(labels, values)
+
+
+def _products_and_information(labels: Array, values: Array) -> Array:
+    return finite_product(labels, values) + _self_information(labels)
 
 
 @with_slope(softmax_excess, share=True, over_labels=True)
-def softmax_divergence(x: Array, labels: Array, total: Array) -> Array:
-    """Returns Σ labels·log(labels / softmax(x)) in one sum; see `softmax_entropy`."""
-    terms = softmax_terms(x)
-    products = finite_term(labels, -terms.shifted) + _self_information(labels)
-    return jnp.sum(products, axis=-1) + total * jnp.log1p(terms.rest)
+def softmax_divergence(x: Array, labels: Array, scale: Array, total: Array) -> Array:
+    """Returns Σ q·log(q / softmax(x)) for q = labels·scale in one sum; see `softmax_entropy`."""
+    terms, axis = softmax_terms(x), (x.ndim - 1,)
+    q = labels * scale[..., None]
+    products = sum_of_terms(_products_and_information, (q, -terms.shifted), axis)
+    return products + total * jnp.log1p(terms.rest)
 
 
 @with_slope(softmax_excess, share=True, over_labels=True)
-def softmax_entropy(x: Array, labels: Array, total: Array) -> Array:
-    """Returns −Σ labels·log softmax(x), where `total` (...) is the sum of the labels of a sample.
+def softmax_entropy(x: Array, labels: Array, scale: Array, total: Array) -> Array:
+    """Returns −Σ q·log softmax(x) for q = labels·scale.
 
     As −log s_c = (max x − x_c) + log(1 + R), where R is the sum of all terms but the largest
     relative to that, the labels are summed with what does not depend on the softmax. With the
-    gradient these are seven passes over (B, L) arrays: four of `softmax_terms`, the products with
-    the labels and their sum, and the gradient. The sum of the labels costs two more.
+    gradient these are six passes over (B, L) arrays: four of `softmax_terms`, the products with the
+    labels, and the gradient. The sum of the labels costs one more.
+
+    Args:
+        x: logits (..., L).
+        labels: bool or float array (..., L).
+        scale: what the labels of a sample are multiplied by, shape (...).
+        total: the sum of the q of a sample, shape (...).
     """
     terms = softmax_terms(x)
-    products = finite_term(labels, -terms.shifted)
-    return jnp.sum(products, axis=-1) + total * jnp.log1p(terms.rest)
+    products = sum_of_terms(_products, (labels, -terms.shifted), (x.ndim - 1,))
+    return scale * products + total * jnp.log1p(terms.rest)

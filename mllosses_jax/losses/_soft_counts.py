@@ -29,8 +29,8 @@ class SoftCounts(NamedTuple):
     """Soft counts per label (L,), per sample (...) or over all entries (), as `average` says."""
 
     tp: Array  # Σ p·y
-    tn: Array  # Σ (1 − p)·(1 − y)
     wrong: Array  # α·FP + β·FN with FP = Σ p·(1 − y) and FN = Σ (1 − p)·y
+    tn: Array  # Σ (1 − p)·(1 − y)
 
 
 def share(part: Array, rest: Array) -> Array:
@@ -77,8 +77,8 @@ def overlap_loss(
     """Returns the reduced loss of soft counts, which run over what `average` says.
 
     Only the counts that the formula uses are computed. The signed tail of the probabilities is
-    written once, and read for each count and for the gradient. The wrong shares of positives and
-    negatives are one count, since all formulas add them up.
+    written once, and read for the first two counts in one loop, for TN, and for the gradient. The
+    wrong shares of positives and negatives are one count, since all formulas add them up.
 
     Args:
         formula: the unreduced loss as an elementwise function of the counts.
@@ -100,29 +100,23 @@ def overlap_loss(
     if where is not None:
         tail = jnp.where(where, tail, 0)
 
-    def total(terms: Callable[..., Array], *parameters: ArrayLike) -> Array:
-        scalars = (jnp.asarray(parameter, tail.dtype) for parameter in parameters)
-        return all_sum(sum_of_terms(terms, (tail, y, *scalars), axis), devices)
-
-    tp, tn, wrong = total(_true_positive), total(_true_negative), total(_wrong, alpha, beta)
-    losses = formula(SoftCounts(tp, tn, wrong))
+    shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
+    tp, wrong = sum_of_terms(_positive_and_wrong, (tail, y, *shares), axis)
+    tn = sum_of_terms(_true_negative, (tail, y), axis)
+    counts = SoftCounts(*(all_sum(count, devices) for count in (tp, wrong, tn)))
+    losses = formula(counts)
     if average == "samples":
         return reduce_samples(losses, where, weights, reduction, axis_name)
     return reduce_labels(losses, where, weights, reduction, axis_name)
 
 
-def _true_positive(tail: Array, y: Array) -> Array:
-    p, _ = pair_of_tail(tail)
-    return jnp.where(y, p, 0) if y.dtype == jnp.bool_ else y * p
+def _positive_and_wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
+    p, q = pair_of_tail(tail)
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p)
+    return y * p, beta * (y * q) + alpha * ((1 - y) * p)
 
 
 def _true_negative(tail: Array, y: Array) -> Array:
     _, q = pair_of_tail(tail)
     return jnp.where(y, 0, q) if y.dtype == jnp.bool_ else (1 - y) * q
-
-
-def _wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> Array:
-    p, q = pair_of_tail(tail)
-    if y.dtype == jnp.bool_:
-        return jnp.where(y, beta * q, alpha * p)
-    return beta * (y * q) + alpha * ((1 - y) * p)

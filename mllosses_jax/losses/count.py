@@ -258,11 +258,12 @@ def factorized_count_loss(
     of_count = (u - size) ** 2 if count == "mse" else _poisson(u, size)
     x = inside(inputs.x, inputs.where)
     if on == "factors":
-        q, total = inputs.distribution(), (size != 0).astype(x.dtype)
+        scale, total = inputs.per_label(), (size != 0).astype(x.dtype)
         if inputs.hard:
-            divergence = softmax_entropy(x, q, total) - jnp.log(jnp.maximum(size, 1))
+            entropy = softmax_entropy(x, inputs.y, scale, total)
+            divergence = entropy - jnp.log(jnp.maximum(size, 1))
         else:
-            divergence = softmax_divergence(x, q, total)
+            divergence = softmax_divergence(x, inputs.y, scale, total)
     else:
         n = jnp.maximum(u if count == "mse" else _bounded_exp(u), _LOWEST_COUNT)[..., None]
         log_s = log_softmax_pair(x)[0]

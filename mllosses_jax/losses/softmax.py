@@ -14,12 +14,12 @@ from mllosses_jax._core.masking import loss_inputs, loss_inputs_or_ids
 from mllosses_jax._core.numerics import (
     TINY,
     finite_product,
-    finite_term,
     power,
     softplus,
     tempered,
     with_slope,
 )
+from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import count_entries, reduce_samples, safe_divide
 from mllosses_jax._core.smoothing import smoothed
 from mllosses_jax._core.softmax import (
@@ -73,12 +73,13 @@ def _faded_slope(x: Array, target: Array, positive: Array, on: Exponent, off: Ex
 def _faded_entropy(x: Array, target: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
     """Returns −Σ target·w·log s with s = softmax(x); w = (1 − s)^on for positives, else s^off.
 
-    With the gradient these are nine passes over (B, L) arrays: four of `softmax_terms`, the terms
-    of the value and of the slope with their sums, and the gradient. If both exponents are no
+    With the gradient these are eight passes over (B, L) arrays: four of `softmax_terms`, the terms
+    of the value, those of the slope and their sum, and the gradient. If both exponents are no
     integers, w is one more.
     """
     log_s, _ = log_softmax_pair(x)
-    return jnp.sum(finite_term(target * _focus(x, positive, on, off), -log_s), axis=-1)
+    weights = target * _focus(x, positive, on, off)
+    return sum_of_terms(finite_product, (weights, -log_s), (x.ndim - 1,))
 
 
 @compiled_loss()
@@ -125,10 +126,11 @@ def softmax_cross_entropy(
         1.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    y, total = inputs.soft_y, inputs.label_sum()
+    total = inputs.label_sum()
+    scale = jnp.ones_like(total)
     if normalize:
-        y, total = inputs.distribution(), (total != 0).astype(y.dtype)
-    losses = softmax_entropy(inside(inputs.x, inputs.where), y, total)
+        scale, total = inputs.per_label(), (total != 0).astype(total.dtype)
+    losses = softmax_entropy(inside(inputs.x, inputs.where), inputs.y, scale, total)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -251,7 +253,8 @@ def smoothed_softmax_cross_entropy(
         target = jnp.where(inputs.where, target, 0)
     empty = total == 0
     total = jnp.where(empty, 0, jnp.ones_like(total))
-    losses = softmax_entropy(inside(inputs.x, inputs.where), target, total)
+    x = inside(inputs.x, inputs.where)
+    losses = softmax_entropy(x, target, jnp.ones_like(total), total)
     losses = jnp.where(empty, 0, losses)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 

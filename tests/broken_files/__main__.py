@@ -27,6 +27,9 @@ from broken_files.texts import (
     csv_of_labels,
     csv_of_scores,
     csv_without_labels,
+    jsonl,
+    packed,
+    parquet,
     svmlight,
     xml,
 )
@@ -92,6 +95,12 @@ def trials(folder):
         add(f"scores-{name}.csv", content, of_scores)
     for name, content in csv_of_labels():
         add(f"labels-{name}.csv", content, of_labels)
+    for name, content in jsonl():
+        add(f"rows-{name}.jsonl", content, of_data)
+    for name, content in packed():
+        add(f"packed-{name}.csv.gz", content, of_data)
+    for name, content in parquet():
+        add(f"table-{name}.parquet", content, of_data)
     for name, content in svmlight():
         add(f"rows-{name}.svm", content, of_data)
     for name, content in arff():

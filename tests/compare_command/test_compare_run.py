@@ -19,6 +19,7 @@ from mllosses_jax.decisions import ThresholdReport
 # of which Python warns as of an error in the code.
 UNDISTURBED = [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", *COMMAND[-2:]]
 LOSSES = f"{BASELINE},{OTHER}"
+REFERENCES = ("prior only", "logistic regression", "random forest")
 JUDGED = [
     "map",
     "roc_auc",
@@ -100,7 +101,8 @@ def test_interruption_leaves_what_was_finished(interrupted):
 def test_the_same_command_resumes(interrupted):
     done, out = interrupted["again"], interrupted["out"]
     assert done.returncode == 0, done.stderr
-    assert passes(done) == [f"finished before: {BASELINE}", f"training: {OTHER}"]
+    fitted = [f"fitting: {name}" for name in REFERENCES]
+    assert passes(done) == [f"finished before: {BASELINE}", f"training: {OTHER}", *fitted]
     assert results_of(out)["results"][BASELINE] == interrupted["left"]["results"][BASELINE]
     after = contents(out)
     files = [path for path in interrupted["files"] if path.suffix == ".npz"]
@@ -139,21 +141,26 @@ def test_results_json(interrupted):
 
 def test_results_csv(interrupted):
     written = results_of(interrupted["out"])
-    results = written["results"]
+    results = written["results"] | written["references"]
     with (interrupted["out"] / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["loss"], row["metric"]) for row in rows] == [
-        (name, metric) for name in LOSSES.split(",") for metric in FIGURES
+        (name, metric) for name in [*LOSSES.split(","), *REFERENCES] for metric in FIGURES
     ]
     for row in rows:
         figure = results[row["loss"]][row["metric"]]
         assert float(row["mean"]) == figure["mean"]
         assert [float(value) for value in row["values"].split()] == figure["values"]
-        apart = written["differences"].get(row["loss"], {}).get(row["metric"])
-        assert (row["difference"] == "") == (apart is None)
+        apart, together = (
+            written[kind].get(row["loss"], {}).get(row["metric"])
+            for kind in ("differences", "simultaneous")
+        )
+        assert (row["difference"] == "") == (apart is None) == (together is None)
         if apart is not None:
-            outside = apart["low"] > 0 or apart["high"] < 0
-            assert row["marked"] == str(int(outside and apart["decided"]))
+            assert float(row["difference_high"]) == apart["high"]
+            assert float(row["simultaneous_high"]) == together["high"]
+            outside = together["low"] > 0 or together["high"] < 0
+            assert row["marked"] == str(int(outside and together["decided"]))
 
 
 def test_output_is_readable_in_a_pipe(interrupted):

@@ -39,16 +39,3 @@ def left_out(reasons: Mapping[str, str]) -> list[str]:
         return []
     each = "; ".join(f"{label} {reason}" for label, reason in reasons.items())
     return [f"Left out, as a head over very many labels cannot train with them: {each}."]
-
-
-def restless(residuals: Mapping[str, float]) -> list[str]:
-    """Returns which fits ended before they had converged, as no or one paragraph."""
-    found = [f"{label} {value:.1e}" for label, value in residuals.items() if not value <= GAP]
-    if not found:
-        return []
-    return [
-        f"Not converged after {sum(ROUNDS)} epochs: the squared norm of the objective's gradient "
-        f"over twice the strength is above {GAP:.0%} of the objective's fall "
-        f"({', '.join(found)}, as shares of it). Losses with kinks, such as hinges, may never "
-        "converge in this sense."
-    ]

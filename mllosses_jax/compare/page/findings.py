@@ -15,7 +15,7 @@ SHOWN = 12  # lines of evidence that are seen without a click
 
 def content(comparison: Comparison) -> str:
     """Returns the tab; issues come before tips."""
-    found: tuple[Finding, ...] = getattr(comparison, "checks", ())
+    found: tuple[Finding, ...] = comparison.checks
     title = tag("h2", "Checks")
     if not found:
         return title + tag("p", "The checks found nothing.", class_="lead")

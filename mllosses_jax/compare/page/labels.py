@@ -147,7 +147,7 @@ def _reliability(comparison: Comparison) -> str:
     labels, known = dataset.y_test, dataset.known_test
     assert labels is not None
     stages = {"after": np.asarray(outcome.decisions.calibrator(scores))}
-    if comparison.choices[taken].entry.zero_decides:
+    if comparison.choices[taken].zero_decides:
         stages = {"before": np.asarray(jax.nn.sigmoid(scores)), **stages}
 
     def draw(*, ax: Any) -> None:
@@ -233,7 +233,7 @@ def _table(
 ) -> str:
     train, test = positives(comparison)
     names = comparison.dataset.label_names
-    origin = comparison.choices[comparison.recommended].entry.zero_decides
+    origin = comparison.choices[comparison.recommended].zero_decides
     with_precision = _metric(figures) == "average_precision"
     columns: list[tuple[Heading, NDArray[Any], bool]] = [
         (Heading("Training positives"), train, True),

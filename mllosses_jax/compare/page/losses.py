@@ -110,7 +110,7 @@ def _filters() -> str:
 
 
 def _legend(comparison: Comparison) -> str:
-    leading = comparison.experiment.metrics[comparison.experiment.leading].heading
+    leading = comparison.metrics[comparison.experiment.leading].heading
     explained = (
         "+ and \N{MINUS SIGN}: better or worse than the baseline, beyond what test rows and seeds "
         "explain. Default: 0.5 for every label and sigmoid(logit); tuned: thresholds and "

@@ -54,14 +54,14 @@ def _next_best(comparison: Comparison) -> str:
         return ""
     return (
         f"The next best is {other}, which differs by {decimal(difference.mean, signed=True)} "
-        f"{comparison.experiment.metrics[metric].heading} on test rows "
+        f"{comparison.metrics[metric].heading} on test rows "
         f"({interval(difference.low, difference.high, signed=True)})."
     )
 
 
 def _figures(comparison: Comparison) -> str:
     """Returns the figures of the recommended loss that matter most, each with its interval."""
-    taken, metrics = comparison.recommended, comparison.experiment.metrics
+    taken, metrics = comparison.recommended, comparison.metrics
     shown = (comparison.experiment.leading, "macro_f1_tuned", "micro_f1_tuned")
     parts = []
     for metric in shown:
@@ -98,7 +98,7 @@ def _steps(comparison: Comparison) -> list[str]:
         )
     if "calibration_error_platt" in comparison.results[taken]:
         steps.append(_calibration(comparison))
-    issues = sum(finding.kind == "issue" for finding in getattr(comparison, "checks", ()))
+    issues = sum(finding.kind == "issue" for finding in comparison.checks)
     if issues:
         link = tag("a", f"{issues} issue{'s' * (issues > 1)}", href="#checks")
         steps.append(f"Before you trust these figures, read the {link} that the checks found.")
@@ -131,7 +131,7 @@ def shell(comparison: Comparison) -> str:
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
     lines.append(
         f"mllosses compare {data} --losses {shlex.quote(choice.label)} "
-        f"--model {_model(comparison)} --seeds {comparison.settings.num_seeds} --out winner"
+        f"--model {shlex.quote(_model(comparison))} --seeds {comparison.settings.num_seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
         lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")
@@ -177,4 +177,7 @@ def _quoted(value: str) -> str:
 
 
 def _model(comparison: Comparison) -> str:
-    return "mlp" if comparison.settings.model == "mlp" else "linear"
+    settings = comparison.settings
+    if settings.model == "own":
+        return settings.own_model or "MODEL"
+    return "mlp" if settings.model == "mlp" else "linear"

@@ -82,7 +82,7 @@ def compact(comparison: Comparison) -> str:
 
 def _count(comparison: Comparison, name: str) -> str:
     """Returns how many issues the tab of the checks has, which its tab says."""
-    issues = sum(each.kind == "issue" for each in getattr(comparison, "checks", ()))
+    issues = sum(each.kind == "issue" for each in comparison.checks)
     if name != "checks" or not issues:
         return ""
     return tag("span", str(issues), class_="count", aria_label=f"{issues} issues")

@@ -1,0 +1,147 @@
+"""Checks of what metrics rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mllosses_jax.compare import intervals, resampling
+from mllosses_jax.compare.card import FEW_POSITIVES
+from mllosses_jax.compare.checks.check import check, with_all_scores
+
+if TYPE_CHECKING:
+    from mllosses_jax.compare.comparison import Comparison
+
+MOST_TIED = 0.001  # of the pairs; half of it is what ROC AUC may be off by
+
+
+@check(
+    "MLC003",
+    "issue",
+    title="Losses are worse than constant scores",
+    why="Constant scores have each label's frequency as its average precision. A mAP below their "
+    "mean says that the model ranks rows worse than if it had not seen the features.",
+    remedy="Look for labels or rows in a wrong order in one of the parts, for test rows of another "
+    "kind than the training rows, and for parameters that turn the loss around.",
+)
+def below_prior(comparison: Comparison) -> Iterator[str]:
+    """Yields losses whose mAP is below that of constant scores, by the interval of the difference.
+
+    The average precision of constant scores is the share of positives among the known rows.
+    """
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    labels, known = dataset.y_test & dataset.known_test, dataset.known_test
+    every = np.ones((len(labels), 1), np.float32)
+    prior = _mean_frequency(labels, known, every)[0]
+    below = [
+        label
+        for label, _ in with_all_scores(comparison)
+        if comparison.results[label]["map"]["mean"] < prior
+    ]
+    if not below:
+        return
+    on_resamples = _mean_frequency(labels, known, comparison.resamples)
+    for label in below:
+        judged = comparison.judgments[label]
+        difference = intervals.interval(
+            judged.values["map"] - prior,
+            judged.replicates["map"] - on_resamples,
+            bounds=intervals.DIFFERENCE,
+            num_rows=judged.num_rows,
+            varies=judged.varies,
+        )
+        if difference.excludes_zero:
+            yield (
+                f"{label}: mAP {prior + difference.mean:.3f} against {prior:.3f}, a difference of "
+                f"{difference.low:+.3f} to {difference.high:+.3f}"
+            )
+
+
+def _mean_frequency(
+    labels: NDArray[np.bool_], known: NDArray[np.bool_], weights: resampling.Floats
+) -> resampling.Doubles:
+    """Returns the mean frequency of the labels with a positive on each resample, (R,)."""
+    positives, rows = (
+        resampling.row_sums(each.T.astype(np.float64), weights) for each in (labels, known)
+    )
+    frequency = resampling.ratio(positives, rows)
+    return resampling.over_labels(np.where(positives > 0, frequency, np.nan))
+
+
+@check(
+    "MLC009",
+    "tip",
+    title=f"Metrics of labels rest on fewer than {FEW_POSITIVES} test positives",
+    why="Average precision and F1 of such a label change much with a single row, and means over "
+    "labels count it as much as any other. Where labels have fewer than "
+    f"{intervals.MIN_POSITIVES}, intervals of means over labels are rough.",
+    remedy="Read the metrics of these labels with care, compare micro averages too, or give more "
+    "test rows.",
+)
+def few_positives(comparison: Comparison) -> Iterator[str]:
+    """Yields the labels with few test positives, the rarest first; those without any are MLC001."""
+    if comparison.settings.model == "linear_head":
+        return  # its metrics are no means over labels
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    positives = (dataset.y_test & dataset.known_test).sum(0)
+    for place in np.argsort(positives, kind="stable"):
+        if 0 < positives[place] < FEW_POSITIVES:
+            yield f"{dataset.label_names[place]}: {positives[place]}"
+
+
+@check(
+    "MLC010",
+    "tip",
+    title="Scores tie",
+    why="Average precision takes rows with equal scores together, and ROC AUC counts pairs of them "
+    "as half right, so the metrics of a model with many ties depend on how its scores are rounded.",
+    remedy="Compute scores in float32, not bfloat16 or float16, and keep logits rather than "
+    "probabilities, which become equal near 0 and 1. Rows with equal features always tie.",
+)
+def ties(comparison: Comparison) -> Iterator[str]:
+    """Yields the shares of pairs of a positive and a negative test row that a loss scores alike.
+
+    Labels without a training positive are left out: their scores may well be constant.
+    """
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    learned = (dataset.y_train & dataset.known_train).any(0)
+    for label, outcome in with_all_scores(comparison):
+        shares = _tied_shares(outcome.test_scores[0], dataset.y_test, dataset.known_test & learned)
+        if not np.isfinite(shares).any():
+            continue
+        mean, worst = float(np.nanmean(shares)), int(np.nanargmax(shares))
+        if mean > MOST_TIED:
+            yield (
+                f"{label}: {mean:.1%} of the pairs of a positive and a negative tie, as a mean "
+                f"over labels; for {dataset.label_names[worst]} {shares[worst]:.1%}"
+            )
+
+
+def _tied_shares(
+    scores: NDArray[np.float32], labels: NDArray[np.bool_], known: NDArray[np.bool_]
+) -> resampling.Doubles:
+    """Returns the share (L,) of tied pairs of a positive and a negative; NaN without a pair."""
+    shares = np.full(labels.shape[1], np.nan)
+    in_order = np.sort(scores, axis=0)
+    has_ties = (in_order[1:] == in_order[:-1]).any(0)
+    for place, (column, truth, counts) in enumerate(zip(scores.T, labels.T, known.T, strict=True)):
+        positive = truth[counts]
+        pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
+        if pairs:
+            shares[place] = _tied(column[counts], positive) / pairs if has_ties[place] else 0
+    return shares
+
+
+def _tied(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> int:
+    """Returns the number of pairs of a positive and a negative with the same score."""
+    values, place = np.unique(scores, return_inverse=True)
+    positives, negatives = (
+        np.bincount(place[kind], minlength=len(values)) for kind in (positive, ~positive)
+    )
+    return int(positives @ negatives)

@@ -1,0 +1,82 @@
+"""Checks of the rows of the data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mllosses_jax.compare.checks.check import check
+
+if TYPE_CHECKING:
+    from mllosses_jax.compare.comparison import Comparison
+
+
+@check(
+    "MLC002",
+    "tip",
+    title="Rows have no label",
+    why="A row without a positive counts as 0 in P@k, nDCG and ranking loss and as 1 in LRAP, "
+    "whatever the model says. A row without a known label is left out.",
+    remedy="Find out whether these rows were never annotated. If so, mask their labels (NaN, or "
+    "mask_train and mask_test) or drop the rows; an unknown label is not a negative one.",
+)
+def without_labels(comparison: Comparison) -> Iterator[str]:
+    """Yields how many rows of each part have no known label, and how many no positive."""
+    dataset = comparison.dataset
+    assert dataset.y_test is not None
+    parts = {
+        "training": (dataset.y_train, dataset.known_train),
+        "test": (dataset.y_test, dataset.known_test),
+    }
+    for part, (labels, known) in parts.items():
+        has_known = known.any(1)
+        unknown = np.count_nonzero(~has_known)
+        if unknown:
+            yield f"{unknown} of {len(labels)} {part} rows without a known label"
+        empty = np.count_nonzero(has_known & ~(labels & known).any(1))
+        if empty:
+            yield f"{empty} of {len(labels)} {part} rows without a known positive"
+
+
+@check(
+    "MLC007",
+    "issue",
+    title="Rows of the test part are in the training part too",
+    why="A model that remembers such a row is right about it, so the metrics look better than they "
+    "will be on new rows.",
+    remedy="Drop these rows from one part, or split the data so that equal rows stay together. If "
+    "there are few features with few values, equal rows may be different samples; then ignore this "
+    "finding.",
+)
+def duplicates(comparison: Comparison) -> Iterator[str]:
+    """Yields how many test rows have the features of a training row, and each such row."""
+    dataset = comparison.dataset
+    assert dataset.x_test is not None
+    assert dataset.y_test is not None
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, row in enumerate(dataset.x_train):
+        places[_hash(row)].append(place)
+    found = {}
+    for place, row in enumerate(dataset.x_test):
+        equal = (k for k in places.get(_hash(row), ()) if np.array_equal(dataset.x_train[k], row))
+        first = next(equal, None)
+        if first is not None:
+            found[place] = first
+    if not found:
+        return
+    share = len(found) / len(dataset.x_test)
+    yield f"{len(found)} of {len(dataset.x_test)} test rows ({share:.1%})"
+    for place, first in found.items():
+        known = dataset.known_test[place] & dataset.known_train[first]
+        same = not ((dataset.y_test[place] != dataset.y_train[first]) & known).any()
+        yield (
+            f"test row {place} equals training row {first}, with "
+            f"{'the same' if same else 'other'} labels"
+        )
+
+
+def _hash(row: np.ndarray) -> int:
+    return hash((row + np.float32(0)).tobytes())  # the sum makes -0 equal to 0

@@ -37,6 +37,7 @@ Where things are:
 - `decisions`: thresholds, sets of a given size, sets with the highest expected F.
 - `calibration`: from logits to probabilities, per label.
 - `heads`: linear layers over very many labels, whose logits never exist all at once.
+- `plots`: pictures of scores, decisions and comparisons, as matplotlib Axes.
 - `training`: steps for any optax optimiser and any model; many seeds in one program.
 - `data`: readers, an embedded data set, splits.
 - `compare`: the experiment that compares losses; `cli`: the command `mllosses`.
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from mllosses_jax import heads as heads
     from mllosses_jax import labels as labels
     from mllosses_jax import metrics as metrics
+    from mllosses_jax import plots as plots
     from mllosses_jax import pseudo_labels as pseudo_labels
     from mllosses_jax import training as training
     from mllosses_jax import weighting as weighting
@@ -73,6 +75,7 @@ else:  # submodules are imported on first use: importing all would double the im
         "labels",
         "losses",
         "metrics",
+        "plots",
         "pseudo_labels",
         "training",
         "weighting",

@@ -26,6 +26,7 @@ EVERYTHING = {
     "labels",
     "losses",
     "metrics",
+    "plots",
     "pseudo_labels",
     "training",
     "weighting",
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     **{part: {"_core"} for part in EVERYTHING - {"_core", "catalogue"}},
     "catalogue": {"_core", "losses"},
     "heads": {"_core", "catalogue", "losses", "metrics"},  # the catalogue says what is separable
+    "plots": {"_core", "metrics"},
     "pseudo_labels": {"_core", "losses"},  # loss families define their corrections
     "compare": (EVERYTHING | {"__init__"}) - {"labels", "pseudo_labels", "training"},
     "cli": EVERYTHING | {"__init__", "compare"},
@@ -57,6 +59,7 @@ MAPS_OF_NAMES = (
     "mllosses_jax/decisions",
     "mllosses_jax/heads",
     "mllosses_jax/metrics",
+    "mllosses_jax/plots",
     "mllosses_jax/weighting",
 )
 

@@ -166,7 +166,7 @@ def test_a_folder_is_resumed_by_its_own_run_alone(tmp_path):
     with pytest.raises(Occupied, match=r"another run \(config: num_seeds is None there and 3"):
         make_folder(out, num_seeds=3)
     finish(make_folder(out), FIRST, SECOND)
-    make_folder(out).write_report("the report")
+    (out / "report.md").write_text("the report")
     assert make_folder(out, [SECOND]).choices == BOTH  # nothing new is asked for
 
 
@@ -183,7 +183,10 @@ def test_what_was_said_of_fewer_losses_is_taken_back(tmp_path):
     """A report and recommended decisions exist if and only if they cover all losses."""
     folder = make_folder(tmp_path, [FIRST])
     finish(folder, FIRST)
-    of_all = [tmp_path / name for name in ("report.txt", "thresholds.json", "calibrator.json")]
+    of_all = [
+        tmp_path / name for name in ("report.md", "report.html", "per_label.csv", "predictions.npz")
+    ]
+    of_all += [tmp_path / name for name in ("thresholds.json", "calibrator.json")]
     leftover = tmp_path / ".0123.partial"  # left by a run that was killed
     for path in (*of_all, leftover):
         path.write_text("before")
@@ -225,14 +228,14 @@ def test_force_begins_anew(tmp_path):
     folder = make_folder(tmp_path)
     for choice in BOTH:
         folder.save(choice, make_outcome(dataset), dataset, {})
-    folder.write_report("an old report")
+    (tmp_path / "report.md").write_text("an old report")
     finish(folder, *BOTH)
     folder = make_folder(tmp_path, [FIRST], force=True, model="mlp")
     assert folder.load(FIRST, dataset) is None
     assert results_of(tmp_path)["config"] == {"losses": [FIRST.label], "model": "mlp"}
     assert results_of(tmp_path)["results"] == {}
     assert make_folder(tmp_path, BOTH, model="mlp").load(SECOND, dataset) is None
-    assert not (tmp_path / "report.txt").exists()
+    assert not (tmp_path / "report.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -269,7 +272,16 @@ def test_results_without_their_configuration_are_left_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["report.txt", "predictor.npz", "thresholds.json", "global_threshold.json", "calibrator.json"],
+    [
+        "report.md",
+        "report.html",
+        "per_label.csv",
+        "predictions.npz",
+        "predictor.npz",
+        "thresholds.json",
+        "global_threshold.json",
+        "calibrator.json",
+    ],
 )
 def test_files_of_others_are_not_overwritten(name, tmp_path):
     (tmp_path / name).write_text("mine")

@@ -110,9 +110,9 @@ def test_what_cannot_be_trained_is_named(done):
         "softmax_cross_entropy",
         "generalized_binary_cross_entropy(q=0.3)",
     ]
-    text = " ".join((out / "report.txt").read_text().split())
+    text = " ".join((out / "report.md").read_text().split())
     assert "Left out, as a head over very many labels cannot train with them: dice_loss" in text
-    for word in ("P@1", "PSP@5", "nDCG@5", "micro-F1", "Verdict: ", "global_threshold.json"):
+    for word in ("P@1", "PSP@5", "nDCG@5", "micro-F1", "## Verdict", "global_threshold.json"):
         assert word in text
     assert list(comparison.references) == ["prior only"]
     assert comparison.references["prior only"].keys() == comparison.results[BINARY].keys()
@@ -120,6 +120,21 @@ def test_what_cannot_be_trained_is_named(done):
     assert "logistic" not in text
     for word in ("mAP", "ECE", "calibrator"):
         assert word not in text
+
+
+def test_the_page_shows_what_there_is(done):
+    """There are neither scores of all labels nor thresholds by label."""
+    comparison, *_, out = done
+    page = (out / "report.html").read_text()
+    assert "F1 of each label against its training positives" in page
+    assert all(title not in page for title in ("Average precision", "Reliability", "The curves of"))
+    assert "labels with fewer test positives are in per_label.csv alone" in page
+    assert "global_threshold.json" in page
+    assert "/thresholds.json" not in page
+    with np.load(out / "predictions.npz") as found:
+        ranked = comparison.outcomes[comparison.recommended].test[0]
+        np.testing.assert_array_equal(found["top_ids"], ranked.ids)
+        assert not found["label_sets"][ranked.ids < 0].any()
     assert json.loads((out / "results.json").read_text())["left_out"] == comparison.left_out
     with pytest.raises(ComparisonError, match="dice_loss has one value per label; multilabel_d"):
         compare(comparison.dataset, losses="dice_loss, multilabel_distillation_loss")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from mllosses_jax import compare as library
-from mllosses_jax.compare import Comparison, compare
+from mllosses_jax.compare import Comparison, compare, markdown
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
 from mllosses_jax.compare.loading import load_data
+from mllosses_jax.compare.page import whole as page
 from mllosses_jax.data import DataError, Dataset
 
 LOSSES = ("sigmoid_binary_cross_entropy", "zlpr_loss")
@@ -105,7 +106,8 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     decisions = ["thresholds.json", "global_threshold.json", "calibrator.json"]
     of_loss = ["model.npz", "validation.npz", "test.npz", *decisions]
     assert {str(path.relative_to(out)) for path in contents(out)} == {
-        *("results.json", "results.csv", "report.txt", "predictor.npz", *decisions),
+        *("results.json", "results.csv", "report.md", "report.html", *decisions),
+        *("per_label.csv", "predictions.npz", "predictor.npz"),
         *(f"losses/{name}/{file}" for name in LOSSES for file in of_loss),
         *(
             f"references/{name.replace(' ', '_')}/{file}"
@@ -133,7 +135,9 @@ def test_the_folder_holds_what_is_returned_and_gives_it_back(done):
     assert again.references == comparison.references == written["references"]
     assert contents(out) == before
     assert len(repr(again)) < 200
-    assert str(again) + "\n" == (out / "report.txt").read_text()
+    assert markdown.text(again) == (out / "report.md").read_text()
+    assert page.html(again) == (out / "report.html").read_text()
+    assert "Verdict: " in str(again)
 
 
 def test_a_written_model_is_the_one_that_was_judged(done):
@@ -188,10 +192,10 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mllosses_jax.compare.report.text", killed)
+        patch.setattr("mllosses_jax.compare.markdown.text", killed)
         with pytest.raises(KeyboardInterrupt):
             compare(make_dataset(), losses=LOSSES[0], num_seeds=2, out=out)
-    assert not (out / "report.txt").exists()
+    assert not (out / "report.md").exists()
     assert set(json.loads((out / "results.json").read_text())["results"]) == {LOSSES[0]}
     before, told = contents(out), []
     compare(
@@ -204,7 +208,7 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     assert told == [f"finished before: {LOSSES[0]}"]
     after = contents(out)
     new = {path.name for path in after.keys() - before.keys()}
-    assert new == {"report.txt"}
+    assert new == {"report.md"}
 
 
 def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
@@ -235,7 +239,7 @@ def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     assert all(after[path] == before[path] for path in kept)
     new = {str(path.relative_to(out / "losses").parent) for path in after.keys() - before.keys()}
     assert new == {"asymmetric_loss-gamma_neg=2"}
-    assert "4 labels; 3 losses" in " ".join((out / "report.txt").read_text().split())
+    assert "4 labels; 3 losses" in " ".join((out / "report.md").read_text().split())
     assert list(compare(make_dataset(), losses=ADDED, num_seeds=2, out=out).results) == [
         *LOSSES,
         ADDED,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = Path("mllosses-out")
 QUICK_ROWS = 2000
-FILES = "report.txt, results.json, results.csv, predictor.npz"
+FILES = "report.md, results.json, results.csv, per_label.csv, predictions.npz, predictor.npz"
 
 
 def add_parser(commands: Any) -> None:
@@ -102,7 +102,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command; the table goes to stdout, progress to stderr."""
     from mllosses_jax.compare import report
-    from mllosses_jax.compare.folder import DECISIONS
+    from mllosses_jax.compare.folder import DECISIONS, PAGE
 
     try:
         import rich  # noqa: F401
@@ -114,8 +114,9 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("--force needs --out: without it, a new folder is used")
     comparison, folder = _compared(options)
     say(report.text(comparison))
+    say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"\nWritten to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
+    say(f"Written to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

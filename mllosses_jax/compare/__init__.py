@@ -23,7 +23,9 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `folder`: the output folder; `card`: the data card in it; `document`: its results.json.
 - `advice`: which losses to try first.
 - `checks`: findings about a comparison, with stable codes.
-- `report`: the report of a comparison; `notes`: its sentences.
+- `report`: the report that the command prints; `notes`: its sentences; `markdown`: the report as
+  Markdown; `page`: the report as a page; `leaderboard`: the rows of both; `per_label`: the figures
+  of each label.
 - `errors`: errors that the caller can fix.
 """
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from mllosses_jax._core.files import write_text
 from mllosses_jax.compare import judgment, own_metric, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
@@ -20,6 +23,7 @@ from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.own_metric import OwnMetric
 from mllosses_jax.compare.own_model import OwnNetwork
+from mllosses_jax.compare.page import whole as page
 from mllosses_jax.compare.predictor import Predictor, make_predictor
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.settings import Settings
@@ -79,6 +83,27 @@ class Comparison:
     def __str__(self) -> str:
         """The report that the command prints."""
         return report.text(self)
+
+    def _repr_html_(self) -> str:
+        """The table of losses, which a notebook shows."""
+        return page.compact(self)
+
+    def report(self, path: str | PathLike[str], *, force: bool = False) -> None:
+        """Writes the page of the comparison: one HTML file, which needs no network.
+
+        Without matplotlib it has all tables and no figures.
+
+        Args:
+            path: the file to write.
+            force: whether to overwrite an existing file.
+
+        Raises:
+            FileExistsError: the file exists, unless `force`.
+            OSError: the file cannot be written.
+        """
+        if Path(path).exists() and not force:
+            raise FileExistsError(f"{path} exists; choose another file, or force=True")
+        write_text(Path(path), page.html(self))
 
     def __post_init__(self) -> None:
         assert self.dataset.y_test is not None

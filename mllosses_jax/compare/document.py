@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
 
 
+def versions() -> dict[str, str]:
+    """Returns the versions of the packages that figures depend on, and the device."""
+    packages = ("jax", "jaxlib", "optax", "numpy")
+    return {
+        "mllosses_jax": mllosses_jax.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "device": jax.devices()[0].device_kind,
+    }
+
+
 def document(comparison: Comparison) -> dict[str, Any]:
     """Returns what results.json holds besides the settings and the data card."""
     outcomes = comparison.outcomes.items()
-    packages = ("jax", "jaxlib", "optax", "numpy")
     return {
-        "versions": {
-            "mllosses_jax": mllosses_jax.__version__,
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-            "device": jax.devices()[0].device_kind,
-        },
+        "versions": versions(),
         "interval": {"level": intervals.LEVEL, "resamples": judgment.NUM_RESAMPLES},
         "baseline": comparison.baseline,
         "best_on_validation": comparison.best,

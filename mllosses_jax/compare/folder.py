@@ -10,7 +10,10 @@ losses/LOSS/calibrator.json                a Platt calibrator
 references/NAME/                           model.npz, validation.npz and test.npz of a reference
 thresholds.json and so on                  the files of the loss that the verdict recommends
 run.toml                                   the options of the command, for `--resume`
-report.txt                                 what the command prints; it exists if the run is complete
+report.html                                the report with its figures, for a browser
+per_label.csv                              the figures of each label under each loss
+predictions.npz                            what the recommended loss says of the test rows
+report.md                                  the report as text; it exists if the run is complete
 
 A comparison over very many labels has no thresholds by label and no calibrator.
 """
@@ -23,30 +26,37 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mllosses_jax import calibration
 from mllosses_jax._core import files
+from mllosses_jax.compare import markdown, per_label
 from mllosses_jax.compare.choice import AnyChoice, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
+from mllosses_jax.compare.page import whole as page
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
 
+if TYPE_CHECKING:
+    from mllosses_jax.compare.comparison import Comparison
 if sys.platform != "win32":
     import fcntl
 
 RESULTS = "results.json"
 TABLE = "results.csv"
-REPORT = "report.txt"
+REPORT = "report.md"
+PAGE = "report.html"
+PER_LABEL = "per_label.csv"
+PREDICTIONS = "predictions.npz"
 OPTIONS = "run.toml"
 REFERENCES = "references"
 THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
 DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
-OF_ALL_LOSSES = (REPORT, OPTIONS, *DECISIONS, PREDICTOR)
+OF_ALL_LOSSES = (REPORT, PAGE, PER_LABEL, PREDICTIONS, OPTIONS, *DECISIONS, PREDICTOR)
 OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
@@ -262,9 +272,12 @@ class Folder:
         """Writes the options with which the command goes on with the run."""
         files.write_text(self.path / OPTIONS, text)
 
-    def write_report(self, text: str) -> None:
-        """Writes the report, which is the last file of a run."""
-        files.write_text(self.path / REPORT, text + "\n")
+    def write_report(self, comparison: Comparison) -> None:
+        """Writes the report in all its forms; the Markdown is the last file of a run."""
+        files.write_csv(self.path / PER_LABEL, per_label.csv_rows(comparison))
+        files.write_npz(self.path / PREDICTIONS, per_label.predictions(comparison))
+        files.write_text(self.path / PAGE, page.html(comparison))
+        files.write_text(self.path / REPORT, markdown.text(comparison))
 
 
 def _differing(name: str, there: Any, here: Any) -> str:

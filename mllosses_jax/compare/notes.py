@@ -276,14 +276,14 @@ def verdict(comparison: Comparison) -> str:
     if not comparison.outcomes[taken].quality > 0:
         return f"Verdict: none, as nothing could be chosen. The files are those of {baseline}."
     if comparison.thresholds[taken].by_label is None:
-        return f"Verdict: {_reason(comparison)}. The file global_threshold.json is that of {taken}."
+        return f"Verdict: {reason(comparison)}. The file global_threshold.json is that of {taken}."
     return (
-        f"Verdict: {_reason(comparison)}. The files thresholds.json (by label), "
+        f"Verdict: {reason(comparison)}. The files thresholds.json (by label), "
         f"global_threshold.json and calibrator.json are those of {taken}."
     )
 
 
-def _reason(comparison: Comparison) -> str:
+def reason(comparison: Comparison) -> str:
     """Returns which loss to take, and why."""
     baseline, best, count = comparison.baseline, comparison.best, len(comparison.results)
     if count == 1:

@@ -78,11 +78,9 @@ def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
     outcome = comparison.outcomes[label]
     if not isinstance(outcome, Outcome):
         return "\n\n".join(filled)
-    title = f"Labels under {label} with thresholds tuned per label"
-    title += ", for the first of its models" if len(outcome.residuals) > 1 else ""
-    title += " (micro-F1 above is at the common threshold):"
-    report = _label_report(comparison.dataset, outcome, max_labels)
-    return "\n\n".join([*filled, f"{textwrap.fill(title, WIDTH)}\n\n{report}"])
+    title = textwrap.fill(label_title(label, outcome) + ":", WIDTH)
+    report = label_report(comparison.dataset, outcome, max_labels)
+    return "\n\n".join([*filled, f"{title}\n\n{report}"])
 
 
 def _checks(comparison: Comparison) -> list[str]:
@@ -217,7 +215,16 @@ def _wrapped(name: str) -> list[str]:
     return lines
 
 
-def _label_report(dataset: Dataset, outcome: Outcome, max_labels: int | None) -> str:
+def label_title(label: str, outcome: Outcome) -> str:
+    """Returns what the classification report shows."""
+    which = ", for the first of its models" if len(outcome.residuals) > 1 else ""
+    return (
+        f"Labels under {label} with thresholds tuned per label{which} (micro-F1 above is at the "
+        "common threshold)"
+    )
+
+
+def label_report(dataset: Dataset, outcome: Outcome, max_labels: int | None) -> str:
     """Returns the classification report of the first model, at thresholds tuned per label."""
     assert dataset.y_test is not None
     report = classification_report(

@@ -236,7 +236,7 @@ def _compared(
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         comparison.predictor().save(folder.path / PREDICTOR, force=True)
-        folder.write_report(report.text(comparison, max_labels=None))
+        folder.write_report(comparison)
     return comparison
 
 

@@ -126,7 +126,7 @@ def trials(folder):
             [["compare", "DATA", "--losses", LOSS, "--out", str(out)]],
         )
     out = folder / "broken" / "shown"
-    add("shown/report.txt", b"\xff\xfe report", [["show", str(out)]])
+    add("shown/report.md", b"\xff\xfe report", [["show", str(out)]])
     return found
 
 

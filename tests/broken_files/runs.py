@@ -82,5 +82,5 @@ def _run(data):
     out = data.with_name("run")
     compare(data, losses=[parse(LOSS)], out=out)
     EXPERIMENTS["linear"] = trained
-    (out / "report.txt").unlink()  # the run was interrupted
+    (out / "report.md").unlink()  # the run was interrupted
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}

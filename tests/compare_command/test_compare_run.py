@@ -177,7 +177,8 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert "1000 resamples, the same for all losses" in text
     assert "Verdict: " in text
     assert all(name in printed for name in (*NAMES, "macro avg"))
-    assert lines[-1].startswith(f"Written to {out}: report.txt, results.json, results.csv")
+    assert lines[-1].startswith(f"Written to {out}: report.md, results.json, results.csv")
+    assert lines[-2] == f"The report with its figures: {out / 'report.html'}"
     recommended = ThresholdReport.load(out / "thresholds.json")
     assert recommended.label_names == NAMES
     assert recommended.settings["loss"] == results_of(out)["recommended"]
@@ -193,7 +194,7 @@ def test_show_prints_the_report_again(interrupted, here, tmp_path):
     before = contents(out)
     done = here("show", out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (out / "report.txt").read_text()
+    assert done.stdout == (out / "report.md").read_text()
     assert contents(out) == before
     assert_refused(here("show", tmp_path), tmp_path, "holds no comparison", "--out")
     assert_refused(here("show", tmp_path / "nowhere"), "nowhere", "holds no comparison")
@@ -206,7 +207,7 @@ def test_finished_results_are_not_overwritten(interrupted, here):
     again = here(*arguments)
     assert again.returncode == 0
     assert "training:" not in again.stderr
-    assert again.stdout.startswith((out / "report.txt").read_text()[:-1])
+    assert again.stdout == interrupted["again"].stdout
     assert contents(out) == before
     assert_refused(here(*arguments, "--model", "mlp"), "another run", "model", "--force")
     assert_refused(here(*arguments, "--seeds", 3), "another run", "num_seeds is 2 there", "(--out)")
@@ -215,6 +216,9 @@ def test_finished_results_are_not_overwritten(interrupted, here):
 
 def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_path):
     """They reproduce the figures of the comparison, its thresholds and its calibrator."""
+    out = interrupted["out"]
+    recommended = here("evaluate", out / "predictions.npz", "--thresholds", out / "thresholds.json")
+    assert recommended.returncode == 0, recommended.stderr
     for loss, figures in results_of(interrupted["out"])["results"].items():
         folder = interrupted["out"] / "losses" / loss
         thresholds, test = folder / "thresholds.json", folder / "test.npz"
@@ -262,7 +266,6 @@ def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllos
     assert list(results["results"]) == [BASELINE, OTHER, added]
     folder = out / "losses" / "asymmetric_loss-gamma_neg=2-detach_focus=False"
     assert (folder / "test.npz").exists()
-    assert done.stdout.startswith((out / "report.txt").read_text().rstrip())
     assert "3 losses" in done.stdout.splitlines()[0]
     assert any(line.startswith("asymmetric_loss ") for line in done.stdout.splitlines())
 

@@ -129,9 +129,10 @@ def shell(comparison: Comparison) -> str:
     choice = comparison.choices[comparison.recommended]
     data = _data(comparison)
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
+    model, seeds = shlex.quote(_model(comparison)), comparison.settings.num_seeds
     lines.append(
-        f"mllosses compare {data} --losses {shlex.quote(choice.label)} "
-        f"--model {shlex.quote(_model(comparison))} --seeds {comparison.settings.num_seeds} --out winner"
+        f"mllosses compare {data} --losses {shlex.quote(choice.label)} --model {model} "
+        f"--seeds {seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
         lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")

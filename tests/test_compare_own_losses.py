@@ -128,6 +128,7 @@ def test_functions_are_named_as_if_they_were_written(here):
         "mine:mean",
     ]
     assert choose(local) == choose([local, local])
+    assert choose({"zlpr_loss": mll.zlpr_loss}) == choose("zlpr_loss")
     named = choose({"my own (1)": lambda x, y: x.mean(), "other": local})
     assert [choice.label for choice in named] == ["my own (1)", "other"]
 

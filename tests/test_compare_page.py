@@ -24,7 +24,7 @@ from page_inputs import (
 from sklearn import metrics as sk_metrics
 
 from mllosses_jax.compare import leaderboard, per_label
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choice import choose, parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.page import elements, figures, verdict, whole
 from mllosses_jax.compare.settings import Settings
@@ -296,6 +296,19 @@ def test_lines_to_copy_read_the_data_as_it_was_read(comparison, monkeypatch, tmp
     assert ast.literal_eval(call.args[0]) == "my data.csv"
     keywords = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
     assert (keywords["labels"], "drop" in keywords) == (["a", "b c"], False)
+
+
+def test_lines_to_copy_do_not_name_what_only_the_session_has():
+    dataset = make_dataset()
+    [local] = choose({"mine": lambda logits, labels: logits.mean()})
+    settings = Settings(model="own", own_model="Net")
+    comparison = Comparison(dataset, settings, baseline="mine")
+    comparison.add(local, make_outcome(dataset, models=1))
+    assert verdict.shell(comparison).startswith("# mine is yours")
+    said = verdict.python(comparison)
+    compile(said, "python", "exec")
+    assert 'losses={"mine": FUNCTION}' in said
+    assert "model=MODEL" in said
 
 
 @pytest.mark.usefixtures("without_figures")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shutil
 
 import jax
 import numpy as np
@@ -163,6 +164,13 @@ def test_features_that_do_not_fit_are_refused(features, words, linear):
     for method in (linear.scores, linear.predict, linear.probabilities):
         with pytest.raises(ComparisonError, match=words):
             method(features)
+
+
+def test_losses_that_are_there_are_named_as_they_are_given(made, tmp_path):
+    _, _, out = made("linear")
+    shutil.copytree(out / "losses" / BINARY, tmp_path / "losses" / "my_losses-squared-4a8a")
+    with pytest.raises(ComparisonError, match=f"'dice_loss' is in .*; there are: {BINARY}$"):
+        Predictor.load(tmp_path, loss="dice_loss")
 
 
 def test_other_mistakes_are_named(linear, tmp_path):

@@ -299,7 +299,7 @@ def _of(item: Any) -> AnyChoice:
     return _choice_of(name, function, values)
 
 
-def _named(name: Any, function: Any) -> Choice:
+def _named(name: Any, function: Any) -> AnyChoice:
     """Returns a function as a choice under the user's name for it."""
     if not isinstance(name, str) or not (name.isprintable() and 0 < len(name) <= LONGEST_NAME):
         raise ComparisonError(
@@ -308,6 +308,8 @@ def _named(name: Any, function: Any) -> Choice:
         )
     if not callable(function):
         raise ComparisonError(f"{name} must be a function (losses), got {function!r}")
+    if any(entry.name == name and entry.loss is function for entry in CATALOGUE):
+        return parse(name)
     if _is_taken(name):
         raise ComparisonError(f"{name} is also a loss of this package (losses); name it otherwise")
     own_code.check_call(name, function, ("logits", "labels"), {})

@@ -84,12 +84,19 @@ def read(path: Path, loss: str | None, model: Any) -> Predictor:
 def _folder_of(loss: str, results: Path) -> Path:
     """Returns the folder of a loss in the folder of a comparison."""
     folders = {file.parent.name: file.parent for file in results.glob(f"{LOSSES}/*/{MODEL}")}
+    name = loss
     with contextlib.suppress(ComparisonError):
-        loss = parse(loss).file_name
-    if loss not in folders:
-        there = ", ".join(sorted(folders)) or "none"
+        name = parse(loss).file_name
+    if name not in folders:
+        there = ", ".join(sorted(map(_loss_in, folders.values()))) or "none"
         raise ComparisonError(f"no model of {loss!r} is in {results} (loss); there are: {there}")
-    return folders[loss]
+    return folders[name]
+
+
+def _loss_in(folder: Path) -> str:
+    """Returns the loss of a folder as the user wrote it, unlike the name of the folder."""
+    with reading(folder / MODEL):
+        return str(read_arrays(folder / MODEL)["loss"])
 
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictor:

@@ -8,7 +8,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from mllosses_jax.compare import notes
+from mllosses_jax.compare import notes, own_code
+from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.leaderboard import decimal, interval
 from mllosses_jax.compare.page.elements import code, tag, text
 
@@ -129,9 +131,12 @@ def _calibration(comparison: Comparison) -> str:
 def shell(comparison: Comparison) -> str:
     """Returns the commands that train the recommended loss again and evaluate its label sets."""
     choice = comparison.choices[comparison.recommended]
+    for name, is_text in ((choice.label, _is_text(choice.label)), _named_model(comparison)):
+        if not is_text:
+            return f"# {name} is yours, and no module holds it: see the lines of Python"
     data = _data(comparison)
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
-    model, seeds = shlex.quote(_model(comparison)), comparison.settings.num_seeds
+    model, seeds = shlex.quote(_named_model(comparison)[0]), comparison.settings.num_seeds
     columns = "".join(
         f" --{name} {shlex.quote(str(value) if isinstance(value, int) else ','.join(value))}"
         for name, value in _columns(comparison).items()
@@ -148,14 +153,17 @@ def shell(comparison: Comparison) -> str:
 def python(comparison: Comparison) -> str:
     """Returns the Python that trains the recommended loss again and uses what was tuned."""
     settings, label = comparison.settings, comparison.recommended
+    model, is_text = _named_model(comparison)
     lines = [
         "from mllosses_jax.compare import compare",
         "",
         "comparison = compare(",
         f"    {_quoted(_data(comparison))},",
         *(f"    {name}={value!r}," for name, value in _columns(comparison).items()),
-        f"    losses=[{_quoted(label)}],",
-        f"    model={_quoted(_model(comparison))},",
+        f"    losses=[{_quoted(label)}],"
+        if _is_text(label)
+        else f"    losses={{{_quoted(label)}: FUNCTION}},  # which is yours",
+        f"    model={_quoted(model)}," if is_text else "    model=MODEL,  # which is yours",
         f"    num_seeds={settings.num_seeds},",
         ")",
         "print(comparison)",
@@ -199,8 +207,19 @@ def _quoted(value: str) -> str:
     return repr(value) if '"' in value or repr(value) != f"'{value}'" else f'"{value}"'
 
 
-def _model(comparison: Comparison) -> str:
+def _is_text(loss: str) -> bool:
+    """Returns whether the name of a loss is enough to find it, unlike that of a local function."""
+    try:
+        parse(loss)
+    except ComparisonError:
+        return False
+    return True
+
+
+def _named_model(comparison: Comparison) -> tuple[str, bool]:
+    """Returns the name of the model, and whether it is enough to find it."""
     settings = comparison.settings
     if settings.model == "own":
-        return settings.own_model or "MODEL"
-    return "mlp" if settings.model == "mlp" else "linear"
+        name = settings.own_model or "MODEL"
+        return name, own_code.PATH.fullmatch(name) is not None
+    return ("mlp" if settings.model == "mlp" else "linear"), True

@@ -131,7 +131,8 @@ def shell(comparison: Comparison) -> str:
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
     lines.append(
         f"mllosses compare {data} --losses {shlex.quote(choice.label)} "
-        f"--model {shlex.quote(_model(comparison))} --seeds {comparison.settings.num_seeds} --out winner"
+        f"--model {shlex.quote(_model(comparison))} --seeds {comparison.settings.num_seeds} "
+        "--out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
         lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")

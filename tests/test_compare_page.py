@@ -1,7 +1,10 @@
 """The page of a comparison: structure, names and numbers."""
 
+import ast
+import copy
 import html
 import re
+import shlex
 import subprocess
 import sys
 
@@ -274,6 +277,25 @@ def test_the_verdict_has_its_interval_and_lines_to_copy(comparison, page):
     assert f'losses=["{OTHER}"]' in python
     compile(python, "python", "exec")
     assert [e["text"] for e in page.all("a", href="#checks")] == ["Checks1", "1 issue"]
+
+
+def test_lines_to_copy_read_the_data_as_it_was_read(comparison, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    source = {"data": str(tmp_path / "my data.csv"), "labels": ["a", "b c"], "drop": None}
+    given = copy.copy(comparison)
+    given.source = source
+    [line] = [line for line in verdict.shell(given).splitlines() if " compare " in line]
+    words = shlex.split(line)
+    assert words[:5] == ["mllosses", "compare", "my data.csv", "--labels", "a,b c"]
+    assert "--drop" not in words
+    [call] = [
+        node
+        for node in ast.walk(ast.parse(verdict.python(given)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "compare"
+    ]
+    assert ast.literal_eval(call.args[0]) == "my data.csv"
+    keywords = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+    assert (keywords["labels"], "drop" in keywords) == (["a", "b c"], False)
 
 
 @pytest.mark.usefixtures("without_figures")

@@ -375,7 +375,7 @@ def test_numbers_have_three_decimals(value, signed, shown):
         (None, "n/a"),
         (["a", "b"], "a, b"),
         ([], "none"),
-        ({"a": 1}, "a: 1"),
+        ({"a": 1}, "a (1)"),
         ("text", "text"),
     ],
 )

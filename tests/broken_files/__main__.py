@@ -203,7 +203,7 @@ def main():
 
 
 def _peak():
-    """Returns the most bytes that this program held; `getrusage` starts from those of the parent."""
+    """Returns the most bytes this program held; `getrusage` starts from those of its parent."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024

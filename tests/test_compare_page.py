@@ -26,7 +26,7 @@ from sklearn import metrics as sk_metrics
 from mllosses_jax.compare import leaderboard, per_label
 from mllosses_jax.compare.choice import choose, parse
 from mllosses_jax.compare.comparison import Comparison
-from mllosses_jax.compare.page import elements, figures, verdict, whole
+from mllosses_jax.compare.page import data, elements, figures, verdict, whole
 from mllosses_jax.compare.settings import Settings
 
 
@@ -378,3 +378,19 @@ def test_a_loss_that_diverged_has_no_figures():
 )
 def test_numbers_have_three_decimals(value, signed, shown):
     assert leaderboard.decimal(value, signed=signed) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12345, "12\N{NARROW NO-BREAK SPACE}345"),
+        (True, "yes"),
+        (None, "n/a"),
+        (["a", "b"], "a, b"),
+        ([], "none"),
+        ({"a": 1}, "a (1)"),
+        ("text", "text"),
+    ],
+)
+def test_every_kind_of_value_of_the_card_is_shown(value, shown):
+    assert data._shown(value) == shown

@@ -158,9 +158,7 @@ def compare(
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
-        folder = Folder(Path(out), identity, choices, force)
-        if run_file is not None:
-            folder.write_options(run_file)
+        folder = Folder(Path(out), identity, choices, force, run_file)
         return _compared(
             dataset,
             settings,
@@ -252,6 +250,7 @@ def _compared(
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         comparison.predictor().save(folder.path / PREDICTOR, force=True)
+        folder.write_options()
         folder.write_report(comparison)
     return comparison
 

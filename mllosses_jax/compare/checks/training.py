@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     why="A value further out might be better. Every loss is given the same number of values to "
     "try, and the last edges of the search do not move.",
     remedy="Compare losses whose lead depends on it with care. If the edge is that of the weakest "
-    "or strongest regularisation, the model may not suit the data: try the other --model.",
+    "or strongest regularisation, the model may not suit the data: try another --model.",
 )
 def at_edge(comparison: Comparison) -> Iterator[str]:
     """Yields the chosen value of each setting that is at an edge."""

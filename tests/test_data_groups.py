@@ -45,8 +45,9 @@ def test_labels_are_shared_out_better_than_by_sizes_alone():
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.8, 0.2), (0.4, 0.3, 0.3)])
-def test_the_sum_is_nearly_the_smallest_of_all_assignments(shares):
-    for seed in range(5):
+def test_few_of_all_assignments_have_a_smaller_sum(shares):
+    ranks = []
+    for seed in range(10):
         y, groups = long_tail(60, 3, seed), np.random.default_rng(seed).integers(7, size=60)
         amounts = np.concatenate([y / y.sum(0), np.full((60, 1), 1 / 60)], axis=1)
 
@@ -58,9 +59,9 @@ def test_the_sum_is_nearly_the_smallest_of_all_assignments(shares):
         for k, part in enumerate(split_groups(y, groups, shares)):
             found[part] = k
         every = itertools.product(range(len(shares)), repeat=7)
-        best = min(cost(np.array(each)[groups]) for each in every)
-        least = 6.0  # if every share were as it should be
-        assert cost(found) - least < 2 * (best - least) + 0.05
+        costs = np.array([cost(np.array(each)[groups]) for each in every])
+        ranks.append(np.mean(costs < cost(found) - 1e-9))
+    assert np.mean(ranks) < 0.05
 
 
 @pytest.mark.parametrize("rows", [200, 1001])
@@ -133,18 +134,21 @@ LINES = '{"size": 1, "patient": "p", "labels": ["a"]}\n{"size": 2, "patient": 5,
 @pytest.mark.parametrize(
     ("name", "text", "groups", "features"),
     [
-        ("toy.csv", TABLE, [0, 1, 0, 2], ("size", "kind=x", "kind=y", "kind=z")),
-        ("toy.arff", ARFF, [0, 1, 0, 2], ("size",)),
-        ("toy.jsonl", LINES, [1, 0], ("size",)),
+        ("toy.csv", TABLE, [0, 1, 0, 3], ("size", "kind=x", "kind=y", "kind=z")),
+        ("toy.arff", ARFF, [0, 1, 0, 3], ("size",)),
+        ("toy.jsonl", LINES, [0, 1], ("size",)),
     ],
 )
 def test_a_column_of_groups_is_no_feature(tmp_path, name, text, groups, features):
     path = tmp_path / name
     path.write_text(text)
     data = load(path, groups="patient")
-    assert data.groups_train.tolist() == groups
+    codes = data.groups_train.tolist()
+    assert [codes.index(code) for code in codes] == groups  # the first row of the group
     assert data.feature_names == features
-    with pytest.raises(DataError, match=r"'pateint' is not a column; give groups=.*'patient'"):
+    with pytest.raises(
+        DataError, match=r"'pateint' is not a column; give groups=.*did you mean patient"
+    ):
         load(path, groups="pateint")
 
 

@@ -9,6 +9,7 @@ from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large import linear as large_linear
 from mllosses_jax.compare.loading import load_data, thinned
 from mllosses_jax.compare.notes import heading
+from mllosses_jax.compare.page.verdict import python, shell
 from mllosses_jax.data import DataError, Dataset
 
 LOSS = "sigmoid_binary_cross_entropy"
@@ -33,6 +34,8 @@ def test_nothing_leaks_from_a_group():
     assert comparison.results[LOSS]["map"]["mean"] < 0.65
     assert comparison.outcomes[LOSS].quality < 0.7
     assert all(each["map"]["mean"] < 0.65 for each in comparison.references.values())
+    assert "--groups COLUMN" in shell(comparison)
+    assert "    groups=groups," in python(comparison)
     assert any(part.startswith("Groups: 48 in the training part.") for part in heading(comparison))
 
 

@@ -130,8 +130,12 @@ def shell(comparison: Comparison) -> str:
     data = _data(comparison)
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
     model, seeds = shlex.quote(_model(comparison)), comparison.settings.num_seeds
+    groups = ""
+    if comparison.dataset.groups_train is not None:
+        lines.append("# COLUMN is the column of the groups")
+        groups = " --groups COLUMN"
     lines.append(
-        f"mllosses compare {data} --losses {shlex.quote(choice.label)} --model {model} "
+        f"mllosses compare {data}{groups} --losses {shlex.quote(choice.label)} --model {model} "
         f"--seeds {seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
@@ -147,6 +151,11 @@ def python(comparison: Comparison) -> str:
         "",
         "comparison = compare(",
         f"    {_quoted(_data(comparison))},",
+        *(
+            ["    groups=groups,  # as before"]
+            if comparison.dataset.groups_train is not None
+            else []
+        ),
         f"    losses=[{_quoted(label)}],",
         f"    model={_quoted(_model(comparison))},",
         f"    num_seeds={settings.num_seeds},",

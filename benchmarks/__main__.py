@@ -27,6 +27,7 @@ BENCHMARKS = {
     "overhead": "losses",
     "scaling": "",
     "streaming": "",
+    "whole_command": "",
     "worked_heads": "",
 }
 

@@ -254,3 +254,19 @@ def test_quick_linear():
     assert all(row["slope"] < 1e-3 for row in rows[2:])
     with pytest.raises(ValueError, match="'flag'"):
         linear.run(quick=False, sets=["flag"])
+
+
+def test_bars_of_the_whole_command():
+    command = pytest.importorskip("benchmarks.whole_command")
+
+    def bars(cold, warm, ours, peer):
+        rows = [
+            {"run": "embedded, cold cache", "seconds": cold},
+            {"run": "embedded, warm cache", "seconds": warm},
+            {"run": "sparse words", "CPU s": ours},
+            {"run": "scikit-learn on sparse words", "CPU s": peer},
+        ]
+        return [line.endswith(": missed") for line in command.report(rows).splitlines()]
+
+    assert bars(90, 45, 180, 10) == [False, False, False]
+    assert bars(90.1, 45.1, 180.1, 10) == [True, True, True]

@@ -1,7 +1,10 @@
 """The page of a comparison: structure, names and numbers."""
 
+import ast
+import copy
 import html
 import re
+import shlex
 import subprocess
 import sys
 
@@ -23,7 +26,7 @@ from sklearn import metrics as sk_metrics
 from mllosses_jax.compare import leaderboard, per_label
 from mllosses_jax.compare.choice import parse
 from mllosses_jax.compare.comparison import Comparison
-from mllosses_jax.compare.page import elements, figures, verdict, whole
+from mllosses_jax.compare.page import data, elements, figures, verdict, whole
 from mllosses_jax.compare.settings import Settings
 
 
@@ -276,6 +279,25 @@ def test_the_verdict_has_its_interval_and_lines_to_copy(comparison, page):
     assert [e["text"] for e in page.all("a", href="#checks")] == ["Checks1", "1 issue"]
 
 
+def test_lines_to_copy_read_the_data_as_it_was_read(comparison, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    source = {"data": str(tmp_path / "my data.csv"), "labels": ["a", "b c"], "drop": None}
+    given = copy.copy(comparison)
+    given.source = source
+    [line] = [line for line in verdict.shell(given).splitlines() if " compare " in line]
+    words = shlex.split(line)
+    assert words[:5] == ["mllosses", "compare", "my data.csv", "--labels", "a,b c"]
+    assert "--drop" not in words
+    [call] = [
+        node
+        for node in ast.walk(ast.parse(verdict.python(given)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "compare"
+    ]
+    assert ast.literal_eval(call.args[0]) == "my data.csv"
+    keywords = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+    assert (keywords["labels"], "drop" in keywords) == (["a", "b c"], False)
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_lead_that_is_kept_is_measured_too():
     comparison = make_comparison(validation=0.45)
@@ -343,3 +365,19 @@ def test_a_loss_that_diverged_has_no_figures():
 )
 def test_numbers_have_three_decimals(value, signed, shown):
     assert leaderboard.decimal(value, signed=signed) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12345, "12\N{NARROW NO-BREAK SPACE}345"),
+        (True, "yes"),
+        (None, "n/a"),
+        (["a", "b"], "a, b"),
+        ([], "none"),
+        ({"a": 1}, "a (1)"),
+        ("text", "text"),
+    ],
+)
+def test_every_kind_of_value_of_the_card_is_shown(value, shown):
+    assert data._shown(value) == shown

@@ -13,7 +13,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from mllosses_jax.compare.card import data_card
+from mllosses_jax.compare.card import data_card, in_words
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.data import DataError, Dataset, load, split
 from mllosses_jax.data.columns import ColumnEncoder
@@ -214,3 +214,11 @@ def test_texts_that_are_few_or_repeated_are_categories(tmp_path: Path) -> None:
         assert load(path).x_train.shape == (len(cells), len(set(cells)))
     path.write_text("a,label:b\nx,1\ny,0\n3,1\n")  # most are no numbers
     assert load(path).x_train.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
+def test_entries_of_the_card_in_words() -> None:
+    assert in_words({"height": 3, "a\x1b": 1}) == r"height (3), a\x1b (1)"
+    assert in_words({}) == in_words([]) == in_words(None) == "none"
+    assert in_words([f"c{j}" for j in range(10)]).endswith("c6, c7 and 2 more")
+    assert in_words([4, 5]) == "4, 5"
+    assert (in_words(True), in_words(False), in_words(7)) == ("yes", "no", "7")

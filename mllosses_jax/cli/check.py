@@ -17,7 +17,7 @@ from mllosses_jax.cli.shared_arguments import add_command, add_data
 if TYPE_CHECKING:
     from mllosses_jax.data import Dataset
 
-NUM_RARE = NUM_NAMES = 8
+NUM_RARE = 8
 
 
 def add_parser(commands: Any) -> None:
@@ -40,30 +40,19 @@ def checkup(
     data: str, labels: int | Sequence[str] | None, drop: Sequence[str] | None = None
 ) -> str:
     """Returns the data card of a file, remarks on it, and the losses to compare first."""
-    from mllosses_jax.compare.card import data_card
+    from mllosses_jax.compare.card import data_card, in_words
     from mllosses_jax.data import load
 
     dataset = load(data, labels=labels, drop=drop)
     card = data_card(dataset)
     longest = max(map(len, card))
     lines = [
-        f"{name.replace('_', ' '):<{longest}}  {_shown(value)}" for name, value in card.items()
+        f"{name.replace('_', ' '):<{longest}}  {in_words(value)}" for name, value in card.items()
     ]
     remarks = list(_remarks(dataset))
     return "\n".join(
         [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, drop, dataset)]
     )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        value = ", ".join(f"{name} ({count})" for name, count in value.items()) or None
-    if isinstance(value, list):
-        more = f" and {len(value) - NUM_NAMES} more" if len(value) > NUM_NAMES else ""
-        return f"{', '.join(map(printable, value[:NUM_NAMES]))}{more}"
-    return "none" if value is None else printable(str(value))
 
 
 def _advice(

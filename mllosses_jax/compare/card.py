@@ -9,10 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from mllosses_jax._core.text import printable
 from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import label_statistics
 
 FEW_POSITIVES = 10
+NUM_NAMES = 8
 
 
 def data_card(dataset: Dataset) -> dict[str, Any]:
@@ -59,6 +61,18 @@ def _preparation(dataset: Dataset) -> dict[str, Any]:
         },
         "categories_by_column": {name: len(texts) for name, texts in kinds.items()},
     }
+
+
+def in_words(value: Any) -> str:
+    """Returns an entry of the card as it is shown to a reader."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = [f"{name} ({count})" for name, count in value.items()]
+    if isinstance(value, list):
+        more = f" and {len(value) - NUM_NAMES} more" if len(value) > NUM_NAMES else ""
+        return f"{', '.join(printable(str(each)) for each in value[:NUM_NAMES])}{more}" or "none"
+    return "none" if value is None else printable(str(value))
 
 
 def _rounded(value: float, digits: int) -> float | None:

@@ -56,6 +56,7 @@ class Comparison:
         preprocessing: what was done to the features of the data set.
         further_metrics: metrics that were asked for besides those of the experiment.
         networks: the user's model for each loss, if the model is the user's.
+        source: the file and how it was read (`data`, `labels`, `drop`), as far as is known.
     """
 
     dataset: Dataset
@@ -75,6 +76,7 @@ class Comparison:
     preprocessing: Preprocessing | None = None
     further_metrics: tuple[OwnMetric, ...] = ()
     networks: dict[str, OwnNetwork] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)

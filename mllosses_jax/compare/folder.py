@@ -56,7 +56,7 @@ THRESHOLDS = "thresholds.json"
 CALIBRATOR = "calibrator.json"
 GLOBAL_THRESHOLD = "global_threshold.json"
 DECISIONS = (THRESHOLDS, GLOBAL_THRESHOLD, CALIBRATOR)
-OF_ALL_LOSSES = (REPORT, PAGE, PER_LABEL, PREDICTIONS, OPTIONS, *DECISIONS, PREDICTOR)
+OF_ALL_LOSSES = (REPORT, PAGE, PER_LABEL, PREDICTIONS, *DECISIONS, PREDICTOR)
 OF_A_LOSS = (MODEL, VALIDATION, "test*.npz", *DECISIONS, files.LEFTOVERS)
 
 
@@ -117,6 +117,7 @@ class Folder:
         identity: what must agree for a run to be resumed or added to: `config` and `data`.
         choices: the requested losses.
         force: whether to start again, whatever the folder holds.
+        options: the text of run.toml, or None for none.
 
     Attributes:
         choices: the requested losses, after those that the folder holds already.
@@ -127,9 +128,14 @@ class Folder:
     """
 
     def __init__(
-        self, path: Path, identity: dict[str, Any], choices: Sequence[AnyChoice], force: bool
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        choices: Sequence[AnyChoice],
+        force: bool,
+        options: str | None = None,
     ) -> None:
-        self.path = path
+        self.path, self._options = path, options
         self.choices = tuple(choices)
         try:
             (path / LOSSES).mkdir(parents=True, exist_ok=True)
@@ -140,6 +146,7 @@ class Folder:
                 return
             else:
                 self._refuse_what_is_there()
+            self.write_options()  # first, so that a run that is killed can always be resumed
             self.write({**self.named(identity), "results": {}}, [])
         except OSError as error:
             raise _cannot_write(path, error) from None
@@ -148,6 +155,9 @@ class Folder:
         """Raises if a folder without results holds something with the name of a run's file."""
         names = [self.path / name for name in (*OF_ALL_LOSSES, TABLE)]
         found = [path for path in (*names, *self._of_models()) if path.exists()]
+        options = self.path / OPTIONS
+        if options.exists() and options.read_bytes() != (self._options or "").encode():
+            found.append(options)
         if found:
             raise Occupied(
                 f"{found[0]} exists, but {RESULTS} does not; choose another folder (out), or "
@@ -161,7 +171,7 @@ class Folder:
 
     def _clear(self) -> None:
         """Removes a run, results first, so that no remainder can be mistaken for a run."""
-        for name in (RESULTS, *OF_ALL_LOSSES, TABLE):
+        for name in (RESULTS, *OF_ALL_LOSSES, TABLE, OPTIONS):
             (self.path / name).unlink(missing_ok=True)
         for path in self._of_models():
             path.unlink()
@@ -268,9 +278,10 @@ class Folder:
         if rows:
             files.write_csv(self.path / TABLE, rows)
 
-    def write_options(self, text: str) -> None:
+    def write_options(self) -> None:
         """Writes the options with which the command goes on with the run."""
-        files.write_text(self.path / OPTIONS, text)
+        if self._options is not None:
+            files.write_text(self.path / OPTIONS, self._options)
 
     def write_report(self, comparison: Comparison) -> None:
         """Writes the report in all its forms; the Markdown is the last file of a run."""

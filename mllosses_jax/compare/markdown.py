@@ -78,11 +78,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int 
 def _tables(comparison: Comparison) -> list[str]:
     """Returns the table of losses, cut into several with a few metrics each."""
     columns = leaderboard.columns(comparison)
-    rows = [*leaderboard.rows(comparison), *leaderboard.reference_rows(comparison)]
+    rows = [(row.shown, row) for row in leaderboard.rows(comparison)]
+    rows += [(f"({row.name})", row) for row in leaderboard.reference_rows(comparison)]
     found = []
     for start in range(0, len(columns), METRICS_AT_ONCE):
         headings = [column.heading for column in columns[start : start + METRICS_AT_ONCE]]
-        cells = [[row.shown, row.decided, *(_cell(row, head) for head in headings)] for row in rows]
+        cells = [
+            [name, row.decided, *(_cell(row, head) for head in headings)] for name, row in rows
+        ]
         found.append(table(["loss", "decisions", *headings], cells, names=2))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
 from os import PathLike
@@ -77,7 +78,7 @@ def compare(
             Losses of the same experiment that are finished there are compared without being
             trained again.
         force: whether to overwrite the contents of the folder.
-        run_file: text for run.toml in the folder; the command keeps its options there.
+        run_file: TOML for run.toml in the folder; the command keeps its options there.
         ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
         on_progress: called as `(done_passes, total_passes, text)`.
 
@@ -112,6 +113,9 @@ def compare(
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
     ignored, choices = known_codes(ignore), choose(losses)
     further = choose_metrics(metrics)
+    source = {} if run_file is None else tomllib.loads(run_file)
+    if not isinstance(data, Dataset):
+        source = {"data": str(data), "labels": labels, "drop": drop}
     dataset = load_data(data, labels=labels, drop=drop, groups=groups)
     num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
@@ -143,16 +147,24 @@ def compare(
         config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
         return _compared(
-            dataset, settings, own, bound_losses, left_out, ignored, further, None, {}, on_progress
+            dataset,
+            settings,
+            own,
+            bound_losses,
+            left_out,
+            ignored,
+            further,
+            source,
+            None,
+            {},
+            on_progress,
         )
     identity = {
         "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
-        folder = Folder(Path(out), identity, choices, force)
-        if run_file is not None:
-            folder.write_options(run_file)
+        folder = Folder(Path(out), identity, choices, force, run_file)
         return _compared(
             dataset,
             settings,
@@ -161,6 +173,7 @@ def compare(
             left_out,
             ignored,
             further,
+            source,
             folder,
             identity,
             on_progress,
@@ -189,6 +202,7 @@ def _compared(
     left_out: dict[str, str],
     ignore: tuple[str, ...],
     further_metrics: tuple[OwnMetric, ...],
+    source: dict[str, Any],
     folder: Folder | None,
     identity: dict[str, Any],
     on_progress: OnProgress | None,
@@ -206,7 +220,7 @@ def _compared(
         dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
     )
     comparison.preprocessing = preprocessing
-    comparison.further_metrics = further_metrics
+    comparison.further_metrics, comparison.source = further_metrics, source
     progress = Passes(len(choices), experiment.passes, on_progress)
     for choice in choices:
         bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
@@ -242,6 +256,7 @@ def _compared(
         label = comparison.recommended
         folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
         comparison.predictor().save(folder.path / PREDICTOR, force=True)
+        folder.write_options()
         folder.write_report(comparison)
     return comparison
 

@@ -80,8 +80,8 @@ def test_a_first_look_takes_the_advised_losses_and_few_rows(here, tmp_path, monk
     assert (found["data"]["training_rows"], found["data"]["test_rows"]) == (40, 40)
 
 
-# A process that is killed when it has moved so many finished files into place: results.json (if it
-# is the first in its folder), run.toml, validation.npz, test.npz, model.npz and so on.
+# A process that is killed when it has moved so many finished files into place: run.toml and
+# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -114,7 +114,8 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
         return {path: path.read_bytes() for path in out.rglob("*.npz")}
 
     assert killed(1, begin) == {}
-    first = killed(3, begin)  # the model of the first loss is written, and not yet in place
+    assert [path.name for path in out.glob("[!.]*") if path.is_file()] == ["run.toml"]
+    first = killed(4, begin)  # the model of the first loss is written, and not yet in place
     assert not list(out.rglob("model.npz"))
     assert {path.name for path in first} == {"validation.npz", "test.npz"}
     second = killed(9, ["compare", "--resume", out])
@@ -138,3 +139,12 @@ def test_a_folder_that_cannot_be_written_is_named(data, here, tmp_path):
     place = tmp_path / "file" / "out"
     assert_refused(here("compare", data, "--out", place), str(place), "--out")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_of_options_is_not_overwritten(data, here, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.toml").write_text("seeds = 3")
+    done = here("compare", data, "--config", out / "run.toml", "--out", out)
+    assert_refused(done, "run.toml exists, but results.json does not", "--force")
+    assert (out / "run.toml").read_text() == "seeds = 3"

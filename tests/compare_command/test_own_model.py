@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
+from compare_inputs import BASELINE, assert_refused, passes, results_of
 
 from mllosses_jax.compare import Predictor, mlp
 
@@ -22,6 +22,9 @@ class Net(nnx.Module):
 def broken(num_features, num_outputs, rngs):
     net = Net(num_features, num_outputs, rngs)
     return net.no_such_layer
+
+def squared(logits, labels, where=None):
+    return jnp.mean((nnx.sigmoid(logits) - labels) ** 2, where=where)
 
 def wide(num_features, num_outputs, rngs):
     return Net(num_features, 7, rngs)
@@ -46,14 +49,15 @@ def test_from_training_to_new_rows(module, data, here, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"Model: {module}:Net. Step size" in " ".join(done.stdout.split())
     assert results_of(tmp_path / "out")["config"]["own_model"] == f"{module}:Net"
-    again = here(*arguments, "--losses", OTHER)
+    own_loss = f"{module}:squared"
+    again = here(*arguments, "--losses", own_loss)
     assert again.returncode == 0, again.stderr
-    assert passes(again) == [f"finished before: {BASELINE}", f"training: {OTHER}"]
-    done = here("predict", "out", data, "--loss", OTHER, "--scores", "s.csv")
+    assert passes(again) == [f"finished before: {BASELINE}", f"training: {own_loss}"]
+    done = here("predict", "out", data, "--loss", own_loss, "--scores", "s.csv")
     assert done.returncode == 0, done.stderr
-    assert f"by the {module}:Net model trained with {OTHER}" in " ".join(done.stdout.split())
+    assert f"by the {module}:Net model trained with {own_loss}" in " ".join(done.stdout.split())
     with np.load(data) as arrays:
-        expected = Predictor.load(tmp_path / "out", loss=OTHER).scores(arrays["X_test"])
+        expected = Predictor.load(tmp_path / "out", loss=own_loss).scores(arrays["X_test"])
     found = np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1)
     np.testing.assert_array_equal(found.astype(np.float32), expected)
 

@@ -85,6 +85,7 @@ def duplicates(comparison: Comparison) -> Iterator[str]:
 
 def _hashes(x: NDArray[np.float32]) -> list[int]:
     """Returns a number for each row, the same for equal rows: a sum of bits times odd numbers."""
+    x = x.reshape(len(x), -1)
     odd = np.random.default_rng(0).integers(2**63, size=x.shape[1], dtype=np.uint64) * 2 + 1
     found: list[int] = []
     for start in range(0, len(x), _ROWS):

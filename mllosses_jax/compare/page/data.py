@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mllosses_jax.compare.card import data_card
+from mllosses_jax.compare.card import data_card, in_words
 from mllosses_jax.compare.page.elements import Cell, Heading, TableRow, table, tag
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def content(comparison: Comparison) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "n/a" if value is None else f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if value is None:
+        return "n/a"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return in_words(value)

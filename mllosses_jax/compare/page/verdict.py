@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from mllosses_jax.compare import notes
 from mllosses_jax.compare.leaderboard import decimal, interval
@@ -134,9 +136,13 @@ def shell(comparison: Comparison) -> str:
     if comparison.dataset.groups_train is not None:
         lines.append("# COLUMN is the column of the groups")
         groups = " --groups COLUMN"
+    columns = "".join(
+        f" --{name} {shlex.quote(str(value) if isinstance(value, int) else ','.join(value))}"
+        for name, value in _columns(comparison).items()
+    )
     lines.append(
-        f"mllosses compare {data}{groups} --losses {shlex.quote(choice.label)} --model {model} "
-        f"--seeds {seeds} --out winner"
+        f"mllosses compare {shlex.quote(data)}{columns}{groups} "
+        f"--losses {shlex.quote(choice.label)} --model {model} --seeds {seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
         lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")
@@ -151,6 +157,7 @@ def python(comparison: Comparison) -> str:
         "",
         "comparison = compare(",
         f"    {_quoted(_data(comparison))},",
+        *(f"    {name}={value!r}," for name, value in _columns(comparison).items()),
         *(
             ["    groups=groups,  # as before"]
             if comparison.dataset.groups_train is not None
@@ -178,8 +185,23 @@ def python(comparison: Comparison) -> str:
 
 
 def _data(comparison: Comparison) -> str:
-    """Returns what stands for the data set, of which a comparison knows the name alone."""
-    return "mosaics" if comparison.dataset.name == "mosaics" else "DATA"
+    """Returns the file of the data set as seen from the current folder, or what stands for it."""
+    data = comparison.source.get("data")
+    if data is None:
+        return "mosaics" if comparison.dataset.name == "mosaics" else "DATA"
+    path = Path(data)
+    inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd())) if inside else str(data)
+
+
+def _columns(comparison: Comparison) -> dict[str, Any]:
+    """Returns which columns were said to be labels, and which to be left out."""
+    said = {name: comparison.source.get(name) for name in ("labels", "drop")}
+    return {
+        name: operator.index(value) if isinstance(value, SupportsIndex) else list(value)
+        for name, value in said.items()
+        if value is not None
+    }
 
 
 def _quoted(value: str) -> str:

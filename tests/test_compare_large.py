@@ -348,7 +348,7 @@ def test_a_label_that_is_never_known_starts_as_rare():
 @pytest.mark.parametrize("number", [1, 3])
 def test_settings_are_chosen_on_rows_with_a_known_label(number):
     rows = np.arange(50, 50 + number)
-    train, held = linear._held_out(rows)
+    train, held = linear._held_out(rows, None)
     assert len(held) == 1
     assert set(train) | set(held) == set(rows)
     assert len(train) == max(number - 1, 1)

@@ -112,7 +112,7 @@ def test_the_logistic_row_is_scikit_learns(masked):
     [chosen] = outcome.chosen.values()
     expected = by_hand(np.arange(120), dataset.x_test, chosen)
     np.testing.assert_allclose(outcome.test_scores[0], expected, rtol=1e-4, atol=1e-5)
-    folds = parts.folds(dataset.y_train, dataset.mask_train)
+    folds = parts.folds(dataset)
     quality = {}
     for inverse in references.INVERSE_STRENGTHS:
         held = np.zeros((120, 3))

@@ -88,7 +88,7 @@ def test_an_edge_is_told(sign, edge, monkeypatch):
 def test_scores_are_held_out(monkeypatch):
     """The labels of a fold do not affect the scores of its own rows, only those of others."""
     dataset = make_dataset()
-    folds = parts.folds(dataset.y_train, None)
+    folds = parts.folds(dataset)
     monkeypatch.setattr(linear.parts, "folds", lambda *_: folds)
     monkeypatch.setattr(linear.validation, "quality", lambda *_: 0.0)  # the first strength wins
     flipped = dataset.y_train.copy()

@@ -32,6 +32,12 @@ def add_parser(commands: Any) -> None:
     )
     add_data(parser, default="mosaics")
     parser.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="the column of a table with the group of each row, such as a patient's number: rows "
+        "of a group are never split between training, validation and test; it is no feature",
+    )
+    parser.add_argument(
         "--losses",
         metavar="A,B,...",
         help="names separated by commas, with parameters if need be, as in "
@@ -138,7 +144,9 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     # A misspelt name is reported before a large file is read.
     losses, model = choose(options.losses), resolve(options.model)
     metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
-    dataset = load_data(options.data, labels=options.labels, drop=options.drop)
+    dataset = load_data(
+        options.data, labels=options.labels, drop=options.drop, groups=options.groups
+    )
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
         losses = losses if options.losses else choose([each.loss for each in advise(dataset)])

@@ -6,8 +6,8 @@ import re
 
 # These are arguments in the library's messages, for which the command has options.
 _ARGUMENT = re.compile(
-    r"\((?P<named>out|force|losses|metrics|loss|labels|drop|model|ignore)\)"
-    r"|\b(?P<left_out>labels|drop|inputs)=(?= )"
+    r"\((?P<named>out|force|losses|metrics|loss|labels|drop|groups|model|ignore)\)"
+    r"|\b(?P<left_out>labels|drop|groups|inputs)=(?= )"
     r"|\binputs=(?P<given>logits|probabilities)\b"
 )
 

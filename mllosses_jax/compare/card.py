@@ -25,7 +25,7 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
     numbers of the training part were missing, and replaced by the median of their column there, and
     which columns of texts became one column of 0 and 1 for each text.
     """
-    y, mask = dataset.y_train, dataset.mask_train
+    y, mask, groups = dataset.y_train, dataset.mask_train, dataset.groups_train
     statistics = jax.device_get(label_statistics(y, where=mask))
     positives = statistics.counts
     return {
@@ -44,6 +44,7 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "labels_without_a_positive": int((positives == 0).sum()),
         "rows_without_a_label": int((~y.any(1)).sum()),
         "unknown_entries": 0 if mask is None else int((~mask).sum()),
+        **({} if groups is None else {"groups": len(np.unique(groups))}),
     }
 
 
@@ -81,10 +82,10 @@ def _rounded(value: float, digits: int) -> float | None:
 def fingerprint(dataset: Dataset) -> str:
     """Returns the SHA-256 of all arrays, which is the same for the same data."""
     digest = hashlib.sha256()
-    for part in ("train", "test"):
-        for kind in ("x", "y", "mask"):
-            array = getattr(dataset, f"{kind}_{part}")
-            if array is not None:
-                digest.update(f"{kind}_{part}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
+    arrays = [f"{kind}_{part}" for part in ("train", "test") for kind in ("x", "y", "mask")]
+    for name in (*arrays, "groups_train"):
+        array = getattr(dataset, name)
+        if array is not None:
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -188,7 +188,7 @@ class _Search(NamedTuple):
 def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
     """Finds the strength with the best validation score, by folds."""
     dataset, settings = fitter.dataset, fitter.settings
-    folds = parts.folds(dataset.y_train, dataset.mask_train)
+    folds = parts.folds(dataset)
     best: Held | None = None
     highest = -math.inf
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import DataError, Dataset, load, split
 
@@ -19,6 +21,7 @@ def load_data(
     *,
     labels: int | Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
+    groups: str | ArrayLike | None = None,
 ) -> Dataset:
     """Returns a data set with a test part: its own, or a fifth of the rows.
 
@@ -26,24 +29,33 @@ def load_data(
         data: a data set, or what `mllosses_jax.data.load` takes.
         labels: the label columns of a table.
         drop: the columns of a table to leave out.
+        groups: the column of a table with the group of each row, or the groups (N,).
 
     Returns:
         The data set. If it had no test part, it is `data.with_test(0.2, seed=0)`.
 
     Raises:
         DataError: the data cannot be read, or a part of it has no known label.
-        ComparisonError: `labels` or `drop` are given for a `Dataset`, or there are too few rows.
+        ComparisonError: `labels`, `drop` or a column of groups are given for a `Dataset`, or there
+            are too few rows.
     """
     if not isinstance(data, str | PathLike | Dataset):
         raise ComparisonError(
             f"data must be a Dataset, a path or a name, got {type(data).__name__}"
         )
+    column = groups if isinstance(groups, str) else None
     if not isinstance(data, Dataset):
-        data = load(data, labels=labels, drop=drop)
+        data = load(data, labels=labels, drop=drop, groups=column)
     elif labels is not None:
         raise ComparisonError(f"{data.name} names its labels itself; leave them out (labels)")
     elif drop is not None:
         raise ComparisonError(f"{data.name} has features already; leave columns out of it (drop)")
+    elif column is not None:
+        raise ComparisonError(
+            f"{data.name} has features already; give the group of each row, not a column (groups)"
+        )
+    if groups is not None and column is None:
+        data = data.with_groups(groups)
     if data.x_test is None:
         data = data.with_test(TEST_FRACTION, seed=TEST_SEED)
     _refuse_unknown(data)
@@ -60,6 +72,7 @@ def thinned(dataset: Dataset, most_rows: int) -> Dataset:
     changed: dict[str, Any] = {}
     for part in ("train", "test"):
         names = [f"{kind}_{part}" for kind in ("x", "y", "mask")]
+        names += ["groups_train"] if part == "train" else []
         arrays = {name: getattr(dataset, name) for name in names}
         y, mask = arrays[names[1]], arrays[names[2]]
         if y is not None and len(y) > most_rows:

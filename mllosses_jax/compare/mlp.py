@@ -73,7 +73,7 @@ class Experiment:
         self.dataset = dataset
         self.network = network or mlp(dataset.x_train.shape[1], bound_loss.num_outputs)
         self.trainer = Trainer(dataset, bound_loss, self.network)
-        self.parts = parts.draws(dataset.y_train, dataset.mask_train, num_seeds)
+        self.parts = parts.draws(dataset, num_seeds)
         self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
         self.steps = max(STEPS, len(dataset.x_train) // (2 * self.batch_size))  # in a round
         self._rows = [part.train for part in self.parts]

@@ -72,9 +72,13 @@ def _how(comparison: Comparison) -> list[str]:
     """Returns how models are trained, what seeds determine, and how thresholds are tuned."""
     settings, rows = comparison.settings, len(comparison.dataset.x_train)
     if settings.model == "linear_head":
-        return [large_notes.MODEL, _seeds(comparison), large_notes.DECISIONS]
-    few = rows < parts.FEW_ROWS
-    folds = parts.FOLDS_OF_FEW if few else parts.FOLDS
+        return [
+            large_notes.MODEL,
+            *_groups(comparison),
+            _seeds(comparison),
+            large_notes.DECISIONS,
+        ]
+    few, folds = rows < parts.FEW_ROWS, parts.num_folds(rows)
     if settings.model == "linear":
         model = (
             "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
@@ -91,11 +95,25 @@ def _how(comparison: Comparison) -> list[str]:
         )
     return [
         model,
+        *_groups(comparison),
         _seeds(comparison),
         "Thresholds, for the best F1, and a Platt calibrator are tuned on scores of training rows "
         "by models that were not trained on them. There is one threshold for all labels for "
         f"micro-F1, and one per label for macro-F1 (a label with fewer than {MIN_POSITIVES} "
         "positives takes the common one).",
+    ]
+
+
+def _groups(comparison: Comparison) -> list[str]:
+    """Returns what is done with groups and what is not, as no or one paragraph."""
+    groups = comparison.dataset.groups_train
+    if groups is None:
+        return []
+    return [
+        f"Groups: {len(np.unique(groups))} in the training part. No rows that are held out, for "
+        "validation or in a test part that is drawn here, are of a group that a model was trained "
+        "on. Intervals resample test rows one by one; where rows of a group are alike, they are "
+        "too narrow."
     ]
 
 

@@ -173,7 +173,7 @@ def _forest_means(x: Any, targets: NDArray[np.float64], others: Any) -> NDArray[
 
 def _out_of_fold(dataset: Dataset, x: Any, scores: Scores) -> Held:
     """Returns scores of all training rows by models that were fitted to the other folds."""
-    folds = parts.folds(dataset.y_train, dataset.mask_train)
+    folds = parts.folds(dataset)
     found = [scores(fold.train, x[fold.validation]) for fold in folds]
     return Held(np.concatenate([fold.validation for fold in folds]), np.concatenate(found))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from mllosses_jax.compare import references, report
+from mllosses_jax.compare import parts, references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
@@ -36,6 +37,7 @@ def compare(
     *,
     labels: int | Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
+    groups: str | ArrayLike | None = None,
     losses: Losses = None,
     metrics: Metrics = None,
     model: Model = "linear",
@@ -53,6 +55,9 @@ def compare(
             those of more than two axes, which only a model of your own takes, are not.
         labels: the label columns of a table.
         drop: the columns of a table to leave out.
+        groups: the group of each training row, before a test part is drawn, such as a patient's
+            number; or the column of a table that holds it, which is then no feature. All rows of a
+            group are in one part: the test part, if it is drawn, or a part held out for validation.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
             functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
@@ -111,7 +116,7 @@ def compare(
     source = {} if run_file is None else tomllib.loads(run_file)
     if not isinstance(data, Dataset):
         source = {"data": str(data), "labels": labels, "drop": drop}
-    dataset = load_data(data, labels=labels, drop=drop)
+    dataset = load_data(data, labels=labels, drop=drop, groups=groups)
     num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
     if own is None and len(dataset.feature_shape) > 1:
         raise ComparisonError(
@@ -124,6 +129,7 @@ def compare(
         num_seeds=int(num_seeds),
         own_model=None if own is None else own.name,
     )
+    parts.check_groups(dataset, settings)
     choices, left_out = _fitting(choices) if many else (choices, {})
     if many and further:
         raise ComparisonError(

@@ -16,7 +16,8 @@ each label has its share.
   a `DataError` of whatever else a file causes.
 - `new_rows`: the features of rows without labels, in all of these formats.
 - `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
-- `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`.
+- `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`;
+  `group_splits`: parts that keep groups whole.
 """
 
 from __future__ import annotations

@@ -28,12 +28,14 @@ from mllosses_jax.data._text import (
 from mllosses_jax.data._text_files import stem
 from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
-from mllosses_jax.data.tables import dropped_columns
+from mllosses_jax.data.tables import check_column, dropped_columns
 
 _Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
+def read_arff(
+    path: Path, labels: Labels = None, drop: Drop = None, groups: str | None = None
+) -> Dataset:
     r"""Reads an ARFF file with dense or sparse rows.
 
     Labels are the attributes that the caller gives; or those that the XML file beside it names
@@ -51,6 +53,7 @@ def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         path: the file.
         labels: the names of the label attributes, or their number if they are the last ones.
         drop: the names of attributes to leave out.
+        groups: the attribute with the group of each training row, which is no feature.
 
     Returns:
         The data set, with a test part if there is a file for it.
@@ -71,6 +74,8 @@ def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     """
     train = parse_arff(path)
     dropped = dropped_columns(train.names, drop)
+    if groups is not None:
+        dropped = (*dropped, check_column(groups, train.names, "groups"))
     kept = [name for name in train.names if name not in dropped]
     label_names = _label_names(train, kept, labels)
     others = set(kept) - set(label_names)
@@ -94,8 +99,17 @@ def read_arff(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         y_test=y_test,
         mask_test=mask_test,
         sparse=all(text.startswith("{") for _, text in train.rows),
+        groups_train=None if groups is None else _groups(train, groups),
         feature_names=tuple(name for feature in features for name in _column_names(feature)),
     )
+
+
+def _groups(arff: Arff, name: str) -> NDArray[np.intp]:
+    """Returns the number of each row's group."""
+    attributes = [attribute for attribute in arff.attributes if attribute.name == name]
+    values = _read_rows(arff, attributes, [])[0]
+    codes: NDArray[np.intp] = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+    return codes
 
 
 def read_arff_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:

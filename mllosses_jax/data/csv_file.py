@@ -12,7 +12,9 @@ from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.tables import data_set_of
 
 
-def read_csv(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
+def read_csv(
+    path: Path, labels: Labels = None, drop: Drop = None, groups: str | None = None
+) -> Dataset:
     r"""Reads a CSV file with a header row, whose cells are separated by commas, semicolons or tabs.
 
     Labels are the columns whose names start with `label:` or `label_` (which is dropped from the
@@ -28,6 +30,7 @@ def read_csv(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         path: the file; in a `.tsv` file, cells are separated by tabs.
         labels: the names of the label columns, or their number if they are the last ones.
         drop: the names of columns to leave out.
+        groups: the column with the group of each row, which is no feature.
 
     Returns:
         A data set without a test part.
@@ -45,7 +48,7 @@ def read_csv(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
     """
     named = not (labels is None or isinstance(labels, int))
     table = csv_cells(path, named=named)
-    return data_set_of(table, name=stem(path), labels=labels, drop=drop)
+    return data_set_of(table, name=stem(path), labels=labels, drop=drop, groups=groups)
 
 
 def csv_cells(path: Path, *, named: bool) -> Table:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mllosses_jax.data._dense import dense
 from mllosses_jax.data._text import check_names
 from mllosses_jax.data.columns import ColumnEncoder, Columns, fit_encoder, rows_of
 from mllosses_jax.data.errors import DataError
+from mllosses_jax.data.group_splits import group_codes, split_groups
 from mllosses_jax.data.scaling import sparse_scale, standardize
 from mllosses_jax.data.splits import split
 
@@ -37,10 +38,13 @@ class Dataset:
             two axes are used as they are, too.
         feature_names: the names of the D features, or None if they have none.
         encoder: what made the features of the columns of a table, or None if they are as given.
+        groups_train: (N,), the group of each training row, such as a patient, as a number or text;
+            rows of a group stay together wherever rows are split. It becomes the number of the
+            group, from 0. None if rows are unrelated.
 
     Raises:
-        DataError: shapes disagree, labels are not 0 or 1, features are not finite, or label names
-            are repeated or differ in number from the labels.
+        DataError: shapes disagree, labels are not 0 or 1, features are not finite, a group is
+            missing, or label names are repeated or differ in number from the labels.
 
     Example:
         >>> Dataset(name="toy", label_names=("a", "b"), x_train=[[0.5], [1]], y_train=[[1, 0]] * 2)
@@ -58,6 +62,7 @@ class Dataset:
     sparse: bool = False
     feature_names: tuple[str, ...] | None = None
     encoder: ColumnEncoder | None = None
+    groups_train: NDArray[np.intp] | None = None
     # The columns of the training rows. A copy by `replace` has none, as its features may be others.
     _columns: Columns | None = field(default=None, init=False)
 
@@ -76,6 +81,9 @@ class Dataset:
                 )
         elif self.mask_test is not None:
             raise DataError("mask_test without x_test and y_test; give all three or none")
+        if self.groups_train is not None:
+            codes = group_codes(self.groups_train, len(self.y_train))
+            object.__setattr__(self, "groups_train", codes)
         if self.feature_names is not None:
             names = tuple(str(name) for name in self.feature_names)
             check_names(names, "feature name")
@@ -170,8 +178,18 @@ class Dataset:
             raise ValueError(f"{self.name} has no test part")
         return np.ones_like(self.y_test) if self.mask_test is None else self.mask_test
 
+    def with_groups(self, groups: ArrayLike) -> Dataset:
+        """Returns the data set with `groups` (N,) as the groups of its training rows.
+
+        Raises:
+            DataError: there is not one group for each training row, or one is missing.
+        """
+        data = replace(self, groups_train=group_codes(groups, len(self.y_train)))
+        object.__setattr__(data, "_columns", self._columns)
+        return data
+
     def with_test(self, fraction: float, *, seed: int) -> Dataset:
-        """Splits a test part off the training part, keeping rare labels in both.
+        """Splits a test part off the training part, keeping rare labels in both and groups whole.
 
         Args:
             fraction: the share of the test part, between 0 and 1.
@@ -181,7 +199,7 @@ class Dataset:
             The data set with a test part.
 
         Raises:
-            DataError: there is a test part already, or there is only one row.
+            DataError: there is a test part already, or there is only one row or group.
 
         Example:
             >>> y = [[0, 1], [1, 0]] * 4
@@ -193,9 +211,17 @@ class Dataset:
             raise DataError(f"{self.name} has a test part already; use it")
         if len(self.y_train) < 2:
             raise DataError(f"{self.name} has one row, so no test part can be split off; add rows")
+        groups, mask = self.groups_train, self.mask_train
         # Unknown labels are 0 in y_train, so they do not count.
-        rest, part = split(self.y_train, fraction, seed=seed)
-        mask = self.mask_train
+        if groups is None:
+            rest, part = split(self.y_train, fraction, seed=seed)
+        elif groups.max() == 0:
+            raise DataError(
+                f"{self.name} has one group, so no test part can be split off; add rows of "
+                "other groups (groups)"
+            )
+        else:
+            rest, part = split_groups(self.y_train, groups, (1 - fraction, fraction), seed=seed)
         encoder, names = self.encoder, self.feature_names
         if encoder is None or self._columns is None:
             x_train, x_test = self.x_train[rest], self.x_train[part]
@@ -210,6 +236,7 @@ class Dataset:
             x_train=x_train,
             y_train=self.y_train[rest],
             mask_train=None if mask is None else mask[rest],
+            groups_train=None if groups is None else groups[rest],
             x_test=x_test,
             y_test=self.y_train[part],
             mask_test=None if mask is None else mask[part],

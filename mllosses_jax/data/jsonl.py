@@ -15,7 +15,9 @@ from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.tables import data_set_of
 
 
-def read_jsonl(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
+def read_jsonl(
+    path: Path, labels: Labels = None, drop: Drop = None, groups: str | None = None
+) -> Dataset:
     r"""Reads a file with one JSON object per line.
 
     Fields are columns, with the rules of `read_csv`; null, or no such field, is a missing cell. A
@@ -26,6 +28,7 @@ def read_jsonl(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         path: the file.
         labels: the names of the label columns, or their number if they are the last ones.
         drop: the names of columns to leave out.
+        groups: the column with the group of each row, which is no feature.
 
     Returns:
         A data set without a test part.
@@ -44,7 +47,7 @@ def read_jsonl(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
         >>> data.label_names, data.y_train.tolist(), data.x_train.tolist()
         (('cat', 'dog'), [[True, True], [False, False]], [[0.5, 1.0], [2.0, 0.0]])
     """
-    return data_set_of(jsonl_cells(path), name=stem(path), labels=labels, drop=drop)
+    return data_set_of(jsonl_cells(path), name=stem(path), labels=labels, drop=drop, groups=groups)
 
 
 def jsonl_cells(path: Path) -> Table:

@@ -20,7 +20,7 @@ from mllosses_jax.data.parquet import read_parquet
 from mllosses_jax.data.svmlight import read_svmlight
 
 # Readers of files whose columns have names, so that some can be left out, and of other files.
-TABLES: dict[str, Callable[[Path, Labels, Drop], Dataset]] = {
+TABLES: dict[str, Callable[[Path, Labels, Drop, str | None], Dataset]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".jsonl": read_jsonl,
@@ -43,6 +43,7 @@ def load(
     *,
     labels: int | Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
+    groups: str | None = None,
 ) -> Dataset:
     """Loads a data set from a file, or the embedded one.
 
@@ -54,6 +55,8 @@ def load(
             labels: their names, or their number if they are the last ones. For svmlight: the names
             or the number of labels 0, 1, ...; for a sparse matrix saved by SciPy: their number.
         drop: the names of columns of a table to leave out.
+        groups: the name of a column of a table, such as a patient's number: rows of a group stay
+            together when rows are split. The column is no feature.
 
     Returns:
         The data set. It has a test part if the file has one; `Dataset.with_test` splits one off.
@@ -74,9 +77,11 @@ def load(
             raise DataError("names its labels itself; leave labels= out")
         if drop is not None and (embedded or suffix in NAMELESS):
             raise DataError("has no columns with names; leave drop= out")
+        if groups is not None and (embedded or suffix in NAMELESS):
+            raise DataError("has no columns with names; leave groups= out")
         if embedded:
             return make_mosaics()
         check_file(path, SUFFIXES, "a data file", otherwise=" (text also as .gz), or 'mosaics'")
         if suffix in TABLES:
-            return TABLES[suffix](path, labels, drop)
+            return TABLES[suffix](path, labels, drop, groups)
         return NAMELESS[suffix](path, labels)

@@ -15,13 +15,16 @@ from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.tables import data_set_of
 
 
-def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Dataset:
+def read_parquet(
+    path: Path, labels: Labels = None, drop: Drop = None, groups: str | None = None
+) -> Dataset:
     """Reads the columns of a Parquet file, with the rules of `read_jsonl`; null is a missing cell.
 
     Args:
         path: the file.
         labels: the names of the label columns, or their number if they are the last ones.
         drop: the names of columns to leave out.
+        groups: the column with the group of each row, which is no feature.
 
     Returns:
         A data set without a test part.
@@ -29,7 +32,7 @@ def read_parquet(path: Path, labels: Labels = None, drop: Drop = None) -> Datase
     Raises:
         DataError: the file breaks one of these rules, or pyarrow is not installed.
     """
-    return data_set_of(parquet_cells(path), name=path.stem, labels=labels, drop=drop)
+    return data_set_of(parquet_cells(path), name=path.stem, labels=labels, drop=drop, groups=groups)
 
 
 def parquet_cells(path: Path) -> Table:

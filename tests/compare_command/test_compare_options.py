@@ -190,3 +190,14 @@ def test_list_describe_and_check(data, here):
     assert card["features"] == "5"
     assert card["labels"] == "4"
     assert int(card["unknown entries"]) > 0
+
+
+def test_groups_are_a_column_that_is_there(here, tmp_path):
+    path = tmp_path / "tiny.csv"
+    rows = [f"{row},{row // 30},{row % 2}" for row in range(90)]
+    path.write_text("\n".join(["size,patient,label:a", *rows]) + "\n")
+    arguments = ["compare", path, "--losses", OTHER, "--out", tmp_path / "out", "--groups"]
+    assert_refused(here(*arguments, "pateint"), "'pateint'", "--groups", "did you mean patient")
+    assert_refused(here(*arguments, "patient"), "2 groups in the training part", "(--groups)")
+    assert not (tmp_path / "out").exists()
+    assert_refused(here("compare", "--groups", "patient"), "no columns", "leave --groups out")

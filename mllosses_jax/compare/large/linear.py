@@ -28,6 +28,7 @@ from mllosses_jax.compare.large.training import (
 )
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.data import Dataset
+from mllosses_jax.data.group_splits import split_groups
 
 HELD_OUT = 0.2  # the share of the training rows on which settings are chosen
 # Of strengths whose scores are equal to this many digits, the one tried first is taken, which is
@@ -51,7 +52,7 @@ def run(
     begin, cpu = time.perf_counter(), time.process_time()
     fitter = Fitter(dataset, loss)
     kept = min(KEPT, dataset.y_train.shape[1])
-    train, held_rows = _held_out(fitter.rows)
+    train, held_rows = _held_out(fitter.rows, dataset.groups_train)
     held_data = fitter.data.at(held_rows)
     found: dict[int, Ranked] = {}
 
@@ -93,12 +94,17 @@ def run(
     )
 
 
-def _held_out(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _held_out(rows: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Returns rows to train on and rows to choose settings on, both in ascending order.
 
     Args:
         rows: the rows with a known label. A single one serves both.
+        groups: the group of every training row, if there are groups.
     """
+    if groups is not None:
+        no_labels = np.zeros((len(rows), 0), bool)  # as without groups, labels do not matter
+        train, held = split_groups(no_labels, groups[rows], (1 - HELD_OUT, HELD_OUT))
+        return rows[train], rows[held]
     order = np.random.default_rng(0).permutation(rows)
     number = max(round(HELD_OUT * len(rows)), 1)
     return np.sort(order[number:] if len(rows) > 1 else order), np.sort(order[:number])

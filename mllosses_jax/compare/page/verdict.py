@@ -137,13 +137,17 @@ def shell(comparison: Comparison) -> str:
     data = _data(comparison)
     lines = [f"# DATA is the file of {comparison.dataset.name!r}"] if data == "DATA" else []
     model, seeds = shlex.quote(_named_model(comparison)[0]), comparison.settings.num_seeds
+    groups = ""
+    if comparison.dataset.groups_train is not None:
+        lines.append("# COLUMN is the column of the groups")
+        groups = " --groups COLUMN"
     columns = "".join(
         f" --{name} {shlex.quote(str(value) if isinstance(value, int) else ','.join(value))}"
         for name, value in _columns(comparison).items()
     )
     lines.append(
-        f"mllosses compare {shlex.quote(data)}{columns} --losses {shlex.quote(choice.label)} "
-        f"--model {model} --seeds {seeds} --out winner"
+        f"mllosses compare {shlex.quote(data)}{columns}{groups} "
+        f"--losses {shlex.quote(choice.label)} --model {model} --seeds {seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
         lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")
@@ -160,6 +164,11 @@ def python(comparison: Comparison) -> str:
         "comparison = compare(",
         f"    {_quoted(_data(comparison))},",
         *(f"    {name}={value!r}," for name, value in _columns(comparison).items()),
+        *(
+            ["    groups=groups,  # as before"]
+            if comparison.dataset.groups_train is not None
+            else []
+        ),
         f"    losses=[{_quoted(label)}],"
         if _is_text(label)
         else f"    losses={{{_quoted(label)}: FUNCTION}},  # which is yours",

@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
-from mllosses_jax.compare import judgment
+from mllosses_jax.compare import judgment, references
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +158,8 @@ def test_losses_below_the_prior():
     )
     for skill, found in ((-1, True), (-0.3, False), (1, False)):
         comparison = alone(dataset, skill=skill)
+        assert evidence("MLC003", comparison) == ()  # before the prior is judged
+        comparison.add_reference(references.PRIOR, references.prior(dataset))
         scores = comparison.outcomes[BASELINE].test_scores[0]
         value = np.mean(
             [average_precision_score(dataset.y_test[:, j], scores[:, j]) for j in range(4)]

@@ -35,6 +35,10 @@ def with_file(
     from mllosses_jax.compare.folder import OPTIONS
 
     path = options.config if options.resume is None else options.resume / OPTIONS
+    if options.resume is not None and not path.exists():
+        raise UsageError(
+            f"{options.resume} holds no run of this command, as {OPTIONS} is not there"
+        )
     content = _read(path)
     flags, command = [], list(arguments)
     actions = _actions(parser)

@@ -51,6 +51,7 @@ class Comparison:
             of those of the losses compared do so in 95 % of cases. Marks are read off them.
         references: the figures of what no loss trained, by name, in the form of `results`: the
             prior alone and models of scikit-learn, which are neither marked nor recommended.
+        reference_judgments: their metrics on each resample.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
@@ -71,6 +72,7 @@ class Comparison:
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
     references: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    reference_judgments: dict[str, Judgment] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
@@ -143,7 +145,9 @@ class Comparison:
 
     def add_reference(self, name: str, outcome: Outcome | RankedOutcome) -> None:
         """Judges one of the references."""
-        self.references[name] = _figures(self._judged(outcome), outcome)
+        self.__dict__.pop("checks", None)
+        judged = self.reference_judgments[name] = self._judged(outcome)
+        self.references[name] = _figures(judged, outcome)
 
     def _judged(self, outcome: Outcome | RankedOutcome) -> Judgment:
         """Returns all metrics of an outcome."""

@@ -54,9 +54,9 @@ def test_mistakes_in_the_file_are_named(content, words, data, here, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("option", ["--config", "--resume"])
-def test_a_file_that_is_not_there_is_named(option, here, tmp_path):
-    assert_refused(here("compare", option, tmp_path / "none"), "none", "No such file")
+def test_a_file_that_is_not_there_is_named(here, tmp_path):
+    assert_refused(here("compare", "--config", tmp_path / "none"), "none", "No such file")
+    assert_refused(here("compare", "--resume", tmp_path), str(tmp_path), "holds no run")
 
 
 def test_config_and_resume_exclude_each_other(here, tmp_path):

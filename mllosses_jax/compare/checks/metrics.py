@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mllosses_jax.compare import intervals, resampling
 from mllosses_jax.compare.card import FEW_POSITIVES
 from mllosses_jax.compare.checks.check import check, with_all_scores
+from mllosses_jax.compare.references import PRIOR
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
@@ -22,54 +23,27 @@ MOST_TIED = 0.001  # of the pairs; half of it is what ROC AUC may be off by
     "MLC003",
     "issue",
     title="Losses are worse than constant scores",
-    why="Constant scores have each label's frequency as its average precision. A mAP below their "
-    "mean says that the model ranks rows worse than if it had not seen the features.",
+    why="The prior scores every row by the frequencies of the labels. A loss below it, in mAP or, "
+    "over very many labels, in nDCG@5, ranks worse than if its model had not seen the features.",
     remedy="Look for labels or rows in a wrong order in one of the parts, for test rows of another "
-    "kind than the training rows, and for parameters that turn the loss around.",
+    "kind than the training rows, and for parameters that turn the loss around. Over very many "
+    "labels, more rows or another model may be needed.",
 )
 def below_prior(comparison: Comparison) -> Iterator[str]:
-    """Yields losses whose mAP is below that of constant scores, by the interval of the difference.
-
-    The average precision of constant scores is the share of positives among the known rows.
-    """
-    dataset = comparison.dataset
-    assert dataset.y_test is not None
-    labels, known = dataset.y_test & dataset.known_test, dataset.known_test
-    every = np.ones((len(labels), 1), np.float32)
-    prior = _mean_frequency(labels, known, every)[0]
-    below = [
-        label
-        for label, _ in with_all_scores(comparison)
-        if comparison.results[label]["map"]["mean"] < prior
-    ]
-    if not below:
+    """Yields losses below the prior, by the interval of the difference in the leading metric."""
+    prior = comparison.reference_judgments.get(PRIOR)
+    if prior is None:  # references are judged after the losses
         return
-    on_resamples = _mean_frequency(labels, known, comparison.resamples)
-    for label in below:
-        judged = comparison.judgments[label]
-        difference = intervals.interval(
-            judged.values["map"] - prior,
-            judged.replicates["map"] - on_resamples,
-            bounds=intervals.DIFFERENCE,
-            num_rows=judged.num_rows,
-            varies=judged.varies,
-        )
-        if difference.excludes_zero:
+    leading = comparison.experiment.leading
+    heading = comparison.metrics[leading].heading
+    constant = float(prior.values[leading].mean())
+    for label, judged in comparison.judgments.items():
+        difference = judged.difference(prior, leading)
+        if difference.excludes_zero and difference.mean < 0:
             yield (
-                f"{label}: mAP {prior + difference.mean:.3f} against {prior:.3f}, a difference of "
-                f"{difference.low:+.3f} to {difference.high:+.3f}"
+                f"{label}: {heading} {constant + difference.mean:.3f} against {constant:.3f}, a "
+                f"difference of {difference.low:+.3f} to {difference.high:+.3f}"
             )
-
-
-def _mean_frequency(
-    labels: NDArray[np.bool_], known: NDArray[np.bool_], weights: resampling.Floats
-) -> resampling.Doubles:
-    """Returns the mean frequency of the labels with a positive on each resample, (R,)."""
-    positives, rows = (
-        resampling.row_sums(each.T.astype(np.float64), weights) for each in (labels, known)
-    )
-    frequency = resampling.ratio(positives, rows)
-    return resampling.over_labels(np.where(positives > 0, frequency, np.nan))
 
 
 @check(

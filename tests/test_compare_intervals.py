@@ -110,6 +110,17 @@ def test_a_figure_stays_within_its_bounds():
     assert (sure.low, sure.mean, sure.high) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("mean", [0.008, 0.992])
+def test_the_far_end_is_at_most_twice_as_far_as_that_of_a_plain_interval(mean):
+    """The calibration error of constant scores was 0.008 with an interval up to 0.865."""
+    replicates = spread(mean, 0.03)
+    plain = stats.t.ppf(0.975, 199) * math.sqrt(200 / 199) * replicates.std(ddof=1)
+    found = judged([mean], replicates, bounds=FIGURE)
+    far = max(found.high - mean, mean - found.low)
+    assert far == pytest.approx(2 * plain, rel=1e-3)
+    assert 0 <= found.low < mean < found.high <= 1
+
+
 def test_figures_that_mirror_each_other_have_mirrored_intervals():
     one = judged([0.7, 0.75], spread(0.725, 0.02), bounds=FIGURE)
     other = judged([0.3, 0.25], 1 - spread(0.725, 0.02), bounds=FIGURE)

@@ -33,6 +33,9 @@ _EQUAL = 1e-6  # replicates come from single precision
 _POWER = 1.75
 
 
+_FARTHEST = 2  # times the half width without a scale
+
+
 @dataclass(frozen=True)
 class Interval:
     """A metric or a difference, with its 95 % interval.
@@ -79,8 +82,8 @@ def interval(
         mean ± q·√(r + s), where r is the variance of the replicates times N/(N − 1) and s that of
         the values over M; q² = a² + (b² − a²)·(s/(r + s))^p with Student's quantiles a and b of
         N − 1 and M − 1 degrees of freedom, and p = 1.75 at a level of 95 %. The ends are taken on
-        the scale of log (x − lowest)/(highest − x), which keeps them within bounds. If few rows
-        decide, they are moved to include zero.
+        the scale of log (x − lowest)/(highest − x), which keeps them within bounds, but at most
+        twice as far away as ± puts them. If few rows decide, they are moved to include zero.
 
     Args:
         values: the metric or the difference of each model, (M,). M is 1 if training does not
@@ -205,7 +208,9 @@ def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float,
     place, step = math.log(below / above), half * (highest - lowest) / (below * above)
     center, reach = (lowest + highest) / 2, (highest - lowest) / 2
     low, high = (center + reach * math.tanh(x / 2) for x in (place - step, place + step))
-    return min(low, mean), max(high, mean)
+    # Next to a bound the scale stretches without end, which says nothing about the figure.
+    farthest = _FARTHEST * half
+    return max(min(low, mean), mean - farthest), min(max(high, mean), mean + farthest)
 
 
 def _few_rows_decide(replicates: NDArray[np.float64], level: float) -> bool:

@@ -78,8 +78,8 @@ def always_together(comparison: Comparison) -> Iterator[str]:
     why="A model that was not trained on these rows is confident of the opposite (confident "
     "learning: C. G. Northcutt, L. Jiang and I. L. Chuang, 2021, arXiv:1911.00068). Wrong labels "
     "cost training rows their use, and wrong test labels can reverse a comparison.",
-    remedy="Look at these rows, the most suspicious first, and correct or mask what is wrong. Do "
-    "not correct them unseen: rare but right rows look the same.",
+    remedy="Look at these rows of `comparison.dataset.x_train`, the most suspicious first, and "
+    "correct or mask what is wrong. Do not correct them unseen: rare but right rows look the same.",
 )
 def likely_errors(comparison: Comparison) -> Iterator[str]:
     """Yields training labels that the baseline contradicts, by calibrated held-out scores.

@@ -49,7 +49,8 @@ def without_labels(comparison: Comparison) -> Iterator[str]:
     "issue",
     title="Rows of the test part are in the training part too",
     why="A model that remembers such a row is right about it, so the metrics look better than they "
-    "will be on new rows.",
+    "will be on new rows. Rows are counted from 0 within their part, `comparison.dataset.x_train` "
+    "or `x_test`.",
     remedy="Drop these rows from one part, or split the data so that equal rows stay together. If "
     "there are few features with few values, equal rows may be different samples; then ignore this "
     "finding.",

@@ -36,7 +36,8 @@ from benchmarks.linear_float64 import LOSSES, log_odds, solve_float64
 from mllosses_jax import data, metrics
 from mllosses_jax.compare import linear, resampling, validation
 from mllosses_jax.compare.bound_loss import bind
-from mllosses_jax.compare.choice import BASELINE, parse
+from mllosses_jax.compare.choice import BASELINE
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.judgment import Judgment, judge
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import Settings

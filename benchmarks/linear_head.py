@@ -22,7 +22,8 @@ from benchmarks.worked_heads import DELICIOUS
 from mllosses_jax import data
 from mllosses_jax.compare import linear
 from mllosses_jax.compare.bound_loss import bind, bind_to_head
-from mllosses_jax.compare.choice import BASELINE, parse
+from mllosses_jax.compare.choice import BASELINE
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.large import linear as large_linear
 from mllosses_jax.compare.large.training import GAP, ROUNDS, Fitter, make_data
 from mllosses_jax.compare.settings import Settings

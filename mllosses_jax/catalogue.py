@@ -45,6 +45,8 @@ class Entry:
         separable: whether an entry needs no other logit, so that a head can compute the labels in
             chunks; what it needs of the other labels of its sample, their ids give.
         penalty: whether the function ignores the labels and is meant to be added to a loss.
+        grid: values of its parameters that are worth trying, the default among them, as
+            `mllosses compare` reads them.
     """
 
     loss: Callable[..., Any]
@@ -55,6 +57,7 @@ class Entry:
     zero_decides: bool = True
     separable: bool = False
     penalty: bool = False
+    grid: str = ""
 
     @property
     def name(self) -> str:
@@ -133,33 +136,52 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.balanced_binary_cross_entropy, "element", separable=True),
     Entry(losses.multilabel_soft_margin_loss, "sample"),
     Entry(losses.ova_n_loss, "sample", zero_decides=False),
-    Entry(losses.hinge_loss, "element", separable=True),
-    Entry(losses.squared_hinge_loss, "element", separable=True),
-    Entry(losses.sigmoid_focal_loss, "element", separable=True),
-    Entry(losses.quality_focal_loss, "element", separable=True),
-    Entry(losses.poly1_binary_cross_entropy, "element", separable=True),
+    Entry(losses.hinge_loss, "element", separable=True, grid="margin=0.5|1|2"),
+    Entry(losses.squared_hinge_loss, "element", separable=True, grid="margin=0.5|1|2"),
+    Entry(losses.sigmoid_focal_loss, "element", separable=True, grid="gamma=0.5|1|2"),
+    Entry(losses.quality_focal_loss, "element", separable=True, grid="beta=1|2|3"),
+    Entry(losses.poly1_binary_cross_entropy, "element", separable=True, grid="epsilon=0.5|1|2"),
     Entry(losses.poly1_focal_loss, "element", separable=True),
-    Entry(losses.asymmetric_loss, "element", separable=True),
-    Entry(losses.asymmetric_polynomial_loss, "element", separable=True),
-    Entry(losses.robust_asymmetric_loss, "element", separable=True),
-    Entry(losses.generalized_binary_cross_entropy, "element", separable=True),
-    Entry(losses.hill_loss, "element", separable=True),
-    Entry(losses.splc_loss, "element", separable=True, soft_labels=False),
+    Entry(losses.asymmetric_loss, "element", separable=True, grid="gamma_neg=1|2|4, clip=0|0.05"),
+    Entry(
+        losses.asymmetric_polynomial_loss,
+        "element",
+        separable=True,
+        grid="gamma_neg=2|4, clip=0|0.05",
+    ),
+    Entry(
+        losses.robust_asymmetric_loss, "element", separable=True, grid="gamma_neg=2|4, clip=0|0.05"
+    ),
+    Entry(losses.generalized_binary_cross_entropy, "element", separable=True, grid="q=0.3|0.5|0.7"),
+    Entry(losses.hill_loss, "element", separable=True, grid="margin=0.5|0.75|1"),
+    Entry(
+        losses.splc_loss, "element", separable=True, soft_labels=False, grid="threshold=0.5|0.6|0.7"
+    ),
     Entry(losses.softmax_cross_entropy, "sample", zero_decides=False),
-    Entry(losses.decoupled_softmax_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.decoupled_softmax_loss,
+        "sample",
+        soft_labels=False,
+        zero_decides=False,
+        grid="temperature=0.5|1|2",
+    ),
     Entry(
         losses.smoothed_softmax_cross_entropy,
         "sample",
         class_ids=True,
         zero_decides=False,
+        grid="label_smoothing=0.05|0.1|0.2",
     ),
-    Entry(losses.softmax_focal_loss, "sample", class_ids=True, zero_decides=False),
+    Entry(
+        losses.softmax_focal_loss, "sample", class_ids=True, zero_decides=False, grid="gamma=1|2|3"
+    ),
     Entry(
         losses.single_label_asymmetric_loss,
         "sample",
         soft_labels=False,
         class_ids=True,
         zero_decides=False,
+        grid="gamma_neg=2|4",
     ),
     Entry(losses.sparsemax_loss, "sample", zero_decides=False),
     Entry(losses.entmax15_loss, "sample", zero_decides=False),
@@ -169,22 +191,46 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.zlpr_loss, "sample"),
     Entry(losses.two_way_sample_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(losses.two_way_label_loss, "label", soft_labels=False, zero_decides=False),
-    Entry(losses.two_way_loss, "batch", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.two_way_loss,
+        "batch",
+        soft_labels=False,
+        zero_decides=False,
+        grid="positive_temperature=2|4|8",
+    ),
     Entry(losses.bp_mll_loss, "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.multilabel_margin_loss, "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.pairwise_hinge_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.multilabel_margin_loss,
+        "sample",
+        soft_labels=False,
+        zero_decides=False,
+        grid="margin=0.5|1|2",
+    ),
+    Entry(
+        losses.pairwise_hinge_loss,
+        "sample",
+        soft_labels=False,
+        zero_decides=False,
+        grid="margin=0.5|1|2",
+    ),
     Entry(losses.pairwise_logistic_loss, "sample", soft_labels=False, zero_decides=False),
-    Entry(losses.warp_loss, "sample", soft_labels=False, zero_decides=False),
+    Entry(losses.warp_loss, "sample", soft_labels=False, zero_decides=False, grid="margin=0.5|1|2"),
     Entry(losses.smooth_ap_loss, "label", soft_labels=False, zero_decides=False),
-    Entry(losses.auc_margin_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(
+        losses.auc_margin_loss,
+        "label",
+        soft_labels=False,
+        zero_decides=False,
+        grid="margin=0.5|1|2",
+    ),
     Entry(losses.pairwise_auc_loss, "label", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "label", class_ids=True),
     Entry(losses.double_soft_f1_loss, "label"),
     Entry(losses.sigmoid_f1_loss, "label"),
     Entry(losses.dice_loss, "label"),
-    Entry(losses.tversky_loss, "label"),
-    Entry(losses.focal_tversky_loss, "label"),
+    Entry(losses.tversky_loss, "label", grid="alpha=0.3|0.5, beta=0.5|0.7"),
+    Entry(losses.focal_tversky_loss, "label", grid="gamma=0.75|1"),
     Entry(losses.jaccard_loss, "label"),
     Entry(losses.lovasz_hinge_loss, "sample", soft_labels=False),
     Entry(losses.assume_negative_loss, "element", separable=True),
@@ -197,11 +243,18 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.expected_positive_regularized_loss, "batch", soft_labels=False),
     Entry(losses.role_loss, "batch", soft_labels=False),
     Entry(losses.entropy_maximization_loss, "element", separable=True, soft_labels=False),
-    Entry(losses.ldam_loss, "element", separable=True),
-    Entry(losses.logit_adjusted_binary_cross_entropy, "element", separable=True),
+    Entry(losses.ldam_loss, "element", separable=True, grid="max_margin=0.3|0.5|1"),
+    Entry(
+        losses.logit_adjusted_binary_cross_entropy, "element", separable=True, grid="tau=0.5|1|2"
+    ),
     Entry(losses.equalization_loss, "element", separable=True),
     Entry(losses.unbiased_binary_cross_entropy, "element", separable=True),
-    Entry(losses.distribution_balanced_loss, "element", separable=True),
+    Entry(
+        losses.distribution_balanced_loss,
+        "element",
+        separable=True,
+        grid="mu=0.2|0.3, neg_scale=2|5",
+    ),
     Entry(losses.multilabel_distillation_loss, "sample"),
     Entry(losses.hierarchical_coherence_loss, "element", soft_labels=False),
     Entry(losses.hierarchy_penalty, "sample", zero_decides=False, penalty=True),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mllosses_jax.calibration import AffineCalibrator
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import Settings

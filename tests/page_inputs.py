@@ -11,7 +11,7 @@ from comparison_inputs import make_dataset, make_outcome
 
 from mllosses_jax.compare import judgment
 from mllosses_jax.compare.checks.finding import Finding
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.settings import Settings
 

@@ -7,7 +7,7 @@ from comparison_inputs import make_dataset
 from mllosses_jax.cli.main import main
 from mllosses_jax.compare.advice import advise
 from mllosses_jax.compare.bound_loss import bind, bind_to_head, why_not_through_head
-from mllosses_jax.compare.choice import choose
+from mllosses_jax.compare.choosing import choose
 from mllosses_jax.data import Dataset
 
 ROWS, LABELS = 200, 5

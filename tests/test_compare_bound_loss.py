@@ -8,7 +8,8 @@ import pytest
 import mllosses_jax as mll
 from mllosses_jax import catalogue
 from mllosses_jax.compare import bound_loss
-from mllosses_jax.compare.choice import Choice, parse
+from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import Dataset
 

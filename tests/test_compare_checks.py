@@ -11,7 +11,7 @@ from check_inputs import BASELINE, OTHER, alone, decisions, evidence, tuned
 from comparison_inputs import ROWS, make_comparison, make_dataset, make_outcome
 from scipy.special import expit
 
-from mllosses_jax.compare import choice, compare, judgment
+from mllosses_jax.compare import choosing, compare, judgment
 from mllosses_jax.compare.checks import CHECKS, find_all
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
@@ -213,7 +213,7 @@ def test_findings_are_issues_first_and_can_be_ignored():
     assert json.dumps(document(comparison)["checks"])
     assert find_all(comparison, ["MLC004"]) == tuple(f for f in found if f.code != "MLC004")
     comparison.ignore = ("MLC004",)
-    comparison.add(choice.parse(OTHER), make_outcome(dataset, models=1, at_edge=("strength",)))
+    comparison.add(choosing.parse(OTHER), make_outcome(dataset, models=1, at_edge=("strength",)))
     assert "MLC004" not in [finding.code for finding in comparison.checks]
     assert "MLC004" not in str(comparison)
     assert document(comparison)["ignored_checks"] == ["MLC004"]

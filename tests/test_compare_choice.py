@@ -7,8 +7,9 @@ import pytest
 
 import mllosses_jax as mll
 from mllosses_jax.catalogue import CATALOGUE
-from mllosses_jax.compare import choice
-from mllosses_jax.compare.choice import Choice, choose, parse
+from mllosses_jax.compare import choice, choosing
+from mllosses_jax.compare.choice import Choice
+from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 
 READ = {
@@ -62,7 +63,7 @@ def test_each_choice_is_there_once_and_the_plain_baseline_first():
 
 
 def test_default_and_all():
-    assert labels(None) == list(choice.DEFAULT)
+    assert labels(None) == list(choosing.DEFAULT)
     every = labels("all")
     assert every[0] == choice.BASELINE
     assert set(every) == {entry.name for entry in CATALOGUE}

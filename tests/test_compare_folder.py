@@ -11,7 +11,7 @@ from comparison_inputs import make_dataset, make_outcome
 from mllosses_jax import calibration
 from mllosses_jax.compare import resampling
 from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.choice import choose, parse
+from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Folder, Occupied
 from mllosses_jax.compare.outcome import Outcome

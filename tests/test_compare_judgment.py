@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from mllosses_jax.cli.score_metrics import evaluate
 from mllosses_jax.compare import judgment, resampling
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.intervals import simultaneous_level
 from mllosses_jax.compare.judgment import METRICS, OF_MANY, decide, judge, metric_names

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from mllosses_jax import metrics
 from mllosses_jax.compare import compare, resampling
 from mllosses_jax.compare.bound_loss import bind_to_head
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large import judgment, linear, training
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome

@@ -12,7 +12,7 @@ from own_inputs import MODULE
 
 import mllosses_jax as mll
 from mllosses_jax.compare import bound_loss, compare, mlp
-from mllosses_jax.compare.choice import choose, parse
+from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
 from mllosses_jax.data import Dataset

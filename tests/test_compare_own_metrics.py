@@ -10,7 +10,7 @@ from sklearn import metrics as peers
 
 import mllosses_jax as mll
 from mllosses_jax.compare import compare, report
-from mllosses_jax.compare.choice import choose
+from mllosses_jax.compare.choosing import choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.own_metric import NAMES, RESAMPLES, choose_metrics, try_metrics

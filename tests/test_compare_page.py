@@ -24,7 +24,7 @@ from page_inputs import (
 from sklearn import metrics as sk_metrics
 
 from mllosses_jax.compare import leaderboard, per_label
-from mllosses_jax.compare.choice import choose, parse
+from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.page import data, elements, figures, verdict, whole
 from mllosses_jax.compare.settings import Settings

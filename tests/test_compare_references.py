@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from mllosses_jax.compare import judgment, notes, parts, references, report, resampling
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.large import judgment as large_judgment
 from mllosses_jax.compare.large.training import KEPT

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from comparison_inputs import ROWS, make_comparison, make_dataset, make_outcome
 
-from mllosses_jax.compare import choice, judgment, notes, report
+from mllosses_jax.compare import choosing, judgment, notes, report
 from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.data import Dataset
@@ -51,7 +51,7 @@ def of_all():
         patch.setattr(judgment, "NUM_RESAMPLES", 20)
         one = make_outcome(dataset, models=1, at_edge=("strength",), chosen={"strength": 1.2e-11})
         several = make_outcome(dataset, models=3, residuals=np.array([1e-5, 0.02, 1e-5]))
-        labels = [made.label for made in choice.choose("all")]
+        labels = [made.label for made in choosing.choose("all")]
         labels.append("asymmetric_loss(gamma_neg=2, gamma_pos=0.5, clip=0.25, detach_focus=False)")
         outcomes = {label: (one, several)[place % 2] for place, label in enumerate(labels)}
         outcomes["hinge_loss"] = diverged(dataset)

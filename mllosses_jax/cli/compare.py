@@ -53,6 +53,12 @@ def add_parser(commands: Any) -> None:
         "package.module:function",
     )
     parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="choose parameters of losses that are named without any among the values that "
+        "`mllosses describe` shows; your own stand between bars, as in 'hinge_loss(margin=0.5|1)'",
+    )
+    parser.add_argument(
         "--model",
         default="linear",
         metavar="linear | mlp | MODULE:NAME",
@@ -135,21 +141,22 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.advice import advise
     from mllosses_jax.compare.checks import known_codes
-    from mllosses_jax.compare.choice import choose
+    from mllosses_jax.compare.choosing import choose
     from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
     from mllosses_jax.compare.own_metric import choose_metrics
     from mllosses_jax.compare.own_model import resolve
 
     # A misspelt name is reported before a large file is read.
-    losses, model = choose(options.losses), resolve(options.model)
+    losses, model = choose(options.losses, grid=options.grid), resolve(options.model)
     metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
     dataset = load_data(
         options.data, labels=options.labels, drop=options.drop, groups=options.groups
     )
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
-        losses = losses if options.losses else choose([each.loss for each in advise(dataset)])
+        advised = [each.loss for each in advise(dataset)]
+        losses = losses if options.losses else choose(advised, grid=options.grid)
     name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
         for number in itertools.count(1):

@@ -60,6 +60,8 @@ def description(name: str) -> str:
         lines += textwrap.wrap(
             described[parameter], WIDTH - 4, initial_indent=" " * 6, subsequent_indent=" " * 6
         )
+    if entry.grid:
+        lines += ["", f"Values that `mllosses compare --grid` tries: {entry.grid}"]
     lines += ["", f"Unreduced shape: {UNREDUCED_SHAPE[entry.kind]}", "", "Reference"]
     lines += textwrap.wrap(entry.reference, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
     lines += ["", f"help(mllosses_jax.{entry.name}) has the rest."]

@@ -6,8 +6,9 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `run`: the experiment from end to end; `loading`: its data set; `settings`: its settings;
   `experiments`: what is trained and how it is judged; `progress`: how far it is.
 - `comparison`: the losses that are finished, and what they say together.
-- `choice`: the losses; `parameters`: their parameters as text; `bound_loss`: a loss with what it
-  takes from the data; `heads`: the parameters of losses that are outputs of the model.
+- `choice`: the losses; `choosing`: how text and functions become losses; `parameters`: their
+  parameters as text; `grids`: losses with several settings; `bound_loss`: a loss with what it takes
+  from the data; `heads`: the parameters of losses that are outputs of the model.
 - `own_code`: functions of the user's own, and where they failed; `own_loss`: such a loss;
   `own_metric`: further metrics; `own_model`: such a model; `network`: the interface of models
   trained in steps.

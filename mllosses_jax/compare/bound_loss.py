@@ -19,7 +19,8 @@ from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax.catalogue import Entry
-from mllosses_jax.compare.choice import AnyChoice, Choice, Sum, parse, try_call
+from mllosses_jax.compare.choice import AnyChoice, Choice, Grid, Sum
+from mllosses_jax.compare.choosing import parse, try_call
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.heads import HEADS, TEACHERS
 from mllosses_jax.compare.own_loss import own_loss, takes_where
@@ -87,7 +88,7 @@ def bind_to_head(choice: Choice | str, dataset: Dataset) -> HeadLoss:
     """Returns a loss that a head can compute, with the parameters that the labels determine.
 
     Args:
-        choice: the loss, or a text for `choice.parse`. Its own parameters take precedence.
+        choice: the loss, or a text for `choosing.parse`. Its own parameters take precedence.
         dataset: the data set.
 
     Raises:
@@ -106,6 +107,8 @@ def bind_to_head(choice: Choice | str, dataset: Dataset) -> HeadLoss:
 
 def why_not_through_head(choice: AnyChoice) -> str | None:
     """Returns why a head over very many labels cannot train with a loss, or None if it can."""
+    if isinstance(choice, Grid):
+        return why_not_through_head(choice.settings[0])
     if isinstance(choice, Sum):
         return "is a sum"
     if choice.function is not None:
@@ -122,7 +125,7 @@ def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
     a sum adds them to another loss.
 
     Args:
-        choice: the loss, or a text for `choice.parse`. Its own parameters take precedence.
+        choice: the loss, or a text for `choosing.parse`. Its own parameters take precedence.
         dataset: the data set.
 
     Raises:

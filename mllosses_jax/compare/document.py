@@ -50,6 +50,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
             name: {
                 "chosen": outcome.chosen,
                 "tried": {key: value.tolist() for key, value in outcome.tried.items()},
+                "settings": {key: value.tolist() for key, value in outcome.settings.items()},
                 "at_edge": list(outcome.at_edge),
                 "models": len(outcome.residuals),
                 "depends_on_seed": outcome.varies,

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 from mllosses_jax import calibration
 from mllosses_jax._core import files
 from mllosses_jax.compare import markdown, per_label
-from mllosses_jax.compare.choice import AnyChoice, parse
+from mllosses_jax.compare.choice import AnyChoice
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome

@@ -64,7 +64,24 @@ def heading(comparison: Comparison) -> list[str]:
     return [
         first,
         *_how(comparison),
+        *_settings(comparison),
         *large_notes.left_out(comparison.left_out),
+    ]
+
+
+def _settings(comparison: Comparison) -> list[str]:
+    """Returns which parameters were chosen of losses that were given several values."""
+    chosen = [
+        f"{label}: {', '.join(f'{name} = {value:g}' for name, value in outcome.setting.items())} "
+        f"(of {len(outcome.settings['score'])} settings)"
+        for label, outcome in comparison.outcomes.items()
+        if outcome.settings
+    ]
+    if not chosen:
+        return []
+    return [
+        "Parameters that were chosen like the settings of the model, each value with the same "
+        f"search as a loss without a choice: {'; '.join(chosen)}."
     ]
 
 
@@ -160,7 +177,7 @@ def explanation(comparison: Comparison) -> list[str]:
             "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
             "say nothing about it; see the tuned columns."
         )
-    if any(outcome.at_edge for outcome in comparison.outcomes.values()):
+    if any(set(each.at_edge) & set(each.chosen) for each in comparison.outcomes.values()):
         paragraphs.append("!: this value is at an edge of those tried.")
     if comparison.given:
         each = "; ".join(f"{name}: {what}" for name, what in comparison.given.items())

@@ -40,6 +40,8 @@ class Training:
             for a model that is not fitted to convergence.
         seconds: the wall-clock time of everything.
         cpu_seconds: the time of all processor cores.
+        settings: the values of the loss's parameters in each setting that was tried, by name, and
+            the best "score" of each, (S,); empty if there was one setting.
     """
 
     params: dict[str, NDArray[Any]]
@@ -50,6 +52,15 @@ class Training:
     residuals: NDArray[np.float64]
     seconds: float
     cpu_seconds: float
+    settings: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict, kw_only=True)
+
+    @property
+    def setting(self) -> dict[str, float]:
+        """The values of the loss's parameters that were chosen among several."""
+        if not self.settings:
+            return {}
+        best = int(np.argmax(self.settings["score"]))
+        return {name: float(of[best]) for name, of in self.settings.items() if name != "score"}
 
     @property
     def quality(self) -> float:
@@ -67,6 +78,7 @@ class Training:
             **_prefixed("params/", self.params),
             **_prefixed("chosen/", self.chosen),
             **_prefixed("tried/", self.tried),
+            **_prefixed("settings/", self.settings),
         }
 
 
@@ -90,6 +102,7 @@ def training_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         "residuals": arrays["residuals"],
         "seconds": float(arrays["seconds"]),
         "cpu_seconds": float(arrays["cpu_seconds"]),
+        "settings": _group("settings/", arrays),
     }
 
 

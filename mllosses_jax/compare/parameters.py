@@ -6,6 +6,7 @@ Values are Python literals: numbers, True, False, None, text in quotes, and list
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -73,6 +74,36 @@ def keywords(text: str) -> list[ast.keyword]:
         if given.count(parameter) > 1:
             raise ComparisonError(f"{name}: {parameter} is given twice; give it once")
     return call.keywords
+
+
+def alternatives(text: str) -> list[str]:
+    """Returns the text of a loss, once for each combination of the values that stand between |.
+
+    Example:
+        >>> alternatives("zlpr_loss+2*dice_loss(smooth=1|2)")
+        ['zlpr_loss+2*dice_loss(smooth=1)', 'zlpr_loss+2*dice_loss(smooth=2)']
+    """
+    terms = []
+    for term in split(text, "+"):
+        name, _, rest = term.partition("(")
+        given = keywords(term) if "|" in rest else []
+        options = [[ast.unparse(node) for node in _between_bars(each.value)] for each in given]
+        names = [each.arg for each in given]
+        terms.append(
+            [
+                f"{name}({', '.join(f'{n}={v}' for n, v in zip(names, values, strict=True))})"
+                for values in itertools.product(*options)
+            ]
+            if given
+            else [term]
+        )
+    return ["+".join(each) for each in itertools.product(*terms)]
+
+
+def _between_bars(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return [*_between_bars(node.left), *_between_bars(node.right)]
+    return [node]
 
 
 def of_loss(entry: Entry, text: str) -> tuple[tuple[str, Value], ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare import own_code
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, check_array, read_arrays
 from mllosses_jax.compare.own_model import OwnModel, OwnNetwork, resolve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mllosses_jax.compare import parts, references, report
+from mllosses_jax.compare import grids, parts, references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
-from mllosses_jax.compare.choice import BASELINE, AnyChoice, Losses, choose
+from mllosses_jax.compare.choice import BASELINE, AnyChoice
+from mllosses_jax.compare.choosing import Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.experiments import EXPERIMENTS
+from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
@@ -39,6 +41,7 @@ def compare(
     drop: Sequence[str] | None = None,
     groups: str | ArrayLike | None = None,
     losses: Losses = None,
+    grid: bool = False,
     metrics: Metrics = None,
     model: Model = "linear",
     num_seeds: int = 5,
@@ -64,6 +67,10 @@ def compare(
             function is one of this package, a sum of `weighted_sum`, or one of your own, which is
             called as `(logits, labels)` and, if it takes it, with `where`. It returns a scalar, or
             values by row or entry, which are averaged. In text it is `package.module:function`.
+            Numbers between bars (`"hinge_loss(margin=0.5|1)"`) are tried one by one, and validation
+            chooses among them.
+        grid: whether losses that are named without parameters get the values of the catalogue to
+            choose from.
         metrics: further metrics: functions of `mllosses_jax.metrics` by name, with parameters if
             need be (`"precision_at_k(k=3)"`), or your own, called as `(scores, labels)` with logits
             and, if they take it, `where`, and returning a number. They are given like losses; a
@@ -111,7 +118,7 @@ def compare(
         )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    ignored, choices = known_codes(ignore), choose(losses)
+    ignored, choices = known_codes(ignore), choose(losses, grid=grid)
     further = choose_metrics(metrics)
     source = {} if run_file is None else tomllib.loads(run_file)
     if not isinstance(data, Dataset):
@@ -139,10 +146,10 @@ def compare(
     try_metrics(further, dataset)
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
-    bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
+    bound_losses = {choice: _bound(choice, dataset, experiment) for choice in choices}
     config = asdict(settings)
     if own is not None:
-        for bound in bound_losses.values():
+        for bound, *_ in bound_losses.values():
             own.network(dataset.feature_shape, bound.num_outputs)
         config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
     if out is None:
@@ -194,11 +201,16 @@ def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[
     return fitting, left_out
 
 
+def _bound(choice: AnyChoice, dataset: Dataset, experiment: Experiment) -> tuple[Any, ...]:
+    """Returns a loss in each of its settings, with what it takes from the data."""
+    return tuple(experiment.bind(setting, dataset) for setting in grids.settings_of(choice))
+
+
 def _compared(
     dataset: Dataset,
     settings: Settings,
     own: OwnModel | None,
-    bound_losses: dict[AnyChoice, Any],
+    bound_losses: dict[AnyChoice, tuple[Any, ...]],
     left_out: dict[str, str],
     ignore: tuple[str, ...],
     further_metrics: tuple[OwnMetric, ...],
@@ -221,21 +233,25 @@ def _compared(
     )
     comparison.preprocessing = preprocessing
     comparison.further_metrics, comparison.source = further_metrics, source
-    progress = Passes(len(choices), experiment.passes, on_progress)
+    most = max(len(grids.settings_of(choice)) for choice in choices)
+    progress = Passes(len(choices), most * experiment.passes, on_progress)
     for choice in choices:
-        bound = bound_losses.get(choice) or experiment.bind(choice, dataset)
-        if bound.given:
-            comparison.given[choice.label] = bound.given
+        bounds = bound_losses.get(choice) or _bound(choice, dataset, experiment)
+        if bounds[0].given:
+            comparison.given[choice.label] = bounds[0].given
         network: dict[str, Any] = {}
         about_model: dict[str, Any] = {}
         if own is not None:
-            built = own.network(dataset.feature_shape, bound.num_outputs)
+            built = own.network(dataset.feature_shape, bounds[0].num_outputs)
             comparison.networks[choice.label] = built
             network, about_model = {"network": built.network}, built.about()
         outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
         progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            outcome = experiment.run(dataset, bound, settings, progress.advance, **network)
+            run = functools.partial(
+                experiment.run, dataset, settings=settings, on_pass=progress.advance, **network
+            )
+            outcome = grids.train(choice, bounds, run)
             if folder is not None:
                 folder.save(choice, outcome, dataset, about | about_model)
         comparison.add(choice, outcome)

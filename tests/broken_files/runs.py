@@ -71,7 +71,7 @@ def _run(data):
     from comparison_inputs import make_outcome
 
     from mllosses_jax.compare import compare
-    from mllosses_jax.compare.choice import parse
+    from mllosses_jax.compare.choosing import parse
     from mllosses_jax.compare.experiments import EXPERIMENTS
 
     def run(dataset, objective, settings, advance):

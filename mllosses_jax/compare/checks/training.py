@@ -27,10 +27,10 @@ def at_edge(comparison: Comparison) -> Iterator[str]:
     """Yields the chosen value of each setting that is at an edge."""
     for label, outcome in comparison.outcomes.items():
         for name in outcome.at_edge:
-            tried = outcome.tried[name]
+            tried = (outcome.tried | outcome.settings)[name]
+            value = (outcome.chosen | outcome.setting)[name]
             yield (
-                f"{label}: {name} {outcome.chosen[name]:.3g}, tried from {tried.min():.3g} to "
-                f"{tried.max():.3g}"
+                f"{label}: {name} {value:.3g}, tried from {tried.min():.3g} to {tried.max():.3g}"
             )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from mllosses_jax.compare import notes, own_code
-from mllosses_jax.compare.choice import parse
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.leaderboard import decimal, interval
 from mllosses_jax.compare.page.elements import code, tag, text

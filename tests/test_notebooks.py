@@ -19,6 +19,7 @@ def session_of_a_user():
     """Sets JAX's default promotion, and a backend that shows no windows."""
     backend = plt.get_backend()
     plt.switch_backend("agg")
+    plt.close("all")  # examples of plots leave their figures open
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), mpl.rc_context():
         yield
     plt.close("all")

@@ -169,7 +169,7 @@ def main():
         sys.set_int_max_str_digits(4300)
     everything = trials(folder)
 
-    def run(*arguments):
+    def run(*arguments, **options):
         raise AssertionError("training began")
 
     EXPERIMENTS["linear"] = dataclasses.replace(EXPERIMENTS["linear"], run=run)

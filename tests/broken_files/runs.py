@@ -74,7 +74,7 @@ def _run(data):
     from mllosses_jax.compare.choosing import parse
     from mllosses_jax.compare.experiments import EXPERIMENTS
 
-    def run(dataset, objective, settings, advance):
+    def run(dataset, objective, settings, on_pass):
         return make_outcome(dataset, models=1)
 
     trained = EXPERIMENTS["linear"]

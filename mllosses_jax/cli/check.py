@@ -61,13 +61,13 @@ def _advice(
     """Returns which losses to try first and why, and the command that compares them."""
     from mllosses_jax.compare.advice import advise
 
-    lines = ["Losses to compare first"]
-    for advice in advise(dataset):
+    lines, found = ["Losses to compare first"], advise(dataset)
+    for advice in found:
         lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
     named = labels if isinstance(labels, int | None) else ",".join(labels)
     words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
     words += ["--drop", ",".join(drop)] if drop else []
-    words += ["--losses", ",".join(advice.loss for advice in advise(dataset))]
+    words += ["--losses", ",".join(advice.loss for advice in found)]
     return [*lines, "", printable(shlex.join(words))]
 
 

@@ -155,8 +155,8 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     )
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
-        advised = [each.loss for each in advise(dataset)]
-        losses = losses if options.losses else choose(advised, grid=options.grid)
+        if options.losses is None:
+            losses = choose([each.loss for each in advise(dataset)], grid=options.grid)
     name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
         for number in itertools.count(1):

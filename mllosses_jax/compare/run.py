@@ -152,39 +152,27 @@ def compare(
         for bound, *_ in bound_losses.values():
             own.network(dataset.feature_shape, bound.num_outputs)
         config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
+    compared = functools.partial(
+        _compared,
+        dataset,
+        settings,
+        own,
+        bound_losses,
+        left_out,
+        ignored,
+        further,
+        source,
+        on_progress=on_progress,
+    )
     if out is None:
-        return _compared(
-            dataset,
-            settings,
-            own,
-            bound_losses,
-            left_out,
-            ignored,
-            further,
-            source,
-            None,
-            {},
-            on_progress,
-        )
+        return compared(folder=None, identity={})
     identity = {
         "config": config,
         "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
     }
     with alone(Path(out)):
         folder = Folder(Path(out), identity, choices, force, run_file)
-        return _compared(
-            dataset,
-            settings,
-            own,
-            bound_losses,
-            left_out,
-            ignored,
-            further,
-            source,
-            folder,
-            identity,
-            on_progress,
-        )
+        return compared(folder=folder, identity=identity)
 
 
 def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:

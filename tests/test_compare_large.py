@@ -299,8 +299,8 @@ def test_metrics_of_a_diverged_model_are_undefined():
     outcome = dataclasses.replace(outcome, test=(broken,), held=broken)
     judged = judgment.judge(outcome, dataset, resampling.draw(5, 30))
     assert all(np.isnan(values).all() for values in judged.values.values())
-    assert judgment.quality(broken, np.arange(30), dataset) == -math.inf
-    assert judgment.common_threshold(broken, np.arange(30), dataset) == 0
+    assert judgment.quality(broken, dataset.y_train[:30], dataset.known_train[:30]) == -math.inf
+    assert judgment.common_threshold(broken, dataset.y_train[:30], dataset.known_train[:30]) == 0
 
 
 @pytest.mark.parametrize("kept", [2, 7])
@@ -311,7 +311,9 @@ def test_the_common_threshold_is_the_best_of_all(kept):
         outcome, scores = ranked_outcome(dataset, kept=kept, seed=seed)
         lowest = outcome.held.scores[:, -1:]
         known = np.where(scores >= lowest, scores, -np.inf)  # the labels that are kept
-        found = judgment.common_threshold(outcome.held, np.arange(6), dataset)
+        found = judgment.common_threshold(
+            outcome.held, dataset.y_train[:6], dataset.known_train[:6]
+        )
         quality = [
             f1_score(dataset.y_test, known >= threshold, average="micro", zero_division=0)
             for threshold in (found, *np.unique(outcome.held.scores))

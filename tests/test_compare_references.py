@@ -185,7 +185,7 @@ def test_what_tells_nothing_breaks_nothing():
     sparse = dataclasses.replace(make_data(masked=True), sparse=True)
     for data in (dataset, one, sparse):
         with warnings.catch_warnings(action="error"):
-            for fit in references.available(Settings()).values():
+            for fit in references.available(Settings(), data).fits.values():
                 outcome = fit(data)
                 assert outcome.test_scores.shape == (1, *data.y_test.shape)
                 assert np.isfinite(outcome.test_scores).all()
@@ -193,10 +193,34 @@ def test_what_tells_nothing_breaks_nothing():
 
 
 def test_without_scikit_learn_the_prior_alone_is_there(monkeypatch):
-    assert list(references.available(Settings())) == NAMES
+    dataset = make_data()
+    assert list(references.available(Settings(), dataset).fits) == NAMES
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert list(references.available(Settings(model="mlp"))) == NAMES[:1]
-    assert list(references.available(Settings(model="linear_head"))) == NAMES[:1]
+    assert list(references.available(Settings(model="mlp"), dataset).fits) == NAMES[:1]
+    assert list(references.available(Settings(model="linear_head"), dataset).fits) == NAMES[:1]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_logistic_regression_is_left_out_where_it_would_take_long(sparse, monkeypatch):
+    """120 rows give five folds, so that three strengths take 15 fits for a label, and one more."""
+    dataset = dataclasses.replace(make_data(labels=7), sparse=sparse)
+    entries = 120 * 4 * (1 if sparse else 0.1)
+    monkeypatch.setattr(references, "MOST_ENTRIES", 16 * 7 * (references.OVERHEAD + entries))
+    assert references.available(Settings(), dataset) == (
+        references.available(Settings(), make_data()).fits,
+        {},
+    )
+    monkeypatch.setattr(references, "MOST_ENTRIES", references.MOST_ENTRIES - 1)
+    found = references.available(Settings(), dataset)
+    assert list(found.fits) == [NAMES[0], NAMES[2]]
+    assert found.left_out == {NAMES[1]: "112 fits would take too long"}
+    comparison = Comparison(dataset, Settings(), baseline=BASELINE)
+    comparison.add(parse(BASELINE), make_outcome(dataset, models=1))
+    comparison.add_reference(NAMES[0], references.prior(dataset))
+    assert "Left out" not in " ".join(notes.explanation(comparison))
+    comparison.references_left_out = found.left_out
+    told = "Left out: logistic regression, as its 112 fits would take too long."
+    assert told in " ".join(notes.explanation(comparison))
 
 
 @pytest.mark.parametrize("masked", [False, True])

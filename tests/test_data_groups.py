@@ -1,5 +1,6 @@
 """Parts that keep groups whole, and groups of data sets and files."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -171,3 +172,25 @@ def test_groups_that_a_file_lacks_are_refused(tmp_path):
         load(path, groups="patient")
     with pytest.raises(DataError, match="no columns with names; leave groups= out"):
         load("mosaics", groups="patient")
+
+
+def test_files_have_the_groups_of_their_test_rows(tmp_path):
+    (tmp_path / "toy-train.arff").write_text(ARFF)
+    (tmp_path / "toy-test.arff").write_text(ARFF.partition("@data")[0] + "@data\n5,r,0\n6,q,1\n")
+    data = load(tmp_path / "toy-train.arff", groups="patient")
+    names = np.array(data.group_names)
+    assert names[data.groups_train].tolist() == ["p", "q", "p", "r"]
+    assert names[data.groups_test].tolist() == ["r", "q"]
+    x, y = np.ones((4, 2)), np.eye(4)[:, :2]
+    arrays = {"X": x, "y": y, "X_test": x, "Y_test": y, "X_val": x, "Y_val": y}
+    groups = {"groups": ["b", "a", "a", "c"], "groups_test": ["d", "a", "e", "e"]}
+    np.savez(tmp_path / "toy.npz", **arrays, **groups, groups_val=["f", "f", "b", "g"])
+    data = load(tmp_path / "toy.npz")
+    names = np.array(data.group_names)
+    assert names[data.groups_train].tolist() == groups["groups"]
+    assert names[data.groups_test].tolist() == groups["groups_test"]
+    assert names[data.groups_validation].tolist() == ["f", "f", "b", "g"]
+    with pytest.raises(DataError, match="groups_test without groups_train; give these too"):
+        dataclasses.replace(data, groups_train=None, groups_validation=None)
+    with pytest.raises(DataError, match="groups must be numbers below 7, as there are group_names"):
+        dataclasses.replace(data, groups_train=[0, 1, 2, 7])

@@ -1,4 +1,4 @@
-"""Text for messages: safe to show in a terminal, and suggestions for misspelled names."""
+"""Text for messages: safe to show in a terminal, and suggestions for misspelled names; lists."""
 
 from __future__ import annotations
 
@@ -44,6 +44,35 @@ def shown(value: object) -> str:
     length = 60
     start = value[: 2 * length] if isinstance(value, str | bytes | list | tuple) else value
     return cut(repr(start), length)
+
+
+def with_commas(names: Iterable[str]) -> str:
+    """Returns names separated by commas, as `from_commas` reads them.
+
+    A name with a comma or a quotation mark stands in quotation marks, as in a CSV file.
+
+    Example:
+        >>> print(with_commas(["sea", "sand, dry"]))
+        sea,"sand, dry"
+    """
+    import csv  # only lists of columns need it
+    import io
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def from_commas(text: str) -> list[str]:
+    """Returns names that are separated by commas.
+
+    Example:
+        >>> from_commas('sea, "sand, dry"')
+        ['sea', 'sand, dry']
+    """
+    import csv
+
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 1) -> str:

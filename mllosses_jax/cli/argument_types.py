@@ -6,7 +6,7 @@ import argparse
 import math
 
 from mllosses_jax._core.schema import LARGEST
-from mllosses_jax._core.text import shown
+from mllosses_jax._core.text import from_commas, shown
 from mllosses_jax.data._text import to_float, to_whole
 
 
@@ -57,5 +57,5 @@ def columns(text: str) -> int | list[str]:
 
 
 def names(text: str) -> list[str]:
-    """Returns names that are separated by commas."""
-    return [name.strip() for name in text.split(",")]
+    """Returns names that are separated by commas; those with a comma stand in quotation marks."""
+    return from_commas(text)

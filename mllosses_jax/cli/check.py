@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mllosses_jax._core.text import printable
+from mllosses_jax._core.text import printable, with_commas
 from mllosses_jax.cli.console import WIDTH, say
 from mllosses_jax.cli.shared_arguments import add_command, add_data
 
@@ -64,9 +64,9 @@ def _advice(
     lines, found = ["Losses to compare first"], advise(dataset)
     for advice in found:
         lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
-    named = labels if isinstance(labels, int | None) else ",".join(labels)
+    named = labels if isinstance(labels, int | None) else with_commas(labels)
     words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
-    words += ["--drop", ",".join(drop)] if drop else []
+    words += ["--drop", with_commas(drop)] if drop else []
     words += ["--losses", ",".join(advice.loss for advice in found)]
     return [*lines, "", printable(shlex.join(words))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = Path("mllosses-out")
 QUICK_ROWS = 2000
-FILES = "report.md, results.json, results.csv, per_label.csv, predictions.npz, predictor.npz"
+FILES = (
+    *("report.md", "results.json", "results.csv"),
+    *("per_label.csv", "predictions.npz", "predictor.npz"),
+)
+NOT_WITH_SCORES = (
+    *("data", "labels", "drop", "groups", "validation"),
+    *("losses", "grid", "model", "seeds", "quick"),
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -36,6 +44,25 @@ def add_parser(commands: Any) -> None:
         metavar="COLUMN",
         help="the column of a table with the group of each row, such as a patient's number: rows "
         "of a group are never split between training, validation and test; it is no feature",
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        metavar="FILE",
+        help="a file like DATA with the rows on which everything is chosen and tuned; models are "
+        "then trained on all training rows. Without it, training rows are held out",
+    )
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        metavar="DIR",
+        help="instead of DATA, compare models that were trained elsewhere by their scores: DIR has "
+        "a folder for each, with validation.npz and test.npz as `mllosses evaluate` takes them",
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("logits", "probabilities"),
+        help="what the scores of --scores are, unless their files say so",
     )
     parser.add_argument(
         "--losses",
@@ -124,25 +151,79 @@ def run(options: argparse.Namespace) -> None:
         ) from None
     if options.force and options.out is None:
         raise UsageError("--force needs --out: without it, a new folder is used")
-    comparison, folder = _compared(options)
+    if options.scores is not None:
+        comparison, folder = _compared_scores(options)
+    elif options.inputs is not None:
+        raise UsageError("--inputs says what the scores of --scores are; leave it out without them")
+    else:
+        comparison, folder = _compared(options)
     say(report.text(comparison))
     say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"Written to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
+    files = [each for each in FILES if (folder / each).exists()]
+    references = ["references/*"] if (folder / "references").is_dir() else []
+    say(f"Written to {folder}: {', '.join([*files, *decisions, 'losses/LOSS/*', *references])}.")
 
 
-def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
-    """Returns the comparison and its folder.
+def _compared_scores(options: argparse.Namespace) -> tuple[Comparison, Path]:
+    """Returns the comparison of models by their scores, and its folder."""
+    from mllosses_jax.compare import compare_scores
+    from mllosses_jax.data.score_folder import read_score_folder
+
+    for name in NOT_WITH_SCORES:
+        if getattr(options, name) != options.parser.get_default(name):
+            flag = "DATA" if name == "data" else f"--{name}"
+            raise UsageError(f"{flag} has no meaning with --scores, as nothing is trained")
+    found = read_score_folder(options.scores, inputs=options.inputs)
+    name = options.scores.resolve().name
+
+    def into(folder: Path) -> Comparison:
+        return compare_scores(
+            **{part: found.scores[part] for part in ("validation", "test")},
+            **{f"y_{part}": labels for part, labels in found.labels.items()},
+            **{f"mask_{part}": known for part, known in found.masks.items()},
+            inputs=found.inputs,
+            label_names=found.label_names,
+            name=name,
+            metrics=options.metrics,
+            out=folder,
+            force=options.force,
+            run_file=text_of(options, options.parser),
+            ignore=options.ignore,
+        )
+
+    return _into_folder(into, options.out, f"{name}-scores")
+
+
+def _into_folder(
+    run: Callable[[Path], Comparison], out: Path | None, name: str
+) -> tuple[Comparison, Path]:
+    """Returns a comparison and the folder that it is written to.
 
     Without `--out` this is the first folder in `mllosses-out` that is free or holds an unfinished
     run of this data and model. Losses are added to a finished run only if `--out` names it.
     """
+    from mllosses_jax.compare.folder import REPORT, Occupied
+
+    for number in itertools.count(1):
+        folder = out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
+        if out is None and (folder / REPORT).exists():
+            continue
+        try:
+            return run(folder), folder
+        except Occupied:
+            if out is not None:
+                raise
+    raise AssertionError("there is always a next number")
+
+
+def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
+    """Returns the comparison of losses, and its folder."""
     from mllosses_jax.cli.console import progress
     from mllosses_jax.compare import compare
     from mllosses_jax.compare.advice import advise
     from mllosses_jax.compare.checks import known_codes
     from mllosses_jax.compare.choosing import choose
-    from mllosses_jax.compare.folder import REPORT, Occupied
     from mllosses_jax.compare.loading import load_data, thinned
     from mllosses_jax.compare.own_metric import choose_metrics
     from mllosses_jax.compare.own_model import resolve
@@ -151,7 +232,11 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
     losses, model = choose(options.losses, grid=options.grid), resolve(options.model)
     metrics, ignored = choose_metrics(options.metrics), known_codes(options.ignore)
     dataset = load_data(
-        options.data, labels=options.labels, drop=options.drop, groups=options.groups
+        options.data,
+        labels=options.labels,
+        drop=options.drop,
+        groups=options.groups,
+        validation=options.validation,
     )
     if options.quick:
         dataset = thinned(dataset, QUICK_ROWS)
@@ -159,26 +244,19 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:
             losses = choose([each.loss for each in advise(dataset)], grid=options.grid)
     name = f"{dataset.name}-{options.model.replace(':', '.')}"
     with progress() as on_progress:
-        for number in itertools.count(1):
-            folder = options.out or DEFAULT_FOLDER / (name if number == 1 else f"{name}-{number}")
-            if options.out is None and (folder / REPORT).exists():
-                continue
-            try:
-                comparison = compare(
-                    dataset,
-                    losses=losses,
-                    metrics=metrics,
-                    model=model,
-                    num_seeds=options.seeds or (2 if options.quick else 5),
-                    out=folder,
-                    run_file=text_of(options, options.parser),
-                    force=options.force,
-                    ignore=ignored,
-                    on_progress=on_progress,
-                )
-            except Occupied:
-                if options.out is not None:
-                    raise
-            else:
-                return comparison, folder
-    raise AssertionError("there is always a next number")
+
+        def into(folder: Path) -> Comparison:
+            return compare(
+                dataset,
+                losses=losses,
+                metrics=metrics,
+                model=model,
+                num_seeds=options.seeds or (2 if options.quick else 5),
+                out=folder,
+                run_file=text_of(options, options.parser),
+                force=options.force,
+                ignore=ignored,
+                on_progress=on_progress,
+            )
+
+        return _into_folder(into, options.out, name)

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mllosses_jax._core.text import cut, did_you_mean, shown
+from mllosses_jax._core.text import cut, did_you_mean, shown, with_commas
+from mllosses_jax.cli.argument_types import columns, names
 from mllosses_jax.cli.errors import UsageError
 
 ABOUT_THE_RUN = ("config", "resume", "force", "help")  # options that say how, not what
+FILES = ("validation", "scores")
 
 
 def with_file(
@@ -57,7 +59,8 @@ def with_file(
                 raise UsageError(f"{path}: {key} must be true or false, got {value!r}")
             flags += [f"--{key}"] * value
         else:
-            flags += [f"--{key}={_text(path, key, value)}"]
+            of_columns = actions[key].type in (columns, names)
+            flags += [f"--{key}={_text(path, key, value, quoted=of_columns)}"]
     if options.resume is not None:
         flags.append(f"--out={options.resume}")
     return [command[0], *flags, *command[1:]]
@@ -67,8 +70,12 @@ def text_of(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str
     """Returns the TOML of the data and of all options that differ from their defaults."""
     data = Path(options.data)
     lines = [f"data = {_toml(data.resolve() if data.exists() else options.data)}"]
+    if options.scores is not None:
+        lines = []  # they stand for the data
     for key, action in _actions(parser).items():
         value = getattr(options, action.dest)
+        if key in FILES and value is not None:
+            value = value.resolve()  # the run may go on from elsewhere
         if value not in (action.default, None):
             lines.append(f"{key} = {_toml(value)}")
     return "\n".join([*lines, ""])
@@ -91,12 +98,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} must be a TOML file: {cut(str(error))}") from None
 
 
-def _text(path: Path, key: str, value: object) -> str:
-    """Returns a value as the command line takes it."""
+def _text(path: Path, key: str, value: object, *, quoted: bool = False) -> str:
+    """Returns a value as the command line takes it, with names of columns quoted if need be."""
     entries = value if isinstance(value, list) else [value]
     if not all(isinstance(e, str | int | float) and not isinstance(e, bool) for e in entries):
         raise UsageError(f"{path}: {key} must be text, a number or a list, got {shown(value)}")
-    return ",".join(map(str, entries))
+    return with_commas(map(str, entries)) if quoted else ",".join(map(str, entries))
 
 
 def _toml(value: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mllosses_jax._core.text import printable
 from mllosses_jax.data import Dataset
+from mllosses_jax.data.dataset import PARTS
 from mllosses_jax.metrics import label_statistics
 
 FEW_POSITIVES = 10
@@ -26,15 +27,20 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
     which columns of texts became one column of 0 and 1 for each text.
     """
     y, mask, groups = dataset.y_train, dataset.mask_train, dataset.groups_train
+    shape = dataset.feature_shape
+    features: dict[str, Any] = {
+        "features": shape[0] if len(shape) == 1 else list(shape),
+        "sparse_features": dataset.sparse,
+        **_preparation(dataset),
+    }
     statistics = jax.device_get(label_statistics(y, where=mask))
     positives = statistics.counts
     return {
         "name": dataset.name,
-        "training_rows": len(y),
+        f"{first_part(dataset)}_rows": len(y),
+        **({} if dataset.y_validation is None else {"validation_rows": len(dataset.y_validation)}),
         "test_rows": 0 if dataset.y_test is None else len(dataset.y_test),
-        "features": shape[0] if len(shape := dataset.feature_shape) == 1 else list(shape),
-        "sparse_features": dataset.sparse,
-        **_preparation(dataset),
+        **(features if 0 not in shape else {}),
         "labels": y.shape[1],
         "label_names": list(dataset.label_names),
         "cardinality": _rounded(statistics.cardinality, 4),
@@ -46,6 +52,11 @@ def data_card(dataset: Dataset) -> dict[str, Any]:
         "unknown_entries": 0 if mask is None else int((~mask).sum()),
         **({} if groups is None else {"groups": len(np.unique(groups))}),
     }
+
+
+def first_part(dataset: Dataset) -> str:
+    """Returns what the first part is for: training, or validation if rows have no features."""
+    return "validation" if 0 in dataset.feature_shape else "training"
 
 
 def _preparation(dataset: Dataset) -> dict[str, Any]:
@@ -82,8 +93,8 @@ def _rounded(value: float, digits: int) -> float | None:
 def fingerprint(dataset: Dataset) -> str:
     """Returns the SHA-256 of all arrays, which is the same for the same data."""
     digest = hashlib.sha256()
-    arrays = [f"{kind}_{part}" for part in ("train", "test") for kind in ("x", "y", "mask")]
-    for name in (*arrays, "groups_train"):
+    kinds = ("x", "y", "mask", "groups")
+    for name in (f"{kind}_{part}" for part in PARTS for kind in kinds):
         array = getattr(dataset, name)
         if array is not None:
             digest.update(f"{name}{array.shape}".encode())

@@ -72,7 +72,7 @@ class Choice:
         It shows the values if they are short and plain, and a hash of them otherwise.
         """
         if self.function is not None:
-            return _hashed(self.label, self.label)
+            return hashed(self.label, self.label)
         if not self.parameters:
             return self.name
         plain = [parameters.plain(value) for _, value in self.parameters]
@@ -81,7 +81,7 @@ class Choice:
         )
         if all(plain) and len(shown) <= LONGEST_FILE_NAME:
             return shown
-        return _hashed(self.name, self.label)
+        return hashed(self.name, self.label)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Sum:
     @property
     def file_name(self) -> str:
         """A file name that differs from that of every other choice, on every system."""
-        return _hashed(self.label, self.label)
+        return hashed(self.label, self.label)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Grid:
     @property
     def file_name(self) -> str:
         """A file name that differs from that of every other choice, on every system."""
-        return _hashed(self.label, self.label)
+        return hashed(self.label, self.label)
 
 
 AnyChoice: TypeAlias = Choice | Sum | Grid
@@ -190,7 +190,7 @@ def _zero_decides(function: Loss) -> bool:
     return bool(getattr(ENTRIES.get(inner, inner), "zero_decides", True))
 
 
-def _hashed(text: str, label: str) -> str:
+def hashed(text: str, label: str) -> str:
     """Returns the start of a text as a file name, with a hash of the label."""
     start = re.sub(r"[^a-zA-Z0-9_.=]+", "-", text)[: LONGEST_FILE_NAME - 13].strip("-.")
     return f"{start}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"

@@ -52,12 +52,14 @@ class Comparison:
         references: the figures of what no loss trained, by name, in the form of `results`: the
             prior alone and models of scikit-learn, which are neither marked nor recommended.
         reference_judgments: their metrics on each resample.
+        references_left_out: references that would take too long, each with the reason.
         left_out: losses that cannot be trained over so many labels, each with the reason.
         ignore: codes of checks to leave out.
         preprocessing: what was done to the features of the data set.
         further_metrics: metrics that were asked for besides those of the experiment.
         networks: the user's model for each loss, if the model is the user's.
-        source: the file and how it was read (`data`, `labels`, `drop`), as far as is known.
+        source: the files and how they were read (`data`, `labels`, `drop`, `groups`,
+            `validation`), as far as is known.
     """
 
     dataset: Dataset
@@ -73,6 +75,7 @@ class Comparison:
     simultaneous: dict[str, dict[str, Interval]] = field(default_factory=dict)
     references: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     reference_judgments: dict[str, Judgment] = field(default_factory=dict)
+    references_left_out: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
@@ -223,6 +226,11 @@ class Comparison:
         Raises:
             ComparisonError: the loss is not in the comparison.
         """
+        if self.settings.model == "scores":
+            raise ComparisonError(
+                "the models were trained elsewhere and only their scores are known, so there is no "
+                "predictor; apply thresholds.json and calibrator.json to new scores"
+            )
         label = self.recommended if loss is None else loss
         if label not in self.outcomes:
             raise ComparisonError(

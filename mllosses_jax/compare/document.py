@@ -44,6 +44,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "ignored_checks": list(comparison.ignore),
         "results": comparison.results,
         "references": comparison.references,
+        "references_left_out": comparison.references_left_out,
         "differences": _as_dicts(comparison.differences),
         "simultaneous": _as_dicts(comparison.simultaneous),
         "training": {

@@ -36,6 +36,7 @@ from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import LOSSES, MODEL, PREDICTOR, VALIDATION, Outcome
+from mllosses_jax.compare.own_code_hash import code_hash
 from mllosses_jax.compare.page import whole as page
 from mllosses_jax.compare.thresholds import Thresholds
 from mllosses_jax.data import Dataset
@@ -118,6 +119,7 @@ class Folder:
         identity: what must agree for a run to be resumed or added to: `config` and `data`.
         choices: the requested losses.
         force: whether to start again, whatever the folder holds.
+        model_code: the hash of the user's model under its name, if the model is the user's.
         options: the text of run.toml, or None for none.
 
     Attributes:
@@ -135,9 +137,11 @@ class Folder:
         choices: Sequence[AnyChoice],
         force: bool,
         options: str | None = None,
+        *,
+        model_code: Mapping[str, str] | None = None,
     ) -> None:
         self.path, self._options = path, options
-        self.choices = tuple(choices)
+        self.choices, self._model_code = tuple(choices), dict(model_code or {})
         try:
             (path / LOSSES).mkdir(parents=True, exist_ok=True)
             if force:
@@ -186,6 +190,7 @@ class Folder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             there = {key: dict(found[key]) for key in (*identity, "results")}
+            code_there = dict(found.get("own_code", {}))
             labels = [str(label) for label in found["config"]["losses"]]
         except Exception:  # Broken content can raise anything.
             raise Occupied(f"{file} is not the result of a comparison; {mend}") from None
@@ -195,12 +200,23 @@ class Folder:
                     differing = _differing(name, there[key].get(name), value)
                     raise Occupied(f"{file} is from another run ({key}: {differing}); {mend}")
         before = [self._of_label(label, mend) for label in labels]
+        choices = tuple(dict.fromkeys([*before, *self.choices]))
+        changed = [
+            name
+            for name, code in _own_code(choices, self._model_code).items()
+            if code_there.get(name, code) != code
+        ]
+        if changed:
+            raise Occupied(
+                f"{' and '.join(changed)} has changed since the run in {self.path}, whose figures "
+                f"are those of the code before; {mend}"
+            )
         for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
             (self.path / name).unlink(missing_ok=True)
         for place in (self.path, *self._folders()):
             for leftover in place.glob(files.LEFTOVERS):
                 leftover.unlink()
-        self.choices = tuple(dict.fromkeys([*before, *self.choices]))
+        self.choices = choices
 
     def _of_label(self, label: str, mend: str) -> AnyChoice:
         """Returns the loss of a label: one that is requested now, or else one that can be read."""
@@ -216,7 +232,11 @@ class Folder:
     def named(self, identity: dict[str, Any]) -> dict[str, Any]:
         """Returns the identity with the losses, to which more can be added."""
         losses = [choice.label for choice in self.choices]
-        return {**identity, "config": {"losses": losses, **identity["config"]}}
+        return {
+            **identity,
+            "config": {"losses": losses, **identity["config"]},
+            "own_code": _own_code(self.choices, self._model_code),
+        }
 
     def _folders(self) -> list[Path]:
         return [path for kind in (LOSSES, REFERENCES) for path in (self.path / kind).glob("*")]
@@ -290,6 +310,17 @@ class Folder:
         files.write_npz(self.path / PREDICTIONS, per_label.predictions(comparison))
         files.write_text(self.path / PAGE, page.html(comparison))
         files.write_text(self.path / REPORT, markdown.text(comparison))
+
+
+def _own_code(choices: Sequence[AnyChoice], model_code: Mapping[str, str]) -> dict[str, str]:
+    """Returns the hash of the code of each of the user's losses, and that of the model."""
+    found = {
+        term.name: code_hash(term.function)
+        for choice in choices
+        for _, term in choice.terms
+        if term.function is not None
+    }
+    return found | dict(model_code)
 
 
 def _differing(name: str, there: Any, here: Any) -> str:

@@ -164,7 +164,7 @@ def _front(comparison: Comparison) -> set[str]:
     return {
         label
         for label, (quality, time) in points.items()
-        if not math.isnan(quality)
+        if not math.isnan(quality + time)
         and not any(
             other >= quality and clock <= time and (other, clock) != (quality, time)
             for other, clock in points.values()

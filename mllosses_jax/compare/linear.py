@@ -186,9 +186,10 @@ class _Search(NamedTuple):
 
 
 def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
-    """Finds the strength with the best validation score, by folds."""
+    """Finds the strength with the best validation score, by folds or on the validation part."""
     dataset, settings = fitter.dataset, fitter.settings
-    folds = parts.folds(dataset)
+    folds, pool = parts.folds(dataset), parts.pool(dataset)
+    features = fitter.features if pool.x is dataset.x_train else Features(pool.x)
     best: Held | None = None
     highest = -math.inf
 
@@ -197,12 +198,12 @@ def _search(fitter: Fitter, on_pass: Callable[[], None]) -> _Search:
 
     def attempt(step: int) -> float:
         nonlocal best, highest
-        held = np.empty(dataset.y_train.shape, np.float32)
+        held = np.empty(pool.y.shape, np.float32)
 
         def fit(fold: parts.Part) -> None:
             train, rest = fold
             found = fitter.fit(train, strength_of(step), tolerance=settings.fold_tolerance)
-            held[rest] = fitter.logits(fitter.features, found)[rest]
+            held[rest] = fitter.logits(features, found)[rest]
 
         _at_once(fitter, fit, folds)
         found = Held(np.arange(len(held)), held)

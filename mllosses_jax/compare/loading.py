@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from os import PathLike
-from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.data import DataError, Dataset, load, split
+from mllosses_jax.data.dataset import PARTS, Part
+from mllosses_jax.data.validation import Validation, add_validation
 
 TEST_FRACTION, TEST_SEED = 0.2, 0
 MIN_TRAINING_ROWS = 10
@@ -22,6 +23,7 @@ def load_data(
     labels: int | Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
     groups: str | ArrayLike | None = None,
+    validation: Validation | None = None,
 ) -> Dataset:
     """Returns a data set with a test part: its own, or a fifth of the rows.
 
@@ -30,6 +32,8 @@ def load_data(
         labels: the label columns of a table.
         drop: the columns of a table to leave out.
         groups: the column of a table with the group of each row, or the groups (N,).
+        validation: the validation part, as `add_validation` takes it, or None for that of the data
+            set, if it has one.
 
     Returns:
         The data set. If it had no test part, it is `data.with_test(0.2, seed=0)`.
@@ -58,6 +62,8 @@ def load_data(
         data = data.with_groups(groups)
     if data.x_test is None:
         data = data.with_test(TEST_FRACTION, seed=TEST_SEED)
+    if validation is not None:  # after the test part, without which columns are encoded
+        data = add_validation(data, validation, labels=labels, drop=drop, groups=column)
     _refuse_unknown(data)
     if len(data.x_train) < MIN_TRAINING_ROWS:
         raise ComparisonError(
@@ -69,21 +75,22 @@ def load_data(
 
 def thinned(dataset: Dataset, most_rows: int) -> Dataset:
     """Returns a data set with at most so many rows in each part, drawn with rare labels in mind."""
-    changed: dict[str, Any] = {}
-    for part in ("train", "test"):
-        names = [f"{kind}_{part}" for kind in ("x", "y", "mask")]
-        names += ["groups_train"] if part == "train" else []
-        arrays = {name: getattr(dataset, name) for name in names}
-        y, mask = arrays[names[1]], arrays[names[2]]
+    drawn: dict[Part, NDArray[np.intp]] = {}
+    for part in PARTS:
+        y, mask = (getattr(dataset, f"{kind}_{part}") for kind in ("y", "mask"))
         if y is not None and len(y) > most_rows:
-            _, rows = split(y, most_rows / len(y), seed=TEST_SEED, mask=mask)
-            changed |= {name: None if a is None else a[rows] for name, a in arrays.items()}
-    return replace(dataset, **changed)
+            _, drawn[part] = split(y, most_rows / len(y), seed=TEST_SEED, mask=mask)
+    return dataset.take(drawn)
 
 
 def _refuse_unknown(dataset: Dataset) -> None:
     """Raises a DataError if a part has no known label to learn from or to judge by."""
-    for part, mask in (("training", dataset.mask_train), ("test", dataset.mask_test)):
+    masks = {
+        "training": dataset.mask_train,
+        "validation": dataset.mask_validation,
+        "test": dataset.mask_test,
+    }
+    for part, mask in masks.items():
         if mask is not None and not mask.any():
             raise DataError(
                 f"{dataset.name}: no label of the {part} part is known; a mask is 1 where a label "

@@ -22,13 +22,14 @@ FENCE = "~" * 8
 def text(comparison: Comparison) -> str:
     """Returns the report of a comparison as Markdown."""
     first, *how = notes.heading(comparison)
+    _, several = comparison.settings.what
     verdict = notes.verdict(comparison).removeprefix("Verdict: ")
     parts = [
-        f"# {plain(comparison.dataset.name)}: comparison of losses",
+        f"# {plain(comparison.dataset.name)}: comparison of {several}",
         plain(first),
         "## Verdict",
         plain(verdict[0].upper() + verdict[1:]),
-        "## Losses",
+        f"## {several.capitalize()}",
         *_tables(comparison),
         *map(plain, notes.explanation(comparison)),
         *map(plain, notes.warnings(comparison)),
@@ -86,7 +87,7 @@ def _tables(comparison: Comparison) -> list[str]:
         cells = [
             [name, row.decided, *(_cell(row, head) for head in headings)] for name, row in rows
         ]
-        found.append(table(["loss", "decisions", *headings], cells, names=2))
+        found.append(table([comparison.settings.what[0], "decisions", *headings], cells, names=2))
     return found
 
 
@@ -129,10 +130,14 @@ def _times(comparison: Comparison) -> str:
             *(f"{outcome.chosen[name]:.3g}{'!' * (name in outcome.at_edge)}" for name in names),
             "n/a" if math.isinf(outcome.quality) else decimal(outcome.quality),
             str(len(outcome.residuals)),
-            f"{outcome.seconds:.1f}",
-            f"{outcome.cpu_seconds:.1f}",
+            *(
+                "n/a" if math.isnan(clock) else f"{clock:.1f}"
+                for clock in (outcome.seconds, outcome.cpu_seconds)
+            ),
         ]
         for label, outcome in comparison.outcomes.items()
     ]
     spoken = [name.replace("_", " ") for name in names]
-    return table(["loss", *spoken, "held-out score", "models", "seconds", "CPU s"], rows)
+    return table(
+        [comparison.settings.what[0], *spoken, "held-out score", "models", "seconds", "CPU s"], rows
+    )

@@ -109,7 +109,7 @@ class Experiment:
         return outputs[:, : self.dataset.y_train.shape[1]]
 
     def _held(self, state: State) -> Held:
-        x, rests = self.dataset.x_train, [part.validation for part in self.parts]
+        x, rests = parts.pool(self.dataset).x, [part.validation for part in self.parts]
         scores = [self.logits(state, model, x[rest]) for model, rest in enumerate(rests)]
         return Held(np.concatenate(rests), np.concatenate(scores))
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, parts, references
+from mllosses_jax.compare import intervals, judgment, methods, references
+from mllosses_jax.compare.card import first_part
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.own_metric import RESAMPLES
-from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
@@ -31,7 +31,7 @@ REFERENCES = {
     ),
     references.LOGISTIC: (
         "logistic regression is scikit-learn's, with one model per label and a common strength "
-        "chosen by folds"
+        "chosen as those of the losses are"
     ),
     references.FOREST: (
         f"random forest is scikit-learn's, with {references.TREES} trees for all labels together, "
@@ -46,130 +46,50 @@ def heading(comparison: Comparison) -> list[str]:
     dataset = comparison.dataset
     assert dataset.y_test is not None
     rows, (test_rows, num_labels) = len(dataset.x_train), dataset.y_test.shape
-    masks = {"training": dataset.mask_train, "test": dataset.mask_test}
+    masks = {
+        "validation": dataset.mask_validation,
+        first_part(dataset): dataset.mask_train,
+        "test": dataset.mask_test,
+    }
+    chosen_on = (
+        "" if dataset.y_validation is None else f"{len(dataset.y_validation)} validation rows, "
+    )
     unknown = [
         f"{np.mean(~mask):.0%} of the {part} part's"
         for part, mask in masks.items()
         if mask is not None and not mask.all()
     ]
     count = len(comparison.results)
-    features = " x ".join(map(str, dataset.feature_shape))
+    shape = dataset.feature_shape
+    features = "" if 0 in shape else f"{' x '.join(map(str, shape))} features, "
     first = (
-        f"{dataset.name}: {rows} training rows, {test_rows} test rows, "
-        f"{features} features, {num_labels} label{'s' * (num_labels != 1)}; "
-        f"{count} {'loss' if count == 1 else 'losses'}"
+        f"{dataset.name}: {rows} {first_part(dataset)} rows, {chosen_on}{test_rows} test rows, "
+        f"{features}{num_labels} label{'s' * (num_labels != 1)}; "
+        f"{count} {comparison.settings.what[count != 1]}"
     )
     if unknown:
         first += f". {' and '.join(unknown)} labels are unknown and do not count"
     return [
         first,
-        *_how(comparison),
-        *_settings(comparison),
+        *methods.paragraphs(comparison),
         *large_notes.left_out(comparison.left_out),
     ]
 
 
-def _settings(comparison: Comparison) -> list[str]:
-    """Returns which parameters were chosen of losses that were given several values."""
-    chosen = [
-        f"{label}: {', '.join(f'{name} = {value:g}' for name, value in outcome.setting.items())} "
-        f"(of {len(outcome.settings['score'])} settings)"
-        for label, outcome in comparison.outcomes.items()
-        if outcome.settings
-    ]
-    if not chosen:
-        return []
-    return [
-        "Parameters that were chosen like the settings of the model, each value with the same "
-        f"search as a loss without a choice: {'; '.join(chosen)}."
-    ]
-
-
-def _how(comparison: Comparison) -> list[str]:
-    """Returns how models are trained, what seeds determine, and how thresholds are tuned."""
-    settings, rows = comparison.settings, len(comparison.dataset.x_train)
-    if settings.model == "linear_head":
-        return [
-            large_notes.MODEL,
-            *_groups(comparison),
-            _seeds(comparison),
-            large_notes.DECISIONS,
-        ]
-    few, folds = rows < parts.FEW_ROWS, parts.num_folds(rows)
-    if settings.model == "linear":
-        model = (
-            "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
-            f"free bias. The strength of each loss is chosen by {folds} folds for the best average "
-            "precision by label and by row, and the model is fitted again to all training rows."
-        )
-    else:
-        share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
-        model = (
-            f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
-            f"number of steps are chosen on {share} for the best average precision by label and "
-            "by row, with the same budget for each loss, and the model is trained again on all "
-            "training rows."
-        )
-    return [
-        model,
-        *_groups(comparison),
-        _seeds(comparison),
-        "Thresholds, for the best F1, and a Platt calibrator are tuned on scores of training rows "
-        "by models that were not trained on them. There is one threshold for all labels for "
-        f"micro-F1, and one per label for macro-F1 (a label with fewer than {MIN_POSITIVES} "
-        "positives takes the common one).",
-    ]
-
-
-def _groups(comparison: Comparison) -> list[str]:
-    """Returns what is done with groups and what is not, as no or one paragraph."""
-    groups = comparison.dataset.groups_train
-    if groups is None:
-        return []
-    return [
-        f"Groups: {len(np.unique(groups))} in the training part. No rows that are held out, for "
-        "validation or in a test part that is drawn here, are of a group that a model was trained "
-        "on. Intervals resample test rows one by one; where rows of a group are alike, they are "
-        "too narrow."
-    ]
-
-
-def _seeds(comparison: Comparison) -> str:
-    """Returns what the seeds determine."""
-    num_seeds = comparison.settings.num_seeds
-    if comparison.settings.trains_in_steps:
-        return f"Seeds: {num_seeds}, which set the start of each model and the order of its rows."
-    sets = (
-        "in which order a fit sees the rows"
-        if comparison.settings.model == "linear_head"
-        else ("where a fit starts")
-    )
-    several = [label for label, outcome in comparison.outcomes.items() if outcome.varies]
-    if not several:
-        return (
-            f"Seeds: none. No model depends on {sets}, so each loss has one model, and the results "
-            "describe these fitted models."
-        )
-    each = f"of {len(several)} losses" if len(several) > 3 else "of " + ", ".join(several)
-    others = len(several) < len(comparison.outcomes)
-    rest = "; the other losses have one model each." if others else "."
-    return (
-        f"Seeds: {num_seeds}, each of which sets {sets}. This matters to the models "
-        f"{each}, with one model for each seed{rest}"
-    )
-
-
 def explanation(comparison: Comparison) -> list[str]:
     """Returns what a reader needs to know to read the tables, as paragraphs."""
+    what = comparison.settings.what
+    of = "name" if comparison.settings.model == "scores" else "loss"
     paragraphs = [
-        "The tables show means over the models of a loss. Below each is the 95% interval of the "
+        f"The tables show means over the models of a {of}. Below each is the 95% interval of the "
         f"expected value at this test size, over test rows ({judgment.NUM_RESAMPLES} resamples, "
-        "the same for all losses) and, if there are several models, over seeds."
+        f"the same for all {what[1]}) and, if there are several models, over seeds."
     ]
     paragraphs += _marks(comparison)
     paragraphs += _references(comparison)
     large = comparison.settings.model == "linear_head"
-    paragraphs.append(large_notes.METRICS if large else _metrics(comparison))
+    metrics = large_notes.metrics(methods.held_out(comparison)) if large else _metrics(comparison)
+    paragraphs.append(metrics)
     if comparison.further_metrics:
         paragraphs.append(_further(comparison))
     if not all(choice.zero_decides for choice in comparison.choices.values()):
@@ -199,14 +119,15 @@ def _marks(comparison: Comparison) -> list[str]:
     if not compared:
         return []
     baseline, losses = comparison.baseline, len(comparison.simultaneous)
-    named_first = "" if baseline == BASELINE else ", the loss that was named first"
+    one, several = comparison.settings.what
+    named_first = "" if baseline == BASELINE else f", the {one} that was named first"
     paragraph = (
         f"+ means better and - worse than {baseline}{named_first}: the interval of the difference "
         "excludes zero."
     )
     if losses > 1:
         paragraph += (
-            f" These intervals are simultaneous over the {losses} losses that are compared with "
+            f" These intervals are simultaneous over the {losses} {several} that are compared with "
             "it: where all of them equal it in a metric, the chance that any is marked is about "
             "5 %."
         )
@@ -215,8 +136,9 @@ def _marks(comparison: Comparison) -> list[str]:
         marked = sum(difference.excludes_zero for difference in compared)
         paragraph += f" {marked} of {can_be} differences are marked."
     if not all(outcome.varies for outcome in comparison.outcomes.values()):
+        who = "model" if one == "model" else "loss's model"
         paragraph += (
-            " If neither loss's model depends on a seed, a mark concerns these fitted models only."
+            f" If neither {who} depends on a seed, a mark concerns these fitted models only."
         )
     if can_be == len(compared):
         return [paragraph]
@@ -243,15 +165,21 @@ def _references(comparison: Comparison) -> list[str]:
     whats = [REFERENCES[name] for name in comparison.references]
     if not whats:
         return []
+    missing = "".join(
+        f" Left out: {name}, as its {reason}."
+        for name, reason in comparison.references_left_out.items()
+    )
     return [
         f"In brackets, what no loss brings: {'; '.join(whats)}. These rows are neither marked nor "
-        "recommended."
+        f"recommended.{missing}"
     ]
 
 
 def _metrics(comparison: Comparison) -> str:
     """Returns what the metrics of the tables mean."""
     lower = [m.heading.replace("\n", " ") for m in METRICS.values() if not m.higher_is_better]
+    one, _ = comparison.settings.what
+    chose = "" if one == "model" else "chose the settings, and it "
     return (
         f"Lower is better for {', '.join(lower)}; higher is better for all others. mAP and ROC AUC "
         "are means over the labels with a test positive and, for ROC AUC, also a test negative; "
@@ -262,8 +190,8 @@ def _metrics(comparison: Comparison) -> str:
         f"{NDCG if 'ndcg_at_5' in next(iter(comparison.judgments.values())).values else ''}"
         "ECE tells how far probabilities are from frequencies, as a mean over labels, for "
         "sigmoid(logit) and after Platt calibration. `At 0.5` means sigmoid(logit) > 0.5. The "
-        "held-out score is the mean of average precision by label and by row on training rows that "
-        "the models were not trained on; it chose the settings, and it chooses the best loss."
+        "held-out score is the mean of average precision by label and by row on "
+        f"{methods.held_out(comparison)}; it {chose}chooses the best {one}."
     )
 
 
@@ -321,13 +249,14 @@ def verdict(comparison: Comparison) -> str:
 def reason(comparison: Comparison) -> str:
     """Returns which loss to take, and why."""
     baseline, best, count = comparison.baseline, comparison.best, len(comparison.results)
+    one, _ = comparison.settings.what
     if count == 1:
-        return f"there was no other loss to compare {baseline} with"
+        return f"there was no other {one} to compare {baseline} with"
     qualities = [outcome.quality for outcome in comparison.outcomes.values()]
     chosen = f"the best of {count} on validation scores"
     if best == baseline:
         alone = qualities.count(max(qualities)) == 1
-        it = f"it is {chosen}" if alone else "no loss is better on validation scores"
+        it = f"it is {chosen}" if alone else f"no {one} is better on validation scores"
         return f"keep {baseline}: {it}"
     metric = comparison.experiment.leading
     lead = comparison.differences[best][metric]
@@ -341,7 +270,7 @@ def reason(comparison: Comparison) -> str:
         reason = f"take {best}: {chosen}, it is ahead of {baseline} by {size}"
         if not comparison.mark(best, metric):
             reason += (
-                ". That interval is for this comparison alone, as validation chose the loss; the "
+                f". That interval is for this comparison alone, as validation chose the {one}; the "
                 f"tables allow for {len(comparison.simultaneous)} comparisons and do not mark it"
             )
         return reason

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax._core.files import write_npz
 from mllosses_jax.calibration import AffineCalibrator
+from mllosses_jax.compare import parts
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
 from mllosses_jax.data._archive import open_arrays
@@ -112,7 +113,7 @@ class Outcome(Training):
 
     Attributes:
         test_scores: (M, N, L) float32, logits of the test part.
-        held: scores of training rows by models that were not trained on them.
+        held: scores of rows by models that were not trained on them.
         decisions: the thresholds and the calibrator that were tuned on `held`.
     """
 
@@ -135,7 +136,7 @@ class Outcome(Training):
         folder.mkdir(parents=True, exist_ok=True)
         names = {"label_names": np.array(dataset.label_names), "inputs": np.array("logits")}
         labels, known = self.held.labels(dataset)
-        mask = {} if dataset.mask_train is None else {"where": known}
+        mask = {} if known.all() else {"where": known}
         held = {"scores": self.held.scores, "labels": labels, **mask, "rows": self.held.rows}
         write_npz(folder / VALIDATION, held | names)
         assert dataset.y_test is not None
@@ -192,10 +193,10 @@ class Outcome(Training):
 
 
 def check_rows(rows: NDArray[Any], dataset: Dataset) -> None:
-    """Raises a ValueError unless an array holds places in the training part."""
+    """Raises a ValueError unless an array holds places among the rows for validation."""
     check_array(rows, (len(rows),), kinds="i")
-    if rows.size and not 0 <= rows.min() <= rows.max() < len(dataset.y_train):
-        raise ValueError("rows must be rows of the training part")
+    if rows.size and not 0 <= rows.min() <= rows.max() < len(parts.pool(dataset).y):
+        raise ValueError("rows must be rows of the training or the validation part")
 
 
 def check_array(array: NDArray[Any], shape: tuple[int, ...], kinds: str = "f") -> None:

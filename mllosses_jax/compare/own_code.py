@@ -157,7 +157,7 @@ def _place(error: BaseException) -> str | None:
     """Returns the last line of a traceback that lies in neither a library nor this package."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{_shown(error.filename)}, line {error.lineno}"
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if _is_own(each.filename)]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if is_own(each.filename)]
     # A module of the user's may be installed, but one that is not is surely the user's.
     frames = [each for each in frames if "-packages" not in each.filename] or frames
     if not frames:
@@ -166,7 +166,8 @@ def _place(error: BaseException) -> str | None:
     return f"{_shown(frames[-1].filename)}, line {frames[-1].lineno}{line}"
 
 
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
+    """Returns whether a file is neither of this package, nor of JAX, nor of Python itself."""
     standard = file.startswith(_STANDARD_LIBRARY + os.sep) and "-packages" not in file
     others = any(file.startswith(folder + os.sep) for folder in _OTHERS)
     return not (standard or others or file.startswith("<frozen"))

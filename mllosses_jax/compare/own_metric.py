@@ -24,7 +24,7 @@ from mllosses_jax import metrics as package
 from mllosses_jax._core.text import did_you_mean
 from mllosses_jax.compare import own_code, parameters
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.judgment import Judgment, Metric, decide
+from mllosses_jax.compare.judgment import METRICS, Judgment, Metric, decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.resampling import Floats
 from mllosses_jax.data import Dataset
@@ -77,6 +77,7 @@ class OwnMetric:
         higher_is_better: whether higher values are better.
         of_sets: whether its first argument is label sets, at thresholds tuned per label.
         bounded: whether its values lie in [0, 1].
+        number: its number among metrics whose heading would be the same.
     """
 
     label: str
@@ -84,12 +85,16 @@ class OwnMetric:
     higher_is_better: bool = True
     of_sets: bool = False
     bounded: bool = False
+    number: int = 1
 
     @property
     def column(self) -> Metric:
         """The metric as a column of the tables."""
         words = self.label.rpartition(":")[2].replace("_", " ")
         lines = textwrap.wrap(words, LINE, max_lines=2, placeholder="")
+        if self.number > 1:
+            end = f" {self.number}"
+            lines[-1] = lines[-1][: LINE - len(end)] + end
         return Metric("\n".join(lines), self.higher_is_better)
 
     def __call__(self, first: Any, labels: Any, where: Any) -> Any:
@@ -131,7 +136,36 @@ def choose_metrics(metrics: Metrics) -> tuple[OwnMetric, ...]:
                 raise ComparisonError(
                     f"two functions are called {metric.label} (metrics); {own_code.HOW_TO_NAME}"
                 )
-    return tuple(found.values())
+    return _apart(found.values())
+
+
+def _apart(found: Iterable[OwnMetric]) -> tuple[OwnMetric, ...]:
+    """Returns metrics with different headings; raises if one has that of a table's own metric."""
+    taken = {
+        _plain(name): metric.heading
+        for key, metric in METRICS.items()
+        # Metrics with and without tuning share a column under the first line of their headings.
+        for name in (key, metric.heading, metric.heading.partition("\n")[0])
+    }
+    headings: list[str] = []
+    apart = []
+    for metric in found:
+        names = {_plain(metric.label.rpartition(":")[2]), _plain(metric.column.heading)}
+        clash = sorted(names & set(taken))
+        if clash:
+            shown = taken[clash[0]].replace("\n", " ")
+            raise ComparisonError(
+                f"{metric.label} would be mistaken for {shown}, which the tables have already "
+                f"(metrics); leave it out, or {own_code.HOW_TO_NAME}"
+            )
+        headings.append(_plain(metric.column.heading))
+        apart.append(dataclasses.replace(metric, number=headings.count(headings[-1])))
+    return tuple(apart)
+
+
+def _plain(name: str) -> str:
+    """Returns a name or a heading without what does not tell it from another."""
+    return name.replace("_", " ").replace("\n", " ").casefold()
 
 
 def _read(text: str) -> OwnMetric:

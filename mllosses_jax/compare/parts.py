@@ -1,6 +1,7 @@
-"""The parts of the training rows held out for validation: folds, or a part for each seed.
+"""The rows that models are validated on: the validation part of the data set, if it has one.
 
-If the data set has groups, all rows of a group are in one part.
+Otherwise they are training rows that are held out: folds, or a part for each seed. If the data set
+has groups, all rows of a group are in one part.
 """
 
 from __future__ import annotations
@@ -22,11 +23,36 @@ DRAWS = 5  # number of seeds that have their own part
 Rows = NDArray[np.intp]
 
 
+class Pool(NamedTuple):
+    """The rows among which those for validation are: the validation part, or the training part.
+
+    Attributes:
+        x: features (P, ...).
+        y: labels (P, L).
+        known: (P, L), True where a label is known.
+        file_rows: (P,), the number of each row in its file.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    file_rows: Rows
+
+
 class Part(NamedTuple):
-    """Rows to train on, and rows to validate the trained model on."""
+    """Rows of the training part to train on, and rows of the pool to validate the model on."""
 
     train: Rows
     validation: Rows
+
+
+def pool(dataset: Dataset) -> Pool:
+    """Returns the rows among which those for validation are."""
+    part = "train" if dataset.y_validation is None else "validation"
+    x, y, mask, file_rows = (
+        getattr(dataset, f"{kind}_{part}") for kind in ("x", "y", "mask", "rows")
+    )
+    return Pool(x, y, np.ones_like(y) if mask is None else mask, file_rows)
 
 
 def num_folds(num_rows: int) -> int:
@@ -34,8 +60,15 @@ def num_folds(num_rows: int) -> int:
     return FOLDS_OF_FEW if num_rows < FEW_ROWS else FOLDS
 
 
+def num_of_folds(dataset: Dataset) -> int:
+    """Returns the number of parts that `folds` returns."""
+    return 1 if dataset.y_validation is not None else num_folds(len(dataset.y_train))
+
+
 def folds(dataset: Dataset) -> list[Part]:
-    """Returns folds, with each training row in one validation part."""
+    """Returns folds, with each training row in one validation part; or the one part given."""
+    if dataset.y_validation is not None:
+        return [_given(dataset, dataset.y_validation)]
     return _cut(dataset, num_folds(len(dataset.y_train)))
 
 
@@ -44,15 +77,18 @@ def draws(dataset: Dataset, num_seeds: int) -> list[Part]:
 
     No row is in two parts: thresholds are tuned on all parts together, so no row counts twice.
     """
-    if len(dataset.y_train) < FEW_ROWS:
+    if dataset.y_validation is not None or len(dataset.y_train) < FEW_ROWS:
         return folds(dataset)
     return _cut(dataset, DRAWS)[:num_seeds]
 
 
 def check_groups(dataset: Dataset, settings: Settings) -> None:
-    """Raises a ComparisonError if there are fewer groups than parts of the training rows."""
+    """Raises a ComparisonError if groups are fewer than parts, or in two parts that are given."""
     groups, mask = dataset.groups_train, dataset.mask_train
     if groups is None:
+        return
+    if dataset.y_validation is not None:
+        _check_given_groups(dataset, groups)
         return
     if settings.model == "linear_head":
         needed, groups = 2, groups if mask is None else groups[mask.any(axis=1)]
@@ -64,6 +100,27 @@ def check_groups(dataset: Dataset, settings: Settings) -> None:
             f"{dataset.name} has {count} group{'s' * (count != 1)} in the training part, but it is "
             f"cut into {needed} parts, with each group in one; give at least {needed} (groups)"
         )
+
+
+def _check_given_groups(dataset: Dataset, groups: NDArray[np.intp]) -> None:
+    """Raises a ComparisonError if a group of the validation part is in the training part."""
+    if dataset.groups_validation is None:
+        return
+    shared = np.isin(dataset.groups_validation, groups)
+    if shared.any():
+        count = len(np.unique(dataset.groups_validation[shared]))
+        assert dataset.rows_validation is not None
+        raise ComparisonError(
+            f"{count} group{'s' * (count != 1)} of the validation part "
+            f"{'are' if count != 1 else 'is'} in the training part too, first in validation row "
+            f"{dataset.rows_validation[shared][0]} (from 0); leave the rows of a group out of one "
+            "of the parts (validation)"
+        )
+
+
+def _given(dataset: Dataset, labels: NDArray[np.bool_]) -> Part:
+    """Returns all training rows and all rows of the validation part."""
+    return Part(np.arange(len(dataset.y_train)), np.arange(len(labels)))
 
 
 def _cut(dataset: Dataset, count: int) -> list[Part]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mllosses_jax.compare.card import first_part
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.metrics import average_precision
 
@@ -57,7 +58,7 @@ def label_figures(comparison: Comparison, label: str) -> LabelFigures:
 
 
 def positives(comparison: Comparison) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the known positives of each label in the training and in the test part, (L,)."""
+    """Returns the known positives of each label in the first and in the test part, (L,)."""
     dataset = comparison.dataset
     assert dataset.y_test is not None
     train = (dataset.y_train & dataset.known_train).sum(0, dtype=np.int64)
@@ -67,6 +68,7 @@ def positives(comparison: Comparison) -> tuple[NDArray[np.int64], NDArray[np.int
 def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Returns one row of per_label.csv per loss and label."""
     train, test = positives(comparison)
+    first = first_part(comparison.dataset)
     rows = []
     for loss in comparison.results:
         columns = label_figures(comparison, loss)._asdict()
@@ -75,7 +77,7 @@ def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
                 {
                     "loss": loss,
                     "label": name,
-                    "training_positives": int(train[place]),
+                    f"{first}_positives": int(train[place]),
                     "test_positives": int(test[place]),
                     **{column: float(values[place]) for column, values in columns.items()},
                 }

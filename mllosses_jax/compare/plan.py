@@ -16,6 +16,7 @@ from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.choosing import Losses, choose
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
+from mllosses_jax.compare.own_code_hash import code_hash
 from mllosses_jax.compare.own_metric import Metrics, OwnMetric, choose_metrics, try_metrics
 from mllosses_jax.compare.own_model import Model, OwnModel, resolve
 from mllosses_jax.compare.settings import MANY_LABELS, Settings
@@ -135,6 +136,10 @@ class Plan:
             "config": config,
             "data": {**data_card(self.dataset), "sha256": fingerprint(self.dataset)},
         }
+
+    def model_code(self) -> dict[str, str]:
+        """Returns the hash of the user's model under its name, if the model is the user's."""
+        return {} if self.own is None else {self.own.name: code_hash(self.own.model)}
 
 
 def _bound(choice: AnyChoice, dataset: Dataset, experiment: Experiment) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Rows below those of the losses: what is reached without features, and by usual models.
 
-Their decisions are tuned on scores of training rows that the models were not trained on, as those
-of the losses are. The models of scikit-learn are fitted where it is installed.
+Their decisions are tuned on scores of rows that the models were not trained on, as those of the
+losses are. The models of scikit-learn are fitted where it is installed.
 
 - "prior only": every row has the log odds of each label's frequency. Its tuned thresholds predict
   the same labels for every row, namely the best ones for F1.
@@ -17,7 +17,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +37,50 @@ INVERSE_STRENGTHS = (0.01, 0.1, 1.0)  # scikit-learn's C
 TREES, LEAF = 100, 5  # the number of trees, and the fewest rows in a leaf
 GROUP = 10  # trees that are held at once, as each node has a probability of each label
 ENTRIES_OF_A_TREE = 250_000  # rows times labels, at most, which bounds the time for many labels
+MOST_ENTRIES, OVERHEAD = 5e8, 5e4  # the former take about half a minute of one core
 
 Floats = NDArray[np.float32]
 Scores = Callable[[parts.Rows, Any], Floats]  # from training rows and the features of other rows
 
 
-def available(settings: Settings) -> Mapping[str, Callable[[Dataset], Outcome | RankedOutcome]]:
-    """Returns the references of an experiment by name, to be fitted to a standardised data set."""
+class Available(NamedTuple):
+    """The references of an experiment.
+
+    Attributes:
+        fits: what fits each of them to a standardised data set, by name.
+        left_out: why others are left out, by name.
+    """
+
+    fits: Mapping[str, Callable[[Dataset], Outcome | RankedOutcome]]
+    left_out: Mapping[str, str]
+
+
+def available(settings: Settings, dataset: Dataset) -> Available:
+    """Returns the references of an experiment, without those that would take too long."""
     if settings.model == "linear_head":
-        return {PRIOR: prior_of_many}
+        return Available({PRIOR: prior_of_many}, {})
     if importlib.util.find_spec("sklearn") is None:
-        return {PRIOR: prior}
-    return {PRIOR: prior, LOGISTIC: logistic_regression, FOREST: random_forest}
+        return Available({PRIOR: prior}, {})
+    if _entries_to_read(dataset) > MOST_ENTRIES:
+        reason = f"{_num_logistic_fits(dataset)} fits would take too long"
+        return Available({PRIOR: prior, FOREST: random_forest}, {LOGISTIC: reason})
+    return Available({PRIOR: prior, LOGISTIC: logistic_regression, FOREST: random_forest}, {})
+
+
+def _num_logistic_fits(dataset: Dataset) -> int:
+    """Returns how many logistic regressions are fitted: for each label, fold and strength."""
+    per_label = len(INVERSE_STRENGTHS) * parts.num_of_folds(dataset) + 1
+    return per_label * len(dataset.label_names)
+
+
+def _entries_to_read(dataset: Dataset) -> float:
+    """Returns about how many entries of features the logistic regressions read in a pass of each.
+
+    What a fit does besides costs about as much as `OVERHEAD` entries of a sparse matrix, and an
+    entry of a dense one a tenth of these.
+    """
+    stored = np.count_nonzero(dataset.x_train) if dataset.sparse else dataset.x_train.size / 10
+    return _num_logistic_fits(dataset) * (OVERHEAD + float(stored))
 
 
 def prior(dataset: Dataset) -> Outcome:
@@ -56,7 +88,7 @@ def prior(dataset: Dataset) -> Outcome:
     begin = _now()
     assert dataset.y_test is not None
     odds = _log_odds(dataset)
-    every = np.arange(len(dataset.y_train))
+    every = np.arange(len(parts.pool(dataset).y))
     held = Held(every, np.tile(odds, (len(every), 1)))
     test = np.tile(odds, (len(dataset.y_test), 1))
     return _outcome(dataset, begin, held, test, params={"bias": odds})
@@ -66,14 +98,16 @@ def prior_of_many(dataset: Dataset) -> RankedOutcome:
     """Returns the outcome of `prior` over very many labels."""
     begin = _now()
     odds = _log_odds(dataset)
-    rows = np.flatnonzero(dataset.known_train.any(axis=1))
-    held = _ranked(odds, dataset.known_train[rows])
+    pool = parts.pool(dataset)
+    rows = np.flatnonzero(pool.known.any(axis=1))
+    labels, known = pool.y[rows], pool.known[rows]
+    held = _ranked(odds, known)
     return RankedOutcome(
-        **_training(begin, large_judgment.quality(held, rows, dataset), params={"bias": odds}),
+        **_training(begin, large_judgment.quality(held, labels, known), params={"bias": odds}),
         test=(_ranked(odds, dataset.known_test),),
         held=held,
         held_rows=rows,
-        global_threshold=large_judgment.common_threshold(held, rows, dataset),
+        global_threshold=large_judgment.common_threshold(held, labels, known),
     )
 
 
@@ -82,7 +116,7 @@ def logistic_regression(dataset: Dataset) -> Outcome:
     from threadpoolctl import threadpool_limits
 
     begin = _now()
-    x, x_test = _features(dataset)
+    x, x_pool, x_test = _features(dataset)
 
     def of_strength(inverse: float) -> Scores:
         def scores(rows: parts.Rows, others: Any) -> Floats:
@@ -93,7 +127,7 @@ def logistic_regression(dataset: Dataset) -> Outcome:
 
     # The threads of NumPy wait for each other by spinning, which takes eighty times the work.
     with threadpool_limits(limits=1, user_api="blas"), _without_warnings():
-        held = {c: _out_of_fold(dataset, x, of_strength(c)) for c in INVERSE_STRENGTHS}
+        held = {c: _out_of_fold(dataset, x_pool, of_strength(c)) for c in INVERSE_STRENGTHS}
         found = {c: validation.quality(each, dataset) for c, each in held.items()}
         best = max(found, key=lambda c: found[c])
         kernel, bias = _coefficients(dataset, x, np.arange(len(dataset.y_train)), best)
@@ -111,7 +145,7 @@ def logistic_regression(dataset: Dataset) -> Outcome:
 def random_forest(dataset: Dataset) -> Outcome:
     """Returns the outcome of a random forest with the log odds of its probabilities as scores."""
     begin = _now()
-    x, x_test = _features(dataset)
+    x, x_pool, x_test = _features(dataset)
 
     def scores(rows: parts.Rows, others: Any) -> Floats:
         odds = _log_odds(dataset, rows)
@@ -121,7 +155,7 @@ def random_forest(dataset: Dataset) -> Outcome:
         probability = (TREES * LEAF * mean + share) / (TREES * LEAF + 1)
         return np.asarray(np.log(probability) - np.log1p(-probability), np.float32)
 
-    held = _out_of_fold(dataset, x, scores)
+    held = _out_of_fold(dataset, x_pool, scores)
     test = scores(np.arange(len(dataset.y_train)), x_test)
     return _outcome(dataset, begin, held, test, params={})
 
@@ -171,21 +205,25 @@ def _forest_means(x: Any, targets: NDArray[np.float64], others: Any) -> NDArray[
     return total / (TREES // GROUP)
 
 
-def _out_of_fold(dataset: Dataset, x: Any, scores: Scores) -> Held:
-    """Returns scores of all training rows by models that were fitted to the other folds."""
+def _out_of_fold(dataset: Dataset, x_pool: Any, scores: Scores) -> Held:
+    """Returns scores of the rows for validation by models that were not fitted to them."""
     folds = parts.folds(dataset)
-    found = [scores(fold.train, x[fold.validation]) for fold in folds]
+    found = [scores(fold.train, x_pool[fold.validation]) for fold in folds]
     return Held(np.concatenate([fold.validation for fold in folds]), np.concatenate(found))
 
 
 def _features(dataset: Dataset) -> Sequence[Any]:
-    """Returns the features of the training and the test part as scikit-learn takes them."""
+    """Returns features of training rows, of the rows for validation, and of test rows.
+
+    They are as scikit-learn takes them.
+    """
     assert dataset.x_test is not None
+    given = dataset.x_train, parts.pool(dataset).x, dataset.x_test
     if not dataset.sparse:  # scikit-learn takes one axis of features
-        return [x.reshape(len(x), -1) for x in (dataset.x_train, dataset.x_test)]
+        return [x.reshape(len(x), -1) for x in given]
     from scipy.sparse import csr_matrix
 
-    return csr_matrix(dataset.x_train), csr_matrix(dataset.x_test)
+    return [csr_matrix(x) for x in given]
 
 
 def _log_odds(dataset: Dataset, rows: parts.Rows | None = None) -> Floats:

@@ -23,11 +23,12 @@ WIDTH = 79
 NAME_WIDTH, CELL_WIDTH = 18, 10
 MAX_LABELS = 20
 MAX_EVIDENCE = 3  # of a finding
-FIT_HEADINGS = {  # besides the CPU time
+FIT_HEADINGS = {  # besides the CPU time, which is not known of models trained elsewhere
     "linear": ["strength", "models"],
     "linear_head": ["strength", "models"],
     "mlp": ["learning\nrate", "decay", "steps"],
     "own": ["learning\nrate", "decay", "steps"],
+    "scores": ["models"],
 }
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
@@ -139,8 +140,11 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
         is_fit, is_first = title.endswith("fit"), comparison.experiment.leading in judged
         headings = [metrics[name].heading for name in judged]
         headings += ["held-out\nscore"] if is_first else []
-        headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
-        lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
+        headings += _fit_headings(comparison) if is_fit else []
+        lines = [
+            title,
+            *_row(comparison.settings.what[0], [_over_two_lines(heading) for heading in headings]),
+        ]
         for label in comparison.results:
             cells = [_cell_of(comparison, label, name) for name in judged]
             cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
@@ -180,7 +184,14 @@ def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
     ]
     if not comparison.settings.trains_in_steps:
         cells.append(str(len(outcome.residuals)))
-    return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
+    if comparison.settings.model != "scores":
+        cells.append(f"{outcome.cpu_seconds:.1f}")
+    return [(cell, "") for cell in cells]
+
+
+def _fit_headings(comparison: Comparison) -> list[str]:
+    headings = FIT_HEADINGS[comparison.settings.model]
+    return headings if comparison.settings.model == "scores" else [*headings, "CPU s"]
 
 
 def _over_two_lines(heading: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from mllosses_jax.compare.plan import Plan, Request
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
 from mllosses_jax.data import Dataset
+from mllosses_jax.data.validation import Validation
 
 
 def compare(
@@ -36,6 +37,7 @@ def compare(
     labels: int | Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
     groups: str | ArrayLike | None = None,
+    validation: Validation | None = None,
     losses: Losses = None,
     grid: bool = False,
     metrics: Metrics = None,
@@ -57,6 +59,10 @@ def compare(
         groups: the group of each training row, before a test part is drawn, such as a patient's
             number; or the column of a table that holds it, which is then no feature. All rows of a
             group are in one part: the test part, if it is drawn, or a part held out for validation.
+        validation: the rows on which everything is chosen and tuned, in place of training rows that
+            are held out: a file like that of the data, a data set, or arrays (features, labels) or
+            (features, labels, mask). Models are then trained on all of the training part. None
+            takes the validation part of the data set, if it has one.
         losses: losses, as a sequence or separated by commas, each a name or a name with parameters
             (`"asymmetric_loss(gamma_neg=2)"`) or a sum (`"asymmetric_loss+0.5*dice_loss"`);
             functions, in a sequence or as `{name: function}`; "all"; or None for the default. A
@@ -115,12 +121,16 @@ def compare(
     source = {} if run_file is None else tomllib.loads(run_file)
     if not isinstance(data, Dataset):
         source = {"data": str(data), "labels": labels, "drop": drop}
-    plan = Plan.of(request, load_data(data, labels=labels, drop=drop, groups=groups))
+        source |= {"groups": groups} if isinstance(groups, str) else {}
+        source |= {"validation": str(validation)} if isinstance(validation, str | PathLike) else {}
+    dataset = load_data(data, labels=labels, drop=drop, groups=groups, validation=validation)
+    plan = Plan.of(request, dataset)
     if out is None:
         return _Run(plan, source, on_progress).whole()
     identity = plan.identity()
     with alone(Path(out)):
-        folder = Folder(Path(out), identity, tuple(plan.losses), force, run_file)
+        code = plan.model_code()
+        folder = Folder(Path(out), identity, tuple(plan.losses), force, run_file, model_code=code)
         return _Run(plan, source, on_progress, folder, identity).whole()
 
 
@@ -171,7 +181,9 @@ class _Run:
             self._loss(choice)
         # References come last: losses are what is waited for, and have then compiled what all
         # share.
-        for name, fit in references.available(self.plan.settings).items():
+        found = references.available(self.plan.settings, self.dataset)
+        self.comparison.references_left_out = dict(found.left_out)
+        for name, fit in found.fits.items():
             self._reference(name, fit)
         if self.folder is not None:
             self._write_results(self.folder)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 ModelName = Literal["linear", "mlp"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
-ExperimentName = Literal["linear", "mlp", "linear_head", "own"]
+ExperimentName = Literal["linear", "mlp", "linear_head", "own", "scores"]
 MANY_LABELS = 2000  # above this number, the linear model is trained through a head
 
 
@@ -16,8 +16,8 @@ class Settings:
     """The settings of an experiment.
 
     Attributes:
-        model: "linear", "mlp", "linear_head" for the linear model over many labels, or "own" for a
-            model of the user's.
+        model: "linear", "mlp", "linear_head" for the linear model over many labels, "own" for a
+            model of the user's, or "scores" for scores of models that were trained elsewhere.
         num_seeds: the number of seeds.
         tolerance: the norm of the objective's slope at which the fit of a linear model ends, as a
             share of that at the start.
@@ -37,3 +37,8 @@ class Settings:
     def trains_in_steps(self) -> bool:
         """Whether the model is trained in steps, with one budget for each loss."""
         return self.model in {"mlp", "own"}
+
+    @property
+    def what(self) -> tuple[str, str]:
+        """What is compared, as a word for one of it and for several."""
+        return ("model", "models") if self.model == "scores" else ("loss", "losses")

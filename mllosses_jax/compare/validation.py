@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax.calibration import AffineCalibrator, fit_platt
+from mllosses_jax.compare import parts
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import tune_thresholds
 from mllosses_jax.metrics import average_precision
@@ -22,10 +24,11 @@ MIN_POSITIVES = 5  # a label with fewer positives takes the common threshold
 
 
 class Held(NamedTuple):
-    """Scores of training rows by models that were not trained on them.
+    """Scores of rows by models that were not trained on them.
 
     Attributes:
-        rows: (V,) places in the training part, all different.
+        rows: (V,) places in the validation part or, without one, in the training part
+            (`parts.pool`), all different.
         scores: (V, L), logits.
     """
 
@@ -34,7 +37,8 @@ class Held(NamedTuple):
 
     def labels(self, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Returns the labels of the rows and which labels are known, both (V, L)."""
-        return dataset.y_train[self.rows], dataset.known_train[self.rows]
+        pool = parts.pool(dataset)
+        return pool.y[self.rows], pool.known[self.rows]
 
 
 class Decisions(NamedTuple):
@@ -71,15 +75,21 @@ def quality(held: Held, dataset: Dataset) -> float:
     return -math.inf if math.isnan(found) else found
 
 
-def decide(held: Held, dataset: Dataset) -> Decisions:
-    """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones."""
+def decide(held: Held, dataset: Dataset, *, copies: int = 1) -> Decisions:
+    """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones.
+
+    Args:
+        held: the scores.
+        dataset: the data set, with the labels.
+        copies: how many models each row has scores of.
+    """
     num_labels = held.scores.shape[1]
     if not np.isfinite(held.scores).all():
         zeros = np.zeros(num_labels, np.float32)
         return Decisions(
             zeros, zeros[0], AffineCalibrator(jnp.ones(num_labels), jnp.zeros(num_labels))
         )
-    found = _decide(held.scores, *held.labels(dataset))
+    found = _decide(held.scores, *held.labels(dataset), min_positives=copies * MIN_POSITIVES)
     return Decisions(np.asarray(found.by_label), np.asarray(found.common), found.calibrator)
 
 
@@ -89,11 +99,11 @@ def _quality(scores: Array, labels: Array, where: Array) -> Array:
     return (by_label + average_precision(scores, labels, average="samples", where=where)) / 2
 
 
-@jax.jit
-def _decide(scores: Array, labels: Array, where: Array) -> _Tuned:
+@functools.partial(jax.jit, static_argnames="min_positives")
+def _decide(scores: Array, labels: Array, where: Array, *, min_positives: int) -> _Tuned:
     def tuned(scope: Literal["label", "global"]) -> Array:
         return tune_thresholds(
-            scores, labels, scope=scope, min_positives=MIN_POSITIVES, default=0, where=where
+            scores, labels, scope=scope, min_positives=min_positives, default=0, where=where
         )
 
     return _Tuned(tuned("label"), tuned("global"), fit_platt(scores, labels, where=where))

@@ -10,12 +10,15 @@ each label has its share.
 - `tables`: from a table of any format to its data set, by `_table`, `_table_labels` and
   `_table_features`; `columns`: the encoder that fills in numbers and codes categories.
 - `scores`: the reader of scores and labels for `mllosses evaluate`, `tune` and `calibrate`, on
-  `_score_files`. These are other files than those of `load`.
+  `_score_files`; `score_folder`: those of several models. These are other files than those of
+  `load`.
 - `_text`, `_text_files`, `_csv_table`, `_archive`, `_sparse_arrays`: what readers share: cells,
   packed files, rows of CSV, archives and the matrices in them; `_reading`: the boundary that makes
   a `DataError` of whatever else a file causes.
-- `new_rows`: the features of rows without labels, in all of these formats.
-- `dataset`: `Dataset`, which checks what a reader found; `errors`: `DataError`.
+- `new_rows`: the features of rows without labels, in all of these formats; `validation`: a
+  validation part from a file of its own.
+- `dataset`: `Dataset`, which checks what a reader found, by `_checked_arrays`; `errors`:
+  `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`;
   `group_splits`: parts that keep groups whole.
 """

@@ -53,7 +53,7 @@ def read_arff(
         path: the file.
         labels: the names of the label attributes, or their number if they are the last ones.
         drop: the names of attributes to leave out.
-        groups: the attribute with the group of each training row, which is no feature.
+        groups: the attribute with the group of each row, which is no feature.
 
     Returns:
         The data set, with a test part if there is a file for it.
@@ -81,7 +81,8 @@ def read_arff(
     others = set(kept) - set(label_names)
     features = [attribute for attribute in train.attributes if attribute.name in others]
     x, y, mask = _read_rows(train, features, label_names)
-    x_test = y_test = mask_test = None
+    x_test = y_test = mask_test = groups_test = None
+    groups_train = None if groups is None else _groups(train, train, groups)
     base, test_path = _base_and_test(path)
     if test_path is not None:
         with reading(test_path):
@@ -89,6 +90,8 @@ def read_arff(
             if len(test.names) > len(train.names):
                 raise DataError("has attributes that the training file lacks; drop them")
             x_test, y_test, mask_test = _read_rows(test, features, label_names)
+            if groups is not None and groups in test.names:
+                groups_test = _groups(test, train, groups)
     return Dataset(
         name=base,
         label_names=tuple(label_names),
@@ -99,17 +102,20 @@ def read_arff(
         y_test=y_test,
         mask_test=mask_test,
         sparse=all(text.startswith("{") for _, text in train.rows),
-        groups_train=None if groups is None else _groups(train, groups),
+        groups_train=groups_train,
+        groups_test=groups_test,
         feature_names=tuple(name for feature in features for name in _column_names(feature)),
     )
 
 
-def _groups(arff: Arff, name: str) -> NDArray[np.intp]:
-    """Returns the number of each row's group."""
-    attributes = [attribute for attribute in arff.attributes if attribute.name == name]
+def _groups(arff: Arff, declared: Arff, name: str) -> NDArray[np.str_]:
+    """Returns the group of each row as text, by the attribute as another file declares it."""
+    attributes = [attribute for attribute in declared.attributes if attribute.name == name]
     values = _read_rows(arff, attributes, [])[0]
-    codes: NDArray[np.intp] = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
-    return codes
+    if values.shape[1] == 1:
+        return np.array([f"{value:.9g}" for value in values[:, 0]])
+    names = np.array([text.partition("=")[2] for text in _column_names(attributes[0])])
+    return np.asarray(names[values.argmax(axis=1)])
 
 
 def read_arff_features(path: Path, names: Sequence[str]) -> NDArray[np.float32]:

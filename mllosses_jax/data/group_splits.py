@@ -10,6 +10,7 @@ left without a group.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,17 +22,18 @@ from mllosses_jax.data.errors import DataError
 PASSES = 5  # at most so many times every group is moved to a better part, if there is one
 
 
-def group_codes(groups: ArrayLike, num_rows: int) -> NDArray[np.intp]:
-    """Returns the number of each row's group, from 0; raises a DataError for anything else.
+def checked_groups(groups: ArrayLike, num_rows: int, part: str = "train") -> NDArray[Any]:
+    """Returns the group of each row as a vector of numbers or texts; raises a DataError otherwise.
 
     Example:
-        >>> group_codes(["b", "a", "b"], 3).tolist()
-        [1, 0, 1]
+        >>> checked_groups(["b", "a", "b"], 3).tolist()
+        ['b', 'a', 'b']
     """
+    rows = {"train": "training"}.get(part, part)
     array = dense(groups, "groups")
     if array.shape != (num_rows,):
         raise DataError(
-            f"the groups have shape {array.shape}, but there are {num_rows} training rows; give "
+            f"the groups have shape {array.shape}, but there are {num_rows} {rows} rows; give "
             "one group for each (groups)"
         )
     if array.dtype.kind == "O":
@@ -44,8 +46,27 @@ def group_codes(groups: ArrayLike, num_rows: int) -> NDArray[np.intp]:
             f"the group of row {int(missing.argmax())} (from 0) is missing; give each row a group "
             "of its own where none is known (groups)"
         )
-    codes: NDArray[np.intp] = np.unique(array, return_inverse=True)[1].reshape(num_rows)
-    return codes
+    return array
+
+
+def number_groups(
+    groups: Sequence[NDArray[Any]], names: Sequence[str] = ()
+) -> tuple[list[NDArray[np.intp]], tuple[str, ...]]:
+    """Returns the number of each row's group in several parts, and the name of each number.
+
+    Args:
+        groups: the groups of the rows of each part.
+        names: groups that have their numbers already; others get those that follow.
+
+    Example:
+        >>> number_groups([np.array(["b", "a"]), np.array(["c", "a"])])
+        ([array([1, 0]), array([2, 0])], ('a', 'b', 'c'))
+    """
+    values, codes = np.unique(np.concatenate(groups), return_inverse=True)
+    place = {name: number for number, name in enumerate(names)}
+    numbers = [place.setdefault(name, len(place)) for name in values.astype(str).tolist()]
+    ends = np.cumsum([len(each) for each in groups])[:-1]
+    return np.split(np.array(numbers, np.intp)[codes.reshape(-1)], ends), tuple(place)
 
 
 def split_groups(

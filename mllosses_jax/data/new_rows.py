@@ -58,7 +58,7 @@ def load_features(
                 "the model was trained on features without names, which cannot be found in such a "
                 "file; give an .npz with them as X, in the same order"
             )
-        table = _table(file, suffix)
+        table = table_in(file, suffix)
         if table is not None:
             names = tuple(feature_names)
             encoder = encoder or ColumnEncoder(names, dict.fromkeys(names, np.nan), {}, {})
@@ -68,7 +68,8 @@ def load_features(
         return read_svmlight_features(file, feature_names)
 
 
-def _table(file: Path, suffix: str) -> Table | None:
+def table_in(file: Path, suffix: str) -> Table | None:
+    """Returns the table in a file with this ending, or None if there is none in such a file."""
     if suffix in (".csv", ".tsv"):
         return csv_cells(file, named=True)
     if suffix == ".jsonl":

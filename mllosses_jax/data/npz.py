@@ -16,13 +16,23 @@ from mllosses_jax.data.errors import DataError
 
 _Matrix: TypeAlias = tuple[NDArray[Any], bool]
 
+# What the names of the arrays of a part end in; the first is the usual one.
+_ENDINGS = {
+    "train": ("_train", ""),
+    "validation": ("_validation", "_val"),
+    "test": ("_test",),
+}
+
 
 def read_npz(path: Path, labels: Labels = None) -> Dataset:
     """Reads an archive with `X_train`, `Y_train` and, if there is a test part, `X_test`, `Y_test`.
 
-    The letters may be small, and `X` and `Y` stand for the training part. A sparse matrix `P` is
-    stored as `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones if absent). `mask_train` (or
-    `mask`) and `mask_test` are 1 where a label is known. `label_names` may be left out.
+    The letters may be small, and `X` and `Y` stand for the training part. `X_validation` and
+    `Y_validation` (or `X_val`, `Y_val`) are a validation part. A sparse matrix `P` is stored as
+    `P_indptr`, `P_indices`, `P_shape` and `P_data` (all ones if absent). `mask_train` (or `mask`),
+    `mask_validation` (or `mask_val`) and `mask_test` are 1 where a label is known. `groups_train`
+    (or `groups`) and so on are the group of each row. Masks, groups and `label_names` may be left
+    out.
 
     A file that `scipy.sparse.save_npz` wrote holds one matrix; its last columns are the labels.
     Nothing is unpickled.
@@ -72,24 +82,25 @@ def read_npz_features(path: Path) -> NDArray[Any]:
 
 
 def _from_parts(arrays: Arrays, name: str) -> Dataset:
-    x_train, sparse = _matrix(arrays, ("X_train", "X"), np.float32)
-    y_train, _ = _matrix(arrays, ("Y_train", "Y"), np.uint8)
-    x_test = y_test = None
-    if any(key.lower().startswith(("x_test", "y_test")) for key in arrays):
-        x_test, _ = _matrix(arrays, ("X_test",), np.float32)
-        y_test, _ = _matrix(arrays, ("Y_test",), np.uint8)
-    names = arrays.label_names()
-    return Dataset(
-        name=name,
-        label_names=_numbered(y_train) if names is None else names,
-        x_train=x_train,
-        y_train=y_train,
-        mask_train=arrays.get("mask_train", arrays.get("mask")),
-        x_test=x_test,
-        y_test=y_test,
-        mask_test=arrays.get("mask_test"),
-        sparse=sparse,
-    )
+    found: dict[str, Any] = {}
+    for part, endings in _ENDINGS.items():
+        starts = tuple(f"{letter}{ending}" for letter in "xy" for ending in endings if ending)
+        if part == "train" or any(key.lower().startswith(starts) for key in arrays):
+            names = {letter: tuple(f"{letter}{ending}" for ending in endings) for letter in "XY"}
+            found[f"x_{part}"], sparse = _matrix(arrays, names["X"], np.float32)
+            found[f"y_{part}"], _ = _matrix(arrays, names["Y"], np.uint8)
+            found.setdefault("sparse", sparse)  # the first part is that of training
+        for kind in ("mask", "groups"):
+            found[f"{kind}_{part}"] = _first(arrays, [f"{kind}{ending}" for ending in endings])
+    label_names = arrays.label_names()
+    if label_names is None:
+        label_names = _numbered(found["y_train"])
+    return Dataset(name=name, label_names=label_names, **found)
+
+
+def _first(arrays: Arrays, names: list[str]) -> NDArray[Any] | None:
+    """Returns the first of these arrays that is there, or None."""
+    return next((arrays[name] for name in names if name in arrays), None)
 
 
 def _from_scipy(arrays: Arrays, name: str, labels: Labels) -> Dataset:

@@ -88,7 +88,7 @@ def read_svmlight(path: Path, labels: Labels = None) -> Dataset:
         y_train=y,
         mask_train=mask,
         sparse=True,
-        feature_names=tuple(str(base + j) for j in range(width)),
+        feature_names=tuple(str(base + j) for j in range(width)) or None,
     )
 
 

@@ -60,7 +60,7 @@ def data_set_of(
         label_names=found.names,
         y_train=found.y,
         mask_train=found.mask,
-        groups_train=None if groups is None else _groups(table, groups),
+        groups_train=None if groups is None else groups_of(table, groups),
     )
 
 
@@ -89,8 +89,9 @@ def check_column(name: str, columns: Iterable[str], argument: str) -> str:
     return name
 
 
-def _groups(table: Table, column: str) -> NDArray[np.str_]:
-    """Returns the text of each row's group."""
+def groups_of(table: Table, column: str) -> NDArray[np.str_]:
+    """Returns the text of each row's group; raises a DataError if one is missing."""
+    check_column(column, table.columns, "groups")
     cells = table.cells(column)
     for row, cell in enumerate(cells):
         if is_missing(cell):

@@ -2,6 +2,7 @@
 
 - `finding`: what a finding holds; `check`: what a check holds.
 - `labels`, `rows`: checks of the data; `training`, `decisions`, `metrics`: checks of the losses.
+- `label_noise`: how likely it is that a label is wrong.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ CHECKS = {
         labels.always_together,
         labels.likely_errors,
         training.not_converged,
+        rows.shared_groups,  # MLC015
     )
 }
 

@@ -9,12 +9,17 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
-from mllosses_jax.compare.card import FEW_POSITIVES
+from mllosses_jax.compare import parts
+from mllosses_jax.compare.card import first_part
+from mllosses_jax.compare.checks import label_noise
 from mllosses_jax.compare.checks.check import check, with_all_scores
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
+
+ENOUGH = 30  # rows of each class of a label whose rate of wrong labels is estimated
+SUSPICIOUS = 0.9  # the probability from which on a label is named
 
 
 @check(
@@ -22,7 +27,8 @@ if TYPE_CHECKING:
     "issue",
     title="Labels have no positive in a part of the data",
     why="A label without a training positive cannot be learned. A label without a test positive "
-    "does not enter mAP and ROC AUC, and its F1 is 0 whatever is predicted.",
+    "does not enter mAP and ROC AUC, and its F1 is 0 whatever is predicted. One without a positive "
+    "in a validation part of your own has no say in what is chosen.",
     remedy="Add rows with these labels, merge or drop the labels, or give the data without a test "
     "part: it is then drawn so that rare labels are in both parts.",
 )
@@ -30,13 +36,16 @@ def without_positives(comparison: Comparison) -> Iterator[str]:
     """Yields the numbers of positives of labels that have none in a part."""
     dataset = comparison.dataset
     assert dataset.y_test is not None
-    training = (dataset.y_train & dataset.known_train).sum(0)
-    test = (dataset.y_test & dataset.known_test).sum(0)
-    for place in np.flatnonzero((training == 0) | (test == 0)):
-        yield (
-            f"{dataset.label_names[place]}: {training[place]} in the training part, "
-            f"{test[place]} in the test part"
-        )
+    counts = {
+        first_part(dataset): (dataset.y_train & dataset.known_train).sum(0),
+        "test": (dataset.y_test & dataset.known_test).sum(0),
+    }
+    if dataset.y_validation is not None:
+        pool = parts.pool(dataset)
+        counts["validation"] = (pool.y & pool.known).sum(0)
+    for place in np.flatnonzero(np.min(list(counts.values()), axis=0) == 0):
+        in_parts = ", ".join(f"{of[place]} in the {part} part" for part, of in counts.items())
+        yield f"{dataset.label_names[place]}: {in_parts}"
 
 
 @check(
@@ -75,40 +84,40 @@ def always_together(comparison: Comparison) -> Iterator[str]:
     "MLC013",
     "tip",
     title="Labels may be wrong",
-    why="A model that was not trained on these rows is confident of the opposite (confident "
-    "learning: C. G. Northcutt, L. Jiang and I. L. Chuang, 2021, arXiv:1911.00068). Wrong labels "
-    "cost training rows their use, and wrong test labels can reverse a comparison.",
-    remedy="Look at these rows of `comparison.dataset.x_train`, the most suspicious first, and "
-    "correct or mask what is wrong. Do not correct them unseen: rare but right rows look the same.",
+    why="Labels contradict the scores of a model that has not seen these rows, and more often than "
+    "its calibrated scores explain, so some labels of this kind are wrong (confident learning: "
+    "C. G. Northcutt, L. Jiang and I. L. Chuang, 2021, arXiv:1911.00068). Wrong labels cost "
+    "training rows their use, and wrong test labels can reverse a comparison. Rows are counted "
+    "from 0 in their file, without its header and blank lines.",
+    remedy="Look at these rows, the most suspicious first, and correct or mask what is wrong. Do "
+    "not correct them unseen: rare but right rows look the same, and some of these are right.",
 )
 def likely_errors(comparison: Comparison) -> Iterator[str]:
-    """Yields training labels that the baseline contradicts, by calibrated held-out scores.
+    """Yields held-out labels that are wrong with a probability of at least `SUSPICIOUS`.
 
-    A given label is contradicted if the probability of the other class is at least the mean
-    probability of that class among its own rows, while the probability of the given class is below
-    half of the mean among its rows. Labels that the model does not tell apart, of which one of the
-    two means is below one half, or which have few rows of a class, are left out.
+    The scores are those of the baseline. Labels with few rows of a class are left out, as a rate of
+    wrong ones cannot be told from so few.
     """
     outcome = dict(with_all_scores(comparison)).get(comparison.baseline)
     if outcome is None or not np.isfinite(outcome.held.scores).all():
         return
-    labels, known = outcome.held.labels(comparison.dataset)
+    dataset, pool = comparison.dataset, parts.pool(comparison.dataset)
+    rows, place = np.unique(outcome.held.rows, return_inverse=True)
+    scores = np.zeros((len(rows), outcome.held.scores.shape[1]), np.float32)
+    np.add.at(scores, place.reshape(-1), outcome.held.scores)
+    scores /= np.bincount(place.reshape(-1))[:, None]  # a row has a score of each model
+    labels, known = pool.y[rows], pool.known[rows]
+    chance = np.zeros(scores.shape)
+    for label, counted in enumerate(known.T):
+        truth = labels[counted, label]
+        if min(np.count_nonzero(truth), np.count_nonzero(~truth)) >= ENOUGH:
+            chance[counted, label] = label_noise.wrong(scores[counted, label], truth)
     calibrator = outcome.decisions.calibrator
-    slope, bias = np.asarray(calibrator.slope), np.asarray(calibrator.bias)
-    positive = expit(outcome.held.scores * slope + bias)
-    given = np.where(labels, positive, 1 - positive)
-    classes = (~labels & known, labels & known)
-    counts = [rows.sum(0) for rows in classes]
-    means = [
-        (given * rows).sum(0) / np.maximum(count, 1)
-        for rows, count in zip(classes, counts, strict=True)
-    ]
-    told_apart = (np.minimum(*counts) >= FEW_POSITIVES) & (np.minimum(*means) >= 0.5)
-    own, other = np.where(labels, means[1], means[0]), np.where(labels, means[0], means[1])
-    suspicious = known & told_apart & (1 - given >= other) & (given < own / 2)
-    places = np.argwhere(suspicious)
-    for row, label in places[np.argsort(given[suspicious], kind="stable")]:
+    positive = expit(scores * np.asarray(calibrator.slope) + np.asarray(calibrator.bias))
+    part = first_part(dataset) if dataset.y_validation is None else "validation"
+    places = np.argwhere(chance >= SUSPICIOUS)
+    for row, label in places[np.argsort(-chance[chance >= SUSPICIOUS], kind="stable")]:
         yield (
-            f"training row {outcome.held.rows[row]}, {comparison.dataset.label_names[label]}: "
-            f"given {int(labels[row, label])}, probability {positive[row, label]:.3f}"
+            f"{part} row {pool.file_rows[rows[row]]}, {dataset.label_names[label]}: given "
+            f"{int(labels[row, label])}, probability {positive[row, label]:.3f}"
         )

@@ -74,22 +74,22 @@ def _on_resamples(sums: dict[str, Sums], weights: resampling.Floats) -> dict[str
     return dict(zip(sums, resampling.ratio(parts, wholes), strict=True))
 
 
-def quality(ranked: Ranked, rows: NDArray[np.intp], dataset: Dataset) -> float:
-    """Returns nDCG@5 on training rows, or -inf after divergence."""
+def quality(ranked: Ranked, labels: NDArray[np.bool_], known: NDArray[np.bool_]) -> float:
+    """Returns nDCG@5 of rows with labels (N, L), or -inf after divergence."""
     if not ranked.usable:
         return -math.inf
-    labels, known = dataset.y_train[rows], dataset.known_train[rows]
     truth = heads.positives_from_dense(labels & known)
     found = float(heads.ndcg_at_k(ranked.ids[:, :5], truth, where=known.any(axis=1)))
     return -math.inf if math.isnan(found) else found
 
 
-def common_threshold(ranked: Ranked, rows: NDArray[np.intp], dataset: Dataset) -> np.float32:
-    """Returns the threshold with the best micro-F1 on training rows, halfway between two scores.
+def common_threshold(
+    ranked: Ranked, labels: NDArray[np.bool_], known: NDArray[np.bool_]
+) -> np.float32:
+    """Returns the threshold with the best micro-F1 on rows, halfway between two scores.
 
     Labels that are not among the ranked ones are not predicted.
     """
-    labels, known = dataset.y_train[rows], dataset.known_train[rows]
     if not ranked.usable or not (labels & known).any():
         return np.float32(0)
     there = ranked.ids >= 0

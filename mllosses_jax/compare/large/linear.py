@@ -1,9 +1,10 @@
 """The linear model over very many labels, trained with one loss through a head.
 
-The strength of the penalty is chosen on a fifth of the training rows, which are drawn at random,
-among multiples of a reference that is derived from the loss's slope at the start. The learning rate
-is the one with which the loss falls most in an epoch. Both are chosen with the same budget for each
-loss. If two orders of the rows lead to different models, each seed draws an order of its own.
+The strength of the penalty is chosen on the validation part, if there is one, or else on a fifth of
+the training rows, which are drawn at random, among multiples of a reference that is derived from
+the loss's slope at the start. The learning rate is the one with which the loss falls most in an
+epoch. Both are chosen with the same budget for each loss. If two orders of the rows lead to
+different models, each seed draws an order of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mllosses_jax.compare import strengths
+from mllosses_jax.compare import parts, strengths
 from mllosses_jax.compare.bound_loss import HeadLoss
 from mllosses_jax.compare.large import judgment
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
@@ -52,8 +53,14 @@ def run(
     begin, cpu = time.perf_counter(), time.process_time()
     fitter = Fitter(dataset, loss)
     kept = min(KEPT, dataset.y_train.shape[1])
-    train, held_rows = _held_out(fitter.rows, dataset.groups_train)
-    held_data = fitter.data.at(held_rows)
+    pool = parts.pool(dataset)
+    if dataset.y_validation is None:
+        train, held_rows = _held_out(fitter.rows, dataset.groups_train)
+        held_data = fitter.data.at(held_rows)
+    else:
+        train, held_rows = fitter.rows, np.flatnonzero(pool.known.any(axis=1))
+        held_data = make_data(pool.x, pool.y, dataset.mask_validation).at(held_rows)
+    truth = pool.y[held_rows], pool.known[held_rows]
     found: dict[int, Ranked] = {}
 
     def attempt(step: int) -> float:
@@ -61,7 +68,7 @@ def run(
         fit = fitter.fit(train, strength, tolerance=0, rounds=SEARCH_ROUNDS, seed=0)
         found[step] = fitter.ranked(fit.state, held_data, kept)
         on_pass()
-        return round(judgment.quality(found[step], held_rows, dataset), DIGITS)
+        return round(judgment.quality(found[step], *truth), DIGITS)
 
     scores = strengths.search(attempt)
     top, tried = strengths.best(scores), sorted(scores)
@@ -80,7 +87,7 @@ def run(
         test=tuple(fitter.ranked(fit.state, test, kept) for fit in fits),
         held=found[top],
         held_rows=held_rows,
-        global_threshold=judgment.common_threshold(found[top], held_rows, dataset),
+        global_threshold=judgment.common_threshold(found[top], *truth),
         chosen={"strength": strength},
         tried={
             "strength": fitter.reference * factors,
@@ -112,13 +119,15 @@ def _held_out(rows: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, 
 
 def _final(fitter: Fitter, strength: float, settings: Settings) -> tuple[list[Fit], bool]:
     """Fits all training rows: one model, or, if their order matters (True), one for each seed."""
-    every = np.arange(len(fitter.dataset.y_train))
+    dataset = fitter.dataset
+    every = np.arange(len(dataset.y_train))
 
     def of_seed(seed: int) -> Fit:
         return fitter.fit(every, strength, tolerance=GAP, rounds=len(ROUNDS), seed=seed + 1)
 
     def quality(fit: Fit) -> float:
-        return judgment.quality(fitter.ranked(fit.state, fitter.data, 5), every, fitter.dataset)
+        ranked = fitter.ranked(fit.state, fitter.data, 5)
+        return judgment.quality(ranked, dataset.y_train, dataset.known_train)
 
     # A second order is drawn even for a single seed, to find out whether the order matters.
     fits = [of_seed(0), of_seed(1)]

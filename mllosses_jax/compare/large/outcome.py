@@ -47,8 +47,8 @@ class RankedOutcome(Training):
 
     Attributes:
         test: the ranked labels of the test part, one for each of the M models.
-        held: the ranked labels of training rows, by a model that was not trained on them.
-        held_rows: (V,), their places in the training part.
+        held: the ranked labels of rows, by a model that was not trained on them.
+        held_rows: (V,), their places in the validation part or, without one, in the training part.
         global_threshold: the threshold for micro-F1 that was tuned on `held`.
     """
 

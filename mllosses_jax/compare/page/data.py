@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mllosses_jax.compare.card import data_card, in_words
+from mllosses_jax.compare.card import data_card, first_part, in_words
 from mllosses_jax.compare.page.elements import Cell, Heading, TableRow, table, tag
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def content(comparison: Comparison) -> str:
         if name not in ("name", "label_names")
     ]
     headings = [Heading("Property", numeric=False), Heading("Value")]
-    caption = f"The training part of {comparison.dataset.name}"
+    caption = f"The {first_part(comparison.dataset)} part of {comparison.dataset.name}"
     return tag("h2", "Data") + table("data-table", caption, headings, rows, sortable=False)
 
 

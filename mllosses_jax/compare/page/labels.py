@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import plots
+from mllosses_jax.compare.card import first_part
 from mllosses_jax.compare.leaderboard import decimal
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.page.elements import Cell, Heading, TableRow, choice, table, tag, text
@@ -65,6 +66,7 @@ def _of_all(
 ) -> list[str]:
     """Returns the figures over all labels, of average precision or, without it, of F1."""
     taken, (train, _) = comparison.recommended, positives(comparison)
+    first = first_part(comparison.dataset)
     metric = _metric(figures)
     values = {taken: getattr(figures, metric)}
     if other is not None and against is not None:
@@ -73,10 +75,10 @@ def _of_all(
     title = name[0].upper() + name[1:]
     frequency = figure(
         "frequency",
-        f"{title} of each label against its training positives, under {taken}.",
-        f"{title} of each label against its number of training positives under {taken}; "
+        f"{title} of each label against its {first} positives, under {taken}.",
+        f"{title} of each label against its number of {first} positives under {taken}; "
         f"the numbers are in the table of every label",
-        functools.partial(_by_frequency, values[taken], train, name),
+        functools.partial(_by_frequency, values[taken], train, name, first),
     )
     found = [frequency]
     if len(_groups(train)) > 1:
@@ -88,7 +90,7 @@ def _of_all(
         )
         drawn = figure(
             "groups",
-            f"Mean {name} of frequent, medium and rare labels, by training positives.",
+            f"Mean {name} of frequent, medium and rare labels, by {first} positives.",
             f"Mean {name} by frequency: {told}",
             functools.partial(_grouped, values, train, name),
         )
@@ -98,7 +100,8 @@ def _of_all(
     better = int(np.sum(values[taken] > values[other]))
     pair = figure(
         "pair",
-        f"{title} of each label under two losses. Above the line, {taken} is better.",
+        f"{title} of each label under two {comparison.settings.what[1]}. Above the line, {taken} "
+        "is better.",
         f"{title} of each label under {other} and {taken}, which is better for {better} of "
         f"{len(train)} labels",
         functools.partial(
@@ -115,9 +118,9 @@ def _metric(figures: LabelFigures) -> str:
     return "average_precision" if np.isfinite(figures.average_precision).any() else "f1"
 
 
-def _by_frequency(values: Any, train: Any, name: str, *, ax: Any) -> None:
+def _by_frequency(values: Any, train: Any, name: str, first: str, *, ax: Any) -> None:
     plots.average_precision_by_frequency(values, train, ax=ax)
-    ax.set(xlabel="training positives", ylabel=name)
+    ax.set(xlabel=f"{first} positives", ylabel=name)
 
 
 def _grouped(values: dict[str, Any], train: Any, name: str, *, ax: Any) -> None:
@@ -224,7 +227,7 @@ def _telling(
     add(figures.f1 - figures.f1_default, "gains most from its threshold")
     if against is not None:
         gap = np.abs(figures.average_precision - against.average_precision)
-        add(gap, "the losses differ most")
+        add(gap, f"the {comparison.settings.what[1]} differ most")
     return found
 
 
@@ -236,7 +239,7 @@ def _table(
     origin = comparison.choices[comparison.recommended].zero_decides
     with_precision = _metric(figures) == "average_precision"
     columns: list[tuple[Heading, NDArray[Any], bool]] = [
-        (Heading("Training positives"), train, True),
+        (Heading(f"{first_part(comparison.dataset).capitalize()} positives"), train, True),
         (Heading("Test positives"), test, True),
     ]
     if with_precision:

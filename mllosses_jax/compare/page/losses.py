@@ -33,7 +33,7 @@ ROWS = {"": "default and tuned", "tuned": "tuned", "default": "default"}
 def content(comparison: Comparison) -> str:
     """Returns the tab."""
     return (
-        tag("h2", "Losses")
+        tag("h2", comparison.settings.what[1].capitalize())
         + _filters()
         + leaderboard_table(comparison)
         + _legend(comparison)
@@ -48,7 +48,7 @@ def leaderboard_table(comparison: Comparison, *, sortable: bool = True) -> str:
     """Returns the table of losses, with what is shown for reference at its end."""
     columns = leaderboard.columns(comparison)
     headings = [
-        Heading("Loss", numeric=False, ascending=True),
+        Heading(comparison.settings.what[0].capitalize(), numeric=False, ascending=True),
         Heading("Decisions", numeric=False, ascending=True),
         *(
             Heading(
@@ -114,9 +114,11 @@ def _legend(comparison: Comparison) -> str:
     explained = (
         "+ and \N{MINUS SIGN}: better or worse than the baseline, beyond what test rows and seeds "
         "explain. Default: 0.5 for every label and sigmoid(logit); tuned: thresholds and "
-        "probabilities that were fitted on held-out training rows. Figures that tuning does not "
-        f"change are pale. Pareto: no other loss is both better in {leading} and faster."
+        "probabilities that were fitted on held-out rows. Figures that tuning does not "
+        "change are pale."
     )
+    if comparison.settings.model != "scores":
+        explained += f" Pareto: no other loss is both better in {leading} and faster."
     return tag("p", text(explained), class_="note")
 
 

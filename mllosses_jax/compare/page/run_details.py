@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,7 @@ def content(comparison: Comparison) -> str:
 def _training(comparison: Comparison) -> str:
     names = list(next(iter(comparison.outcomes.values())).chosen)
     headings = [
-        Heading("Loss", numeric=False, ascending=True),
+        Heading(comparison.settings.what[0].capitalize(), numeric=False, ascending=True),
         *(Heading(_spoken(name), hint="! is at an edge of what was tried") for name in names),
         Heading("Held-out score"),
         Heading("Models"),
@@ -63,8 +64,10 @@ def _training(comparison: Comparison) -> str:
                     *chosen,
                     Cell(f"{outcome.quality:.3f}", outcome.quality),
                     Cell(str(len(outcome.residuals)), len(outcome.residuals)),
-                    Cell(f"{outcome.seconds:.1f}", outcome.seconds),
-                    Cell(f"{outcome.cpu_seconds:.1f}", outcome.cpu_seconds),
+                    *(
+                        Cell("" if math.isnan(clock) else f"{clock:.1f}", clock)
+                        for clock in (outcome.seconds, outcome.cpu_seconds)
+                    ),
                 ]
             )
         )

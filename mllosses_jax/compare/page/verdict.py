@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from mllosses_jax._core.text import with_commas
 from mllosses_jax.compare import notes, own_code
 from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
@@ -16,6 +17,17 @@ from mllosses_jax.compare.page.elements import code, tag, text
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
+
+APPLY = (
+    "",
+    "# logits (N, L) of your own model, and its label_names in the order of the columns",
+    'report = mll.decisions.ThresholdReport.load("thresholds.json")',
+    "thresholds = report.thresholds_for(label_names)",
+    "label_sets = mll.decisions.apply_thresholds(logits, thresholds)",
+    'calibrator = mll.calibration.load("calibrator.json", label_names)',
+    "probabilities = calibrator(logits)",
+)
+EVALUATE = "mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json"
 
 
 def content(comparison: Comparison) -> str:
@@ -84,7 +96,8 @@ def _figures(comparison: Comparison) -> str:
 def _steps(comparison: Comparison) -> list[str]:
     """Returns what to do with the recommended loss, as HTML."""
     taken = comparison.recommended
-    steps = [f"Train your own model with {_name(taken)}."]
+    scored = comparison.settings.model == "scores"
+    steps = [f"Use {_name(taken)}." if scored else f"Train your own model with {_name(taken)}."]
     both = comparison.thresholds[taken]
     report, average = (both.common, "micro") if both.by_label is None else (both.by_label, "macro")
     gain = report.micro if both.by_label is None else report.macro
@@ -131,6 +144,9 @@ def _calibration(comparison: Comparison) -> str:
 def shell(comparison: Comparison) -> str:
     """Returns the commands that train the recommended loss again and evaluate its label sets."""
     choice = comparison.choices[comparison.recommended]
+    if comparison.settings.model == "scores":
+        folder = shlex.quote(_shown(comparison.source.get("scores", "SCORES")))
+        return f"mllosses compare --scores {folder} --out winner\n{EVALUATE}"
     for name, is_text in ((choice.label, _is_text(choice.label)), _named_model(comparison)):
         if not is_text:
             return f"# {name} is yours, and no module holds it: see the lines of Python"
@@ -139,24 +155,30 @@ def shell(comparison: Comparison) -> str:
     model, seeds = shlex.quote(_named_model(comparison)[0]), comparison.settings.num_seeds
     groups = ""
     if comparison.dataset.groups_train is not None:
-        lines.append("# COLUMN is the column of the groups")
-        groups = " --groups COLUMN"
+        column = comparison.source.get("groups")
+        if column is None:
+            lines.append("# COLUMN is the column of the groups")
+        groups = f" --groups {shlex.quote(column or 'COLUMN')}"
     columns = "".join(
-        f" --{name} {shlex.quote(str(value) if isinstance(value, int) else ','.join(value))}"
+        f" --{name} {shlex.quote(str(value) if isinstance(value, int) else with_commas(value))}"
         for name, value in _columns(comparison).items()
     )
+    validation = comparison.source.get("validation")
+    chosen_on = "" if validation is None else f" --validation {shlex.quote(_shown(validation))}"
     lines.append(
-        f"mllosses compare {shlex.quote(data)}{columns}{groups} "
+        f"mllosses compare {shlex.quote(data)}{columns}{groups}{chosen_on} "
         f"--losses {shlex.quote(choice.label)} --model {model} --seeds {seeds} --out winner"
     )
     if comparison.thresholds[choice.label].by_label is not None:
-        lines.append("mllosses evaluate winner/predictions.npz --thresholds winner/thresholds.json")
+        lines.append(EVALUATE)
     return "\n".join(lines)
 
 
 def python(comparison: Comparison) -> str:
     """Returns the Python that trains the recommended loss again and uses what was tuned."""
     settings, label = comparison.settings, comparison.recommended
+    if settings.model == "scores":
+        return "\n".join(["import mllosses_jax as mll", *APPLY])
     model, is_text = _named_model(comparison)
     lines = [
         "from mllosses_jax.compare import compare",
@@ -164,11 +186,7 @@ def python(comparison: Comparison) -> str:
         "comparison = compare(",
         f"    {_quoted(_data(comparison))},",
         *(f"    {name}={value!r}," for name, value in _columns(comparison).items()),
-        *(
-            ["    groups=groups,  # as before"]
-            if comparison.dataset.groups_train is not None
-            else []
-        ),
+        *_parts(comparison),
         f"    losses=[{_quoted(label)}],"
         if _is_text(label)
         else f"    losses={{{_quoted(label)}: FUNCTION}},  # which is yours",
@@ -181,13 +199,7 @@ def python(comparison: Comparison) -> str:
         lines = [
             "import mllosses_jax as mll",
             *lines,
-            "",
-            "# logits (N, L) of your own model, and its label_names in the order of the columns",
-            'report = mll.decisions.ThresholdReport.load("thresholds.json")',
-            "thresholds = report.thresholds_for(label_names)",
-            "label_sets = mll.decisions.apply_thresholds(logits, thresholds)",
-            'calibrator = mll.calibration.load("calibrator.json", label_names)',
-            "probabilities = calibrator(logits)",
+            *APPLY,
         ]
     return "\n".join(lines)
 
@@ -197,9 +209,28 @@ def _data(comparison: Comparison) -> str:
     data = comparison.source.get("data")
     if data is None:
         return "mosaics" if comparison.dataset.name == "mosaics" else "DATA"
-    path = Path(data)
+    return _shown(data)
+
+
+def _shown(file: str) -> str:
+    """Returns a path as seen from the current folder, if it lies below."""
+    path = Path(file)
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
-    return str(path.relative_to(Path.cwd())) if inside else str(data)
+    return str(path.relative_to(Path.cwd())) if inside else file
+
+
+def _parts(comparison: Comparison) -> list[str]:
+    """Returns the arguments of Python that say how the rows are parted, one line each."""
+    dataset, source, lines = comparison.dataset, comparison.source, []
+    if dataset.groups_train is not None:
+        column = source.get("groups")
+        groups = "groups,  # as before" if column is None else f"{_quoted(column)},"
+        lines.append(f"    groups={groups}")
+    if "validation" in source:
+        lines.append(f"    validation={_quoted(_shown(source['validation']))},")
+    elif dataset.y_validation is not None and "data" not in source:
+        lines.append("    validation=validation,  # as before")
+    return lines
 
 
 def _columns(comparison: Comparison) -> dict[str, Any]:

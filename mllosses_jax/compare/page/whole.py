@@ -31,12 +31,14 @@ def html(comparison: Comparison) -> str:
     """
     tabs: list[str] = []
     panels: list[str] = []
+    _, several = comparison.settings.what
+    titles = {"losses": several.capitalize()}
     for name, (title, content) in TABS.items():
         first = "true" if not tabs else "false"
         tabs.append(
             tag(
                 "a",
-                text(title) + _count(comparison, name),
+                text(titles.get(name, title)) + _count(comparison, name),
                 role="tab",
                 id=f"tab-{name}",
                 href=f"#{name}",
@@ -60,7 +62,7 @@ def html(comparison: Comparison) -> str:
         else tag("p", "Figures need matplotlib: pip install 'mllosses-jax[cli]'.", class_="note")
     )
     return string.Template(_file("page.html")).substitute(
-        title=text(f"{comparison.dataset.name}: comparison of losses"),
+        title=text(f"{comparison.dataset.name}: comparison of {several}"),
         name=text(comparison.dataset.name),
         about=text(notes.heading(comparison)[0].partition(": ")[2]),
         missing=missing,

@@ -179,9 +179,12 @@ def _compared_scores(options: argparse.Namespace) -> tuple[Comparison, Path]:
 
     def into(folder: Path) -> Comparison:
         return compare_scores(
-            **{part: found.scores[part] for part in ("validation", "test")},
-            **{f"y_{part}": labels for part, labels in found.labels.items()},
-            **{f"mask_{part}": known for part, known in found.masks.items()},
+            validation=found.scores["validation"],
+            y_validation=found.labels["validation"],
+            mask_validation=found.masks["validation"],
+            test=found.scores["test"],
+            y_test=found.labels["test"],
+            mask_test=found.masks["test"],
             inputs=found.inputs,
             label_names=found.label_names,
             name=name,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
 import numpy as np
@@ -108,7 +108,7 @@ def read_arff(
     )
 
 
-def _groups(arff: Arff, declared: Arff, name: str) -> NDArray[np.str_]:
+def _groups(arff: Arff, declared: Arff, name: str) -> NDArray[Any]:
     """Returns the group of each row as text, by the attribute as another file declares it."""
     attributes = [attribute for attribute in declared.attributes if attribute.name == name]
     values = _read_rows(arff, attributes, [])[0]

@@ -216,7 +216,7 @@ class Dataset:
 
     def take(self, rows: Mapping[Part, NDArray[np.intp]]) -> Dataset:
         """Returns the data set with some of the rows of the parts named, and all of the others."""
-        chosen = {}
+        chosen: dict[str, Any] = {}
         for part, some in rows.items():
             arrays = {f"{kind}_{part}": getattr(self, f"{kind}_{part}") for kind in KINDS}
             chosen |= {name: None if a is None else a[some] for name, a in arrays.items()}
@@ -230,8 +230,8 @@ class Dataset:
         Raises:
             DataError: there is not one group for each training row, or one is missing.
         """
-        others = {"group_names": None, "groups_validation": None, "groups_test": None}
-        data = replace(self, groups_train=groups, **others)
+        changed: dict[str, Any] = {"groups_train": groups, "group_names": None}
+        data = replace(self, **changed, groups_validation=None, groups_test=None)
         object.__setattr__(data, "_columns", self._columns)
         return data
 
@@ -266,11 +266,10 @@ class Dataset:
             if names is None:
                 raise DataError("the training rows have no groups; leave those out (groups)")
             [numbers], names = number_groups([checked], names)
+        arrays: dict[str, Any] = {"x_validation": x, "y_validation": y, "mask_validation": mask}
         return replace(
             self,
-            x_validation=x,
-            y_validation=y,
-            mask_validation=mask,
+            **arrays,
             groups_validation=numbers,
             group_names=names,
             rows_validation=None,
@@ -356,6 +355,8 @@ class Dataset:
         features = {f"x_{part}": getattr(self, f"x_{part}") for part in PARTS if self.has(part)}
         if self.sparse:
             scale = np.float32(sparse_scale(self.x_train))
-            return replace(self, **{name: x * scale for name, x in features.items()})
+            rescaled: dict[str, Any] = {name: x * scale for name, x in features.items()}
+            return replace(self, **rescaled)
         scaled = standardize(*features.values())  # the first is that of the training part
-        return replace(self, **dict(zip(features, scaled, strict=True)))
+        standard: dict[str, Any] = dict(zip(features, scaled, strict=True))
+        return replace(self, **standard)

@@ -174,4 +174,5 @@ def _group_names(part: Dataset, name: str = "train") -> NDArray[Any] | None:
     numbers = getattr(part, f"groups_{name}")
     if numbers is None or part.group_names is None:
         return None
-    return np.array(part.group_names, str)[numbers]
+    names: NDArray[Any] = np.array(part.group_names, str)[numbers]
+    return names

@@ -62,7 +62,7 @@ def test_scores_of_models(here, tmp_path, monkeypatch):
                 label_names=np.array(NAMES),
             )
     scores = tmp_path / "scores"
-    assert_refused(here("compare", "--scores", scores), "give inputs=logits")
+    assert_refused(here("compare", "--scores", scores), "does not say what its scores are")
     flags = ["--scores", scores, "--inputs", "logits"]
     done = here("compare", *flags, "--out", "out")
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ from scipy.special import expit
 Doubles = NDArray[np.float64]
 
 GROUPS = 200  # of rows with neighbouring scores, which are taken as one
-GAIN = 10.0  # in log-likelihood, from which on there surely are wrong labels
+GAIN = 15.0  # in log-likelihood, from which on there surely are wrong labels
 MOST_NOISE = 0.4
 TINY = 1e-12
 

@@ -122,7 +122,7 @@ def shared_groups(comparison: Comparison) -> Iterator[str]:
         return
     groups, sizes = np.unique(test[shared], return_counts=True)
     yield f"{shared.sum()} of {len(test)} test rows ({shared.mean():.1%}), of {len(groups)} groups"
-    for group, size in zip(groups, sizes, strict=True):
+    for group, size in zip(groups.tolist(), sizes.tolist(), strict=True):
         yield (
             f"group {dataset.group_names[group]}: {size} test row{'s' * (size != 1)}, first row "
             f"{rows[test == group][0]}, and {np.count_nonzero(train == group)} training rows"

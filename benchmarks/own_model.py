@@ -45,7 +45,8 @@ class Net(nnx.Module):
         """Returns the logits (N, L)."""
         x = nnx.relu(self.first(x))
         x = self.dropout(nnx.relu(self.second(x)))
-        return self.output(x)
+        logits: jax.Array = self.output(x)
+        return logits
 
 
 def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -81,8 +82,14 @@ def _tiny() -> data.Dataset:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(180, 8)).astype(np.float32)
     y = x @ generator.normal(size=(8, 6)) + generator.normal(scale=2, size=(180, 6)) > 1
-    parts = {"x_train": x[:120], "y_train": y[:120], "x_test": x[120:], "y_test": y[120:]}
-    return data.Dataset(name="tiny", label_names=tuple("abcdef"), **parts)
+    return data.Dataset(
+        name="tiny",
+        label_names=tuple("abcdef"),
+        x_train=x[:120],
+        y_train=y[:120],
+        x_test=x[120:],
+        y_test=y[120:],
+    )
 
 
 def _mean_average_precision(truth: Any, test_scores: Any) -> float:
@@ -102,7 +109,8 @@ def _loop(dataset: data.Dataset, chosen: dict[str, float], seed: int) -> Array:
     @nnx.jit
     def step(model: Net, optimizer: Any, x: Any, y: Any) -> None:
         def loss(model: Net) -> jax.Array:
-            return optax.sigmoid_binary_cross_entropy(model(x), y).mean()
+            mean: jax.Array = optax.sigmoid_binary_cross_entropy(model(x), y).mean()
+            return mean
 
         optimizer.update(model, nnx.grad(loss)(model))
 
@@ -114,4 +122,6 @@ def _loop(dataset: data.Dataset, chosen: dict[str, float], seed: int) -> Array:
         rows, order = order[:size], order[size:]
         step(model, optimizer, x[rows], y[rows])
     model.eval()
-    return np.asarray(model(dataset.x_test))
+    assert dataset.x_test is not None
+    scores: Array = np.asarray(model(dataset.x_test))
+    return scores

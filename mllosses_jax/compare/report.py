@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, final
 
 import numpy as np
 
@@ -57,6 +57,7 @@ LARGE_TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+@final
 class Table(TypedDict):
     """A table: its title, the heading of each column, and the cells of its rows."""
 
@@ -65,6 +66,7 @@ class Table(TypedDict):
     rows: list[list[str]]
 
 
+@final
 class Items(TypedDict):
     """A list: its title and its items."""
 

@@ -82,7 +82,14 @@ def _learning(comparison: Comparison) -> str:
         if not curves or not np.isfinite(curves["training_loss"]).any():
             continue
         chosen = outcome.chosen["steps"]
-        draw = functools.partial(plots.learning_curves, **curves, chosen=chosen)
+        draw = functools.partial(
+            plots.learning_curves,
+            curves["steps"],
+            curves["training_loss"],
+            curves["score"],
+            final_loss=curves["final_loss"],
+            chosen=chosen,
+        )
         described = (
             f"Training loss and held-out score of {label} against the steps of training, of which "
             f"{chosen:.0f} were chosen, with a score of {outcome.quality:.3f}"
@@ -137,7 +144,7 @@ def _searches(comparison: Comparison) -> str:
 
 def _versions(comparison: Comparison) -> str:
     settings = {
-        "model": comparison.settings.model,
+        "model": comparison.settings.own_model or comparison.settings.model,
         "seeds": comparison.settings.num_seeds,
         "test resamples": comparison.resamples.shape[1],
     }

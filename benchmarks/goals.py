@@ -26,6 +26,8 @@ PASSES: dict[str, float] = {
     "soft_fbeta_loss": 0.8,
     "double_soft_f1_loss": 0.8,
     "sigmoid_f1_loss": 0.8,
+    "soft_mcc_loss": 1,
+    "soft_balanced_accuracy_loss": 1,
     "dice_loss": 0.8,
     "tversky_loss": 0.8,
     "focal_tversky_loss": 0.8,

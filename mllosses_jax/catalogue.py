@@ -228,6 +228,8 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.soft_fbeta_loss, "label", class_ids=True),
     Entry(losses.double_soft_f1_loss, "label"),
     Entry(losses.sigmoid_f1_loss, "label"),
+    Entry(losses.soft_mcc_loss, "label"),
+    Entry(losses.soft_balanced_accuracy_loss, "label"),
     Entry(losses.dice_loss, "label"),
     Entry(losses.tversky_loss, "label", grid="alpha=0.3|0.5, beta=0.5|0.7"),
     Entry(losses.focal_tversky_loss, "label", grid="gamma=0.75|1"),

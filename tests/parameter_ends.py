@@ -46,6 +46,7 @@ _ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("quality_focal_loss", "beta"): _EXPONENT,
     ("sigmoid_f1_loss", "beta"): (1e-15, 1.0, 1e8),
     ("soft_fbeta_loss", "beta"): _COST,
+    ("soft_mcc_loss", "smooth"): (1e-7, 1e-5, 1e30),
     ("tversky_loss", "alpha"): _COST,
     ("tversky_loss", "beta"): _COST,
 }

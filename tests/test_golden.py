@@ -293,8 +293,6 @@ WITHOUT_A_LOSS = {
     "timm_poly_ce": "softmax Poly-1 of one class; ours are the binary and the focal form",
     "psm_partial_softmax_distill": "distils a softmax over one positive and all negatives; ours "
     "is the two-logit form of the same paper",
-    "smp_mcc": "a soft Matthews correlation of segmentation masks, for which no multi-label use is "
-    "published",
     "seesaw": "softmax of one class, with class counts as state",
     "eqlv2": "weights from accumulated gradients as state, for detectors; ours is version 1",
     "soap_map": "weights from moving averages of every sample as state; ours is the smooth AP",

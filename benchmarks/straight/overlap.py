@@ -7,6 +7,7 @@ from jax import Array
 from benchmarks.straight.terms import both, constant, known, ratio
 
 EPSILON = 1e-7
+SMOOTH = 1e-5
 
 
 def _counts(x: Array, y: Array, where: Array | None) -> tuple[Array, Array, Array]:
@@ -38,6 +39,21 @@ def double_soft_f1_loss(x: Array, y: Array, where: Array | None = None) -> Array
     wrong = predicted + positives - 2 * tp
     right = tp / (2 * tp + wrong + EPSILON) + tn / (2 * tn + wrong + EPSILON)
     return jnp.mean(1 - right)
+
+
+def soft_mcc_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    tp, predicted, positives = _counts(x, y, where)
+    fp, fn = predicted - tp + SMOOTH, positives - tp + SMOOTH
+    tn = known(y, where, 0) - predicted - positives + tp + SMOOTH
+    tp = tp + SMOOTH
+    squared = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return jnp.mean(1 - (tp * tn - fp * fn) / jnp.sqrt(squared))
+
+
+def soft_balanced_accuracy_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    tp, predicted, positives = _counts(x, y, where)
+    negatives = known(y, where, 0) - positives
+    return jnp.mean(ratio(positives - tp, positives) + ratio(predicted - tp, negatives)) / 2
 
 
 def dice_loss(x: Array, y: Array, where: Array | None = None) -> Array:

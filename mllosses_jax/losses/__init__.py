@@ -51,6 +51,7 @@ from mllosses_jax._core.public import show_public_names
 from mllosses_jax.losses.asymmetric import *
 from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *
+from mllosses_jax.losses.confusion import *
 from mllosses_jax.losses.count import *
 from mllosses_jax.losses.curves import *
 from mllosses_jax.losses.dice import *

@@ -144,6 +144,13 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.poly1_focal_loss, "element", separable=True),
     Entry(losses.asymmetric_loss, "element", separable=True, grid="gamma_neg=1|2|4, clip=0|0.05"),
     Entry(
+        losses.strictly_proper_asymmetric_loss,
+        "element",
+        separable=True,
+        zero_decides=False,
+        grid="k_neg=1|2|3, zeta_neg=1|5",
+    ),
+    Entry(
         losses.asymmetric_polynomial_loss,
         "element",
         separable=True,

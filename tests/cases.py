@@ -163,6 +163,8 @@ CASES: tuple[Case, ...] = (
     _row("asymmetric_loss", gamma_pos=0.0, detach_focus=False),
     _row("asymmetric_loss", gamma_neg=PER_LABEL, gamma_pos=0.5, clip=0.0, detach_focus=False),
     _row("asymmetric_loss", gamma_neg=2.5, gamma_pos=1.5, clip=0.3),
+    _row("strictly_proper_asymmetric_loss", traced=("k_neg", 2.5, 3.5)),
+    _row("strictly_proper_asymmetric_loss", k_neg=PER_LABEL, b_pos=-0.5, k_pos=1.5, zeta_pos=2.5),
     _row(
         "distribution_balanced_loss", traced=("gamma", 1.5, 2.5), label_counts=30, num_samples=200
     ),

@@ -25,12 +25,15 @@ _ENDS_BY_NAME: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("temperature", "positive_temperature", "negative_temperature"), _TEMPERATURE),
     "epsilon": _SMALL,
     "epsilon_pos_pow": (-100.0, 0.0, 100.0),
+    **dict.fromkeys(("b_neg", "b_pos"), _REAL),
     "eta": (-1e8, 0.0, 1e8),
+    **dict.fromkeys(("k_neg", "k_pos"), (1e-15, 1e4)),
     "label_counts": (0.0, 1.0, 200.0),
     "neg_scale": (1e-15, 1e4),
     "num_samples": (2.0, 1e9),
     "propensity": (1e-18, 1.0),
     "smooth": (0.0, 1e-18, 1e30),
+    **dict.fromkeys(("zeta_neg", "zeta_pos"), (1e-15, 1e4)),
 }
 _ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("abs_kl_divergence", "epsilon"): (1e-30, 1e-18, 1.0),
@@ -55,6 +58,8 @@ _ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
 OVERFLOWING = {
     ("distribution_balanced_loss", "neg_scale"),
     ("multilabel_distillation_loss", "temperature"),
+    ("strictly_proper_asymmetric_loss", "zeta_neg"),
+    ("strictly_proper_asymmetric_loss", "zeta_pos"),
     ("unbiased_binary_cross_entropy", "propensity"),
 }
 

@@ -297,7 +297,7 @@ WITHOUT_A_LOSS = {
     "eqlv2": "weights from accumulated gradients as state, for detectors; ours is version 1",
     "soap_map": "weights from moving averages of every sample as state; ours is the smooth AP",
     "strictly_proper_asl_mlcpl": "a port by others that applies the inverse link to the scores "
-    "twice; no published result does that",
+    "twice; no published result does that; ours has the same link, see test_inverse_link.py",
 }
 
 

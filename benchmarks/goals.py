@@ -21,6 +21,7 @@ PASSES: dict[str, float] = {
     "two_way_loss": 2,
     "bp_mll_loss": 1.75,
     "factorized_count_loss": 1.2,
+    "soft_top_k_loss": 20,
     "abs_kl_divergence": 1.2,
     "soft_f1_loss": 0.8,
     "soft_fbeta_loss": 0.8,

@@ -192,6 +192,13 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(losses.sparsemax_loss, "sample", zero_decides=False),
     Entry(losses.entmax15_loss, "sample", zero_decides=False),
+    Entry(
+        losses.soft_top_k_loss,
+        "sample",
+        soft_labels=False,
+        zero_decides=False,
+        grid="temperature=0.5|1|2",
+    ),
     Entry(losses.factorized_count_loss, "sample", zero_decides=False),
     Entry(losses.abs_kl_divergence, "sample"),
     Entry(losses.lsep_loss, "sample", soft_labels=False, zero_decides=False),

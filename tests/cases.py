@@ -220,6 +220,8 @@ CASES: tuple[Case, ...] = (
     _row("single_label_asymmetric_loss", gamma_neg=1.5, gamma_pos=0.5, label_smoothing=0.3),
     _row("sparsemax_loss"),
     _row("entmax15_loss"),
+    _row("soft_top_k_loss", traced=("temperature", 0.5, 1.5)),
+    _row("soft_top_k_loss", k=2, temperature=0.7),
     _row("factorized_count_loss", traced=("count_weight", 0.5, 1.5)),
     _row("factorized_count_loss", count="poisson", count_weight=0.3),
     _row("factorized_count_loss", on="product"),

@@ -74,6 +74,7 @@ from mllosses_jax.losses.soft_f1 import *
 from mllosses_jax.losses.softmax import *
 from mllosses_jax.losses.sparse import *
 from mllosses_jax.losses.sums import *
+from mllosses_jax.losses.top_k import *
 
 if not TYPE_CHECKING:  # type checkers follow the imports above, which bring each family's names
     __all__ = [

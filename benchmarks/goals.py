@@ -16,6 +16,8 @@ PASSES: dict[str, float] = {
     "softmax_focal_loss": 2.5,
     "zlpr_loss": 0.8,
     "lsep_loss": 0.8,
+    "adaptive_threshold_loss": 1.6,
+    "none_class_ranking_loss": 1,
     "two_way_sample_loss": 0.8,
     "two_way_label_loss": 1.1,
     "two_way_loss": 2,

@@ -40,8 +40,9 @@ class Entry:
         soft_labels: whether labels strictly between 0 and 1 are meaningful.
         class_ids: whether labels may also be class ids (...).
         takes: what the first argument holds, logits or probabilities.
-        zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
-            only order the labels have no such threshold.
+        zero_decides: whether a logit above 0, or above the learned threshold of the sample, is the
+            loss's own decision for a label. Losses that only order the labels have no such
+            threshold.
         separable: whether an entry needs no other logit, so that a head can compute the labels in
             chunks; what it needs of the other labels of its sample, their ids give.
         penalty: whether the function ignores the labels and is meant to be added to a loss.
@@ -203,6 +204,8 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.abs_kl_divergence, "sample"),
     Entry(losses.lsep_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(losses.zlpr_loss, "sample"),
+    Entry(losses.adaptive_threshold_loss, "sample", soft_labels=False),
+    Entry(losses.none_class_ranking_loss, "sample", soft_labels=False, grid="shift=0|0.05|0.2"),
     Entry(losses.two_way_sample_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(losses.two_way_label_loss, "label", soft_labels=False, zero_decides=False),
     Entry(

@@ -17,7 +17,7 @@ _COST = (0.0, 1e-18, 1e10, 1e15)
 
 _ENDS_BY_NAME: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("alpha", "clip", "label_smoothing", "prior", "prior_threshold", "q"), _SHARE),
-    **dict.fromkeys(("label_frequencies", "relative_rate", "threshold"), _SHARE),
+    **dict.fromkeys(("label_frequencies", "relative_rate", "shift", "threshold"), _SHARE),
     **dict.fromkeys(("gamma", "gamma_neg", "gamma_pos", "gamma_unannotated"), _EXPONENT),
     **dict.fromkeys(("alpha_neg", "alpha_pos", "alpha_unannotated", "balance", "beta"), _SCALE),
     **dict.fromkeys(("count_weight", "epsilon_neg", "epsilon_pos", "expected_positives"), _SCALE),

@@ -17,7 +17,7 @@ from mllosses_jax.compare import grids, parts, references, report
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
-from mllosses_jax.compare.choice import BASELINE, AnyChoice
+from mllosses_jax.compare.choice import BASELINE, AnyChoice, learns_threshold
 from mllosses_jax.compare.choosing import Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
@@ -241,7 +241,8 @@ def _compared(
             )
             outcome = grids.train(choice, bounds, run)
             if folder is not None:
-                folder.save(choice, outcome, dataset, about | about_model)
+                about_loss = {"learns_threshold": np.array(learns_threshold(choice))}
+                folder.save(choice, outcome, dataset, about | about_model | about_loss)
         comparison.add(choice, outcome)
         if folder is not None:
             folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)

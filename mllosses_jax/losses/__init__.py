@@ -48,6 +48,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mllosses_jax._core.public import show_public_names
+from mllosses_jax.losses.adaptive_threshold import *
 from mllosses_jax.losses.asymmetric import *
 from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *

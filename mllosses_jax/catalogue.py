@@ -262,6 +262,13 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.expected_positive_regularized_loss, "batch", soft_labels=False),
     Entry(losses.role_loss, "batch", soft_labels=False),
     Entry(losses.entropy_maximization_loss, "element", separable=True, soft_labels=False),
+    Entry(
+        losses.generalized_robust_loss,
+        "element",
+        separable=True,
+        soft_labels=False,
+        grid="w=0|2|10, sigma=0.5|2",
+    ),
     Entry(losses.ldam_loss, "element", separable=True, grid="max_margin=0.3|0.5|1"),
     Entry(
         losses.logit_adjusted_binary_cross_entropy, "element", separable=True, grid="tau=0.5|1|2"

@@ -267,6 +267,8 @@ CASES: tuple[Case, ...] = (
     _row("role_loss", traced=("expected_positives", 1.5, 2.5), expected_positives=1.5),
     _row("entropy_maximization_loss", traced=("alpha", 0.3, 0.4)),
     _row("entropy_maximization_loss", inputs=pseudo_labels, alpha=0.3, beta=PER_LABEL),
+    _row("generalized_robust_loss", traced=("sigma", 0.6, 1.5)),
+    _row("generalized_robust_loss", inputs=pseudo_labels, w=PER_LABEL, q2=0.5, q3=0.7, rho=0.7),
     _row("multilabel_distillation_loss", traced=("temperature", 1.5, 2.5)),
     _row("multilabel_distillation_loss", temperature=2.5),
     _row("assume_negative_loss", traced=("label_smoothing", 0.1, 0.2)),

@@ -18,6 +18,9 @@ _COST = (0.0, 1e-18, 1e10, 1e15)
 _ENDS_BY_NAME: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("alpha", "clip", "label_smoothing", "prior", "prior_threshold", "q"), _SHARE),
     **dict.fromkeys(("label_frequencies", "relative_rate", "shift", "threshold"), _SHARE),
+    **dict.fromkeys(("lamb_high", "lamb_low", "q2", "q3", "rho"), _SHARE),
+    **dict.fromkeys(("b", "w"), _REAL),
+    "sigma": (1e-6, 1e-3, 1e4),
     **dict.fromkeys(("gamma", "gamma_neg", "gamma_pos", "gamma_unannotated"), _EXPONENT),
     **dict.fromkeys(("alpha_neg", "alpha_pos", "alpha_unannotated", "balance", "beta"), _SCALE),
     **dict.fromkeys(("count_weight", "epsilon_neg", "epsilon_pos", "expected_positives"), _SCALE),
@@ -39,6 +42,7 @@ _ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("abs_kl_divergence", "epsilon"): (1e-30, 1e-18, 1.0),
     ("auc_margin_loss", "margin"): _COST,
     ("focal_tversky_loss", "alpha"): _COST,
+    ("generalized_robust_loss", "mu"): _SHARE,
     ("focal_tversky_loss", "beta"): _COST,
     ("focal_tversky_loss", "gamma"): (0.0, 1e-18, 1e3),
     ("pairwise_auc_loss", "margin"): _COST,

@@ -59,6 +59,7 @@ from mllosses_jax.losses.dice import *
 from mllosses_jax.losses.distillation import *
 from mllosses_jax.losses.distribution_balanced import *
 from mllosses_jax.losses.focal import *
+from mllosses_jax.losses.generalized_robust import *
 from mllosses_jax.losses.hierarchy import *
 from mllosses_jax.losses.large_loss import *
 from mllosses_jax.losses.longtail import *

@@ -35,6 +35,7 @@ PASSES: dict[str, float] = {
     "tversky_loss": 0.8,
     "focal_tversky_loss": 0.8,
     "jaccard_loss": 0.8,
+    "soft_calibration_loss": 2,
     "auc_margin_loss": 2,
     "positive_unlabeled_loss": 2,
     "role_loss": 4,

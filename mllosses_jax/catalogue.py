@@ -45,7 +45,8 @@ class Entry:
             threshold.
         separable: whether an entry needs no other logit, so that a head can compute the labels in
             chunks; what it needs of the other labels of its sample, their ids give.
-        penalty: whether the function ignores the labels and is meant to be added to a loss.
+        penalty: whether the function is a term to add to a loss, because alone it does not teach
+            which labels are positive.
         grid: values of its parameters that are worth trying, the default among them, as
             `mllosses compare` reads them.
     """
@@ -283,6 +284,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(losses.multilabel_distillation_loss, "sample"),
     Entry(losses.hierarchical_coherence_loss, "element", soft_labels=False),
+    Entry(losses.soft_calibration_loss, "label", zero_decides=False, penalty=True),
     Entry(losses.hierarchy_penalty, "sample", zero_decides=False, penalty=True),
     Entry(losses.label_graph_penalty, "sample", zero_decides=False, penalty=True),
 )

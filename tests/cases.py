@@ -312,6 +312,8 @@ CASES: tuple[Case, ...] = (
     _row("jaccard_loss", traced=("smooth", 0.5, 1.5)),
     _row("jaccard_loss", smooth=0.5, average="samples"),
     _row("lovasz_hinge_loss"),
+    _row("soft_calibration_loss"),
+    _row("soft_calibration_loss", num_bins=1),
     _row("hierarchical_coherence_loss"),
     _row("hierarchy_penalty"),
     _row("label_graph_penalty"),

@@ -75,7 +75,7 @@ def numbers_of(case: Case) -> dict[str, float]:
         for name, value in {**case.entry.own_parameters, **case.kwargs}.items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
-        and name not in ("k", "likelihood_topk")  # numbers of entries
+        and name not in ("k", "likelihood_topk", "num_bins")  # numbers of entries or bins
     }
 
 

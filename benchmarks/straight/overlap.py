@@ -103,3 +103,11 @@ def positive_unlabeled_loss(
     rest = of_unlabeled - prior * of_positives
     backwards = constant(missed + rest) - rest  # has the value of the first term alone
     return jnp.mean(jnp.where(rest < 0, backwards, missed + rest))
+
+
+def soft_calibration_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    p, size = jax.nn.sigmoid(x), known(y, where, 0)
+    sums = (
+        jnp.sum(jax.nn.relu(1 - jnp.abs(9 * p - b)) * (p - y), 0, where=where) for b in range(10)
+    )
+    return jnp.mean(sum(map(jnp.abs, sums)) / size)

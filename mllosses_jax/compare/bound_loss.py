@@ -2,7 +2,7 @@
 
 Most losses need only logits and labels. Counts, priors and hierarchies are estimated from the
 training labels; a second model output, such as a label count, is an extra head of the model; and a
-penalty, which sees no labels, is added to binary cross-entropy.
+penalty, which alone does not teach the labels, is added to binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Term:
         loss: a scalar function of (logits, labels, where, outputs of heads by name).
         heads: the names of the heads.
         given: what else the experiment gives it, in a few words each.
-        is_penalty: whether the function ignores the labels.
+        is_penalty: whether the function is a term to add to a loss.
         takes_where: as for `BoundLoss`.
     """
 

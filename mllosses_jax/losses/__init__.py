@@ -52,6 +52,7 @@ from mllosses_jax.losses.adaptive_threshold import *
 from mllosses_jax.losses.asymmetric import *
 from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *
+from mllosses_jax.losses.calibration import *
 from mllosses_jax.losses.confusion import *
 from mllosses_jax.losses.count import *
 from mllosses_jax.losses.curves import *

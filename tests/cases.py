@@ -254,6 +254,8 @@ CASES: tuple[Case, ...] = (
     _row("pairwise_auc_loss"),
     _row("pairwise_auc_loss", surrogate="squared_hinge", margin=2.5),
     _row("pairwise_auc_loss", surrogate="squared"),
+    _row("pairwise_auc_loss", max_fpr=0.5),
+    _row("pairwise_auc_loss", surrogate="squared", max_fpr=0.3),
     _row("soft_f1_loss", traced=("epsilon", 0.1, 0.2)),
     _row("soft_f1_loss", activation="softmax"),
     _row("soft_fbeta_loss", traced=("beta", 0.5, 1.5), beta=2.0, epsilon=0.01),

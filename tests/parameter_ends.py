@@ -32,6 +32,7 @@ _ENDS_BY_NAME: dict[str, tuple[float, ...]] = {
     "eta": (-1e8, 0.0, 1e8),
     **dict.fromkeys(("k_neg", "k_pos"), (1e-15, 1e4)),
     "label_counts": (0.0, 1.0, 200.0),
+    "max_fpr": (0.0, 0.5, 1.0),
     "neg_scale": (1e-15, 1e4),
     "num_samples": (2.0, 1e9),
     "propensity": (1e-18, 1.0),

@@ -40,7 +40,8 @@ in float32 counts as 0, so −log p is computed as if p were 0.
 
 An unreduced entry is an element (..., L), a sample (...), a label (L,) or the whole batch (),
 depending on the loss; its docstring says which. `mllosses_jax.catalogue` lists the losses by
-family. `weighted_sum` makes one loss of several.
+family. `weighted_sum` makes one loss of several. `multilabel_contrastive_loss`, which is not in the
+catalogue, takes embeddings (..., D) in place of logits.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *
 from mllosses_jax.losses.calibration import *
 from mllosses_jax.losses.confusion import *
+from mllosses_jax.losses.contrastive import *
 from mllosses_jax.losses.count import *
 from mllosses_jax.losses.curves import *
 from mllosses_jax.losses.dice import *

@@ -128,8 +128,8 @@ def multilabel_contrastive_loss(
             part[..., None],
         )
     )
-    size, first = rows[0].shape[0], 0
-    gathered = rows
+    size, gathered = rows[0].shape[0], rows
+    first: ArrayLike = 0
     if axis_name is not None:
         gathered = tuple(lax.all_gather(array, axis_name, tiled=True) for array in rows)
         first = size * lax.axis_index(axis_name)

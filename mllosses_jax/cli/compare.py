@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mllosses_jax.cli.argument_types import positive
 from mllosses_jax.cli.config_file import text_of
-from mllosses_jax.cli.console import say
+from mllosses_jax.cli.console import paragraph, say, width
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
 
@@ -157,12 +157,13 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("--inputs says what the scores of --scores are; leave it out without them")
     else:
         comparison, folder = _compared(options)
-    say(report.text(comparison))
+    say(report.text(comparison, width=width()))
     say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
     files = [each for each in FILES if (folder / each).exists()]
     references = ["references/*"] if (folder / "references").is_dir() else []
-    say(f"Written to {folder}: {', '.join([*files, *decisions, 'losses/LOSS/*', *references])}.")
+    written = ", ".join([*files, *decisions, "losses/LOSS/*", *references])
+    say("\n".join(paragraph(f"Written to {folder}: {written}.")))
 
 
 def _compared_scores(options: argparse.Namespace) -> tuple[Comparison, Path]:

@@ -75,12 +75,13 @@ def quality(held: Held, dataset: Dataset) -> float:
     return -math.inf if math.isnan(found) else found
 
 
-def decide(held: Held, dataset: Dataset, *, copies: int = 1) -> Decisions:
+def decide(held: Held, dataset: Dataset, *, tune: bool = True, copies: int = 1) -> Decisions:
     """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones.
 
     Args:
-        held: the scores.
-        dataset: the data set, with the labels.
+        held: the scores of held-out rows.
+        dataset: the data set, with their labels.
+        tune: whether to tune thresholds, which are 0 otherwise: the model has learned its own.
         copies: how many models each row has scores of.
     """
     num_labels = held.scores.shape[1]
@@ -90,7 +91,10 @@ def decide(held: Held, dataset: Dataset, *, copies: int = 1) -> Decisions:
             zeros, zeros[0], AffineCalibrator(jnp.ones(num_labels), jnp.zeros(num_labels))
         )
     found = _decide(held.scores, *held.labels(dataset), min_positives=copies * MIN_POSITIVES)
-    return Decisions(np.asarray(found.by_label), np.asarray(found.common), found.calibrator)
+    by_label, common = np.asarray(found.by_label), np.asarray(found.common)
+    if not tune:
+        by_label, common = np.zeros_like(by_label), np.zeros_like(common)
+    return Decisions(by_label, common, found.calibrator)
 
 
 @jax.jit

@@ -56,7 +56,8 @@ def contents(folder):
 
 
 def test_the_package_names_what_it_holds():
-    assert set(library.__all__) == {"Comparison", "Predictor", "compare"} <= set(dir(library))
+    names = {"Comparison", "Predictor", "compare", "compare_scores"}
+    assert set(library.__all__) == names <= set(dir(library))
     with pytest.raises(AttributeError, match="no attribute 'comparision'"):
         library.comparision  # noqa: B018
 

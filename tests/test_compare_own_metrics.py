@@ -188,7 +188,7 @@ def test_unknown_labels_need_a_metric_that_takes_where():
     ],
 )
 def test_a_metric_cannot_be_mistaken_for_one_of_the_tables(metrics, table):
-    with pytest.raises(ComparisonError, match=f"would be mistaken for {table}, which the tables"):
+    with pytest.raises(ComparisonError, match=f"would be mistaken for {table}"):
         choose_metrics(metrics)
 
 

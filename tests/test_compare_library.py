@@ -182,7 +182,6 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_ever_printed(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     """Nothing is trained again. Until then there is no report, and other runs are kept out."""
     out = tmp_path / "out"
@@ -212,7 +211,6 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     assert new == {"report.md"}
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
     """Only the new loss is trained; it is compared with those that were there."""
     comparison, _, out = done

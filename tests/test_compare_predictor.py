@@ -18,7 +18,6 @@ from mllosses_jax.data import DataError, Dataset
 BINARY, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
 NAMES = (*"abcde", "ß")
 HEADED = "multilabel_distillation_loss"  # has a head for each label besides the logits
-pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 @pytest.fixture(scope="module", autouse=True)

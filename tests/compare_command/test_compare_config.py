@@ -82,8 +82,7 @@ def test_a_first_look_takes_the_advised_losses_and_few_rows(here, tmp_path, monk
 
 
 # A process that is killed when it has moved so many finished files into place: run.toml and
-# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on. It draws no
-# pictures, which take longer than all else.
+# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -96,8 +95,6 @@ def count(path, target):
     return replace(path, target)
 Path.replace = count
 from mllosses_jax.cli.main import main
-from mllosses_jax.compare.page import figures, whole
-figures.drawable = whole.drawable = lambda: False
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -109,15 +106,12 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     arguments = ["compare", str(data), "--losses", LOSSES, "--seeds", "2"]
     begin = [*arguments, "--out", str(out)]
 
-    def run(moment, command):
+    def killed(moment, command):
         script = [sys.executable, "-c", KILLED, str(moment), *map(str, command)]
         done = subprocess.run(
             script, env=environment, capture_output=True, timeout=120, check=False
         )
-        return done.returncode
-
-    def killed(moment, command):
-        assert run(moment, command) == -signal.SIGKILL
+        assert done.returncode == -signal.SIGKILL
         return {path: path.read_bytes() for path in out.rglob("*.npz")}
 
     assert killed(1, begin) == {}
@@ -134,7 +128,7 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     assert after == second
     assert not list(out.rglob(".*.partial"))
 
-    assert run(10**6, [*arguments, "--out", whole]) == 0
+    assert mllosses(*arguments, "--out", whole).returncode == 0
     found, expected = results_of(out)["results"], results_of(whole)["results"]
     for loss, of_loss in expected.items():
         for metric in of_loss.keys() - {"seconds", "cpu_seconds"}:

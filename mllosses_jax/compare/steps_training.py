@@ -148,7 +148,7 @@ class Trainer:
         Args:
             rows: the training rows of each model.
             stream: the stream of random numbers.
-            size: the number of models M, a multiple of that of devices; None for one for each of
+            size: the number M of models, a multiple of that of devices; None for one for each of
                 `rows`. Further ones are copies, in turn.
         """
         key, bias = jax.random.key(stream), self.network.bias

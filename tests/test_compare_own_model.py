@@ -10,7 +10,14 @@ import optax
 import own_models
 import pytest
 
-from mllosses_jax.compare import Predictor, compare, mlp, steps_attempts, steps_search, steps_training
+from mllosses_jax.compare import (
+    Predictor,
+    compare,
+    mlp,
+    steps_attempts,
+    steps_search,
+    steps_training,
+)
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied

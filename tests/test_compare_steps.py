@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 
 from mllosses_jax.compare import (
+    grids,
     mlp,
     parts,
     steps_attempts,
@@ -17,6 +18,7 @@ from mllosses_jax.compare import (
     validation,
 )
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
+from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.steps_attempts import Attempt, Experiment, Found
 from mllosses_jax.compare.steps_training import Rates, Trainer, batches
@@ -76,7 +78,10 @@ def make_experiment(dataset, loss=BINARY):
     return Experiment(dataset, bound, SETTINGS.num_seeds, devices=jax.devices()[:1])
 
 
-def attempt(experiment, rates=Rates(0.01, 3.0)):
+RATES = Rates(0.01, 3.0)
+
+
+def attempt(experiment, rates=RATES):
     """Returns the result of one attempt, and the scores of its validation rows."""
     found = experiment.attempts([rates], lambda: None)
     return found.attempts[0], found.held
@@ -352,7 +357,9 @@ def test_edges_are_told(goal, rounds, edges, monkeypatch):
 
 
 def test_attempts_that_diverge_are_not_chosen(monkeypatch):
-    monkeypatch.setattr(steps_search, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
+    monkeypatch.setattr(
+        steps_search, "DECAY", 300.0
+    )  # with the learning rate, a factor of up to -27
     monkeypatch.setattr(steps_attempts, "STEPS", 25)
     outcome = run(make_dataset())
     scores = outcome.tried["score"]
@@ -369,3 +376,103 @@ def test_a_loss_that_always_diverges_has_an_outcome():
     assert np.all(outcome.tried["score"] == -np.inf)
     assert np.isnan(outcome.test_scores).all()
     assert np.isfinite(outcome.decisions.label_thresholds).all()
+
+
+SETTINGS_OF_HINGE = "hinge_loss(margin=0.5|1|2)"
+
+
+def attempts_of(dataset, devices, monkeypatch, threads=1):
+    """Returns the results of several attempts in several settings, and whether they were threaded."""
+    monkeypatch.setattr("os.cpu_count", lambda: threads)
+    bounds = grids.bind_settings(parse(SETTINGS_OF_HINGE), dataset)
+    experiment = Experiment(dataset, bounds[0], SETTINGS.num_seeds, devices=devices)
+    wanted = [
+        Rates(rate, decay, bound.parameters)
+        for bound in bounds
+        for rate, decay in ((0.01, 3.0), (0.1, 1.0), (0.003, 0.1))
+    ]
+    ended = []
+    found = experiment.attempts(wanted, lambda: ended.append(1))
+    assert len(ended) == len(wanted)
+    return experiment, found
+
+
+@pytest.fixture
+def promotion():
+    """Sets for all threads what the other fixture sets for this one."""
+    before = jax.config.jax_numpy_dtype_promotion
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", before)
+
+
+@pytest.mark.usefixtures("promotion")
+def test_eight_devices_and_several_threads_find_what_one_finds(monkeypatch):
+    dataset = make_dataset(masked=True)
+    alone, expected = attempts_of(dataset, jax.devices()[:1], monkeypatch)
+    assert (alone.places, alone.threads) == (1, 1)
+    in_threads, found = attempts_of(dataset, jax.devices()[:1], monkeypatch, threads=3)
+    assert (in_threads.places, in_threads.threads) == (1, 3)
+    assert found.attempts == expected.attempts
+    np.testing.assert_array_equal(found.held.scores, expected.held.scores)
+    assert len(jax.devices()) == 8
+    sharded, found = attempts_of(dataset, jax.devices(), monkeypatch)
+    assert (sharded.places, sharded.threads) == (8, 1)
+    assert found.best == expected.best
+    for ours, theirs in zip(found.attempts, expected.attempts, strict=True):
+        assert ours.rounds == theirs.rounds
+        assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+    np.testing.assert_allclose(found.held.scores, expected.held.scores, rtol=1e-4, atol=1e-5)
+    assert len(sharded._start.params["kernel"].sharding.device_set) == 8
+    # Each device holds the five models of one attempt.
+    shapes = {shard.data.shape for shard in sharded._start.params["kernel"].addressable_shards}
+    assert shapes == {(5, 8, LABELS)}
+
+
+@pytest.mark.usefixtures("promotion")
+def test_an_attempt_does_not_depend_on_those_beside_it(monkeypatch):
+    dataset = make_dataset()
+    _, found = attempts_of(dataset, jax.devices(), monkeypatch)
+    bounds = grids.bind_settings(parse(SETTINGS_OF_HINGE), dataset)
+    for number in (4, 8):  # one that begins at once, and one that takes the place of another
+        rates = Rates(*((0.1, 1.0), (0.003, 0.1))[number == 8], bounds[number // 3].parameters)
+        alone, _ = attempt(make_experiment(dataset, bounds[0]), rates)
+        assert alone.rounds == found.attempts[number].rounds
+        assert alone.score == pytest.approx(found.attempts[number].score, abs=1e-6)
+
+
+def test_large_models_train_one_attempt_at_a_time(monkeypatch):
+    class Accelerator:
+        platform = "gpu"
+
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    cpu = jax.devices()[:1]
+    at_once = steps_attempts._at_once
+    assert at_once(2**20, cpu) == (64, 1)
+    assert at_once(2**28, cpu) == (4, 1)
+    assert at_once(2**40, cpu) == (1, 1)
+    assert at_once(2**20, jax.devices()) == (1, 1)
+    assert at_once(2**20, [Accelerator()]) == (1, steps_attempts.MOST)
+    assert at_once(2**28, [Accelerator()] * 2) == (1, 4)
+    assert at_once(2**40, [Accelerator()]) == (1, 1)
+    # Weights, their average and two moments of Adam, in float32
+    weights = FEATURES * 8 + 8 + 8 * LABELS + LABELS
+    assert mlp.mlp(FEATURES, LABELS).num_bytes() == 4 * 4 * weights
+
+
+def test_the_best_setting_is_trained_to_the_end(monkeypatch):
+    """A loss with several settings ends like the best of them alone, with as many attempts each."""
+    monkeypatch.setattr(steps_search, "FIRST", [(0, 0), (2, 0)])
+    monkeypatch.setattr(steps_search, "THEN", (1,))
+    dataset, calls = make_dataset(), []
+    choice = parse(SETTINGS_OF_HINGE)
+    bounds = grids.bind_settings(choice, dataset)
+    found = steps_search.run(dataset, bounds, SETTINGS, lambda: calls.append(1))
+    assert len(calls) == 3 * 3 + 1
+    alone = [run(dataset, bind(setting, dataset)) for setting in choice.settings]
+    np.testing.assert_allclose(found.settings["score"], [each.quality for each in alone], atol=1e-6)
+    best = alone[int(np.argmax(found.settings["score"]))]
+    assert found.chosen == best.chosen
+    np.testing.assert_allclose(found.tried["score"], best.tried["score"], atol=1e-6)
+    np.testing.assert_allclose(found.test_scores, best.test_scores, rtol=1e-3, atol=1e-4)
+    assert not any(each.settings for each in alone)

@@ -1,8 +1,8 @@
 """Training of several models at once, in one compiled program with AdamW.
 
-Every model has its own rows, learning rate, decay and parameters of the loss, which are arguments of
-the program, so that one compilation serves a whole search. The models are divided among the devices
-and need nothing of each other.
+Every model has its own rows, learning rate, decay and parameters of the loss, which are arguments
+of the program, so that one compilation serves a whole search. The models are divided among the
+devices and need nothing of each other.
 
 The learning rate is constant, and a moving average of the parameters is judged and kept, so no
 schedule has to know in advance when training ends. On emotions, scene, yeast and enron with binary
@@ -221,7 +221,8 @@ class Trainer:
         def steps(state: State, rows: Array) -> tuple[State, None]:
             return jax.vmap(step)(state, rows, rates), None
 
-        return jax.lax.scan(steps, state, rows)[0]
+        advanced: State = jax.lax.scan(steps, state, rows)[0]
+        return advanced
 
     def _log_odds(self, rows: Rows) -> Floats:
         """Returns the log odds of the labels in some rows, (K,), with 0 for outputs of heads."""

@@ -382,7 +382,7 @@ SETTINGS_OF_HINGE = "hinge_loss(margin=0.5|1|2)"
 
 
 def attempts_of(dataset, devices, monkeypatch, threads=1):
-    """Returns the results of several attempts in several settings, and whether they were threaded."""
+    """Returns an experiment, and the results of several attempts in several settings."""
     monkeypatch.setattr("os.cpu_count", lambda: threads)
     bounds = grids.bind_settings(parse(SETTINGS_OF_HINGE), dataset)
     experiment = Experiment(dataset, bounds[0], SETTINGS.num_seeds, devices=devices)

@@ -378,13 +378,14 @@ def test_a_loss_that_always_diverges_has_an_outcome():
     assert np.isfinite(outcome.decisions.label_thresholds).all()
 
 
-SETTINGS_OF_HINGE = "hinge_loss(margin=0.5|1|2)"
+# Without kinks, where rounding would decide.
+GRID = "sigmoid_focal_loss(gamma=0.5|1|2)"
 
 
 def attempts_of(dataset, devices, monkeypatch, threads=1):
     """Returns an experiment, and the results of several attempts in several settings."""
     monkeypatch.setattr("os.cpu_count", lambda: threads)
-    bounds = grids.bind_settings(parse(SETTINGS_OF_HINGE), dataset)
+    bounds = grids.bind_settings(parse(GRID), dataset)
     experiment = Experiment(dataset, bounds[0], SETTINGS.num_seeds, devices=devices)
     wanted = [
         Rates(rate, decay, bound.parameters)
@@ -433,7 +434,7 @@ def test_eight_devices_and_several_threads_find_what_one_finds(monkeypatch):
 def test_an_attempt_does_not_depend_on_those_beside_it(monkeypatch):
     dataset = make_dataset()
     _, found = attempts_of(dataset, jax.devices(), monkeypatch)
-    bounds = grids.bind_settings(parse(SETTINGS_OF_HINGE), dataset)
+    bounds = grids.bind_settings(parse(GRID), dataset)
     for number in (4, 8):  # one that begins at once, and one that takes the place of another
         rates = Rates(*((0.1, 1.0), (0.003, 0.1))[number == 8], bounds[number // 3].parameters)
         alone, _ = attempt(make_experiment(dataset, bounds[0]), rates)
@@ -465,7 +466,7 @@ def test_the_best_setting_is_trained_to_the_end(monkeypatch):
     monkeypatch.setattr(steps_search, "FIRST", [(0, 0), (2, 0)])
     monkeypatch.setattr(steps_search, "THEN", (1,))
     dataset, calls = make_dataset(), []
-    choice = parse(SETTINGS_OF_HINGE)
+    choice = parse(GRID)
     bounds = grids.bind_settings(choice, dataset)
     found = steps_search.run(dataset, bounds, SETTINGS, lambda: calls.append(1))
     assert len(calls) == 3 * 3 + 1

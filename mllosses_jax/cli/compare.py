@@ -151,7 +151,9 @@ def _joins_others(folder: Path | None) -> bool:
         raise UsageError("--distributed needs --out, a folder that all processes can write to")
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     try:
-        given = {key: int(os.environ[name]) for key, name in names.items() if name in os.environ}
+        given: dict[str, Any] = {
+            key: int(os.environ[name]) for key, name in names.items() if name in os.environ
+        }
         jax.distributed.initialize(**given)
     except (ValueError, RuntimeError) as error:
         raise UsageError(

@@ -229,8 +229,9 @@ class _Run:
 
     def _network(self, bounds: tuple[Any, ...]) -> OwnNetwork | None:
         """Returns the user's model for a loss, or None if there is none."""
-        own = self.plan.own
-        return own and own.network(self.dataset.feature_shape, bounds[0].num_outputs)
+        if self.plan.own is None:
+            return None
+        return self.plan.own.network(self.dataset.feature_shape, bounds[0].num_outputs)
 
     def _train(self, choice: AnyChoice) -> Outcome | RankedOutcome:
         """Trains a loss, and keeps the outcome."""
@@ -244,7 +245,7 @@ class _Run:
             on_pass=self.progress.advance,
             **({} if network is None else {"network": network.network}),
         )
-        outcome = grids.train(choice, bounds, run)
+        outcome: Outcome | RankedOutcome = grids.train(choice, bounds, run)
         self._keep(choice, outcome, {} if network is None else network.about())
         return outcome
 
@@ -263,8 +264,11 @@ class _Run:
         if self.folder is None:
             return None
         kind = self.plan.experiment.outcome
+        if not self.others_train:
+            return self.folder.load(what, self.dataset, kind)
         load = functools.partial(self.folder.load, what, self.dataset, kind)
-        return processes.wait_for(load, self.folder.path) if self.others_train else load()
+        found: Outcome | RankedOutcome = processes.wait_for(load, self.folder.path)
+        return found
 
     def _keep(
         self,

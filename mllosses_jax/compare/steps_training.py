@@ -203,7 +203,8 @@ class Trainer:
 
             def decayed(value: Array, update: Array) -> Array:
                 update = update + rates.decay * value if value.ndim >= 2 else update
-                return (value - rates.learning_rate * update).astype(value.dtype)
+                new: Array = value - rates.learning_rate * update
+                return new.astype(value.dtype)
 
             params = jax.tree.map(decayed, state.params, updates)
             # The average is the plain mean of the steps until there are `AVERAGED` of them.

@@ -261,14 +261,14 @@ class _Run:
 
         Once this process has trained its share, the outcome is waited for.
         """
-        if self.folder is None:
+        folder, kind = self.folder, self.plan.experiment.outcome
+        if folder is None:
             return None
-        kind = self.plan.experiment.outcome
-        if not self.others_train:
-            return self.folder.load(what, self.dataset, kind)
-        load = functools.partial(self.folder.load, what, self.dataset, kind)
-        found: Outcome | RankedOutcome = processes.wait_for(load, self.folder.path)
-        return found
+
+        def load() -> Outcome | RankedOutcome | None:
+            return folder.load(what, self.dataset, kind)
+
+        return processes.wait_for(load, folder.path) if self.others_train else load()
 
     def _keep(
         self,

@@ -7,9 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
+from steps_inputs import (
+    BINARY,
+    FEATURES,
+    LABELS,
+    ROWS,
+    attempt,
+    make_dataset,
+    make_experiment,
+    run,
+    shorten,
+    with_train,
+)
 
 from mllosses_jax.compare import (
-    grids,
     mlp,
     parts,
     steps_attempts,
@@ -18,15 +29,8 @@ from mllosses_jax.compare import (
     validation,
 )
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
-from mllosses_jax.compare.choosing import parse
-from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.steps_attempts import Attempt, Experiment, Found
 from mllosses_jax.compare.steps_training import Rates, Trainer, batches
-from mllosses_jax.data import Dataset
-
-ROWS, FEATURES, LABELS = 60, 6, 3
-BINARY = "sigmoid_binary_cross_entropy"
-SETTINGS = Settings(model="mlp", num_seeds=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,57 +42,7 @@ def optax_promotion():
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Sets few and short rounds, small batches and a narrow layer."""
-    for module, name, value in (
-        (steps_attempts, "ROUNDS", 4),
-        (steps_attempts, "STEPS", 5),
-        (steps_attempts, "BATCH", 16),
-        (mlp, "HIDDEN", 8),
-    ):
-        monkeypatch.setattr(module, name, value)
-
-
-def make_dataset(masked=False):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(2 * ROWS, FEATURES))
-    y = x @ generator.normal(size=(FEATURES, LABELS)) + generator.normal(size=(2 * ROWS, 1)) > 0.5
-    mask = generator.random(y.shape) < 0.8
-    return Dataset(
-        name="toy",
-        label_names=tuple("abc"),
-        x_train=x[:ROWS],
-        y_train=y[:ROWS],
-        mask_train=mask[:ROWS] if masked else None,
-        x_test=x[ROWS:],
-        y_test=y[ROWS:],
-        mask_test=mask[ROWS:] if masked else None,
-    )
-
-
-def with_train(dataset, **arrays):
-    """Returns the data set with arrays replaced unchanged, unknown labels included."""
-    changed = dataclasses.replace(dataset)
-    for name, value in arrays.items():
-        object.__setattr__(changed, name, value)
-    return changed
-
-
-def make_experiment(dataset, loss=BINARY):
-    bound = loss if isinstance(loss, BoundLoss) else bind(loss, dataset)
-    return Experiment(dataset, bound, SETTINGS.num_seeds, devices=jax.devices()[:1])
-
-
-RATES = Rates(0.01, 3.0)
-
-
-def attempt(experiment, rates=RATES):
-    """Returns the result of one attempt, and the scores of its validation rows."""
-    found = experiment.attempts([rates], lambda: None)
-    return found.attempts[0], found.held
-
-
-def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
-    return steps_search.run(dataset, (bound or bind(BINARY, dataset),), settings, on_pass)
+    shorten(monkeypatch)
 
 
 def numpy_trained(params, dataset, rows, learning_rate, decay):
@@ -258,10 +212,7 @@ def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
 @pytest.fixture(scope="module")
 def outcome():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps_attempts, "ROUNDS", 4)
-        patch.setattr(steps_attempts, "STEPS", 5)
-        patch.setattr(steps_attempts, "BATCH", 16)
-        patch.setattr(mlp, "HIDDEN", 8)
+        shorten(patch)
         passes = []
         found = run(make_dataset(), on_pass=lambda: passes.append(1))
         assert len(passes) == steps_search.PASSES
@@ -376,104 +327,3 @@ def test_a_loss_that_always_diverges_has_an_outcome():
     assert np.all(outcome.tried["score"] == -np.inf)
     assert np.isnan(outcome.test_scores).all()
     assert np.isfinite(outcome.decisions.label_thresholds).all()
-
-
-# Without kinks, where rounding would decide.
-GRID = "sigmoid_focal_loss(gamma=0.5|1|2)"
-
-
-def attempts_of(dataset, devices, monkeypatch, threads=1):
-    """Returns an experiment, and the results of several attempts in several settings."""
-    monkeypatch.setattr("os.cpu_count", lambda: threads)
-    bounds = grids.bind_settings(parse(GRID), dataset)
-    experiment = Experiment(dataset, bounds[0], SETTINGS.num_seeds, devices=devices)
-    wanted = [
-        Rates(rate, decay, bound.parameters)
-        for bound in bounds
-        for rate, decay in ((0.01, 3.0), (0.1, 1.0), (0.003, 0.1))
-    ]
-    ended = []
-    found = experiment.attempts(wanted, lambda: ended.append(1))
-    assert len(ended) == len(wanted)
-    return experiment, found
-
-
-@pytest.fixture
-def promotion():
-    """Sets for all threads what the other fixture sets for this one."""
-    before = jax.config.jax_numpy_dtype_promotion
-    jax.config.update("jax_numpy_dtype_promotion", "standard")
-    yield
-    jax.config.update("jax_numpy_dtype_promotion", before)
-
-
-@pytest.mark.usefixtures("promotion")
-def test_eight_devices_and_several_threads_find_what_one_finds(monkeypatch):
-    dataset = make_dataset(masked=True)
-    alone, expected = attempts_of(dataset, jax.devices()[:1], monkeypatch)
-    assert (alone.places, alone.threads) == (1, 1)
-    in_threads, found = attempts_of(dataset, jax.devices()[:1], monkeypatch, threads=3)
-    assert (in_threads.places, in_threads.threads) == (1, 3)
-    assert found.attempts == expected.attempts
-    np.testing.assert_array_equal(found.held.scores, expected.held.scores)
-    assert len(jax.devices()) == 8
-    sharded, found = attempts_of(dataset, jax.devices(), monkeypatch)
-    assert (sharded.places, sharded.threads) == (8, 1)
-    assert found.best == expected.best
-    for ours, theirs in zip(found.attempts, expected.attempts, strict=True):
-        assert ours.rounds == theirs.rounds
-        assert ours.score == pytest.approx(theirs.score, abs=1e-6)
-    np.testing.assert_allclose(found.held.scores, expected.held.scores, rtol=1e-4, atol=1e-5)
-    assert len(sharded._start.params["kernel"].sharding.device_set) == 8
-    # Each device holds the five models of one attempt.
-    shapes = {shard.data.shape for shard in sharded._start.params["kernel"].addressable_shards}
-    assert shapes == {(5, 8, LABELS)}
-
-
-@pytest.mark.usefixtures("promotion")
-def test_an_attempt_does_not_depend_on_those_beside_it(monkeypatch):
-    dataset = make_dataset()
-    _, found = attempts_of(dataset, jax.devices(), monkeypatch)
-    bounds = grids.bind_settings(parse(GRID), dataset)
-    for number in (4, 8):  # one that begins at once, and one that takes the place of another
-        rates = Rates(*((0.1, 1.0), (0.003, 0.1))[number == 8], bounds[number // 3].parameters)
-        alone, _ = attempt(make_experiment(dataset, bounds[0]), rates)
-        assert alone.rounds == found.attempts[number].rounds
-        assert alone.score == pytest.approx(found.attempts[number].score, abs=1e-6)
-
-
-def test_large_models_train_one_attempt_at_a_time(monkeypatch):
-    class Accelerator:
-        platform = "gpu"
-
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    cpu = jax.devices()[:1]
-    at_once = steps_attempts._at_once
-    assert at_once(2**20, cpu) == (64, 1)
-    assert at_once(2**28, cpu) == (4, 1)
-    assert at_once(2**40, cpu) == (1, 1)
-    assert at_once(2**20, jax.devices()) == (1, 1)
-    assert at_once(2**20, [Accelerator()]) == (1, steps_attempts.MOST)
-    assert at_once(2**28, [Accelerator()] * 2) == (1, 4)
-    assert at_once(2**40, [Accelerator()]) == (1, 1)
-    # Weights, their average and two moments of Adam, in float32
-    weights = FEATURES * 8 + 8 + 8 * LABELS + LABELS
-    assert mlp.mlp(FEATURES, LABELS).num_bytes() == 4 * 4 * weights
-
-
-def test_the_best_setting_is_trained_to_the_end(monkeypatch):
-    """A loss with several settings ends like the best of them alone, with as many attempts each."""
-    monkeypatch.setattr(steps_search, "FIRST", [(0, 0), (2, 0)])
-    monkeypatch.setattr(steps_search, "THEN", (1,))
-    dataset, calls = make_dataset(), []
-    choice = parse(GRID)
-    bounds = grids.bind_settings(choice, dataset)
-    found = steps_search.run(dataset, bounds, SETTINGS, lambda: calls.append(1))
-    assert len(calls) == 3 * 3 + 1
-    alone = [run(dataset, bind(setting, dataset)) for setting in choice.settings]
-    np.testing.assert_allclose(found.settings["score"], [each.quality for each in alone], atol=1e-6)
-    best = alone[int(np.argmax(found.settings["score"]))]
-    assert found.chosen == best.chosen
-    np.testing.assert_allclose(found.tried["score"], best.tried["score"], atol=1e-6)
-    np.testing.assert_allclose(found.test_scores, best.test_scores, rtol=1e-3, atol=1e-4)
-    assert not any(each.settings for each in alone)

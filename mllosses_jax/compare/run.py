@@ -268,7 +268,9 @@ class _Run:
         def load() -> Outcome | RankedOutcome | None:
             return folder.load(what, self.dataset, kind)
 
-        return processes.wait_for(load, folder.path) if self.others_train else load()
+        if self.others_train:
+            return processes.wait_for(load, folder.path)
+        return load()
 
     def _keep(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,13 @@ def add_parser(commands: Any) -> None:
         metavar="CODE,...",
         help="checks whose findings are left out, such as MLC007,MLC010",
     )
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="share the losses with other processes that give the same command, as "
+        "jax.distributed finds them on a cluster, or in JAX_COORDINATOR_ADDRESS, "
+        "JAX_NUM_PROCESSES and JAX_PROCESS_ID",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -155,6 +163,9 @@ def run(options: argparse.Namespace) -> None:
         comparison, folder = _compared_scores(options)
     elif options.inputs is not None:
         raise UsageError("--inputs says what the scores of --scores are; leave it out without them")
+    elif options.distributed and not _joins_others(options.out):
+        _compared(options)
+        return
     else:
         comparison, folder = _compared(options)
     say(report.text(comparison, width=width()))
@@ -164,6 +175,27 @@ def run(options: argparse.Namespace) -> None:
     references = ["references/*"] if (folder / "references").is_dir() else []
     written = ", ".join([*files, *decisions, "losses/LOSS/*", *references])
     say("\n".join(paragraph(f"Written to {folder}: {written}.")))
+
+
+def _joins_others(folder: Path | None) -> bool:
+    """Joins the other processes, and returns whether this is the first, which prints the report."""
+    import jax
+
+    if folder is None:
+        raise UsageError("--distributed needs --out, a folder that all processes can write to")
+    names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
+    try:
+        given: dict[str, Any] = {
+            key: int(os.environ[name]) for key, name in names.items() if name in os.environ
+        }
+        jax.distributed.initialize(**given)
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"the processes cannot be joined (--distributed): {error} Outside of a cluster, set "
+            "JAX_COORDINATOR_ADDRESS to HOST:PORT of the first process, JAX_NUM_PROCESSES, and "
+            "JAX_PROCESS_ID from 0"
+        ) from None
+    return bool(jax.process_index() == 0)
 
 
 def _compared_scores(options: argparse.Namespace) -> tuple[Comparison, Path]:

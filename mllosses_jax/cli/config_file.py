@@ -17,7 +17,7 @@ from mllosses_jax._core.text import cut, did_you_mean, shown, with_commas
 from mllosses_jax.cli.argument_types import columns, names
 from mllosses_jax.cli.errors import UsageError
 
-ABOUT_THE_RUN = ("config", "resume", "force", "help")  # options that say how, not what
+ABOUT_THE_RUN = ("config", "resume", "force", "distributed", "help")  # how to run, not what
 FILES = ("validation", "scores")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import parts
+from mllosses_jax.compare import parts, steps_attempts, steps_search
 from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.validation import MIN_POSITIVES
 
@@ -35,8 +35,9 @@ def _settings(comparison: Comparison) -> list[str]:
     if not chosen:
         return []
     return [
-        "Parameters that were chosen like the settings of the model, each value with the same "
-        f"search as a loss without a choice: {'; '.join(chosen)}."
+        "Parameters that were chosen like the settings of the model, on the same rows. Each of a "
+        "loss's settings has had the whole search of a loss without a choice, so that losses with "
+        f"more settings have had more attempts: {'; '.join(chosen)}."
     ]
 
 
@@ -60,7 +61,8 @@ def _how(comparison: Comparison) -> list[str]:
         model = (
             "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
             f"free bias. The strength of each loss is chosen {share} for the best average "
-            f"precision by label and by row, and the model is fitted{again} to all training rows."
+            "precision by label and by row, by the same search for each loss, and the model is "
+            f"fitted{again} to all training rows."
         )
     else:
         fifth = "a fifth of the rows, drawn anew for each of the first five seeds,"
@@ -69,8 +71,10 @@ def _how(comparison: Comparison) -> list[str]:
         model = (
             f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
             f"number of steps are chosen on {share} for the best average precision by label and "
-            "by row, with the same budget for each loss, and the final models are trained on all "
-            "training rows."
+            f"by row, with the same budget for each loss: {steps_search.ATTEMPTS} attempts of at "
+            f"most {steps_attempts.ROUNDS} rounds, each of which ends early once "
+            f"{steps_attempts.PATIENCE} rounds have brought nothing better. The final models are "
+            "trained on all training rows."
         )
     return [
         model,

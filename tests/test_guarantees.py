@@ -1,0 +1,397 @@
+"""Promised thresholds against a search over all cut-offs in exact numbers, and by simulation."""
+
+import functools
+import itertools
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from compiling import jit, jit_fully
+from guarantee_inputs import (
+    CASES,
+    broken,
+    cut_offs,
+    hoeffding_bentkus,
+    missed_shares,
+    rows_of,
+    wrong_shares,
+)
+from scipy.stats import binom
+
+from mllosses_jax import decisions
+from mllosses_jax.decisions._risk_limits import confident_limit
+
+LEVELS = ["0.5", "0.75", "0.8", "0.9", "0.95", "0.99"]
+
+
+def recall_threshold(case, **options):
+    scores, truth, keep = rows_of(case)
+    return decisions.threshold_for_recall(*broken(scores, truth, keep), where=keep, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_recall_on_average_equals_a_search(case):
+    scores, truth, keep = rows_of(case)
+    shares = {t: missed_shares(scores, truth, keep, t) for t in cut_offs(scores, keep)}
+    for level in LEVELS:
+        alpha = 1 - Fraction(level)
+        fine = [t for t, s in shares.items() if (sum(s) + 1) / Fraction(len(s) + 1) <= alpha]
+        found = recall_threshold(case, level=float(level))
+        assert found.dtype == jnp.float32
+        assert found == max(fine, default=-np.inf), level
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_recall_with_a_confidence_equals_a_search(case):
+    scores, truth, keep = rows_of(case)
+    shares = {t: missed_shares(scores, truth, keep, t) for t in cut_offs(scores, keep)}
+    for level in (0.5, 0.7, 0.8, 0.95):
+        p_values = {t: hoeffding_bentkus(s, 1 - level) for t, s in shares.items()}
+        for confidence in (0.5, 0.9, 0.99):
+            fine = [t for t, p in p_values.items() if p <= 1 - confidence]
+            found = recall_threshold(case, level=level, confidence=confidence)
+            assert found == max(fine, default=-np.inf), (level, confidence)
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+@pytest.mark.parametrize("case", CASES)
+def test_recall_of_each_label_equals_a_search(case, confidence):
+    scores, truth, keep = rows_of(case)
+    truth[:, 3] = False  # nothing can be promised for this label
+    for level in LEVELS:
+        found = decisions.threshold_for_recall(
+            *broken(scores, truth, keep),
+            level=float(level),
+            confidence=confidence,
+            scope="label",
+            where=keep,
+        )
+        for label, threshold in enumerate(found):
+            of_positives = scores[(truth & keep)[:, label], label]
+            n, fine = of_positives.size, []
+            for t in cut_offs(scores[:, [label]], keep[:, [label]]):
+                missed = int((~(of_positives >= t)).sum())
+                if confidence is None:
+                    holds = Fraction(missed + 1, n + 1) <= 1 - Fraction(level)
+                else:
+                    holds = binom.cdf(missed, n, 1 - float(level)) <= 1 - confidence
+                fine += [t] if holds else []
+            assert threshold == max(fine, default=-np.inf), (level, label)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_precision_equals_tests_in_descending_order(case):
+    scores, truth, keep = rows_of(case, count=120)
+    shares = {t: wrong_shares(scores, truth, keep, t) for t in cut_offs(scores, keep)[:-1]}
+    thresholds = set()
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9):
+        p_values = {t: hoeffding_bentkus(s, 1 - level) for t, s in shares.items()}
+        for confidence in (0.5, 0.9, 0.99):
+            expected = np.inf
+            for t, p in p_values.items():
+                if p > 1 - confidence:
+                    break
+                expected = t
+            found = decisions.threshold_for_precision(
+                *broken(scores, truth, keep), level=level, confidence=confidence, where=keep
+            )
+            assert found == expected, (level, confidence)
+            thresholds.add(float(found))
+    assert len(thresholds) > 2
+
+
+def test_precision_stops_at_the_first_failure():
+    # Far below the first errors the precision is high again; no test there may pass.
+    scores = np.linspace(1, 0, 200, dtype=np.float32)[:, None]
+    labels = np.arange(200)[:, None] >= 40
+    shares = [wrong_shares(scores, labels, labels | True, t) for t in scores[:, 0]]
+    passes = [hoeffding_bentkus(s, 0.15) <= 0.1 for s in shares]
+    stop = passes.index(False)
+    found = decisions.threshold_for_precision(scores, labels, level=0.85)
+    assert found == scores[stop - 1, 0]
+    labels = np.arange(200)[:, None] >= 1  # the first row alone is wrong
+    assert decisions.threshold_for_precision(scores[:25], labels[:25], level=0.9) == np.inf
+
+
+def test_weights():
+    scores, truth, keep = rows_of("masked")
+    rng = np.random.default_rng(1)
+    times = rng.integers(0, 4, len(scores))
+    repeated = [np.repeat(array, times, axis=0) for array in (scores, truth, keep)]
+    for scope in ("global", "label"):
+        weighted = functools.partial(
+            decisions.threshold_for_recall, scores, truth, where=keep, level=0.8, scope=scope
+        )
+        alone = decisions.threshold_for_recall(
+            *repeated[:2], where=repeated[2], level=0.8, scope=scope
+        )
+        np.testing.assert_array_equal(weighted(weights=times), alone)
+        np.testing.assert_array_equal(
+            weighted(weights=np.ones(len(scores), np.float32)), weighted()
+        )
+    ratios = rng.random(len(scores)).astype(np.float32)
+    rows = keep.any(1)
+    fine = [
+        t
+        for t in cut_offs(scores, keep)
+        if np.dot(ratios[rows], np.float64(missed_shares(scores, truth, keep, t))) + 1
+        <= 0.2 * (ratios[rows].sum(dtype=float) + 1)
+    ]
+    found = decisions.threshold_for_recall(scores, truth, level=0.8, weights=ratios, where=keep)
+    assert found == max(fine)
+    assert np.isfinite(found)
+
+
+def test_the_least_number_of_rows_is_enough():
+    scores = np.linspace(1, 2, 512, dtype=np.float32)[:, None]
+    for level, confidence in itertools.product(LEVELS, (None, 0.5, 0.9, 0.95)):
+        options = {"level": float(level), "confidence": confidence}
+        n = decisions.rows_for_guarantee(**options)
+        of_rows = [np.arange(512)[:, None] < count for count in (n, n - 1)]
+        for scope in ("global", "label"):
+            enough, lacking = (
+                decisions.threshold_for_recall(
+                    scores, scores > 0, scope=scope, where=where, **options
+                )
+                for where in of_rows
+            )
+            assert np.all(enough == 1), options
+            assert np.all(lacking == -np.inf), options
+        if confidence is not None:
+            enough, lacking = (
+                decisions.threshold_for_precision(scores, scores > 0, where=where, **options)
+                for where in of_rows
+            )
+            assert enough == 1
+            assert lacking == np.inf
+    assert decisions.rows_for_guarantee(0.9) == 9
+    assert decisions.rows_for_guarantee(0.999) == 999
+
+
+def test_ends_of_the_levels():
+    scores, truth, _ = rows_of("random")
+    for confidence in (None, 0.9):
+        for scope in ("global", "label"):
+            options = {"confidence": confidence, "scope": scope}
+            everything = decisions.threshold_for_recall(scores, truth, level=1, **options)
+            assert np.all(everything == -np.inf)
+            nothing = decisions.threshold_for_recall(scores, truth, level=0, **options)
+            assert np.all(nothing == np.inf)
+    assert decisions.threshold_for_recall(scores, truth, confidence=1) == -np.inf
+    assert decisions.threshold_for_precision(scores, truth, level=1) == np.inf
+    assert decisions.threshold_for_precision(scores, truth, level=0) == scores.min()
+    assert decisions.threshold_for_precision(scores, truth, confidence=1) == np.inf
+    assert decisions.threshold_for_recall(scores, np.zeros_like(truth)) == np.inf
+    levels = np.linspace(0.5, 0.9, 4, dtype=np.float32)
+    together = decisions.threshold_for_recall(scores, truth, level=levels, scope="label")
+    for label, level in enumerate(levels):
+        alone = decisions.threshold_for_recall(scores, truth, level=level, scope="label")
+        assert together[label] == alone[label]
+
+
+def _limits(n, level, confidence, *, binary):
+    with jax.enable_x64(True):
+        arrays = (jnp.asarray(x, jnp.float64) for x in (n, level, confidence))
+        return np.asarray(
+            jit_fully(confident_limit, static_argnames="binary")(*arrays, binary=binary)
+        )
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.99])
+def test_limits_are_exact_for_up_to_ten_million_rows(level, confidence):
+    n = np.array([0, 1, 5, 30, 100, 1000, 10_000, 123_457, 1_000_000, 10_000_000])
+    alpha, delta = 1 - level, 1 - confidence
+    counts = _limits(n, level, confidence, binary=True)
+    totals = _limits(n, level, confidence, binary=False)
+    for size, count, total in zip(n.tolist(), counts, totals, strict=True):
+        if count == -np.inf:
+            assert binom.cdf(0, size, alpha) > delta
+        else:
+            assert binom.cdf(count, size, alpha) <= delta * (1 + 1e-7)
+            assert binom.cdf(count + 1, size, alpha) >= delta * (1 - 1e-7)
+        if total == -np.inf:
+            assert (1 - alpha) ** size > delta
+            continue
+        # The total is the larger of what Hoeffding and what Bentkus allow.
+        by_bentkus = binom.ppf(delta / np.e, size, alpha) - 1
+        with mpmath.workdps(30):
+            share, a = mpmath.mpf(float(total)) / size, mpmath.mpf(alpha)
+            kl = (share * mpmath.log(share / a) if share else 0) + (1 - share) * mpmath.log(
+                (1 - share) / (1 - a)
+            )
+            by_hoeffding = float(mpmath.exp(-size * kl))
+        if total > by_bentkus:
+            assert by_hoeffding == pytest.approx(delta, rel=1e-7)
+        else:
+            assert total == by_bentkus
+            assert by_hoeffding >= delta * (1 - 1e-7)
+
+
+def test_a_million_rows_are_counted_exactly():
+    n = 2**20
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(n).astype(np.float32).reshape(n, 1)
+    truth = np.ones((n, 1), bool)
+    for level in (0.9, 0.75):
+        found = decisions.threshold_for_recall(scores, truth, level=level)
+        assert found == int((1 - Fraction(str(level))) * (n + 1)) - 1
+    third = np.broadcast_to(scores, (n, 3)) * np.array([1, 0, 0], np.float32) + np.array(
+        [0, n, n], np.float32
+    )
+    found = decisions.threshold_for_recall(third, truth | np.zeros((n, 3), bool), level=0.75)
+    assert abs(found - 3 * (0.25 * (n + 1) - 1)) <= 1
+
+
+# Promises, by simulation. Rows are drawn from a finite population, so that risks are exact.
+
+DRAWS = 1000
+
+
+class Population:
+    """Rows that are drawn with replacement, and the risk of any threshold over all of them."""
+
+    def __init__(self, tied):
+        rng = np.random.default_rng(5)
+        self.truth = rng.random((3000, 5)) < np.array([0.5, 0.4, 0.3, 0.2, 0.05])
+        noise = rng.standard_normal(self.truth.shape)
+        self.scores = (noise + 1.5 * self.truth).astype(np.float32)
+        if tied:
+            self.scores = self.scores.round(0)
+
+    def draws(self, count):
+        rows = np.random.default_rng(6).integers(0, len(self.truth), (DRAWS, count))
+        return self.scores[rows], self.truth[rows]
+
+    def missed(self, t):
+        missed = (self.truth & (self.scores < t)).sum(1)
+        return float(np.mean(missed / np.maximum(self.truth.sum(1), 1)))
+
+    def wrong(self, t):
+        predicted = self.scores >= t
+        wrong = (predicted & ~self.truth).sum(1)
+        return float(np.mean(wrong / np.maximum(predicted.sum(1), 1)))
+
+    def missed_by_label(self, t):
+        return (self.truth & (self.scores < t)).sum(0) / self.truth.sum(0)
+
+
+def of_draws(function, given):
+    return np.asarray(jit(jax.vmap(function))(*map(jnp.asarray, given)))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("count", "level"), [(10, 0.9), (40, 0.8), (200, 0.9)])
+def test_promised_recall_holds_on_average(count, level, tied):
+    population = Population(tied)
+    thresholds = of_draws(
+        functools.partial(decisions.threshold_for_recall, level=level), population.draws(count)
+    )
+    risks = np.array([population.missed(t) for t in thresholds])
+    error = risks.std() / np.sqrt(DRAWS)
+    assert risks.mean() <= 1 - level + 3 * error
+    if not tied:  # the promise is not kept by predicting everything
+        assert risks.mean() >= 1 - level - 2 / (count + 1) - 3 * error
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("kind", ["recall", "precision"])
+def test_promises_hold_with_their_confidence(kind, tied):
+    population = Population(tied)
+    level, confidence = 0.8, 0.9
+    function = getattr(decisions, f"threshold_for_{kind}")
+    thresholds = of_draws(
+        functools.partial(function, level=level, confidence=confidence), population.draws(200)
+    )
+    risk = population.missed if kind == "recall" else population.wrong
+    broken_promises = np.mean([risk(t) > 1 - level for t in thresholds])
+    delta = 1 - confidence
+    assert broken_promises <= delta + 3 * np.sqrt(delta * (1 - delta) / DRAWS)
+    assert np.isfinite(thresholds).all()
+    assert np.mean([risk(t) for t in thresholds]) > 0.05  # it makes use of what it may lose
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_promises_hold_for_each_label(confidence):
+    population = Population(tied=False)
+    level = 0.8
+    tune = functools.partial(
+        decisions.threshold_for_recall, level=level, confidence=confidence, scope="label"
+    )
+    thresholds = of_draws(tune, population.draws(150))
+    risks = np.array([population.missed_by_label(t) for t in thresholds])
+    if confidence is None:
+        errors = risks.std(0) / np.sqrt(DRAWS)
+        assert np.all(risks.mean(0) <= 1 - level + 3 * errors)
+        assert np.all(risks.mean(0)[:4] >= 1 - level - 0.05)
+    else:
+        broken_promises = np.mean(risks > 1 - level, axis=0)
+        assert np.all(broken_promises <= 0.1 + 3 * np.sqrt(0.09 / DRAWS))
+        assert np.all(broken_promises[:4] > 0.02)
+
+
+@pytest.mark.parametrize("kind", ["recall", "label", "confident", "precision"])
+def test_under_transformations(kind):
+    scores, truth, keep = rows_of("masked")
+    function = {
+        "recall": functools.partial(decisions.threshold_for_recall, level=0.8),
+        "label": functools.partial(decisions.threshold_for_recall, level=0.8, scope="label"),
+        "confident": functools.partial(decisions.threshold_for_recall, level=0.6, confidence=0.9),
+        "precision": functools.partial(decisions.threshold_for_precision, level=0.4),
+    }[kind]
+
+    def of_three(scores, labels, where):
+        return function(scores, labels, where=where)
+
+    alone = function(scores, truth, where=keep)
+    assert np.isfinite(alone).all()
+    mapped = jit(jax.vmap(of_three))(*(jnp.stack([a, a[::-1]]) for a in (scores, truth, keep)))
+    np.testing.assert_array_equal(mapped, [alone, alone])
+    rows = jax.export.symbolic_shape("n, 4")
+    form = [jax.ShapeDtypeStruct(rows, dtype) for dtype in (np.float32, bool, bool)]
+    exported = jax.export.export(jax.jit(of_three), platforms=["cpu", "cuda", "tpu"])(*form)
+    np.testing.assert_array_equal(exported.call(scores, truth, keep), alone)
+
+
+def test_float64_and_half_precision():
+    scores, truth, _ = rows_of("random")
+    half = jnp.asarray(scores, jnp.bfloat16)
+    for function in (decisions.threshold_for_recall, decisions.threshold_for_precision):
+        found = function(half, truth, level=0.5)
+        assert found == function(half.astype(jnp.float32), truth, level=0.5)
+        with jax.enable_x64(True):
+            close = 1.0 + 1e-12 * np.float64(scores)  # all equal in float32
+            wide = function(close, truth, level=0.5)
+            assert wide.dtype == jnp.float64
+            order = np.argsort(np.argsort(scores, axis=None)).reshape(scores.shape)
+            same = function(order.astype(np.float32), truth, level=0.5)
+            np.testing.assert_array_equal(close >= np.asarray(wide), order >= np.asarray(same))
+
+
+def test_bad_input_is_named():
+    scores, truth, _ = rows_of("random")
+    recall, precision = decisions.threshold_for_recall, decisions.threshold_for_precision
+    for function in (recall, precision):
+        with pytest.raises(ValueError, match=r"level must lie in \[0, 1\], got 90"):
+            function(scores, truth, level=90)
+        with pytest.raises(ValueError, match=r"confidence must lie in \[0, 1\], got 1.5"):
+            function(scores, truth, confidence=1.5)
+        with pytest.raises(ValueError, match="level must be a scalar"):
+            function(scores, truth, level=np.full(4, 0.5, np.float32))
+        with pytest.raises(ValueError, match="labels must have the shape of scores"):
+            function(scores, truth[:, :3])
+    with pytest.raises(ValueError, match="scope must be one of 'label', 'global', got 'row'"):
+        recall(scores, truth, scope="row")
+    with pytest.raises(ValueError, match="weights must be None with a confidence"):
+        recall(scores, truth, confidence=0.9, weights=np.ones(len(scores)))
+    with pytest.raises(ValueError, match="weights must not be negative"):
+        recall(scores, truth, weights=np.full(len(scores), -1.0))
+    with pytest.raises(ValueError, match="weights must have one entry per sample"):
+        recall(scores, truth, weights=np.ones(3))
+    with pytest.raises(ValueError, match=r"level must be between 0 and 1, got 1"):
+        decisions.rows_for_guarantee(1)
+    with pytest.raises(ValueError, match=r"confidence must be between 0 and 1, got 95"):
+        decisions.rows_for_guarantee(0.9, confidence=95)

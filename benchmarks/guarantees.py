@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ class Population(NamedTuple):
         """Returns the risk of a threshold: that of rows as (1,), or of labels (L,)."""
         if kind == "recall of a label":
             missed = self.labels & (self.scores < threshold)
-            return missed.sum(0) / self.labels.sum(0)
+            return np.asarray(missed.sum(0) / self.labels.sum(0))
         predicted = self.where & (self.scores >= threshold)
         wrong = self.labels & ~predicted if kind == "recall" else predicted & ~self.labels
         sets = self.labels if kind == "recall" else predicted
@@ -71,41 +72,52 @@ def population(kind: str, rows: int) -> Population:
     return Population(scores, labels & where, where)
 
 
-TUNERS = {  # what is promised, and how
-    ("recall", None): decisions.threshold_for_recall,
-    ("recall", CONFIDENCE): decisions.threshold_for_recall,
-    ("recall of a label", None): functools.partial(decisions.threshold_for_recall, scope="label"),
-    ("recall of a label", CONFIDENCE): functools.partial(
-        decisions.threshold_for_recall, scope="label"
-    ),
-    ("precision", CONFIDENCE): decisions.threshold_for_precision,
+TUNERS: dict[str, Callable[..., Any]] = {
+    "recall": decisions.threshold_for_recall,
+    "recall of a label": functools.partial(decisions.threshold_for_recall, scope="label"),
+    "precision": decisions.threshold_for_precision,
 }
+PROMISES = [  # of what, and with which confidence
+    *(("recall", None), ("recall", CONFIDENCE)),
+    *(("recall of a label", None), ("recall of a label", CONFIDENCE)),
+    ("precision", CONFIDENCE),
+]
 
 
 def run(quick: bool) -> list[Row]:
     """Returns one row per cell.
 
     Args:
-        quick: whether to take 20 draws per cell instead of 2,000, of the smallest sizes.
+        quick: whether to take 20 draws per cell instead of 1,000, and only a few cells.
     """
-    draws, sizes = (20, SIZES[:2]) if quick else (2000, SIZES)
+    names, sizes, levels, draws = POPULATIONS, SIZES, LEVELS, 1000
+    if quick:
+        names, sizes, levels, draws = POPULATIONS[2:4], SIZES[1:2], LEVELS[:1], 20
     rows = []
-    for name in POPULATIONS:
+    for name in names:
         everything = population(name, 500 if quick else 5000)
-        for size, level, (kind, confidence) in itertools.product(sizes, LEVELS, TUNERS):
-            tune = functools.partial(TUNERS[kind, confidence], level=level, confidence=confidence)
-            rows.append(
-                {"population": name, "promised": kind, "level": level, "confidence": confidence}
-                | {"n": size, **_kept(everything, kind, tune, 1 - level, confidence, size, draws)}
-            )
+        for size, level, (kind, confidence) in itertools.product(sizes, levels, PROMISES):
+            cell = {"population": name, "promised": kind, "level": level, "confidence": confidence}
+            kept = _kept(everything, kind, level, confidence, size, draws)
+            rows.append({**cell, "n": size, **kept})
     return rows
+
+
+@functools.cache
+def _tuned(kind: str, confidence: float | None) -> Callable[..., Array]:
+    """Returns the compiled function of many draws of rows, and a level, that tunes thresholds."""
+
+    def tune(scores: Array, labels: Array, where: Array, level: Array) -> Any:
+        options = {"level": level, "confidence": confidence, "where": where}
+        return TUNERS[kind](scores, labels, **options)
+
+    return jax.jit(jax.vmap(tune, in_axes=(0, 0, 0, None)))
 
 
 def _kept(
     everything: Population,
     kind: str,
-    tune: Any,
-    alpha: float,
+    level: float,
     confidence: float | None,
     size: int,
     draws: int,
@@ -115,16 +127,16 @@ def _kept(
     Of the labels, the one that is the furthest above its bound is shown.
     """
     taken = np.random.default_rng(1).integers(0, len(everything.scores), (draws, size))
-    of_draws = jax.jit(jax.vmap(lambda s, y, where: tune(s, y, where=where)))
     given = (jnp.asarray(array[taken]) for array in everything)
-    found, places = np.unique(np.asarray(of_draws(*given)), axis=0, return_inverse=True)
+    thresholds = np.asarray(_tuned(kind, confidence)(*given, level))
+    found, places = np.unique(thresholds, axis=0, return_inverse=True)
     risks = np.stack([everything.risk(kind, each) for each in found])[places.ravel()]
-    idle = float(np.mean(~np.isfinite(found[places.ravel()])))
+    alpha = round(1 - level, 9)
     if confidence is None:
         about, bound = risks.mean(0), alpha
         error = risks.std(0) / np.sqrt(draws)
     else:
-        about, bound = np.mean(risks > alpha, axis=0), 1 - confidence
+        about, bound = np.mean(risks > alpha, axis=0), round(1 - confidence, 9)
         error = np.full_like(about, np.sqrt(bound * (1 - bound) / draws))
     worst = np.argmax(about - 3 * error)
     return {
@@ -133,7 +145,7 @@ def _kept(
         "found": float(about[worst]),
         "at most": bound,
         "error": float(error[worst]),
-        "infinite": idle,
+        "infinite": float(np.mean(~np.isfinite(thresholds))),
     }
 
 

@@ -41,8 +41,8 @@ def test_sets_are_those_of_the_thresholds(case, level):
     new, _, _ = rows_of(case, count=30, seed=1)
     sets = decisions.labelwise_conformal_sets(scores, truth, new, level=level, where=keep)
     tune = functools.partial(decisions.threshold_for_recall, level=level, scope="label", where=keep)
-    np.testing.assert_array_equal(sets.present, new >= tune(scores, truth))
-    np.testing.assert_array_equal(sets.absent, -new >= tune(-scores, ~truth))
+    np.testing.assert_array_equal(sets.present, new >= np.asarray(tune(scores, truth)))
+    np.testing.assert_array_equal(sets.absent, -new >= np.asarray(tune(-scores, ~truth)))
     kinds = np.stack([sets.predicted, sets.abstained, sets.neither, ~sets.present & sets.absent])
     np.testing.assert_array_equal(kinds.sum(0), 1)
 

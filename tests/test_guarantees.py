@@ -2,7 +2,9 @@
 
 import functools
 import itertools
+import json
 from fractions import Fraction
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +116,28 @@ def test_precision_stops_at_the_first_failure():
     assert found == scores[stop - 1, 0]
     labels = np.arange(200)[:, None] >= 1  # the first row alone is wrong
     assert decisions.threshold_for_precision(scores[:25], labels[:25], level=0.9) == np.inf
+
+
+PEERS = json.loads((Path(__file__).parent / "guarantee_peers.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("seed", sorted({case["seed"] for case in PEERS["cases"]}))
+def test_recall_agrees_with_mapie(seed):
+    """MAPIE 1.6.0, by conformal risk control on its grid, and on a grid of all scores.
+
+    It predicts p > λ, and every row must have a label.
+    """
+    for case in [case for case in PEERS["cases"] if case["seed"] == seed]:
+        rng = np.random.default_rng(seed)
+        count, size = case["rows"], case["labels"]
+        truth = rng.random((count, size)) < 0.35
+        truth[np.arange(count), rng.integers(0, size, count)] = True
+        logits = rng.standard_normal((count, size)) + 2 * truth - 1
+        p = (1 / (1 + np.exp(-logits))).round(case["decimals"]).astype(np.float32)
+        t = float(decisions.threshold_for_recall(p, truth, level=case["level"]))
+        assert (p >= t).sum() == case["predicted"], case
+        assert t == pytest.approx(case["fine"], abs=1e-6)
+        assert case["grid"] - 1e-6 < t <= case["grid"] + 0.01 + 1e-6
 
 
 def test_weights():

@@ -114,7 +114,7 @@ def guaranteed(
         held_out = decisions.set_report(
             predicted, table.labels, abstained=left_open, where=table.where
         )
-        held_out = SetReport(*map(np.asarray, held_out))
+        held_out = jax.device_get(held_out)
     settings = {
         "promise": str(promise),
         "guarantee": promise.of,
@@ -127,7 +127,7 @@ def guaranteed(
 
 def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guarantee) -> str:
     """Returns the promise, the thresholds and what is kept on held-out rows, as text."""
-    promised = {promise.of: number(promise.level)}
+    promised: dict[str, str] = {promise.of: number(promise.level)}
     kept: list[tuple[str, Any]] = [
         ("recall", 1 - held_out.false_negative_rate),
         ("recall of rows with a positive", 1 - held_out.missed_if_any),
@@ -137,25 +137,24 @@ def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guaran
     ]
     if promise.scope == "label":
         kept.append(("labels that conformal sets leave open", held_out.abstained))
-    lines = [
-        textwrap.fill(f"Promised: {promise}.", WIDTH),
-        "",
-        *grid(
-            ["held out, mean of rows", "promised", "found"],
-            [
-                [
-                    name,
-                    promised.get(name, "") if promise.scope == "global" else "",
-                    number(float(x)),
-                ]
-                for name, x in kept
-            ],
-        ),
-        "",
-        *_thresholds(report, held_out, promise),
+    rows = [
+        [
+            name,
+            promised.get(name, "") if promise.scope == "global" else "",
+            number(float(value)),
+        ]
+        for name, value in kept
     ]
     return "\n".join(
-        [*lines, *(["", *notes] if (notes := _notes(report, held_out, promise)) else [])]
+        [
+            textwrap.fill(f"Promised: {promise}.", WIDTH),
+            "",
+            *grid(["held out, mean of rows", "promised", "found"], rows),
+            "",
+            *_thresholds(report, held_out, promise),
+            "",
+            *_notes(report, held_out, promise),
+        ]
     )
 
 
@@ -168,9 +167,9 @@ def _check_rows(table: ScoreTable, promise: Guarantee, num_rows: int) -> None:
     if promise.scope == "label":
         given, unit = int(table.labels.sum(0).max()), "positives of a label"
     if given < needed:
-        with_confidence = (
-            "" if promise.confidence is None else (f" with a confidence of {promise.confidence:g}")
-        )
+        with_confidence = ""
+        if promise.confidence is not None:
+            with_confidence = f" with a confidence of {promise.confidence:g}"
         raise UsageError(
             f"a {promise.of} of {promise.level:g} can be promised{with_confidence} from "
             f"{needed} {unit} on, got {given}; give more rows, or ask for less"
@@ -207,18 +206,17 @@ def _thresholds(report: ThresholdReport, held_out: SetReport, promise: Guarantee
 
 def _notes(report: ThresholdReport, held_out: SetReport, promise: Guarantee) -> list[str]:
     notes = []
-    needed = promise.rows_needed()
-    rare = int((report.num_positives < needed).sum())
+    rare = int((report.num_positives < promise.rows_needed()).sum())
     empty = int(held_out.rows - held_out.rows_with_positives)
     if promise.scope == "label" and rare:
         notes.append(
-            f"{rare} labels have fewer than {needed} positives. Nothing can be promised for them "
-            "but by predicting them always, which their threshold of -inf does."
+            f"Labels with fewer than {promise.rows_needed()} positives: {rare}. Their threshold of "
+            "-inf predicts them always, because no other one can be promised to find them."
         )
-    if promise == promise._replace(of="recall", scope="global") and empty:
-        notes.append(
-            f"{empty} of {held_out.rows} rows have no positive, and their recall counts as 1."
-        )
+    if promise.of == "recall" and promise.scope == "global" and empty:
+        notes.append(f"Rows without a positive, whose recall counts as 1: {empty}.")
+    if promise.of == "precision":
+        notes.append("The precision of a row without a prediction counts as 1.")
     notes.append(
         f"{report.settings['folds']} folds: each row is decided by thresholds from the other "
         "folds. The promise is for rows that come from where these come from, and on which the "

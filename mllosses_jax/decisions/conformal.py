@@ -91,11 +91,11 @@ def labelwise_p_values(
     Example:
         >>> import jax.numpy as jnp
         >>> from mllosses_jax import decisions
-        >>> scores = jnp.array([[0.9], [0.7], [0.4], [0.3], [0.1]])
-        >>> labels = jnp.array([[1], [1], [1], [0], [0]])
+        >>> scores = jnp.array([[0.9], [0.7], [0.4], [0.5], [0.3], [0.1]])
+        >>> labels = jnp.array([[1], [1], [1], [0], [0], [0]])
         >>> p = decisions.labelwise_p_values(scores, labels, jnp.array([[0.8]]))
         >>> print(p.present, p.absent)
-        [[0.75]] [[0.3333333]]
+        [[0.75]] [[0.25]]
     """
     inputs = scored(scores, labels, where)
     dtype = inputs.scores.dtype
@@ -172,11 +172,11 @@ def labelwise_conformal_sets(
 
 def _share_below(scores: Array, of_kind: Array, new_scores: Array) -> Array:
     """Returns (#{i : s_i ≤ s} + 1) / (n + 1) of each new score s among the n scores of a kind."""
-    known = whole(ranking_keys(scores, of_kind)).T
-    ordered = jnp.sort(known, axis=1)
-    above = jax.vmap(lambda row, keys: jnp.searchsorted(row, keys, side="left"), out_axes=1)(
-        ordered, whole(ranking_keys(new_scores)).T
+    known = whole(ranking_keys(scores, of_kind & ~jnp.isnan(scores))).T
+    new = whole(ranking_keys(new_scores, ~jnp.isnan(new_scores))).T
+    # A NaN and what does not count have the largest key: no number is below them.
+    above = jax.vmap(lambda keys, at: jnp.searchsorted(keys, at, side="left"), out_axes=1)(
+        jnp.sort(known, axis=1), new
     )
     n = jnp.sum(whole(of_kind), axis=0, dtype=jnp.int32)[None]
-    # A NaN has the key of what does not count, which is above the keys of all numbers.
     return (n - above + 1).astype(scores.dtype) / (n + 1).astype(scores.dtype)

@@ -89,14 +89,11 @@ def threshold_for_recall(
         arXiv:1904.06019.
 
     Example:
-        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from mllosses_jax import decisions
-        >>> labels = jax.random.bernoulli(jax.random.key(0), 0.3, (200, 4))
-        >>> logits = jax.random.normal(jax.random.key(1), (200, 4)) + 3.0 * labels
-        >>> threshold = decisions.threshold_for_recall(logits[:100], labels[:100], level=0.75)
-        >>> found = decisions.apply_thresholds(logits[100:], threshold) & labels[100:]
-        >>> bool(found.sum() >= 0.75 * labels[100:].sum())
-        True
+        >>> scores = jnp.array([[9.0], [8.0], [7.0], [6.0], [5.0], [4.0], [3.0], [2.0], [1.0]])
+        >>> print(decisions.threshold_for_recall(scores, scores > 0, level=0.75))  # 2/10 ≤ 0.25
+        2.0
     """
     checks.one_of("scope", scope, SCOPES)
     if confidence is not None and weights is not None:
@@ -183,14 +180,11 @@ def threshold_for_precision(
         Calibrating Predictive Algorithms to Achieve Risk Control", 2021, arXiv:2110.01052.
 
     Example:
-        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from mllosses_jax import decisions
-        >>> labels = jax.random.bernoulli(jax.random.key(0), 0.3, (200, 4))
-        >>> logits = jax.random.normal(jax.random.key(1), (200, 4)) + 3.0 * labels
-        >>> threshold = decisions.threshold_for_precision(logits[:100], labels[:100], level=0.75)
-        >>> predicted = decisions.apply_thresholds(logits[100:], threshold)
-        >>> bool((predicted & labels[100:]).sum() >= 0.75 * predicted.sum())
-        True
+        >>> scores = jnp.arange(40.0)[:, None]
+        >>> print(decisions.threshold_for_precision(scores, scores >= 10, level=0.8))
+        7.0
     """
     inputs = scored(scores, labels, where)
     dtype = inputs.scores.dtype
@@ -215,7 +209,7 @@ def rows_for_guarantee(level: float, *, confidence: float | None = None) -> int:
 
     Formula:
         n = ⌈level / (1 − level)⌉, the least n with 1/(n + 1) ≤ 1 − level; with a confidence
-        n = ⌈log(1 − confidence) / log(level)⌉, the least n with levelⁿ ≤ 1 − confidence
+        n = ⌈log(1 − confidence) / log(level)⌉, the least n with level^n ≤ 1 − confidence
 
     Rows must lose nothing for such a promise; with ten times as many, the threshold is a useful
     one. For `threshold_for_recall` with scope="label", the rows are the positives of a label.
@@ -272,7 +266,8 @@ def _lowest_key(holds: Callable[[Array], Array], keys: Array, *, like: Array) ->
         jnp.full_like(like, ranking_keys(jnp.asarray(end, dtype)), dtype=keys.dtype)
         for end in (jnp.inf, -jnp.inf)
     )
-    return lax.fori_loop(0, keys.dtype.itemsize * 8, halve, (low, high))[1]
+    lowest: Array = lax.fori_loop(0, keys.dtype.itemsize * 8, halve, (low, high))[1]
+    return lowest
 
 
 def _steps_of_wrong_shares(inputs: Scored) -> tuple[Array, Array]:

@@ -61,7 +61,7 @@ def test_recall_on_average(tune, arrays):
     assert f"recall 0.8000 {1 - missed[rows].mean():.4f}" in text
     assert f"recall of rows with a positive {1 - missed[some].mean():.4f}" in text
     assert f"predicted labels per row {(predicted & known).sum(1)[rows].mean():.4f}" in text
-    assert f"{(~some & rows).sum()} of {rows.sum()} rows have no positive" in text
+    assert f"Rows without a positive, whose recall counts as 1: {(~some & rows).sum()}." in text
 
 
 def test_recall_of_each_label(tune, arrays):
@@ -78,7 +78,7 @@ def test_recall_of_each_label(tune, arrays):
         else:
             assert report.thresholds[label] in of_positives
     assert positives[4] == 0
-    assert "1 labels have fewer than 9 positives" in text or "have fewer than 9 positives" in text
+    assert f"Labels with fewer than 9 positives: {(positives < 9).sum()}." in text
     assert (
         "for each label, the recall of new rows is at least 0.9, with a confidence of 0.6" in text
     )
@@ -113,7 +113,7 @@ def test_probabilities(mllosses, arrays, tmp_path):
     assert np.isin(logits, x).all()
 
 
-def test_too_few_rows(mllosses, tmp_path):
+def test_too_few_rows(mllosses, arrays, tmp_path):
     given = ["tune", "x.npy", "y.npy", "--inputs", "logits"]
     few = [("recall=0.999", [], "a recall of 0.999 can be promised from 999 rows on, got 120")]
     few += [
@@ -124,10 +124,13 @@ def test_too_few_rows(mllosses, tmp_path):
         ),
         ("precision=0.99", [], "a precision of 0.99 can be promised"),
         ("recall=0.99", ["--scope", "label"], "99 positives of a label on, got"),
-        ("precision=0.95", [], "no threshold promises a precision of 0.95"),
     ]
     for promised, options, message in few:
         assert_refused(mllosses(*given, "--guarantee", promised, *options), message)
+    np.save(tmp_path / "wrong.npy", ~arrays[1])  # the highest scores are those of negatives
+    given[2] = tmp_path / "wrong.npy"
+    message = "no threshold promises a precision of 0.97 with a confidence of 0.9"
+    assert_refused(mllosses(*given, "--guarantee", "precision=0.97"), message)
     assert not list(tmp_path.glob("*.json"))
 
 

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "mlp": "sets",
     "numerics": "",
     "overhead": "losses",
+    "own_model": "sets",
     "scaling": "",
     "streaming": "",
     "whole_command": "",
@@ -43,7 +44,8 @@ def main() -> None:
         nargs="+",
         metavar="NAME",
         help=f"one or more of {', '.join(BENCHMARKS)}; then what they measure, if not all: "
-        "data sets for `linear` and `mlp`, losses for `linear_head`, `losses` and `overhead`",
+        "data sets for `linear`, `mlp` and `own_model`, losses for `linear_head`, `losses` and "
+        "`overhead`",
     )
     parser.add_argument(
         "--quick", action="store_true", help="use tiny arrays, to check the harness"

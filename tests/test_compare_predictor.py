@@ -46,7 +46,7 @@ def make(kind, out):
             (mlp_training, "HIDDEN", 8),
         ):
             patch.setattr(module, name, value)
-        patch.setattr("mllosses_jax.compare.run.MANY_LABELS", 3 if kind == "head" else 2000)
+        patch.setattr("mllosses_jax.compare.plan.MANY_LABELS", 3 if kind == "head" else 2000)
         data = load_data(make_dataset(sparse=kind == "sparse"))
         losses = (BINARY, OTHER) if kind == "head" else (BINARY, HEADED)
         model = "mlp" if kind == "mlp" else "linear"

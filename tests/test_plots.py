@@ -150,6 +150,26 @@ def test_a_search_over_zero_has_a_linear_axis(ax):
     assert len(ax.lines) == 1
 
 
+def test_learning_has_an_axis_for_the_loss_and_one_for_the_score(ax):
+    steps, loss, score = [25, 50, 75], [0.6, np.inf, 0.4], [0.3, 0.5, np.nan]
+    assert plots.learning_curves(steps, loss, score, final_loss=[0.7, 0.5], chosen=50, ax=ax) is ax
+    line, final, mark = ax.lines
+    np.testing.assert_array_equal(points(line), [[25, 0.6], [75, 0.4]])
+    np.testing.assert_array_equal(points(final), [[25, 0.7], [50, 0.5]])
+    assert list(mark.get_xdata()) == [50, 50]
+    left, right = ax.figure.axes
+    np.testing.assert_array_equal(points(right.lines[0]), [[25, 0.3], [50, 0.5]])
+    assert (left.get_ylabel(), right.get_ylabel()) == ("training loss", "validation score")
+    assert line.get_color() != right.lines[0].get_color()
+
+
+def test_learning_without_a_score_has_one_axis(ax):
+    plots.learning_curves([1, 2], [0.5, 0.4], ax=ax)
+    assert ax.figure.axes == [ax]
+    with pytest.raises(ValueError, match=r"final_loss .* steps, which has 2; got \(3,\)"):
+        plots.learning_curves([1, 2], [0.5, 0.4], final_loss=[1, 2, 3], ax=ax)
+
+
 # What all of them share.
 
 CALLS = {
@@ -158,6 +178,7 @@ CALLS = {
     ),
     "head_medium_tail": lambda **k: plots.head_medium_tail({"a": [0.5]}, [9], **k),
     "intervals": lambda **k: plots.intervals(["a"], [0.5], [0.4], [0.6], **k),
+    "learning_curves": lambda **k: plots.learning_curves([1], [0.5], [0.4], chosen=1, **k),
     "precision_recall": lambda **k: plots.precision_recall(SCORES[:, 0], LABELS[:, 0], **k),
     "reliability_diagram": lambda **k: plots.reliability_diagram(LABELS * 0.5, LABELS, **k),
     "search_curve": lambda **k: plots.search_curve([1.0], [0.5], **k),

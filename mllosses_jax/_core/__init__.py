@@ -17,5 +17,5 @@
 - `platforms`: all choices that depend on the platform, with what was measured.
 - `sharding`: arrays on explicit meshes; `memory`: how much memory is left.
 - `files`, `schema`: how result files are written, and what they must hold; `text`: text that a
-  terminal can show, and suggestions for misspelled names.
+  terminal can show, and suggestions for misspelled names; `text_table`: tables that fit it.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 # These change the direction of the text that follows, so that it reads as something else.
@@ -52,3 +53,25 @@ def did_you_mean(name: str, known: Iterable[str], *, most: int = 1) -> str:
 
     near = difflib.get_close_matches(name, list(known), n=most)
     return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def broken(name: str, length: int) -> list[str]:
+    """Returns a name over lines of at most some length.
+
+    It is broken before an underscore, a bracket, a plus or a colon, or after a comma or a space,
+    and elsewhere only if it must be.
+
+    Example:
+        >>> broken("asymmetric_loss(gamma_neg=2, clip=0)", 18)
+        ['asymmetric_loss', '(gamma_neg=2,', 'clip=0)']
+    """
+    lines = [""]
+    for piece in re.split(r"(?=[_(+:])|(?<=[ ,])(?! )", name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > length:
+            lines.append("")
+        lines[-1] += piece
+    return [
+        line[start : start + length].rstrip()
+        for line in lines
+        for start in range(0, max(len(line.rstrip()), 1), length)
+    ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mllosses_jax._core.text import printable
-from mllosses_jax.cli.console import WIDTH, say
+from mllosses_jax.cli.console import definitions, paragraph, say
 from mllosses_jax.cli.shared_arguments import add_command, add_data
 
 if TYPE_CHECKING:
@@ -44,11 +43,8 @@ def checkup(
     from mllosses_jax.data import load
 
     dataset = load(data, labels=labels, drop=drop)
-    card = data_card(dataset)
-    longest = max(map(len, card))
-    lines = [
-        f"{name.replace('_', ' '):<{longest}}  {in_words(value)}" for name, value in card.items()
-    ]
+    card = {name.replace("_", " "): in_words(value) for name, value in data_card(dataset).items()}
+    lines = definitions(card)
     remarks = list(_remarks(dataset))
     return "\n".join(
         [*lines, *([""] if remarks else []), *remarks, "", *_advice(data, labels, drop, dataset)]
@@ -63,7 +59,7 @@ def _advice(
 
     lines, found = ["Losses to compare first"], advise(dataset)
     for advice in found:
-        lines += [f"  {advice.loss}", textwrap.indent(textwrap.fill(advice.why, WIDTH - 4), "    ")]
+        lines += [f"  {advice.loss}", *paragraph(advice.why, "    ")]
     named = labels if isinstance(labels, int | None) else ",".join(labels)
     words = ["mllosses", "compare", data, *([] if named is None else ["--labels", str(named)])]
     words += ["--drop", ",".join(drop)] if drop else []
@@ -92,4 +88,4 @@ def _remarks(dataset: Dataset) -> list[str]:
         )
         more = f" and {rare.size - NUM_RARE} more" if rare.size > NUM_RARE else ""
         remarks.append(f"Rarest labels: {named}{more}.")
-    return [textwrap.fill(remark, WIDTH) for remark in remarks]
+    return [line for remark in remarks for line in paragraph(remark)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mllosses_jax.cli.argument_types import positive
 from mllosses_jax.cli.config_file import text_of
-from mllosses_jax.cli.console import say
+from mllosses_jax.cli.console import paragraph, say, width
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_data
 
@@ -125,10 +125,11 @@ def run(options: argparse.Namespace) -> None:
     if options.force and options.out is None:
         raise UsageError("--force needs --out: without it, a new folder is used")
     comparison, folder = _compared(options)
-    say(report.text(comparison))
+    say(report.text(comparison, width=width()))
     say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
-    say(f"Written to {folder}: {', '.join([FILES, *decisions])}, losses/LOSS/*, references/*.")
+    files = ", ".join([FILES, *decisions])
+    say("\n".join(paragraph(f"Written to {folder}: {files}, losses/LOSS/*, references/*.")))
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

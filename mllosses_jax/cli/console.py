@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mllosses_jax._core.text import printable
+from mllosses_jax._core.text_table import aligned
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
     from mllosses_jax.compare.progress import OnProgress
 
-WIDTH = 88  # Printed text is wrapped at this width.
+NARROWEST, WIDEST = 60, 88  # of tables, and of sentences
+
+
+def width() -> int:
+    """Returns the columns that tables may take: those of the terminal, but at least 60.
+
+    Where the output is no terminal, such as in a pipe, they are 80. COLUMNS takes precedence.
+    """
+    return max(shutil.get_terminal_size(fallback=(80, 24)).columns, NARROWEST)
 
 
 def number(value: float) -> str:
@@ -35,16 +44,40 @@ def say(text: str) -> None:
 
 
 def grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns aligned lines, with names to the left and numbers to the right."""
-    filled = [[*map(printable, row), *[""] * (len(heading) - len(row))] for row in (heading, *rows)]
-    widths = np.max([[len(cell) for cell in row] for row in filled], axis=0)
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in filled
-    ]
+    """Returns a table that fits the terminal, with names to the left and numbers to the right."""
+    return aligned(heading, [[printable(cell) for cell in row] for row in rows], width())
+
+
+def paragraph(text: str, indent: str = "") -> list[str]:
+    """Returns the lines of a sentence or more."""
+    return _filled(text, indent, indent)
+
+
+def definitions(texts: Mapping[str, str], indent: str = "") -> list[str]:
+    """Returns names, each with a text beside it, or below it where there is too little room."""
+    column = max(map(len, texts)) + 2
+    below = indent + " " * column
+    lines = []
+    for name, text in texts.items():
+        beside = _filled(text, f"{indent}{name:<{column}}", below)
+        if 2 * len(below) > width() or max(map(len, beside), default=0) > width():
+            lines += [f"{indent}{name}", *paragraph(text, f"{indent}    ")]
+        else:
+            lines += beside
+    return lines
+
+
+def _filled(text: str, first: str, rest: str) -> list[str]:
+    """Returns text in lines that fit the terminal; a word, such as a path, is never cut."""
+    columns = min(width(), WIDEST)
+    return textwrap.wrap(
+        printable(text),
+        columns,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @contextmanager

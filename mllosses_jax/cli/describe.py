@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from pathlib import Path
 from typing import Any
 
 from mllosses_jax.catalogue import UNREDUCED_SHAPE, find
-from mllosses_jax.cli.console import WIDTH, say
+from mllosses_jax.cli.console import paragraph, say
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_command
 
@@ -49,20 +48,20 @@ def description(name: str) -> str:
         entry = find(name)
     except KeyError as error:
         raise UsageError(f"{error.args[0]} (`mllosses list` shows all)") from None
-    lines = [entry.name, f"  {entry.summary}", "", "Formula"]
-    lines += textwrap.indent(entry.formula, "  ").splitlines()
+    lines = [entry.name, *paragraph(entry.summary, "  "), "", "Formula"]
+    for line in entry.formula.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += paragraph(line.strip(), indent) or [""]
     described = entry.parameters
     if entry.own_parameters:
         lines += ["", "Parameters"]
     for parameter, default in entry.own_parameters.items():
         required = parameter in entry.required
         lines.append(f"  {parameter}" + ("" if required else f" = {default!r}"))
-        lines += textwrap.wrap(
-            described[parameter], WIDTH - 4, initial_indent=" " * 6, subsequent_indent=" " * 6
-        )
+        lines += paragraph(described[parameter], " " * 6)
     if entry.grid:
-        lines += ["", f"Values that `mllosses compare --grid` tries: {entry.grid}"]
-    lines += ["", f"Unreduced shape: {UNREDUCED_SHAPE[entry.kind]}", "", "Reference"]
-    lines += textwrap.wrap(entry.reference, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
-    lines += ["", f"help(mllosses_jax.{entry.name}) has the rest."]
+        lines += ["", *paragraph(f"Values that `mllosses compare --grid` tries: {entry.grid}")]
+    lines += ["", *paragraph(f"Unreduced shape: {UNREDUCED_SHAPE[entry.kind]}")]
+    lines += ["", "Reference", *paragraph(entry.reference, "  ")]
+    lines += ["", *paragraph(f"help(mllosses_jax.{entry.name}) has the rest.")]
     return "\n".join(lines)

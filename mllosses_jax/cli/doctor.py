@@ -11,7 +11,7 @@ from typing import Any
 
 from mllosses_jax import __version__
 from mllosses_jax._core.text import cut
-from mllosses_jax.cli.console import say
+from mllosses_jax.cli.console import definitions, paragraph, say
 from mllosses_jax.cli.shared_arguments import add_command
 
 NEEDED = ("jax", "jaxlib", "optax", "flax", "chex", "numpy")
@@ -33,20 +33,16 @@ def run(options: argparse.Namespace) -> None:
 def examination() -> Iterator[str]:
     """Yields the lines to print."""
     yield "Versions"
-    yield from _aligned(
+    yield from definitions(
         {"mllosses_jax": __version__, "python": platform.python_version()}
-        | {name: _version(name) or "missing" for name in NEEDED}
+        | {name: _version(name) or "missing" for name in NEEDED},
+        indent="  ",
     )
-    yield from ("", "Devices", *(f"  {line}" for line in _devices()))
-    yield from ("", "Extras")
-    yield from _aligned({extra: _state(extra) for extra in EXTRAS})
-    yield from ("", "Compiled programs", f"  {_cache()}")
-
-
-def _aligned(lines: dict[str, str]) -> Iterator[str]:
-    longest = max(map(len, lines))
-    for name, text in lines.items():
-        yield f"  {name:<{longest}}  {text}"
+    yield from ("", "Devices")
+    for device in _devices():
+        yield from paragraph(device, "  ")
+    yield from ("", "Extras", *definitions({name: _state(name) for name in EXTRAS}, indent="  "))
+    yield from ("", "Compiled programs", *paragraph(_cache(), "  "))
 
 
 def _version(name: str) -> str | None:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from mllosses_jax.catalogue import CATALOGUE
+from mllosses_jax.cli.console import definitions, say
 from mllosses_jax.cli.shared_arguments import add_command
 
 
@@ -19,14 +20,13 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command, which has no options."""
     del options
-    print(listing())
+    say(listing())
 
 
 def listing() -> str:
     """Returns the losses by family, one line each."""
-    longest = max(len(entry.name) for entry in CATALOGUE)
     lines = []
     for family, entries in groupby(CATALOGUE, key=lambda entry: entry.family):
         lines += ["", family]
-        lines += [f"  {entry.name:<{longest}}  {entry.summary}" for entry in entries]
+        lines += definitions({entry.name: entry.summary for entry in entries}, indent="  ")
     return "\n".join(lines[1:])

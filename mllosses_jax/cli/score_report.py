@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
 
-from mllosses_jax.cli.console import WIDTH, grid, number
+from mllosses_jax.cli.console import grid, number, paragraph
 from mllosses_jax.cli.score_calibration import LARGEST_LOGIT
 from mllosses_jax.cli.score_metrics import AVERAGES, METRICS, OVERALL, SET_METRICS, Evaluation
 from mllosses_jax.data.scores import ScoreTable
@@ -59,8 +58,10 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
     sets.append(["subset accuracy", number(evaluation.decisions["subset_accuracy"])])
     percent = [f"{evaluation.decisions[name]:.2f}" for name in OVERALL]
     lines = [
-        f"{counts['rows']} rows, {counts['labels']} labels, {counts['positives']} positives; "
-        f"scores are {table.inputs}",
+        *paragraph(
+            f"{counts['rows']} rows, {counts['labels']} labels, {counts['positives']} positives; "
+            f"scores are {table.inputs}"
+        ),
         "",
         *grid(["without a threshold", ""], rows),
         "",
@@ -75,9 +76,10 @@ def evaluation_text(evaluation: Evaluation, table: ScoreTable, at: str, *, per_l
         ]
         lines += ["", *grid(["label", *LABEL_HEADINGS.values()], by_label)]
     remarks = [
-        textwrap.fill(f"{text}: {counts[name]}.", WIDTH)
+        line
         for name, text in _REMARKS.items()
         if counts[name]
+        for line in paragraph(f"{text}: {counts[name]}.")
     ]
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
@@ -133,11 +135,10 @@ def tuning_text(report: ThresholdReport) -> str:
             "",
             *grid(["label", *columns], thresholds),
             "",
-            textwrap.fill(
+            *paragraph(
                 f"{settings['folds']} folds: each row is decided by thresholds from the other "
                 f"folds; std, low and high describe the threshold over the folds. The interval is "
-                f"from a bootstrap of the rows.",
-                WIDTH,
+                f"from a bootstrap of the rows."
             ),
         ]
     )
@@ -158,7 +159,9 @@ def clipping_note(table: ScoreTable) -> str:
     extreme = (table.scores == 0) | (table.scores == 1)
     if table.inputs == "logits" or not extreme.any():
         return ""
-    return (
-        f"{int(extreme.sum())} probabilities are 0 or 1: their logits count as -{LARGEST_LOGIT:g} "
-        f"and {LARGEST_LOGIT:g}."
+    return "\n".join(
+        paragraph(
+            f"{int(extreme.sum())} probabilities are 0 or 1: their logits count as "
+            f"-{LARGEST_LOGIT:g} and {LARGEST_LOGIT:g}."
+        )
     )

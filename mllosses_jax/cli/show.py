@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from mllosses_jax.cli.console import say
+from mllosses_jax.cli.console import say, width
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.shared_arguments import add_command
 
@@ -23,14 +24,17 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from mllosses_jax.compare.folder import REPORT, RESULTS
-    from mllosses_jax.data._reading import reading
+    from mllosses_jax.compare.report import laid_out
 
-    file, results = options.folder / REPORT, options.folder / RESULTS
-    if file.is_file():
-        with reading(file):
-            text = file.read_text(encoding="utf-8")
-        say(text.removesuffix("\n"))
-    elif results.is_file():
+    file = options.folder / RESULTS
+    if file.is_file() and (options.folder / REPORT).is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            text = laid_out(found["report"], width())
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{file} is damaged; run `mllosses compare` again") from None
+        say(text)
+    elif file.is_file():
         raise UsageError(
             f"{options.folder} holds no finished comparison; run `mllosses compare` with the same "
             "arguments and --out to resume one that was interrupted"

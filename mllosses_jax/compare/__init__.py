@@ -3,8 +3,9 @@
 `compare` trains a model under each loss and returns a `Comparison`, which gives a `Predictor` for
 new rows. It prints nothing; the command `mllosses compare` prints the result.
 
-- `run`: the experiment from end to end; `loading`: its data set; `settings`: its settings;
-  `experiments`: what is trained and how it is judged; `progress`: how far it is.
+- `run`: the experiment from end to end; `plan`: what it is to run; `loading`: its data set;
+  `settings`: its settings; `experiments`: what is trained and how it is judged; `progress`: how
+  far it is.
 - `comparison`: the losses that are finished, and what they say together.
 - `choice`: the losses; `choosing`: how text and functions become losses; `parameters`: their
   parameters as text; `grids`: losses with several settings; `bound_loss`: a loss with what it takes

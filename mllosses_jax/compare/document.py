@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 import mllosses_jax
-from mllosses_jax.compare import intervals, judgment
+from mllosses_jax.compare import intervals, judgment, report
 from mllosses_jax.compare.intervals import Interval
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "chosen": outcome.chosen,
                 "tried": {key: value.tolist() for key, value in outcome.tried.items()},
                 "settings": {key: value.tolist() for key, value in outcome.settings.items()},
+                "curves": {key: value.tolist() for key, value in outcome.curves.items()},
                 "at_edge": list(outcome.at_edge),
                 "models": len(outcome.residuals),
                 "depends_on_seed": outcome.varies,
@@ -58,6 +59,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
             }
             for name, outcome in outcomes
         },
+        "report": report.parts(comparison),  # what `mllosses show` prints
     }
 
 

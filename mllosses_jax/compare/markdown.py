@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
 
 METRICS_AT_ONCE = 4  # columns of metrics in one table, which then fits a page
-FENCE = "~" * 8
 
 
 def text(comparison: Comparison) -> str:
@@ -116,9 +115,8 @@ def _labels(comparison: Comparison) -> list[str]:
     outcome = comparison.outcomes[label]
     if not isinstance(outcome, Outcome):
         return []
-    found = report.label_report(comparison.dataset, outcome, None)
-    title = plain(report.label_title(label, outcome) + ":")
-    return ["## Labels", title, f"{FENCE}text\n{found}\n{FENCE}"]
+    found = report.labels_table(comparison, label, outcome, None)
+    return ["## Labels", plain(found["title"]), table(found["heading"], found["rows"])]
 
 
 def _times(comparison: Comparison) -> str:

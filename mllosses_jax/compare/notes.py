@@ -103,7 +103,8 @@ def _how(comparison: Comparison) -> list[str]:
             "precision by label and by row, and the model is fitted again to all training rows."
         )
     else:
-        share = f"{folds} folds" if few else "a fifth of the rows for each seed up to the fifth"
+        fifth = "a fifth of the rows, drawn anew for each of the first five seeds,"
+        share = f"{folds} folds" if few else fifth
         model = (
             f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
             f"number of steps are chosen on {share} for the best average precision by label and "

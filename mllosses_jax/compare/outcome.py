@@ -42,6 +42,9 @@ class Training:
         cpu_seconds: the time of all processor cores.
         settings: the values of the loss's parameters in each setting that was tried, by name, and
             the best "score" of each, (S,); empty if there was one setting.
+        curves: of a model that is trained in steps, the "steps" at the end of each round with the
+            chosen hyper-parameters, (R,), the mean "training_loss" of the round and the validation
+            "score" after it, and the "final_loss" of the training on all rows, (F,); else empty.
     """
 
     params: dict[str, NDArray[Any]]
@@ -53,6 +56,7 @@ class Training:
     seconds: float
     cpu_seconds: float
     settings: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict, kw_only=True)
+    curves: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict, kw_only=True)
 
     @property
     def setting(self) -> dict[str, float]:
@@ -79,6 +83,7 @@ class Training:
             **_prefixed("chosen/", self.chosen),
             **_prefixed("tried/", self.tried),
             **_prefixed("settings/", self.settings),
+            **_prefixed("curves/", self.curves),
         }
 
 
@@ -103,6 +108,7 @@ def training_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         "seconds": float(arrays["seconds"]),
         "cpu_seconds": float(arrays["cpu_seconds"]),
         "settings": _group("settings/", arrays),
+        "curves": _group("curves/", arrays),
     }
 
 

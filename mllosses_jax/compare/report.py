@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, final
 
 import numpy as np
 
 from mllosses_jax._core.text import printable
+from mllosses_jax._core.text_table import aligned
 from mllosses_jax.compare import notes
 from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.outcome import Outcome
-from mllosses_jax.data import Dataset
 from mllosses_jax.metrics import classification_report
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
 
-WIDTH = 79
-NAME_WIDTH, CELL_WIDTH = 18, 10
+WIDTH = 80  # of a terminal that is not known; sentences are not wider on any
 MAX_LABELS = 20
 MAX_EVIDENCE = 3  # of a finding
 FIT_HEADINGS = {  # besides the CPU time
@@ -29,6 +28,7 @@ FIT_HEADINGS = {  # besides the CPU time
     "mlp": ["learning\nrate", "decay", "steps"],
     "own": ["learning\nrate", "decay", "steps"],
 }
+FRACTIONS = "precision", "recall", "f1-score"
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")  # rows of the report
 
 TABLES: Mapping[str, tuple[str, ...]] = {  # of metrics; those that were not judged are left out
@@ -57,45 +57,87 @@ LARGE_TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def text(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> str:
+@final
+class Table(TypedDict):
+    """A table: its title, the heading of each column, and the cells of its rows."""
+
+    title: str
+    heading: list[str]
+    rows: list[list[str]]
+
+
+@final
+class Items(TypedDict):
+    """A list: its title and its items."""
+
+    title: str
+    items: list[str]
+
+
+Part: TypeAlias = str | Table | Items  # str: a paragraph
+
+
+def text(comparison: Comparison, *, width: int = WIDTH, max_labels: int | None = MAX_LABELS) -> str:
     """Returns the report of a comparison.
 
     Args:
         comparison: the comparison, of one or more losses.
+        width: the most characters in a line, at least 60.
         max_labels: how many labels the classification report shows, namely those with the most
             test positives; None for all.
     """
-    paragraphs = [
+    return laid_out(parts(comparison, max_labels=max_labels), width)
+
+
+def parts(comparison: Comparison, *, max_labels: int | None = MAX_LABELS) -> list[Part]:
+    """Returns the report as paragraphs, tables and lists, which results.json keeps."""
+    found = [
         *notes.heading(comparison),
-        *("\n".join(table) for table in _tables(comparison)),
+        *_tables(comparison),
         *notes.explanation(comparison),
         *_checks(comparison),
         *notes.warnings(comparison),
         notes.verdict(comparison),
     ]
-    filled = [p if "\n" in p else textwrap.fill(p, WIDTH) for p in paragraphs]
     label = comparison.recommended
     outcome = comparison.outcomes[label]
-    if not isinstance(outcome, Outcome):
-        return "\n\n".join(filled)
-    title = textwrap.fill(label_title(label, outcome) + ":", WIDTH)
-    report = label_report(comparison.dataset, outcome, max_labels)
-    return "\n\n".join([*filled, f"{title}\n\n{report}"])
+    if isinstance(outcome, Outcome):
+        found.append(labels_table(comparison, label, outcome, max_labels))
+    return found
 
 
-def _checks(comparison: Comparison) -> list[str]:
-    """Returns what the checks found, as no or one paragraph."""
+def laid_out(report: Sequence[Part], width: int) -> str:
+    """Returns the parts of a report as text that fits a terminal.
+
+    Args:
+        report: what `parts` returned.
+        width: the most characters in a line, at least 60.
+    """
+    return "\n\n".join("\n".join(_lines(part, width)) for part in report)
+
+
+def _lines(part: Part, width: int) -> list[str]:
+    narrow = min(width, WIDTH)
+    if isinstance(part, str):
+        return textwrap.wrap(part, narrow)
+    lines = textwrap.wrap(part["title"], narrow)
+    if "rows" in part:
+        return lines + aligned(part["heading"], part["rows"], width)
+    for item in part["items"]:
+        lines += textwrap.wrap(item, narrow, subsequent_indent="  ")
+    return lines
+
+
+def _checks(comparison: Comparison) -> list[Part]:
+    """Returns what the checks found, as no or one part."""
     if not comparison.checks:
         return []
-    lines = ["Checks of the data and of the models, issues first:"]
-    for finding in comparison.checks:
-        evidence = printable(finding.brief(MAX_EVIDENCE))
-        lines += textwrap.wrap(
-            f"{finding.code} {finding.kind}: {finding.title}: {evidence}. {finding.remedy}",
-            WIDTH,
-            subsequent_indent="  ",
-        )
-    return ["\n".join(lines)]
+    items = [
+        f"{finding.code} {finding.kind}: {finding.title}: "
+        f"{printable(finding.brief(MAX_EVIDENCE))}. {finding.remedy}"
+        for finding in comparison.checks
+    ]
+    return [Items(title="Checks of the data and of the models, issues first:", items=items)]
 
 
 def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -127,7 +169,7 @@ def number(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.2f}"
 
 
-def _tables(comparison: Comparison) -> Iterator[list[str]]:
+def _tables(comparison: Comparison) -> Iterator[Table]:
     tables = dict(LARGE_TABLES if comparison.settings.model == "linear_head" else TABLES)
     if comparison.further_metrics:
         tables["Further metrics"] = tuple(each.label for each in comparison.further_metrics)
@@ -137,111 +179,77 @@ def _tables(comparison: Comparison) -> Iterator[list[str]]:
             name for name in chosen if name in next(iter(comparison.judgments.values())).values
         ]
         is_fit, is_first = title.endswith("fit"), comparison.experiment.leading in judged
-        headings = [metrics[name].heading for name in judged]
+        headings = ["loss", *(metrics[name].heading for name in judged)]
         headings += ["held-out\nscore"] if is_first else []
         headings += [*FIT_HEADINGS[comparison.settings.model], "CPU s"] if is_fit else []
-        lines = [title, *_row("loss", [_over_two_lines(heading) for heading in headings])]
+        rows = []
         for label in comparison.results:
-            cells = [_cell_of(comparison, label, name) for name in judged]
-            cells += [(number(comparison.outcomes[label].quality), "")] if is_first else []
-            cells += _fit_cells(comparison, label) if is_fit else []
             star = "" if comparison.choices[label].zero_decides else "*"
-            lines += _row(label + star, cells)
+            cells = [label + star, *(_cell_of(comparison, label, name) for name in judged)]
+            cells += [number(comparison.outcomes[label].quality)] if is_first else []
+            cells += _fit_cells(comparison, label) if is_fit else []
+            rows.append(cells)
         for name, figures in comparison.references.items():
-            cells = [_cell(figures[metric]) for metric in judged]
-            cells += [("", "")] * (len(headings) - len(cells))
+            cells = [f"({name})", *(_cell(figures[metric]) for metric in judged)]
+            cells += [""] * (len(headings) - len(cells))
             if is_fit:
-                cells[-1] = f"{figures['cpu_seconds']['mean']:.1f}", ""
-            lines += _row(f"({name})", cells)
-        yield lines
+                cells[-1] = f"{figures['cpu_seconds']['mean']:.1f}"
+            rows.append(cells)
+        yield Table(title=title, heading=headings, rows=rows)
 
 
-def _cell_of(comparison: Comparison, label: str, metric: str) -> tuple[str, str]:
+def _cell_of(comparison: Comparison, label: str, metric: str) -> str:
     """Returns a value of a loss with its mark, and the interval below it."""
     if not comparison.is_comparable(label, metric):
-        return "", ""
+        return ""
     return _cell(comparison.results[label][metric], comparison.mark(label, metric))
 
 
-def _cell(figure: Mapping[str, Any], mark: str = "") -> tuple[str, str]:
+def _cell(figure: Mapping[str, Any], mark: str = "") -> str:
     interval = f"{number(figure['low'])}-{number(figure['high'])}"
-    return f"{number(figure['mean'])} {mark}".rstrip(), interval
+    return f"{number(figure['mean'])} {mark}".rstrip() + f"\n{interval}"
 
 
-def _fit_cells(comparison: Comparison, label: str) -> list[tuple[str, str]]:
+def _fit_cells(comparison: Comparison, label: str) -> list[str]:
     outcome = comparison.outcomes[label]
     cells = [
-        f"{value:.1e}" if name != "steps" else f"{value:.0f}"
+        (f"{value:.1e}" if name != "steps" else f"{value:.0f}") + "!" * (name in outcome.at_edge)
         for name, value in outcome.chosen.items()
-    ]
-    cells = [
-        cell + "!" * (name in outcome.at_edge)
-        for name, cell in zip(outcome.chosen, cells, strict=True)
     ]
     if not comparison.settings.trains_in_steps:
         cells.append(str(len(outcome.residuals)))
-    return [(cell, "") for cell in (*cells, f"{outcome.cpu_seconds:.1f}")]
+    return [*cells, f"{outcome.cpu_seconds:.1f}"]
 
 
-def _over_two_lines(heading: str) -> tuple[str, str]:
-    """Returns a heading as two lines, of which a single one is the lower."""
-    first, _, second = heading.rpartition("\n")
-    return first, second
-
-
-def _row(name: str, cells: list[tuple[str, str]]) -> list[str]:
-    """Returns the lines of one row, with up to two per cell and a long name broken into several."""
-    names = _wrapped(name)
-    depth = max(2 if any(below for _, below in cells) else 1, len(names))
-    columns = [[top, below, *[""] * (depth - 2)] for top, below in cells]
-    names += [""] * (depth - len(names))
-    lines = []
-    for index, part in enumerate(names):
-        cells_here = "".join(column[index].rjust(CELL_WIDTH) for column in columns)
-        lines.append(f"{part:<{NAME_WIDTH}}{cells_here}".rstrip())
-    return lines
-
-
-def _wrapped(name: str) -> list[str]:
-    """Breaks a long name before an underscore, a bracket, a plus or a space, or after a comma."""
-    broken = name.replace(", ", ",\0")
-    for sign in "_(+ ":
-        broken = broken.replace(sign, f"\0{sign}")
-    lines = [""]
-    for piece in broken.split("\0"):
-        if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
-            lines.append("")
-        lines[-1] += piece
-    return lines
-
-
-def label_title(label: str, outcome: Outcome) -> str:
-    """Returns what the classification report shows."""
-    which = ", for the first of its models" if len(outcome.residuals) > 1 else ""
-    return (
-        f"Labels under {label} with thresholds tuned per label{which} (micro-F1 above is at the "
-        "common threshold)"
-    )
-
-
-def label_report(dataset: Dataset, outcome: Outcome, max_labels: int | None) -> str:
+def labels_table(
+    comparison: Comparison, label: str, outcome: Outcome, max_labels: int | None
+) -> Table:
     """Returns the classification report of the first model, at thresholds tuned per label."""
+    dataset = comparison.dataset
     assert dataset.y_test is not None
     report = classification_report(
         decide(outcome)["macro_f1_tuned"][0],
         dataset.y_test,
         label_names=_shown_names(dataset.label_names),
         where=dataset.mask_test,
+        output_dict=True,
     )
-    lines = str(report).rstrip().splitlines()
+    assert isinstance(report, dict)
+    rows = [
+        [name, *(f"{of[column]:.2f}" for column in FRACTIONS), f"{of['support']:.0f}"]
+        for name, of in report.items()
+    ]
     num_labels = len(dataset.label_names)
-    if max_labels is None or num_labels <= max_labels:
-        return "\n".join(lines)
-    first = 2  # a heading and an empty line come before the labels
-    frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
-    kept = [*lines[:first], *(lines[first + label_] for label_ in frequent)]
-    kept.append(f"... {num_labels - max_labels} labels with fewer test positives are not shown")
-    return "\n".join([*kept, *lines[first + num_labels :]])
+    which = ", for the first of its models" if len(outcome.residuals) > 1 else ""
+    title = (
+        f"Labels under {label} with thresholds tuned per label{which} (micro-F1 above is at the "
+        "common threshold)"
+    )
+    if max_labels is not None and num_labels > max_labels:
+        frequent = np.sort(np.argsort(-dataset.y_test.sum(0), kind="stable")[:max_labels])
+        rows = [*(rows[place] for place in frequent), *rows[num_labels:]]
+        title += f"; {num_labels - max_labels} labels with fewer test positives are not shown"
+    return Table(title=f"{title}:", heading=["label", *FRACTIONS, "support"], rows=rows)
 
 
 def _shown_names(names: Sequence[str]) -> list[str]:

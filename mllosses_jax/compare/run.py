@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mllosses_jax.compare import grids, parts, references, report
-from mllosses_jax.compare.bound_loss import why_not_through_head
-from mllosses_jax.compare.card import data_card, fingerprint
-from mllosses_jax.compare.checks import known_codes
+from mllosses_jax.compare import grids, references, report
 from mllosses_jax.compare.choice import BASELINE, AnyChoice
-from mllosses_jax.compare.choosing import Losses, choose
+from mllosses_jax.compare.choosing import Losses
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.folder import Folder, alone
+from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.loading import load_data
-from mllosses_jax.compare.outcome import PREDICTOR
-from mllosses_jax.compare.own_metric import Metrics, OwnMetric, choose_metrics, try_metrics
-from mllosses_jax.compare.own_model import Model, OwnModel, resolve
+from mllosses_jax.compare.outcome import PREDICTOR, Outcome
+from mllosses_jax.compare.own_metric import Metrics
+from mllosses_jax.compare.own_model import Model
+from mllosses_jax.compare.plan import Plan, Request
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
-from mllosses_jax.compare.settings import MANY_LABELS, Settings
 from mllosses_jax.data import Dataset
 
 
@@ -111,161 +107,139 @@ def compare(
     """
     if force and out is None:
         raise ComparisonError("there is nothing to overwrite (force): give a folder (out)")
-    resolved = resolve(model)
-    if not isinstance(num_seeds, int | np.integer) or num_seeds is True or num_seeds < 1:
-        raise ComparisonError(
-            f"seeds must be a whole number of at least 1 (num_seeds), got {num_seeds!r}"
-        )
     if not isinstance(out, str | PathLike | None):
         raise ComparisonError(f"the folder must be a path (out), got {out!r}")
-    ignored, choices = known_codes(ignore), choose(losses, grid=grid)
-    further = choose_metrics(metrics)
+    request = Request.of(
+        losses=losses, grid=grid, metrics=metrics, model=model, num_seeds=num_seeds, ignore=ignore
+    )
     source = {} if run_file is None else tomllib.loads(run_file)
     if not isinstance(data, Dataset):
         source = {"data": str(data), "labels": labels, "drop": drop}
-    dataset = load_data(data, labels=labels, drop=drop, groups=groups)
-    num_labels, own = len(dataset.label_names), resolved if isinstance(resolved, OwnModel) else None
-    if own is None and len(dataset.feature_shape) > 1:
-        raise ComparisonError(
-            f"a row has {' x '.join(map(str, dataset.feature_shape))} features, but the {resolved} "
-            "model takes one axis; flatten them, or give a model of your own (model)"
-        )
-    many = resolved == "linear" and num_labels > MANY_LABELS
-    settings = Settings(
-        model="own" if isinstance(resolved, OwnModel) else "linear_head" if many else resolved,
-        num_seeds=int(num_seeds),
-        own_model=None if own is None else own.name,
-    )
-    parts.check_groups(dataset, settings)
-    choices, left_out = _fitting(choices) if many else (choices, {})
-    if many and further:
-        raise ComparisonError(
-            f"above {MANY_LABELS} labels not all scores are kept, so there are no further metrics; "
-            "leave them out (metrics)"
-        )
-    try_metrics(further, dataset)
-    experiment = EXPERIMENTS[settings.model]
-    # What a loss does not accept is refused here, before any training.
-    bound_losses = {choice: _bound(choice, dataset, experiment) for choice in choices}
-    config = asdict(settings)
-    if own is not None:
-        for bound, *_ in bound_losses.values():
-            own.network(dataset.feature_shape, bound.num_outputs)
-        config["parameters"] = own.parameters(dataset.feature_shape, num_labels)
-    compared = functools.partial(
-        _compared,
-        dataset,
-        settings,
-        own,
-        bound_losses,
-        left_out,
-        ignored,
-        further,
-        source,
-        on_progress=on_progress,
-    )
+    plan = Plan.of(request, load_data(data, labels=labels, drop=drop, groups=groups))
     if out is None:
-        return compared(folder=None, identity={})
-    identity = {
-        "config": config,
-        "data": {**data_card(dataset), "sha256": fingerprint(dataset)},
-    }
+        return _Run(plan, source, on_progress).whole()
+    identity = plan.identity()
     with alone(Path(out)):
-        folder = Folder(Path(out), identity, choices, force, run_file)
-        return compared(folder=folder, identity=identity)
+        folder = Folder(Path(out), identity, tuple(plan.losses), force, run_file)
+        return _Run(plan, source, on_progress, folder, identity).whole()
 
 
-def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:
-    """Returns the losses that a head can compute, and why it cannot compute the others."""
-    reasons = {choice: why_not_through_head(choice) for choice in choices}
-    left_out = {choice.label: reason for choice, reason in reasons.items() if reason is not None}
-    fitting = tuple(choice for choice, reason in reasons.items() if reason is None)
-    if not fitting:
-        each = "; ".join(f"{label} {reason}" for label, reason in left_out.items())
-        raise ComparisonError(
-            f"none of the losses can be trained over more than {MANY_LABELS} labels (losses): "
-            f"{each}"
+class _Run:
+    """The execution of a plan: each loss, and then each reference, is trained and judged.
+
+    If there is a folder, each is written to it as soon as it is finished, and what it holds already
+    is not trained again.
+
+    Args:
+        plan: what to run.
+        source: the file of the data and how it was read, as far as is known.
+        on_progress: called as `(done_passes, total_passes, text)`.
+        folder: the folder for the results, or None.
+        identity: what `results.json` says about the plan.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: dict[str, Any],
+        on_progress: OnProgress | None,
+        folder: Folder | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.plan, self.folder, self.identity = plan, folder, dict(identity or {})
+        self.dataset = plan.dataset.standardized()
+        self.preprocessing = Preprocessing.of(plan.dataset)
+        choices = tuple(plan.losses) if folder is None else folder.choices
+        # The usual baseline comes first; if it was not asked for, the first loss takes its place.
+        self.choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
+        self.comparison = Comparison(
+            self.dataset,
+            plan.settings,
+            baseline=self.choices[0].label,
+            left_out=dict(plan.left_out),
+            ignore=plan.ignore,
+            preprocessing=self.preprocessing,
+            further_metrics=plan.metrics,
+            source=source,
         )
-    return fitting, left_out
+        most = max(len(grids.settings_of(choice)) for choice in self.choices)
+        self.progress = Passes(len(self.choices), most * plan.experiment.passes, on_progress)
 
+    def whole(self) -> Comparison:
+        """Returns the comparison of all losses."""
+        for choice in self.choices:
+            self._loss(choice)
+        # References come last: losses are what is waited for, and have then compiled what all
+        # share.
+        for name, fit in references.available(self.plan.settings).items():
+            self._reference(name, fit)
+        if self.folder is not None:
+            self._write_results(self.folder)
+            self._write_end(self.folder)
+        return self.comparison
 
-def _bound(choice: AnyChoice, dataset: Dataset, experiment: Experiment) -> tuple[Any, ...]:
-    """Returns a loss in each of its settings, with what it takes from the data."""
-    return tuple(experiment.bind(setting, dataset) for setting in grids.settings_of(choice))
-
-
-def _compared(
-    dataset: Dataset,
-    settings: Settings,
-    own: OwnModel | None,
-    bound_losses: dict[AnyChoice, tuple[Any, ...]],
-    left_out: dict[str, str],
-    ignore: tuple[str, ...],
-    further_metrics: tuple[OwnMetric, ...],
-    source: dict[str, Any],
-    folder: Folder | None,
-    identity: dict[str, Any],
-    on_progress: OnProgress | None,
-) -> Comparison:
-    """Trains and judges the losses, including those in the folder, which holds this same run."""
-    choices = tuple(bound_losses) if folder is None else folder.choices
-    experiment = EXPERIMENTS[settings.model]
-    preprocessing = Preprocessing.of(dataset)
-    about = preprocessing.arrays() | {"model": np.array(settings.model)}
-    dataset = dataset.standardized()
-
-    # The usual baseline comes first; if it was not asked for, the first loss takes its place.
-    choices = tuple(sorted(choices, key=lambda choice: choice.label != BASELINE))
-    comparison = Comparison(
-        dataset, settings, baseline=choices[0].label, left_out=left_out, ignore=ignore
-    )
-    comparison.preprocessing = preprocessing
-    comparison.further_metrics, comparison.source = further_metrics, source
-    most = max(len(grids.settings_of(choice)) for choice in choices)
-    progress = Passes(len(choices), most * experiment.passes, on_progress)
-    for choice in choices:
-        bounds = bound_losses.get(choice) or _bound(choice, dataset, experiment)
+    def _loss(self, choice: AnyChoice) -> None:
+        """Trains a loss, unless the folder holds it, judges it, and writes what is finished."""
+        comparison, bounds = self.comparison, self.plan.bound(choice)
         if bounds[0].given:
             comparison.given[choice.label] = bounds[0].given
-        network: dict[str, Any] = {}
-        about_model: dict[str, Any] = {}
-        if own is not None:
-            built = own.network(dataset.feature_shape, bounds[0].num_outputs)
-            comparison.networks[choice.label] = built
-            network, about_model = {"network": built.network}, built.about()
-        outcome = None if folder is None else folder.load(choice, dataset, experiment.outcome)
-        progress.begin(choice.label, trained=outcome is None)
+        network = None
+        if self.plan.own is not None:
+            network = self.plan.own.network(self.dataset.feature_shape, bounds[0].num_outputs)
+            comparison.networks[choice.label] = network
+        outcome = self._held_by_folder(choice)
+        self.progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
             run = functools.partial(
-                experiment.run, dataset, settings=settings, on_pass=progress.advance, **network
+                self.plan.experiment.run,
+                self.dataset,
+                settings=self.plan.settings,
+                on_pass=self.progress.advance,
+                **({} if network is None else {"network": network.network}),
             )
             outcome = grids.train(choice, bounds, run)
-            if folder is not None:
-                folder.save(choice, outcome, dataset, about | about_model)
+            self._keep(choice, outcome, {} if network is None else network.about())
         comparison.add(choice, outcome)
-        if folder is not None:
-            folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            _write(folder, identity, comparison)
-    # References come last: losses are what is waited for, and have then compiled what all share.
-    for name, fit in references.available(settings).items():
-        outcome = None if folder is None else folder.load(name, dataset, experiment.outcome)
+        if self.folder is not None:
+            self.folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
+            self._write_results(self.folder)
+
+    def _reference(self, name: str, fit: Callable[[Dataset], Outcome | RankedOutcome]) -> None:
+        """Fits a reference, unless the folder holds it, and judges it."""
+        outcome = self._held_by_folder(name)
         if outcome is None:
-            progress.say(f"fitting: {name}")
-            outcome = fit(dataset)
-            if folder is not None:
-                folder.save(name, outcome, dataset, about)
-        comparison.add_reference(name, outcome)
-    if folder is not None:
-        _write(folder, identity, comparison)
-        label = comparison.recommended
-        folder.write_decisions(None, comparison.thresholds[label], comparison.outcomes[label])
-        comparison.predictor().save(folder.path / PREDICTOR, force=True)
+            self.progress.say(f"fitting: {name}")
+            outcome = fit(self.dataset)
+            self._keep(name, outcome, {})
+        self.comparison.add_reference(name, outcome)
+
+    def _held_by_folder(self, what: AnyChoice | str) -> Outcome | RankedOutcome | None:
+        """Returns the outcome of a loss or a reference that is finished in the folder, or None."""
+        if self.folder is None:
+            return None
+        return self.folder.load(what, self.dataset, self.plan.experiment.outcome)
+
+    def _keep(
+        self,
+        what: AnyChoice | str,
+        outcome: Outcome | RankedOutcome,
+        about_model: Mapping[str, Any],
+    ) -> None:
+        """Writes an outcome to the folder, with what was done to features, and with which model."""
+        if self.folder is not None:
+            about = {"model": np.array(self.plan.settings.model), **self.preprocessing.arrays()}
+            self.folder.save(what, outcome, self.dataset, {**about, **about_model})
+
+    def _write_results(self, folder: Folder) -> None:
+        """Writes the metrics of what is finished so far."""
+        rows = report.csv_rows(self.comparison)
+        folder.write(folder.named(self.identity) | document(self.comparison), rows)
+
+    def _write_end(self, folder: Folder) -> None:
+        """Writes what is known only now: the recommended loss, and the report of all of them."""
+        label = self.comparison.recommended
+        outcome = self.comparison.outcomes[label]
+        folder.write_decisions(None, self.comparison.thresholds[label], outcome)
+        self.comparison.predictor().save(folder.path / PREDICTOR, force=True)
         folder.write_options()
-        folder.write_report(comparison)
-    return comparison
-
-
-def _write(folder: Folder, identity: dict[str, Any], comparison: Comparison) -> None:
-    """Writes what is finished so far."""
-    rows = report.csv_rows(comparison)
-    folder.write(folder.named(identity) | document(comparison), rows)
+        folder.write_report(self.comparison)

@@ -8,7 +8,7 @@ style sheet changes them all. The extra `cli` brings matplotlib.
 - For probabilities: `reliability_diagram`.
 - For all labels: `average_precision_by_frequency`, `head_medium_tail`, `two_losses`.
 - For several losses: `intervals`.
-- For hyper-parameters: `search_curve`.
+- For hyper-parameters: `search_curve`; for the steps of training: `learning_curves`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mllosses_jax._core.public import show_public_names
 from mllosses_jax.plots.frequency import average_precision_by_frequency
 from mllosses_jax.plots.groups import head_medium_tail
 from mllosses_jax.plots.interval_dots import intervals
+from mllosses_jax.plots.learning import learning_curves
 from mllosses_jax.plots.pair import two_losses
 from mllosses_jax.plots.precision_recall_line import precision_recall
 from mllosses_jax.plots.reliability import reliability_diagram
@@ -27,6 +28,7 @@ __all__ = [
     "average_precision_by_frequency",
     "head_medium_tail",
     "intervals",
+    "learning_curves",
     "precision_recall",
     "reliability_diagram",
     "search_curve",

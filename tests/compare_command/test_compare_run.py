@@ -13,6 +13,7 @@ import pytest
 from compare_inputs import BASELINE, COMMAND, NAMES, OTHER, assert_refused, passes, results_of
 
 from mllosses_jax import calibration
+from mllosses_jax.compare.report import number
 from mllosses_jax.decisions import ThresholdReport
 
 # An interrupt between the opening of a file and its block leaves the file to the garbage collector,
@@ -177,8 +178,8 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert "1000 resamples, the same for all losses" in text
     assert "Verdict: " in text
     assert all(name in printed for name in (*NAMES, "macro avg"))
-    assert lines[-1].startswith(f"Written to {out}: report.md, results.json, results.csv")
-    assert lines[-2] == f"The report with its figures: {out / 'report.html'}"
+    assert f"Written to {out}: report.md, results.json, results.csv" in text
+    assert f"The report with its figures: {out / 'report.html'}" in lines
     recommended = ThresholdReport.load(out / "thresholds.json")
     assert recommended.label_names == NAMES
     assert recommended.settings["loss"] == results_of(out)["recommended"]
@@ -189,12 +190,23 @@ def test_output_is_readable_in_a_pipe(interrupted):
     assert recommended.macro == own.macro
 
 
-def test_show_prints_the_report_again(interrupted, here, tmp_path):
+def test_show_prints_the_report_again(interrupted, here, tmp_path, monkeypatch):
     out = interrupted["out"]
     before = contents(out)
+    monkeypatch.delenv("COLUMNS", raising=False)
     done = here("show", out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (out / "report.md").read_text()
+    assert done.stdout == interrupted["again"].stdout.split("\nThe report with its")[0]
+    results = results_of(out)["results"]
+    for columns in (60, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = here("show", out).stdout
+        assert (shown == done.stdout) == (columns == 80)
+        assert max(map(len, shown.splitlines())) <= columns
+        for figures in results.values():
+            for metric in JUDGED:
+                low, high = (number(figures[metric][key]) for key in ("low", "high"))
+                assert f"{low}-{high}" in shown.split(), metric
     assert contents(out) == before
     assert_refused(here("show", tmp_path), tmp_path, "holds no comparison", "--out")
     assert_refused(here("show", tmp_path / "nowhere"), "nowhere", "holds no comparison")

@@ -11,17 +11,30 @@ if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
 
 
+MEANINGS = {
+    "cardinality": "Labels per row (cardinality)",
+    "density": "Share of the labels that a row has (density)",
+    "mean_imbalance_ratio": "How much rarer labels are than the most frequent one, on average "
+    "(mean imbalance ratio)",
+    "unknown_entries": "Entries of the label matrix that are unknown",
+}
+
+
 def content(comparison: Comparison) -> str:
     """Returns the tab."""
     card = data_card(comparison.dataset)
     rows = [
-        TableRow([Cell(name.replace("_", " ").capitalize()), Cell(_shown(value))])
+        TableRow([Cell(MEANINGS.get(name) or _spoken(name)), Cell(_shown(value))])
         for name, value in card.items()
         if name not in ("name", "label_names")
     ]
     headings = [Heading("Property", numeric=False), Heading("Value")]
-    caption = f"The training part of {comparison.dataset.name}"
+    caption = f"{comparison.dataset.name}; all but the test rows is about the training part"
     return tag("h2", "Data") + table("data-table", caption, headings, rows, sortable=False)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _shown(value: Any) -> str:

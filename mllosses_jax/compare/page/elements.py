@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,11 @@ def text(value: object) -> str:
     return html.escape(printable(str(value)))
 
 
+def prose(value: str) -> str:
+    """Returns sentences as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", lambda match: tag("code", match[1]), text(value))
+
+
 def tag(name: str, content: str, **attributes: str) -> str:
     """Returns an element; an underscore in the name of an attribute stands for a hyphen."""
     given = "".join(
@@ -82,7 +88,7 @@ def tag(name: str, content: str, **attributes: str) -> str:
 
 def paragraphs(sentences: Iterable[str]) -> str:
     """Returns texts as paragraphs."""
-    return "".join(tag("p", text(sentence)) for sentence in sentences)
+    return "".join(tag("p", prose(sentence)) for sentence in sentences)
 
 
 def details(summary: str, content: str) -> str:
@@ -145,7 +151,10 @@ def _heading(heading: Heading, sortable: bool) -> str:
         return tag("th", text(heading.text), **attributes)
     attributes["aria-sort"] = "none"
     attributes["data-first"] = "ascending" if heading.ascending else "descending"
-    return tag("th", tag("button", text(heading.text), type="button"), **attributes)
+    # The arrow that the style adds to the last word stays on its line.
+    *others, last = heading.text.split(" ")
+    words = "".join(f"{text(word)} " for word in others) + tag("span", text(last))
+    return tag("th", tag("button", words, type="button"), **attributes)
 
 
 def _row(row: TableRow, headings: Sequence[Heading]) -> str:

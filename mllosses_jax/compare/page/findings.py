@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mllosses_jax.compare.page.elements import tag, text
+from mllosses_jax.compare.page.elements import prose, tag, text
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.checks.finding import Finding
@@ -32,8 +32,8 @@ def _finding(finding: Finding) -> str:
         + " "
         + text(finding.title)
     )
-    parts = tag("p", text(finding.why))
-    parts += tag("p", tag("b", "Remedy.") + " " + text(finding.remedy))
+    parts = tag("p", prose(finding.why))
+    parts += tag("p", tag("b", "Remedy.") + " " + prose(finding.remedy))
     evidence = [tag("li", text(line)) for line in finding.evidence]
     if evidence:
         parts += tag("ul", "".join(evidence[:SHOWN]))

@@ -242,13 +242,12 @@ def _table(
     if with_precision:
         columns.append((Heading("Average precision"), figures.average_precision, False))
         if other is not None and against is not None:
-            heading = Heading("Lead", hint=f"in average precision over {other}")
             lead = figures.average_precision - against.average_precision
-            columns.append((heading, lead, False))
+            columns.append((Heading("Lead"), lead, False))
     if origin:
         columns.append((Heading("F1 at 0.5"), figures.f1_default, False))
     columns.append((Heading("F1 tuned"), figures.f1, False))
-    columns.append((Heading("Threshold", hint="of the logit"), figures.thresholds, False))
+    columns.append((Heading("Threshold"), figures.thresholds, False))
     shown = np.argsort(-test, kind="stable")[:MAX_ROWS]
     rows = [
         TableRow(
@@ -266,7 +265,10 @@ def _table(
         for place in shown
     ]
     headings = [Heading("Label", numeric=False, ascending=True), *(head for head, *_ in columns)]
-    caption = f"Labels under {comparison.recommended}, by the number of test positives"
+    caption = f"Labels under {comparison.recommended}, by the number of test positives."
+    if with_precision and other is not None:
+        caption += f" Lead: in average precision over {other}."
+    caption += " Thresholds are of logits."
     search = tag(
         "label", 'Filter <input type="search" data-filters="labels-table">', class_="chooser"
     )

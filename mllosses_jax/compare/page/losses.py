@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mllosses_jax import plots
+from mllosses_jax._core.text import broken
 from mllosses_jax.compare import leaderboard, notes
 from mllosses_jax.compare.leaderboard import MINUS, decimal, interval
 from mllosses_jax.compare.page.elements import (
@@ -27,6 +29,7 @@ from mllosses_jax.compare.page.figures import figure, plain
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
 
+NAME_WIDTH = 18  # characters of a line in a figure
 ROWS = {"": "default and tuned", "tuned": "tuned", "default": "default"}
 
 
@@ -59,7 +62,7 @@ def leaderboard_table(comparison: Comparison, *, sortable: bool = True) -> str:
             for column in columns
         ),
         Heading("Wins", hint="in how many metrics it is marked as better and worse"),
-        Heading("CPU s", ascending=True, hint="time of all processor cores"),
+        Heading("CPU seconds", ascending=True, hint="time of all processor cores"),
     ]
     rows = [_row(comparison, row, columns) for row in leaderboard.rows(comparison)]
     rows += [
@@ -113,51 +116,86 @@ def _legend(comparison: Comparison) -> str:
     leading = comparison.metrics[comparison.experiment.leading].heading
     explained = (
         "+ and \N{MINUS SIGN}: better or worse than the baseline, beyond what test rows and seeds "
-        "explain. Default: 0.5 for every label and sigmoid(logit); tuned: thresholds and "
+        "explain. That is judged row by row, so intervals that overlap may belong to losses that "
+        "differ. Default: 0.5 for every label and sigmoid(logit); tuned: thresholds and "
         "probabilities that were fitted on held-out training rows. Figures that tuning does not "
         f"change are pale. Pareto: no other loss is both better in {leading} and faster."
     )
+    if any(row.ordering for row in leaderboard.rows(comparison)):
+        explained += (
+            " *: the loss only orders the labels, so that without tuning there is nothing to show."
+        )
     return tag("p", text(explained), class_="note")
 
 
 def _dots(comparison: Comparison) -> str:
+    """Returns each metric of the losses, and how far they are from the baseline."""
     options = []
     for place, column in enumerate(leaderboard.columns(comparison)):
-        found = [
-            (row.name, row.cells[column.heading])
-            for row in leaderboard.rows(comparison)
-            if row.decided == "tuned" and column.heading in row.cells
-        ]
-        names = [plain(_broken(name)) for name, _ in found]
-        mean, low, high = (
-            np.array([getattr(cell, end) for _, cell in found]) for end in ("mean", "low", "high")
-        )
-        base = {name: cell.mean for name, cell in found}.get(comparison.baseline)
-        draw = functools.partial(plots.intervals, names, mean, low, high, reference=base)
-        said = "; ".join(
-            f"{name} {decimal(cell.mean)}, {interval(cell.low, cell.high)}" for name, cell in found
-        )
-        better = "higher" if column.higher_is_better else "lower"
-        tuned = ", tuned" if column.is_tuned else ""
-        drawn = figure(
-            f"intervals-{place}",
-            f"{column.heading}{tuned}; {better} is better. The dashed line is the baseline.",
-            f"{column.heading} with its interval for each loss: {said}",
-            draw,
-            size=(3.9, 0.75 + 0.3 * len(names)),
-        )
-        options.append((column.heading, drawn))
+        drawn = _metric(comparison, place, column) + _differences(comparison, place, column)
+        options.append((column.heading, tag("div", drawn, class_="grid") if drawn else ""))
     return choice("metric", "Metric", options)
 
 
-def _broken(name: str, length: int = 18) -> str:
-    """Returns a long name over several lines."""
-    lines = [""]
-    for piece in name.replace("_", "\0_").replace("(", "\0(").replace(", ", ",\0 ").split("\0"):
-        if lines[-1] and len(lines[-1]) + len(piece) > length:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines)
+def _metric(comparison: Comparison, place: int, column: leaderboard.Column) -> str:
+    found = {
+        row.name: row.cells[column.heading]
+        for row in leaderboard.rows(comparison)
+        if row.decided == "tuned" and column.heading in row.cells
+    }
+    base = found[comparison.baseline].mean if comparison.baseline in found else None
+    better = "higher" if column.higher_is_better else "lower"
+    tuned = ", tuned" if column.is_tuned else ""
+    return _intervals(
+        f"intervals-{place}",
+        f"{column.heading}{tuned}; {better} is better. The dashed line is the baseline.",
+        f"{column.heading} with its interval for each loss",
+        {name: (cell.mean, cell.low, cell.high) for name, cell in found.items()},
+        base,
+    )
+
+
+def _differences(comparison: Comparison, place: int, column: leaderboard.Column) -> str:
+    metric = column.metrics["tuned"]
+    found = {
+        label: (each.mean, each.low, each.high)
+        for label, by_metric in comparison.simultaneous.items()
+        for name, each in by_metric.items()
+        if name == metric and not math.isnan(each.low)
+    }
+    together = ", which hold for all losses together" if len(found) > 1 else ""
+    return _intervals(
+        f"differences-{place}",
+        f"The same rows as differences from {comparison.baseline}, with intervals{together}. "
+        "Losses whose interval excludes 0 are marked.",
+        f"{column.heading} minus that of {comparison.baseline}",
+        found,
+        0.0,
+    )
+
+
+def _intervals(
+    name: str,
+    caption: str,
+    what: str,
+    found: Mapping[str, tuple[float, float, float]],
+    reference: float | None,
+) -> str:
+    """Returns a mean with its interval for each loss, or "" without any."""
+    if not found:
+        return ""
+    names = [plain("\n".join(broken(loss, NAME_WIDTH))) for loss in found]
+    mean, low, high = np.array(list(found.values())).T
+    said = "; ".join(
+        f"{loss} {decimal(middle)}, {interval(*ends)}" for loss, (middle, *ends) in found.items()
+    )
+    return figure(
+        name,
+        caption,
+        f"{what}: {said}",
+        functools.partial(plots.intervals, names, mean, low, high, reference=reference),
+        size=(3.9, 0.75 + 0.3 * len(names)),
+    )
 
 
 def _warnings(comparison: Comparison) -> str:

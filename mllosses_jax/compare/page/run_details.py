@@ -18,6 +18,7 @@ from mllosses_jax.compare.page.elements import (
     paragraphs,
     table,
     tag,
+    text,
 )
 from mllosses_jax.compare.page.figures import figure
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
 def content(comparison: Comparison) -> str:
     """Returns the tab."""
-    searches = _searches(comparison)
+    searches, learning = _searches(comparison), _learning(comparison)
     return (
         tag("h2", "Run")
         + paragraphs(notes.heading(comparison)[1:])
         + _training(comparison)
+        + (tag("h3", "Learning curves") + learning if learning else "")
         + (tag("h3", "What was tried") + searches if searches else "")
         + _versions(comparison)
     )
@@ -45,7 +47,7 @@ def _training(comparison: Comparison) -> str:
         Heading("Held-out score"),
         Heading("Models"),
         Heading("Seconds", ascending=True),
-        Heading("CPU s", ascending=True),
+        Heading("CPU seconds", ascending=True),
     ]
     rows = []
     for label, outcome in comparison.outcomes.items():
@@ -70,6 +72,39 @@ def _training(comparison: Comparison) -> str:
         )
     caption = "The chosen hyper-parameters of each loss, and the time that it took"
     return table("run-table", caption, headings, rows)
+
+
+def _learning(comparison: Comparison) -> str:
+    """Returns the loss and the score in each round of training, loss by loss."""
+    drawn = []
+    for place, (label, outcome) in enumerate(comparison.outcomes.items()):
+        curves = outcome.curves
+        if not curves or not np.isfinite(curves["training_loss"]).any():
+            continue
+        chosen = outcome.chosen["steps"]
+        draw = functools.partial(
+            plots.learning_curves,
+            curves["steps"],
+            curves["training_loss"],
+            curves["score"],
+            final_loss=curves["final_loss"],
+            chosen=chosen,
+        )
+        described = (
+            f"Training loss and held-out score of {label} against the steps of training, of which "
+            f"{chosen:.0f} were chosen, with a score of {outcome.quality:.3f}"
+        )
+        drawn.append(figure(f"learning-{place}", label, described, draw, size=(3.6, 2.4)))
+    if not any(drawn):
+        return ""
+    explained = (
+        "With the chosen step size and decay: the training loss and the score of rows that were "
+        "held out, as means over the models, after each round of steps. The upright line is the "
+        "number of steps that was chosen; the dashed curve is the loss of the final training on "
+        "all rows, which ends there. Losses differ in scale, so that their curves may not be "
+        "compared in height."
+    )
+    return tag("p", text(explained), class_="note") + tag("div", "".join(drawn), class_="grid")
 
 
 def _searches(comparison: Comparison) -> str:
@@ -98,12 +133,18 @@ def _searches(comparison: Comparison) -> str:
             )
         if any(drawn):
             options.append((_spoken(name), tag("div", "".join(drawn), class_="grid")))
-    return choice("search", "Hyper-parameter", options) if options else ""
+    if not options:
+        return ""
+    explained = (
+        "The score of rows that were held out against each value that was tried. The upright line "
+        "is the value that was chosen."
+    )
+    return tag("p", text(explained), class_="note") + choice("search", "Hyper-parameter", options)
 
 
 def _versions(comparison: Comparison) -> str:
     settings = {
-        "model": comparison.settings.model,
+        "model": comparison.settings.own_model or comparison.settings.model,
         "seeds": comparison.settings.num_seeds,
         "test resamples": comparison.resamples.shape[1],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import textwrap
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import decisions
-from mllosses_jax.cli.console import WIDTH, grid, number
+from mllosses_jax.cli.console import grid, number, paragraph
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.cli.score_metrics import in_precision_of
 from mllosses_jax.cli.score_report import MAX_LABELS
@@ -147,7 +146,7 @@ def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guaran
     ]
     return "\n".join(
         [
-            textwrap.fill(f"Promised: {promise}.", WIDTH),
+            *paragraph(f"Promised: {promise}."),
             "",
             *grid(["held out, mean of rows", "promised", "found"], rows),
             "",
@@ -222,4 +221,4 @@ def _notes(report: ThresholdReport, held_out: SetReport, promise: Guarantee) -> 
         "folds. The promise is for rows that come from where these come from, and on which the "
         "model was not trained."
     )
-    return [textwrap.fill(note, WIDTH) for note in notes]
+    return [line for note in notes for line in paragraph(note)]

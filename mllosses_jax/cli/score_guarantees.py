@@ -129,13 +129,13 @@ def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guaran
     promised: dict[str, str] = {promise.of: number(promise.level)}
     kept: list[tuple[str, Any]] = [
         ("recall", 1 - held_out.false_negative_rate),
-        ("recall of rows with a positive", 1 - held_out.missed_if_any),
+        ("recall if any label", 1 - held_out.missed_if_any),
         ("precision", 1 - held_out.false_discovery_rate),
-        ("predicted labels per row", held_out.set_size),
-        ("rows without a prediction", held_out.empty),
+        ("predicted labels", held_out.set_size),
+        ("rows left empty", held_out.empty),
     ]
     if promise.scope == "label":
-        kept.append(("labels that conformal sets leave open", held_out.abstained))
+        kept.append(("labels left open", held_out.abstained))
     rows = [
         [
             name,
@@ -148,7 +148,7 @@ def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guaran
         [
             *paragraph(f"Promised: {promise}."),
             "",
-            *grid(["held out, mean of rows", "promised", "found"], rows),
+            *grid(["held out, per row", "promised", "found"], rows),
             "",
             *_thresholds(report, held_out, promise),
             "",
@@ -214,6 +214,8 @@ def _notes(report: ThresholdReport, held_out: SetReport, promise: Guarantee) -> 
         )
     if promise.of == "recall" and promise.scope == "global" and empty:
         notes.append(f"Rows without a positive, whose recall counts as 1: {empty}.")
+    if promise.scope == "label":
+        notes.append("Labels left open: conformal sets of the same promise rule out neither value.")
     if promise.of == "precision":
         notes.append("The precision of a row without a prediction counts as 1.")
     notes.append(

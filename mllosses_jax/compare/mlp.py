@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.compare import parts, validation
 from mllosses_jax.compare.bound_loss import BoundLoss
+from mllosses_jax.compare.heads import scores_of
 from mllosses_jax.compare.mlp_training import State, Trainer, batches, mlp
 from mllosses_jax.compare.network import Network, arrays_of
 from mllosses_jax.compare.outcome import Outcome
@@ -73,6 +74,7 @@ class Experiment:
         self.dataset = dataset
         self.network = network or mlp(dataset.x_train.shape[1], bound_loss.num_outputs)
         self.trainer = Trainer(dataset, bound_loss, self.network)
+        self.learns_threshold = bound_loss.learns_threshold
         self.parts = parts.draws(dataset, num_seeds)
         self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
         self.steps = max(STEPS, len(dataset.x_train) // (2 * self.batch_size))  # in a round
@@ -104,9 +106,9 @@ class Experiment:
         return state
 
     def logits(self, state: State, model: int, features: Floats) -> Floats:
-        """Returns the logits of rows, without the outputs of extra heads."""
+        """Returns the scores of rows, without the outputs of extra heads."""
         outputs = self.network.outputs(state.model(model), features)
-        return outputs[:, : self.dataset.y_train.shape[1]]
+        return scores_of(outputs, self.dataset.y_train.shape[1], self.learns_threshold)
 
     def _held(self, state: State) -> Held:
         x, rests = self.dataset.x_train, [part.validation for part in self.parts]
@@ -161,7 +163,7 @@ def run(
         params=arrays_of(final.average, final.average_buffers),
         test_scores=test_scores,
         held=best.held,
-        decisions=validation.decide(best.held, dataset),
+        decisions=validation.decide(best.held, dataset, tune=not bound_loss.learns_threshold),
         chosen={name: float(each[place]) for name, each in values.items()},
         tried=values | {"score": np.array([attempt.score for attempt in tried.values()])},
         at_edge=tuple(edges),

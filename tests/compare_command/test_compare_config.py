@@ -11,6 +11,7 @@ import pytest
 from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
 
 LOSSES = f"{BASELINE},{OTHER}"
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 def test_options_come_from_a_file_and_flags_take_precedence(data, here, tmp_path):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -90,9 +90,10 @@ def run(quick: bool) -> list[Row]:
     Args:
         quick: whether to take 20 draws per cell instead of 1,000, and only a few cells.
     """
-    names, sizes, levels, draws = POPULATIONS, SIZES, LEVELS, 1000
-    if quick:
-        names, sizes, levels, draws = POPULATIONS[2:4], SIZES[1:2], LEVELS[:1], 20
+    names: Sequence[str] = POPULATIONS[2:4] if quick else POPULATIONS
+    sizes: Sequence[int] = SIZES[1:2] if quick else SIZES
+    levels: Sequence[float] = LEVELS[:1] if quick else LEVELS
+    draws = 20 if quick else 1000
     rows = []
     for name in names:
         everything = population(name, 500 if quick else 5000)

@@ -9,7 +9,7 @@ import pytest
 from own_models import Mlp
 from sklearn.metrics import average_precision_score, f1_score
 
-from mllosses_jax.compare import compare, judgment, mlp, parts
+from mllosses_jax.compare import compare, judgment, parts, steps_attempts, steps_search
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
@@ -29,8 +29,9 @@ PARTS_OF_LABELS = ("y_train", "y_validation", "y_test")
 def quick(monkeypatch):
     """Makes runs short, and lets them fail if they cut the training part."""
     monkeypatch.setattr(judgment, "NUM_RESAMPLES", 40)
-    monkeypatch.setattr(mlp, "ROUNDS", 3)
-    monkeypatch.setattr(mlp, "ATTEMPTS", 2)
+    monkeypatch.setattr(steps_attempts, "ROUNDS", 3)
+    monkeypatch.setattr(steps_search, "FIRST", steps_search.FIRST[:2])
+    monkeypatch.setattr(steps_search, "THEN", ())
 
     def refuse(*_):
         raise AssertionError("the training part is cut, although there is a validation part")

@@ -139,7 +139,7 @@ def _dataset(name: str) -> data.Dataset:
 def _rows(name: str, loss: str) -> list[Row]:
     """Returns the row of one fit, preceded by those of the peers if the loss is the baseline."""
     dataset = _dataset(name)
-    ours = linear.run(dataset, bind(loss, dataset), Settings(), lambda: None)
+    ours = linear.run(dataset, (bind(loss, dataset),), Settings(), lambda: None)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     weights = resampling.draw(RESAMPLES if _is_small(dataset) else 0, len(ours.test_scores[0]))
     judged = judge(ours, dataset, weights)

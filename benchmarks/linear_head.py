@@ -75,7 +75,7 @@ def _rows(loss: str, dataset: data.Dataset) -> list[Row]:
     every, num_labels = np.arange(len(dataset.x_train)), dataset.y_train.shape[1]
 
     def of_all_scores() -> tuple[Array, float, float]:
-        found = linear.run(dataset, bind(loss, dataset), settings, lambda: None)
+        found = linear.run(dataset, (bind(loss, dataset),), settings, lambda: None)
         ids = np.argsort(-found.test_scores[0], axis=1, kind="stable")[:, : max(SIZES)]
         return ids, found.chosen["strength"], found.residuals[0]
 

@@ -23,7 +23,7 @@ import optax
 from sklearn.metrics import average_precision_score, f1_score
 
 from mllosses_jax import data
-from mllosses_jax.compare import mlp
+from mllosses_jax.compare import steps_attempts, steps_search
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.settings import Settings
 
@@ -52,9 +52,9 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
             continue
         dataset = _tiny() if quick else data.load(DATA / f"{name}.npz").standardized()
         begin = time.process_time()
-        ours = mlp.run(
+        ours = steps_search.run(
             dataset,
-            bind("sigmoid_binary_cross_entropy", dataset),
+            (bind("sigmoid_binary_cross_entropy", dataset),),
             Settings(model="mlp", num_seeds=1 if quick else SEEDS),
             lambda: None,
         )
@@ -114,18 +114,18 @@ def _loop(
     assert dataset.x_test is not None
     orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(num_seeds)]
     cut = len(x) // 5
-    every = max(mlp.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))  # steps between judgments
+    every = max(steps_attempts.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))  # steps between judgments
     best, chosen = -1.0, {"learning_rate": 0.0, "decay": 0.0, "steps": 0}
     step = _step(_optimizer(0.0, 0.0))
     for learning_rate, decay in zip(tried["learning_rate"], tried["decay"], strict=True):
         optimizer = _optimizer(learning_rate, decay)
-        scores = np.zeros(mlp.ROUNDS)
+        scores = np.zeros(steps_attempts.ROUNDS)
         for seed, order in enumerate(orders):
             held, rest = order[:cut], order[cut:]
             batches = _batches(rest, seed)
             params = _init(seed, x.shape[1], y.shape[1])
             state = optimizer.init(params)
-            for count in range(mlp.ROUNDS):
+            for count in range(steps_attempts.ROUNDS):
                 for _ in range(every):
                     rows = next(batches)
                     params, state = step(params, state, x[rows], y[rows], known[rows])

@@ -62,4 +62,4 @@ def start_of(dataset):
 
 
 def run(bound, dataset, **settings):
-    return linear.run(dataset, bound, Settings(**settings), lambda: None)
+    return linear.run(dataset, (bound,), Settings(**settings), lambda: None)

@@ -1,13 +1,16 @@
 """Losses with several settings of their parameters, of which validation chooses one."""
 
 import dataclasses
+import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from comparison_inputs import make_comparison, make_dataset, make_outcome
 
 from mllosses_jax.catalogue import CATALOGUE
-from mllosses_jax.compare import compare, grids, notes
+from mllosses_jax.compare import bound_loss, compare, grids, mlp, notes, steps_attempts, steps_search
 from mllosses_jax.compare.choice import Grid
 from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
@@ -83,24 +86,31 @@ def outcome_of(dataset, quality, seconds):
     return dataclasses.replace(made, seconds=seconds, cpu_seconds=2 * seconds)
 
 
+def best_of(outcomes):
+    """Returns a function that trains a loss in each of its settings, with these outcomes."""
+    return grids.one_by_one(lambda dataset, bound: outcomes[bound])
+
+
 @pytest.mark.parametrize(("best", "edges"), [(0, ("margin",)), (1, ()), (2, ("margin",))])
 def test_the_best_validation_score_wins(best, edges):
     dataset = make_dataset()
     outcomes = [outcome_of(dataset, 0.9 if k == best else 0.5, 1.0 + k) for k in range(3)]
-    found = grids.train(parse(THREE), range(3), outcomes.__getitem__)
+    run = functools.partial(best_of(outcomes), dataset)
+    found = grids.train(parse(THREE), range(3), run)
     assert found.test_scores is outcomes[best].test_scores
     assert found.setting == {"margin": [0.5, 1, 2][best]}
     assert (found.seconds, found.cpu_seconds) == (6, 12)
     assert tuple(name for name in found.at_edge if name == "margin") == edges
-    alone = grids.train(parse("hinge_loss"), [0], outcomes.__getitem__)
-    assert alone is outcomes[0]
+    alone = grids.train(parse("hinge_loss"), [0], run)
+    assert alone.test_scores is outcomes[0].test_scores
     assert alone.setting == {}
 
 
 def test_an_edge_of_the_values_is_found_and_told():
     dataset = make_dataset()
     outcomes = [outcome_of(dataset, 0.9 - k / 10, 1.0) for k in range(3)]
-    trained = grids.train(parse(THREE), range(3), outcomes.__getitem__)
+    run = functools.partial(best_of(outcomes), dataset)
+    trained = grids.train(parse(THREE), range(3), run)
     comparison = make_comparison(dataset, {BASELINE: outcomes[0], THREE: trained})
     [finding] = [each for each in comparison.checks if each.code == "MLC004"]
     assert f"{THREE}: margin 0.5, tried from 0.5 to 2" in finding.evidence
@@ -126,3 +136,60 @@ def test_a_grid_ends_like_the_best_of_its_settings(tmp_path):
     for name, values in outcome.settings.items():
         np.testing.assert_array_equal(again.outcomes[THREE].settings[name], values)
     assert str(again) == str(together)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return make_dataset(masked=True)
+
+
+def inputs_of(dataset, bound):
+    generator = np.random.default_rng(1)
+    outputs = generator.normal(scale=2, size=(len(dataset.y_train), bound.num_outputs))
+    return jnp.asarray(outputs, jnp.float32), jnp.asarray(dataset.y_train)
+
+
+SHARED = [
+    "asymmetric_loss(gamma_neg=1|4, clip=0|0.05)",
+    "class_aware_selective_loss(gamma_neg=1|3)",
+    "hinge_loss(margin=0.5|2)",
+    "logit_adjusted_binary_cross_entropy(tau=0.5|2)",  # takes label frequencies, too
+    "pairwise_hinge_loss(margin=0.5|2)",
+    "zlpr_loss+0.5*focal_tversky_loss(gamma=0.75|1)",
+]
+
+
+@pytest.mark.parametrize("text", SHARED)
+def test_settings_share_a_function_that_equals_their_own(text, dataset):
+    """A program with the parameters as arguments gives value and slopes of that with constants."""
+    choice = parse(text)
+    shared = grids.bind_settings(choice, dataset)
+    assert len({bound.loss for bound in shared}) == 1
+    outputs, labels = inputs_of(dataset, shared[0])
+    where = jnp.asarray(dataset.mask_train)
+    program = jax.jit(jax.value_and_grad(shared[0].loss))
+    found = [program(outputs, labels, *bound.parameters, where=where) for bound in shared]
+    assert len({float(value) for value, _ in found}) == len(shared)
+    alone = bound_loss.bind(choice.settings[-1], dataset)
+    expected = jax.jit(jax.value_and_grad(alone.loss))(outputs, labels, where=where)
+    np.testing.assert_allclose(found[-1][0], expected[0], rtol=2e-5)
+    scale = float(jnp.max(jnp.abs(expected[1])))
+    np.testing.assert_allclose(found[-1][1], expected[1], atol=2e-5 * scale)
+
+
+def test_what_is_no_number_has_a_program_each(dataset):
+    choice = parse("asymmetric_loss(gamma_neg=1|2, detach_focus=True|False)")
+    functions = [bound.loss for bound in grids.bind_settings(choice, dataset)]
+    assert [len(functions), len(set(functions))] == [4, 2]
+
+
+def of_user(logits, labels, power=2, where=None):
+    assert isinstance(power, int | float)
+    return jnp.mean(jnp.abs(jax.nn.sigmoid(logits) - labels) ** power, where=where)
+
+
+def test_functions_of_the_user_keep_numbers_of_python(dataset, monkeypatch):
+    monkeypatch.setattr("mllosses_jax.compare.own_code.load", lambda path: of_user)
+    bounds = grids.bind_settings(parse("mine:of_user(power=1|2)"), dataset)
+    assert len({bound.loss for bound in bounds}) == 2
+    assert not any(bound.parameters for bound in bounds)

@@ -11,7 +11,7 @@ import pytest
 from own_inputs import MODULE
 
 import mllosses_jax as mll
-from mllosses_jax.compare import bound_loss, compare, mlp
+from mllosses_jax.compare import bound_loss, compare, steps_search
 from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
@@ -368,7 +368,8 @@ def test_a_folder_keeps_functions_by_their_names(here):
 
 
 def test_the_mlp_trains_sums_of_functions(monkeypatch):
-    monkeypatch.setattr(mlp, "ATTEMPTS", 1)
+    monkeypatch.setattr(steps_search, "FIRST", [(0, 0)])
+    monkeypatch.setattr(steps_search, "THEN", ())
     comparison = compare(make_dataset(), losses="zlpr_loss+0.5*mine:mean", model="mlp", num_seeds=1)
     [figures] = comparison.results.values()
     assert figures["map"]["mean"] > 0.6

@@ -10,7 +10,7 @@ import optax
 import own_models
 import pytest
 
-from mllosses_jax.compare import Predictor, compare, mlp, mlp_training
+from mllosses_jax.compare import Predictor, compare, mlp, steps_attempts, steps_search, steps_training
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied
@@ -32,12 +32,12 @@ def short():
         pytest.MonkeyPatch.context() as patch,
     ):
         for module, name, value in (
-            (mlp, "ROUNDS", 4),
-            (mlp, "STEPS", 10),
-            (mlp, "BATCH", 16),
-            (mlp, "FIRST", [(0, 0), (2, 0)]),
-            (mlp, "ATTEMPTS", 2),
-            (mlp_training, "HIDDEN", own_models.HIDDEN),
+            (steps_attempts, "ROUNDS", 4),
+            (steps_attempts, "STEPS", 10),
+            (steps_attempts, "BATCH", 16),
+            (steps_search, "FIRST", [(0, 0), (2, 0)]),
+            (steps_search, "THEN", ()),
+            (mlp, "HIDDEN", own_models.HIDDEN),
         ):
             patch.setattr(module, name, value)
         yield
@@ -92,11 +92,12 @@ def test_training_is_a_straight_loop_with_optax():
     dataset = make_dataset().standardized()
     own = resolve(own_models.Mlp).network((FEATURES,), LABELS)
     bound = bind(BINARY, dataset)
-    trainer = mlp_training.Trainer(dataset, bound, own.network)
+    trainer = steps_training.Trainer(dataset, bound, own.network, jax.devices()[:1])
     rows = [np.arange(40)]
     start = state = trainer.start(rows, 0)
-    [taken] = [next(mlp_training.batches(rows, 0, num_steps=12, batch_size=16))]
-    state = trainer.advance(state, taken, 0.01, 3.0)
+    [taken] = [next(steps_training.batches(rows, 0, num_steps=12, batch_size=16))]
+    rates = steps_training.Rates(np.float32([0.01]), np.float32([3.0]))
+    state = trainer.advance(state, taken, rates)
 
     params = jax.tree.map(lambda value: value[0], start.params)
     share = dataset.y_train[:40].mean(0)
@@ -250,7 +251,7 @@ def test_mistakes_are_told_before_training(model, words, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(mlp.Experiment, "attempt", fail)
+    monkeypatch.setattr(steps_attempts.Experiment, "attempts", fail)
     with pytest.raises(ComparisonError, match=words) as raised:
         compare(make_dataset(), losses=BINARY, model=model)
     assert len(str(raised.value).splitlines()) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mllosses_jax.compare import Predictor, compare, mlp, mlp_training, predictor
+from mllosses_jax.compare import Predictor, compare, mlp, predictor, steps_attempts
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.loading import load_data
@@ -40,10 +40,10 @@ def make(kind, out):
     """Returns a data set, its comparison and the folder of the latter."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
-            (mlp, "ROUNDS", 3),
-            (mlp, "STEPS", 5),
-            (mlp, "BATCH", 16),
-            (mlp_training, "HIDDEN", 8),
+            (steps_attempts, "ROUNDS", 3),
+            (steps_attempts, "STEPS", 5),
+            (steps_attempts, "BATCH", 16),
+            (mlp, "HIDDEN", 8),
         ):
             patch.setattr(module, name, value)
         patch.setattr("mllosses_jax.compare.plan.MANY_LABELS", 3 if kind == "head" else 2000)

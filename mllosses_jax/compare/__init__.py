@@ -16,8 +16,8 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `predictor`: the model that was found, for new rows; `predictor_file`: its file;
   `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
-  for its penalty; `mlp`: models trained in steps, which uses `mlp_training`; `parts`: the
-  validation rows; `validation`: what is decided on them.
+  for its penalty; `steps_search`: models trained in steps, which uses `steps_training`; `mlp`: the
+  MLP; `parts`: the validation rows; `validation`: what is decided on them.
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.

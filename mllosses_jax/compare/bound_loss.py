@@ -8,7 +8,7 @@ penalty, which sees no labels, is added to binary cross-entropy.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,16 +38,19 @@ class BoundLoss:
     """A loss with all that it needs besides logits and labels.
 
     Attributes:
-        loss: a scalar function of (outputs (B, num_outputs), labels, where=...).
+        loss: a scalar function of (outputs (B, num_outputs), labels, *parameters, where=...).
         num_outputs: the number of model outputs, of which the first L are the logits.
         given: what the experiment gives the loss besides logits and labels, in a few words, or "".
         takes_where: whether `where` has an effect. If not, rows that must not count are left out.
+        parameters: for each term of the loss, the parameters that are arguments and not constants,
+            so that one program serves several settings; empty if there are none.
     """
 
     loss: Callable[..., Array]
     num_outputs: int
     given: str = ""
     takes_where: bool = True
+    parameters: tuple[dict[str, np.float32], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class _Term:
     """A loss of a sum with what the data determines.
 
     Attributes:
-        loss: a scalar function of (logits, labels, where, outputs of heads by name).
+        loss: a scalar function of (logits, labels, where, outputs of heads by name, parameters that
+            are arguments by name).
         heads: the names of the heads.
         given: what else the experiment gives it, in a few words each.
         is_penalty: whether the function ignores the labels.
@@ -118,7 +122,9 @@ def why_not_through_head(choice: AnyChoice) -> str | None:
     return "needs another loss" if choice.entry.penalty else why_unsupported(choice.entry.loss)
 
 
-def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
+def bind(
+    choice: AnyChoice | str, dataset: Dataset, arguments: Sequence[Container[str]] = ()
+) -> BoundLoss:
     """Returns a loss with the parameters that the training part of a data set determines.
 
     The terms of a sum share heads of one name. Penalties are added to binary cross-entropy, unless
@@ -127,6 +133,8 @@ def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
     Args:
         choice: the loss, or a text for `choosing.parse`. Its own parameters take precedence.
         dataset: the data set.
+        arguments: for each term, the names of the parameters that are arguments of the function
+            instead of constants, which only losses of the catalogue have; empty for none.
 
     Raises:
         ComparisonError: the loss does not accept its parameters on this data, or the user's own
@@ -135,10 +143,11 @@ def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
     choice = parse(choice) if isinstance(choice, str) else choice
     num_labels = dataset.y_train.shape[1]
     terms = []
-    for _, each in choice.terms:
-        term = _of_catalogue(each, dataset) if each.function is None else _own(each, dataset)
+    for (_, each), names in zip(choice.terms, arguments or [()] * len(choice.terms), strict=True):
+        catalogued = each.function is None
+        term = _of_catalogue(each, dataset, names) if catalogued else _own(each, dataset)
         terms.append(term)
-        if each.function is None and each.parameters:
+        if catalogued and each.parameters and not arguments:
             _check_lengths(each, num_labels)
             alone = _joined(((1.0, term),), num_labels)
             try_call(each, alone.loss, alone.num_outputs, num_labels)
@@ -159,16 +168,22 @@ def bind(choice: AnyChoice | str, dataset: Dataset) -> BoundLoss:
     return replace(bound, given=", ".join(given))
 
 
-def _of_catalogue(choice: Choice, dataset: Dataset) -> _Term:
-    """Returns a loss of the catalogue as a term."""
+def _of_catalogue(choice: Choice, dataset: Dataset, arguments: Container[str]) -> _Term:
+    """Returns a loss of the catalogue as a term, in which some parameters may be arguments."""
     entry, own = choice.entry, choice.arguments
     scaled = {p: v for p, v in FOR_LOGITS.get(entry.name, {}).items() if p not in own}
     found = from_labels(entry, dataset, but=own) | scaled
-    constants = found | own
+    constants = found | {p: v for p, v in own.items() if p not in arguments}
 
-    def loss(logits: Array, labels: Array, where: Array | None, outputs: dict[str, Array]) -> Array:
+    def loss(
+        logits: Array,
+        labels: Array,
+        where: Array | None,
+        outputs: dict[str, Array],
+        values: dict[str, Array],
+    ) -> Array:
         first = jax.nn.sigmoid(logits) if entry.takes == "probabilities" else logits
-        result: Array = entry.loss(first, labels, where=where, **constants, **outputs)
+        result: Array = entry.loss(first, labels, where=where, **constants, **outputs, **values)
         return result
 
     return _Term(
@@ -183,7 +198,7 @@ def _own(choice: Choice, dataset: Dataset) -> _Term:
     """Returns a function of the user's own as a term."""
     function = own_loss(choice, dataset)
 
-    def loss(logits: Array, labels: Array, where: Array | None, _: dict[str, Array]) -> Array:
+    def loss(logits: Array, labels: Array, where: Array | None, *_: dict[str, Array]) -> Array:
         return function(logits, labels, where)
 
     return _Term(loss, takes_where=takes_where(choice))
@@ -200,7 +215,12 @@ def _joined(terms: tuple[tuple[float, _Term], ...], num_labels: int) -> BoundLos
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
     penalties_only = all(term.is_penalty for _, term in terms)
 
-    def loss(outputs: Array, labels: Array, where: Array | None = None) -> Array:
+    def loss(
+        outputs: Array,
+        labels: Array,
+        *parameters: dict[str, Array],
+        where: Array | None = None,
+    ) -> Array:
         logits = outputs[:, :num_labels]
         further, start = {}, num_labels
         for parameter, per_label in heads.items():
@@ -208,8 +228,8 @@ def _joined(terms: tuple[tuple[float, _Term], ...], num_labels: int) -> BoundLos
             further[parameter] = output if per_label else output[:, 0]
             start += columns[parameter]
         values = [
-            (weight, term.loss(logits, labels, where, {p: further[p] for p in term.heads}))
-            for weight, term in terms
+            (weight, term.loss(logits, labels, where, {p: further[p] for p in term.heads}, of_term))
+            for (weight, term), of_term in zip(terms, parameters or [{}] * len(terms), strict=True)
         ]
         total = functools.reduce(
             jnp.add, [value if weight == 1 else weight * value for weight, value in values]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mllosses_jax.compare import judgment, linear, mlp, thresholds
-from mllosses_jax.compare.bound_loss import bind, bind_to_head
+from mllosses_jax.compare import grids, judgment, linear, steps_search, thresholds
+from mllosses_jax.compare.bound_loss import HeadLoss, bind_to_head
+from mllosses_jax.compare.choice import AnyChoice
 from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large import judgment as large_judgment
 from mllosses_jax.compare.large import linear as large_linear
@@ -17,6 +18,7 @@ from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.settings import ExperimentName
 from mllosses_jax.compare.strengths import PASSES
 from mllosses_jax.compare.thresholds import Thresholds
+from mllosses_jax.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Experiment:
 
     Attributes:
         passes: the number of times that `run` reports a pass, about.
-        bind: gives a choice of a loss what it needs from the data set.
-        run: trains the models of a loss.
+        bind: gives a loss what it needs from the data set, in each of its settings.
+        run: chooses a setting of a loss and trains its models.
         outcome: what `run` returns.
         judge: gives the metrics of an outcome.
         thresholds: gives its thresholds.
@@ -47,7 +49,7 @@ class Experiment:
 def _of_all_scores(passes: int, run: Callable[..., Outcome]) -> Experiment:
     return Experiment(
         passes,
-        bind,
+        grids.bind_settings,
         run,
         Outcome,
         judgment.judge,
@@ -57,14 +59,18 @@ def _of_all_scores(passes: int, run: Callable[..., Outcome]) -> Experiment:
     )
 
 
+def _bind_settings_to_head(choice: AnyChoice, dataset: Dataset) -> tuple[HeadLoss, ...]:
+    return tuple(bind_to_head(setting, dataset) for setting in grids.settings_of(choice))
+
+
 EXPERIMENTS: Mapping[ExperimentName, Experiment] = {
     "linear": _of_all_scores(PASSES, linear.run),
-    "mlp": _of_all_scores(mlp.PASSES, mlp.run),
-    "own": _of_all_scores(mlp.PASSES, mlp.run),
+    "mlp": _of_all_scores(steps_search.PASSES, steps_search.run),
+    "own": _of_all_scores(steps_search.PASSES, steps_search.run),
     "linear_head": Experiment(
         PASSES,
-        bind_to_head,
-        large_linear.run,
+        _bind_settings_to_head,
+        grids.one_by_one(large_linear.run),
         RankedOutcome,
         large_judgment.judge,
         large_thresholds.thresholds,

@@ -11,17 +11,19 @@ not convex), each seed draws a start of its own.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from mllosses_jax.compare import descent, lbfgs, parts, strengths, validation
+from mllosses_jax.compare import descent, grids, lbfgs, parts, strengths, validation
 from mllosses_jax.compare.bound_loss import BoundLoss, counts
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.products import Features, Floats
@@ -55,7 +57,7 @@ class Fitter:
         self.stopped = False  # set to stop the fits that are running
         self._labels = jnp.asarray(dataset.y_train)
         self._known = None if dataset.mask_train is None else jnp.asarray(dataset.mask_train)
-        self._slopes = jax.jit(jax.grad(bound_loss.loss))
+        self._slopes = _program(bound_loss.loss)
         self._decays = np.ones((self.features.shape[1] + 1, 1), np.float32)
         self._decays[-1] = 0  # the bias is free
         every = np.arange(len(dataset.y_train))
@@ -131,32 +133,51 @@ class Fitter:
         """Returns the slopes of the loss at outputs (N, K); rows that are not given have 0."""
         if not self.bound_loss.takes_where:
             return lambda outputs: self._slopes_of_rows(outputs, rows)
-        given = np.zeros((len(self._labels), 1), bool)
-        given[rows] = True
-        where = jnp.asarray(given if self._known is None else self._known & given)
-        return lambda outputs: np.asarray(self._slopes(outputs, self._labels, where=where))
+        chosen = np.zeros((len(self._labels), 1), bool)
+        chosen[rows] = True
+        where = jnp.asarray(chosen if self._known is None else self._known & chosen)
+        values = self.bound_loss.parameters
+        return lambda outputs: np.asarray(self._slopes(outputs, self._labels, *values, where=where))
 
     def _slopes_of_rows(self, outputs: Floats, rows: parts.Rows) -> Floats:
         """Returns the slopes of a loss that cannot mask rows, which sees none but those given."""
         slopes = np.zeros(outputs.shape, np.float32)
-        slopes[rows] = self._slopes(outputs[rows], self._labels[rows])
+        parameters = self.bound_loss.parameters
+        slopes[rows] = self._slopes(outputs[rows], self._labels[rows], *parameters)
         return slopes
 
 
+@functools.lru_cache(maxsize=1)  # The settings of a loss, which share it, come one by one.
+def _program(loss: Callable[..., Array]) -> Callable[..., Array]:
+    """Returns the slopes of a loss at outputs, as a compiled program."""
+    return jax.jit(jax.grad(loss))
+
+
 def run(
-    dataset: Dataset, bound_loss: BoundLoss, settings: Settings, on_pass: Callable[[], None]
+    dataset: Dataset,
+    bound_losses: Sequence[BoundLoss],
+    settings: Settings,
+    on_pass: Callable[[], None],
 ) -> Outcome:
-    """Chooses the strength of one loss, fits its final models, and scores the test part.
+    """Chooses the setting and the strength of a loss, fits its final models, and scores the test part.
 
     Args:
         dataset: the standardised data set, with a test part.
-        bound_loss: a loss with all that it needs.
+        bound_losses: the loss in each of its settings, with all that it needs.
         settings: the settings of the experiment.
         on_pass: called after each strength that was tried, and after the final fits.
     """
     begin, cpu = time.perf_counter(), time.process_time()
-    fitter = Fitter(dataset, bound_loss, settings)
-    search = _search(fitter, on_pass)
+    best: tuple[Fitter, _Search] | None = None
+    scores = []
+    for bound_loss in bound_losses:
+        fitter = Fitter(dataset, bound_loss, settings)
+        search = _search(fitter, on_pass)
+        scores.append(max(search.scores))
+        if best is None or scores[-1] > max(best[1].scores):
+            best = fitter, search
+    assert best is not None
+    fitter, search = best
     fits, varies = _final(fitter, search.strength)
     on_pass()
     assert dataset.x_test is not None
@@ -172,6 +193,7 @@ def run(
         at_edge=("strength",) if search.at_edge else (),
         varies=varies,
         residuals=np.array([fit.residual for fit in fits]),
+        settings=grids.scores_of(scores),
         seconds=time.perf_counter() - begin,
         cpu_seconds=time.process_time() - cpu,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mllosses_jax.compare import grids, parts
+from mllosses_jax.compare import parts
 from mllosses_jax.compare.bound_loss import why_not_through_head
 from mllosses_jax.compare.card import data_card, fingerprint
 from mllosses_jax.compare.checks import known_codes
@@ -109,7 +109,7 @@ class Plan:
         try_metrics(request.metrics, dataset)
         # What a loss does not accept is refused here, before any training.
         losses = {
-            choice: _bound(choice, dataset, EXPERIMENTS[settings.model]) for choice in choices
+            choice: EXPERIMENTS[settings.model].bind(choice, dataset) for choice in choices
         }
         if own is not None:
             for bound, *_ in losses.values():
@@ -123,7 +123,7 @@ class Plan:
 
     def bound(self, choice: AnyChoice) -> tuple[Any, ...]:
         """Returns a loss, which may be another one of the same run, in each of its settings."""
-        return self.losses.get(choice) or _bound(choice, self.dataset, self.experiment)
+        return self.losses.get(choice) or self.experiment.bind(choice, self.dataset)
 
     def identity(self) -> dict[str, Any]:
         """Returns what must agree for results to be of the same run."""
@@ -135,11 +135,6 @@ class Plan:
             "config": config,
             "data": {**data_card(self.dataset), "sha256": fingerprint(self.dataset)},
         }
-
-
-def _bound(choice: AnyChoice, dataset: Dataset, experiment: Experiment) -> tuple[Any, ...]:
-    """Returns a loss in each of its settings, with what it takes from the data."""
-    return tuple(experiment.bind(setting, dataset) for setting in grids.settings_of(choice))
 
 
 def _fitting(choices: Sequence[AnyChoice]) -> tuple[tuple[AnyChoice, ...], dict[str, str]]:

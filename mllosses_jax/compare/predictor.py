@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mllosses_jax._core.files import write_npz
 from mllosses_jax._core.text import shown
 from mllosses_jax.calibration import AffineCalibrator
-from mllosses_jax.compare import mlp_training
+from mllosses_jax.compare import mlp
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
@@ -252,7 +252,7 @@ def _linear(params: Mapping[str, Array], features: Array) -> Array:
 _OUTPUTS: Mapping[str, Callable[..., Array]] = {
     "linear": _linear,
     "linear_head": _linear,
-    "mlp": jax.jit(mlp_training.apply),
+    "mlp": jax.jit(mlp.apply),
 }
 
 

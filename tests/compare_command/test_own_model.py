@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from compare_inputs import BASELINE, assert_refused, passes, results_of
 
-from mllosses_jax.compare import Predictor, mlp
+from mllosses_jax.compare import Predictor, steps_attempts, steps_search
 
 MODULE = """
 from flax import nnx
@@ -35,8 +35,10 @@ def wide(num_features, num_outputs, rngs):
 def module(tmp_path, monkeypatch):
     """A module in the current folder, under a name of its own as Python keeps modules."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name, value in (("ROUNDS", 3), ("STEPS", 10), ("FIRST", [(0, 0)]), ("ATTEMPTS", 1)):
-        monkeypatch.setattr(mlp, name, value)
+    for name, value in (("ROUNDS", 3), ("STEPS", 10)):
+        monkeypatch.setattr(steps_attempts, name, value)
+    monkeypatch.setattr(steps_search, "FIRST", [(0, 0)])
+    monkeypatch.setattr(steps_search, "THEN", ())
     name = f"mine_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(MODULE)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

@@ -1,4 +1,4 @@
-"""The MLP against a loop in NumPy, and how its learning rate, decay and steps are chosen."""
+"""Training in steps against a loop in NumPy, and how learning rate, decay and steps are chosen."""
 
 import dataclasses
 
@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mllosses_jax.compare import mlp, mlp_training, parts, validation
+from mllosses_jax.compare import (
+    mlp,
+    parts,
+    steps_attempts,
+    steps_search,
+    steps_training,
+    validation,
+)
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
-from mllosses_jax.compare.mlp import Experiment
-from mllosses_jax.compare.mlp_training import Trainer, batches
 from mllosses_jax.compare.settings import Settings
+from mllosses_jax.compare.steps_attempts import Attempt, Experiment, Found
+from mllosses_jax.compare.steps_training import Rates, Trainer, batches
 from mllosses_jax.data import Dataset
 
 ROWS, FEATURES, LABELS = 60, 6, 3
@@ -31,10 +38,10 @@ def optax_promotion():
 def short(monkeypatch):
     """Sets few and short rounds, small batches and a narrow layer."""
     for module, name, value in (
-        (mlp, "ROUNDS", 4),
-        (mlp, "STEPS", 5),
-        (mlp, "BATCH", 16),
-        (mlp_training, "HIDDEN", 8),
+        (steps_attempts, "ROUNDS", 4),
+        (steps_attempts, "STEPS", 5),
+        (steps_attempts, "BATCH", 16),
+        (mlp, "HIDDEN", 8),
     ):
         monkeypatch.setattr(module, name, value)
 
@@ -66,11 +73,17 @@ def with_train(dataset, **arrays):
 
 def make_experiment(dataset, loss=BINARY):
     bound = loss if isinstance(loss, BoundLoss) else bind(loss, dataset)
-    return Experiment(dataset, bound, SETTINGS.num_seeds)
+    return Experiment(dataset, bound, SETTINGS.num_seeds, devices=jax.devices()[:1])
+
+
+def attempt(experiment, rates=Rates(0.01, 3.0)):
+    """Returns the result of one attempt, and the scores of its validation rows."""
+    found = experiment.attempts([rates], lambda: None)
+    return found.attempts[0], found.held
 
 
 def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
-    return mlp.run(dataset, bound or bind(BINARY, dataset), settings, on_pass)
+    return steps_search.run(dataset, (bound or bind(BINARY, dataset),), settings, on_pass)
 
 
 def numpy_trained(params, dataset, rows, learning_rate, decay):
@@ -107,19 +120,21 @@ def numpy_trained(params, dataset, rows, learning_rate, decay):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_training_is_a_plain_loop(masked, monkeypatch):
-    monkeypatch.setattr(mlp_training, "AVERAGED", 4)
+    monkeypatch.setattr(steps_training, "AVERAGED", 4)
     dataset = make_dataset(masked)
-    trainer = Trainer(dataset, bind(BINARY, dataset), mlp_training.mlp(FEATURES, LABELS))
+    network = mlp.mlp(FEATURES, LABELS)
+    trainer = Trainer(dataset, bind(BINARY, dataset), network, jax.devices()[:2])
+    rates = Rates(np.float32([0.01, 0.02]), np.float32([3.0, 1.0]))
     rows = [np.arange(0, 40), np.arange(20, ROWS)]
     start = state = trainer.start(rows, 0)
     taken = batches(rows, 0, num_steps=5, batch_size=16)
     seen = [next(taken), next(taken)]
     for of_round in seen:
-        state = trainer.advance(state, of_round, 0.01, 3.0)
+        state = trainer.advance(state, of_round, rates)
     for model in range(2):
         first = {name: value[model] for name, value in start.params.items()}
         each = np.concatenate(seen)[:, model]
-        params, path = numpy_trained(first, dataset, each, 0.01, 3.0)
+        params, path = numpy_trained(first, dataset, each, (0.01, 0.02)[model], (3.0, 1.0)[model])
         average = {name: sum(step[name] for step in path[:4]) / 4 for name in params}
         for step in path[4:]:
             average = {name: 0.75 * average[name] + 0.25 * step[name] for name in params}
@@ -134,7 +149,8 @@ def test_models_begin_apart_at_the_log_odds_of_their_own_rows():
     dataset = make_dataset(masked=True)
     bound = dataclasses.replace(bind(BINARY, dataset), num_outputs=LABELS + 1)
     rows = [np.arange(0, 40), np.arange(20, ROWS)]
-    start = Trainer(dataset, bound, mlp_training.mlp(FEATURES, LABELS + 1)).start(rows, 0)
+    network = mlp.mlp(FEATURES, LABELS + 1)
+    start = Trainer(dataset, bound, network, jax.devices()[:1]).start(rows, 0)
     assert np.std(start.params["hidden_kernel"]) == pytest.approx((2 / FEATURES) ** 0.5, rel=0.2)
     assert not np.any(start.params["hidden_kernel"][0] == start.params["hidden_kernel"][1])
     for model, of_model in enumerate(rows):
@@ -166,7 +182,7 @@ def test_batches_take_one_order_of_own_rows_after_another():
     [([3, 5, 4, 5, 4, 9], 2, 5), ([1, 2, 3, 4, 5, 6], 6, 6), ([-np.inf] * 6, 1, 4)],
 )
 def test_the_best_round_is_kept(scores, best, judged, monkeypatch):
-    monkeypatch.setattr(mlp, "ROUNDS", 6)
+    monkeypatch.setattr(steps_attempts, "ROUNDS", 6)
     experiment = make_experiment(make_dataset())
     seen = []
 
@@ -175,24 +191,24 @@ def test_the_best_round_is_kept(scores, best, judged, monkeypatch):
         return float(scores[len(seen) - 1])
 
     monkeypatch.setattr(validation, "quality", quality)
-    attempt = experiment.attempt(0.01, 3.0)
+    found, held = attempt(experiment)
     assert len(seen) == judged
-    assert (attempt.score, attempt.rounds) == (scores[best - 1], best)
-    np.testing.assert_array_equal(attempt.held.scores, seen[best - 1].scores)
+    assert found == (scores[best - 1], best)
+    np.testing.assert_array_equal(held.scores, seen[best - 1].scores)
     assert not np.array_equal(seen[0].scores, seen[1].scores)
 
 
 def test_held_scores_are_of_models_that_did_not_see_the_row(monkeypatch):
-    monkeypatch.setattr(mlp, "ROUNDS", 1)
+    monkeypatch.setattr(steps_attempts, "ROUNDS", 1)
     dataset = make_dataset()
     experiment = make_experiment(dataset)
-    before = experiment.attempt(0.01, 3.0).held
+    _, before = attempt(experiment)
     row = 7
     x, y = dataset.x_train.copy(), dataset.y_train.copy()
     x[row] += 3
     y[row] ^= True
     monkeypatch.setattr(parts, "draws", lambda *_: experiment.parts)
-    after = make_experiment(with_train(dataset, x_train=x, y_train=y)).attempt(0.01, 3.0).held
+    _, after = attempt(make_experiment(with_train(dataset, x_train=x, y_train=y)))
     np.testing.assert_array_equal(before.rows, after.rows)
     same = np.all(before.scores == after.scores, axis=1)
     start = 0
@@ -211,9 +227,9 @@ def test_unknown_labels_count_nowhere(monkeypatch):
     assert not np.array_equal(dataset.y_train, other.y_train)
     ours = make_experiment(dataset)
     monkeypatch.setattr(parts, "draws", lambda *_: ours.parts)
-    first, second = (each.attempt(0.01, 3.0) for each in (ours, make_experiment(other)))
-    assert (first.score, first.rounds) == (second.score, second.rounds)
-    np.testing.assert_array_equal(first.held.scores, second.held.scores)
+    (first, held), (second, other_held) = map(attempt, (ours, make_experiment(other)))
+    assert first == second
+    np.testing.assert_array_equal(held.scores, other_held.scores)
 
 
 def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
@@ -221,14 +237,14 @@ def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
     seen = []
     advance = experiment.trainer.advance
 
-    def spy(state, rows, *rates):
+    def spy(state, rows, rates):
         seen.append(rows)
-        return advance(state, rows, *rates)
+        return advance(state, rows, rates)
 
     monkeypatch.setattr(experiment.trainer, "advance", spy)
-    experiment.final(0.01, 3.0, num_rounds=3, num_seeds=2)
+    experiment.final(Rates(0.01, 3.0), num_rounds=3, num_seeds=2)
     rows = np.concatenate(seen)
-    assert rows.shape == (15, 2, 16)
+    assert rows.shape == (15, 5, 16)  # as many models as parts, of which two are the seeds'
     for seed in range(2):
         assert set(rows[:, seed].ravel()) == set(range(ROWS))
     assert not np.array_equal(rows[:, 0], rows[:, 1])
@@ -237,13 +253,13 @@ def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
 @pytest.fixture(scope="module")
 def outcome():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlp, "ROUNDS", 4)
-        patch.setattr(mlp, "STEPS", 5)
-        patch.setattr(mlp, "BATCH", 16)
-        patch.setattr(mlp_training, "HIDDEN", 8)
+        patch.setattr(steps_attempts, "ROUNDS", 4)
+        patch.setattr(steps_attempts, "STEPS", 5)
+        patch.setattr(steps_attempts, "BATCH", 16)
+        patch.setattr(mlp, "HIDDEN", 8)
         passes = []
         found = run(make_dataset(), on_pass=lambda: passes.append(1))
-        assert len(passes) == mlp.PASSES
+        assert len(passes) == steps_search.PASSES
         return found
 
 
@@ -256,7 +272,7 @@ def test_the_outcome_fits_together(outcome):
     assert outcome.chosen == {
         name: outcome.tried[name][place] for name in ("learning_rate", "decay", "steps")
     }
-    assert {len(each) for each in outcome.tried.values()} == {mlp.ATTEMPTS}
+    assert {len(each) for each in outcome.tried.values()} == {steps_search.ATTEMPTS}
     expected = validation.decide(outcome.held, dataset)
     np.testing.assert_array_equal(outcome.decisions.label_thresholds, expected.label_thresholds)
     assert outcome.test_scores.shape == (2, ROWS, LABELS)
@@ -290,12 +306,14 @@ def test_every_loss_has_the_same_budget(monkeypatch):
     dataset = make_dataset()
     places = {}
     for name, goal in {"inside": (0, 0), "corner": (2, -2), "far": (6, 6)}.items():
-        scores = {}
-        while len(scores) < mlp.ATTEMPTS:
-            pair = mlp._next(scores)
-            assert pair not in scores
-            scores[pair] = -float(np.sum(np.abs(np.subtract(pair, goal))))
-        places[name] = list(scores)
+        tried = {}
+        for count in (9, *steps_search.THEN):
+            pairs = steps_search._next(tried, count)
+            assert len(pairs) == len(set(pairs) - tried.keys()) == count
+            distances = {pair: float(np.sum(np.abs(np.subtract(pair, goal)))) for pair in pairs}
+            tried |= {pair: Attempt(-distance, 1) for pair, distance in distances.items()}
+        assert len(tried) == steps_search.ATTEMPTS
+        places[name] = list(tried)
     grid = {(i, j) for i in (-2, 0, 2) for j in (-2, 0, 2)}
     assert all(set(each[:9]) == grid for each in places.values())
     assert set(places["inside"][9:]) == {(1, 0), (-1, 0), (0, 1), (0, -1)}  # finer
@@ -304,18 +322,19 @@ def test_every_loss_has_the_same_budget(monkeypatch):
     calls = []
     for loss in (BINARY, "soft_f1_loss"):
         run(dataset, bind(loss, dataset), on_pass=lambda loss=loss: calls.append(loss))
-    assert calls == [BINARY] * mlp.PASSES + ["soft_f1_loss"] * mlp.PASSES
+    assert calls == [BINARY] * steps_search.PASSES + ["soft_f1_loss"] * steps_search.PASSES
 
 
 def fake_attempts(monkeypatch, goal, rounds=1):
     """Fakes attempts whose score falls with the distance from a learning rate and a decay."""
 
-    def attempt(self, learning_rate, decay):
-        distance = np.abs(np.log([learning_rate / goal[0], decay / goal[1]])).sum()
-        rows = np.arange(ROWS)
-        return mlp.Attempt(-distance, rounds, validation.Held(rows, np.zeros((ROWS, LABELS))))
+    def attempts(self, wanted, on_end):
+        places = np.log([(rates.learning_rate, rates.decay) for rates in wanted])
+        scores = -np.abs(places - np.log(goal)).sum(1)
+        held = validation.Held(np.arange(ROWS), np.zeros((ROWS, LABELS)))
+        return Found([Attempt(score, rounds) for score in scores], int(np.argmax(scores)), held)
 
-    monkeypatch.setattr(Experiment, "attempt", attempt)
+    monkeypatch.setattr(Experiment, "attempts", attempts)
 
 
 @pytest.mark.parametrize(
@@ -333,8 +352,8 @@ def test_edges_are_told(goal, rounds, edges, monkeypatch):
 
 
 def test_attempts_that_diverge_are_not_chosen(monkeypatch):
-    monkeypatch.setattr(mlp, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
-    monkeypatch.setattr(mlp, "STEPS", 25)
+    monkeypatch.setattr(steps_search, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
+    monkeypatch.setattr(steps_attempts, "STEPS", 25)
     outcome = run(make_dataset())
     scores = outcome.tried["score"]
     assert np.any(scores == -np.inf)

@@ -1,4 +1,8 @@
-"""Training of several models at once, in one compiled program with AdamW; and the MLP.
+"""Training of several models at once, in one compiled program with AdamW.
+
+Every model has its own rows, learning rate, decay and parameters of the loss, which are arguments of
+the program, so that one compilation serves a whole search. The models are divided among the devices
+and need nothing of each other.
 
 The learning rate is constant, and a moving average of the parameters is judged and kept, so no
 schedule has to know in advance when training ends. On emotions, scene, yeast and enron with binary
@@ -9,13 +13,17 @@ in the loss, and costs 0.002 at worst.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from numpy.typing import NDArray
 
 from mllosses_jax.compare.bound_loss import BoundLoss, counts
@@ -23,15 +31,14 @@ from mllosses_jax.compare.network import Network, Variables, named, replaced
 from mllosses_jax.compare.parts import Rows
 from mllosses_jax.data import Dataset
 
-Params = dict[str, Array]
 Floats = NDArray[np.float32]
 
-HIDDEN = 128
+AXIS = "models"  # of the mesh of devices
 AVERAGED = 50  # approximate number of steps in the average of the parameters
 
 
 class State(NamedTuple):
-    """The state of P models, which are the first axis of each array.
+    """The state of M models, which are the first axis of each array.
 
     Attributes:
         params: the current parameters.
@@ -55,31 +62,18 @@ class State(NamedTuple):
         return found
 
 
-def apply(params: Params, features: Array) -> Array:
-    """Returns the outputs (N, K) of one model for features (N, D)."""
-    hidden = features @ params["hidden_kernel"] + params["hidden_bias"][None, :]
-    return jax.nn.relu(hidden) @ params["kernel"] + params["bias"][None, :]
+class Rates(NamedTuple):
+    """What differs between the trainings of a search, for one model or for each of several.
 
+    Attributes:
+        learning_rate: the learning rate of AdamW.
+        decay: the decay of AdamW, which multiplies it by the learning rate; biases do not decay.
+        parameters: the parameters of the loss that are arguments, as in `BoundLoss`.
+    """
 
-def mlp(num_features: int, num_outputs: int) -> Network:
-    """Returns an MLP with one hidden layer, whose output kernel starts at zero."""
-
-    def start(key: Array) -> Variables:
-        scale = np.float32((2 / num_features) ** 0.5)
-        return Variables(
-            {
-                "hidden_kernel": scale * jax.random.normal(key, (num_features, HIDDEN)),
-                "hidden_bias": jnp.zeros(HIDDEN),
-                "kernel": jnp.zeros((HIDDEN, num_outputs)),
-                "bias": jnp.zeros(num_outputs),
-            }
-        )
-
-    return Network(start, _apply, bias="bias")
-
-
-def _apply(params: Params, buffers: Any, features: Array, train: bool) -> tuple[Array, Any]:
-    return apply(params, features), buffers
+    learning_rate: Any
+    decay: Any
+    parameters: tuple[dict[str, Any], ...] = ()
 
 
 def batches(
@@ -110,27 +104,52 @@ def batches(
 
 
 class Trainer:
-    """Trains models with one loss, on any rows of a training part."""
+    """Trains models with one loss, on any rows of a training part.
 
-    def __init__(self, dataset: Dataset, bound_loss: BoundLoss, network: Network) -> None:
+    Args:
+        dataset: the data set.
+        bound_loss: the loss, in any of the settings that share its function.
+        network: the model.
+        devices: the devices, of which each trains as many of the models.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        bound_loss: BoundLoss,
+        network: Network,
+        devices: Sequence[jax.Device],
+    ) -> None:
         import optax
 
         self.dataset, self.bound_loss, self.network = dataset, bound_loss, network
-        self._data = {"features": dataset.x_train, "labels": dataset.y_train}
-        if dataset.mask_train is not None:
-            self._data["where"] = dataset.mask_train
-        self._data = jax.tree.map(jnp.asarray, self._data)
         # Losses differ in scale by orders of magnitude, which Adam ignores if eps is tiny.
         self._adam = optax.scale_by_adam(eps=1e-15)
+        mesh = Mesh(np.array(devices), (AXIS,))
+        self._by_model = NamedSharding(mesh, P(AXIS))
+        data = {"features": dataset.x_train, "labels": dataset.y_train}
+        if dataset.mask_train is not None:
+            data["where"] = dataset.mask_train
+        self._data = jax.device_put(data, NamedSharding(mesh, P()))
         # Data and rates are arguments, so that one program serves every round of every attempt.
-        self._advance = jax.jit(self._steps)
+        self._advance = jax.jit(
+            jax.shard_map(
+                self._steps,
+                mesh=mesh,
+                in_specs=(P(AXIS), P(), P(None, AXIS), P(AXIS)),
+                out_specs=P(AXIS),
+                check_vma=False,
+            )
+        )
 
-    def start(self, rows: Sequence[Rows], stream: int) -> State:
+    def start(self, rows: Sequence[Rows], stream: int, size: int | None = None) -> State:
         """Returns new models, with the log odds of the labels as output biases.
 
         Args:
             rows: the training rows of each model.
             stream: the stream of random numbers.
+            size: the number M of models, a multiple of that of devices; None for one for each of
+                `rows`. Further ones are copies, in turn.
         """
         key, bias = jax.random.key(stream), self.network.bias
         started = []
@@ -141,41 +160,51 @@ class Trainer:
                 log_odds = jnp.asarray(self._log_odds(of_model), dtype)
                 params = replaced(params, {bias: log_odds})
             started.append(Variables(params, buffers))
-        params, buffers = jax.tree.map(lambda *values: jnp.stack(values), *started)
-        return State(params, params, jax.vmap(self._adam.init)(params), buffers, buffers)
+        every = itertools.islice(itertools.cycle(started), size or len(started))
+        params, buffers = jax.tree.map(lambda *values: jnp.stack(values), *every)
+        state = State(params, params, jax.vmap(self._adam.init)(params), buffers, buffers)
+        placed: State = jax.device_put(state, self._by_model)
+        return placed
 
-    def advance(
-        self, state: State, rows: NDArray[np.int32], learning_rate: float, decay: float
-    ) -> State:
+    def advance(self, state: State, rows: NDArray[np.int32], rates: Rates) -> State:
         """Returns the models after some more steps.
 
         Args:
-            state: the state of P models.
-            rows: the rows of each step and model, (steps, P, batch).
-            learning_rate: the learning rate of AdamW.
-            decay: the decay of AdamW, which multiplies it by the learning rate; biases do not
-                decay.
+            state: the state of M models.
+            rows: the rows of each step and model, (steps, M, batch).
+            rates: the rates of each model, (M,) each.
         """
-        rates = jnp.float32(learning_rate), jnp.float32(decay)
-        advanced: State = self._advance(state, self._data, rows, *rates)
+        advanced: State = self._advance(state, self._data, rows, rates)
         return advanced
 
-    def _steps(
-        self, state: State, data: dict[str, Array], rows: Array, learning_rate: Array, decay: Array
-    ) -> State:
-        def loss(params: Any, buffers: Any, batch: dict[str, Array]) -> tuple[Array, Any]:
+    def outputs(self, state: State, rows: NDArray[np.int32]) -> Floats:
+        """Returns the outputs (blocks, M, batch, K) of M models for the rows (blocks, M, batch)."""
+        variables = Variables(state.average, state.average_buffers)
+        mesh = self._by_model.mesh
+        return np.asarray(
+            _outputs(self.network.apply, mesh, variables, self._data["features"], rows), np.float32
+        )
+
+    def _steps(self, state: State, data: dict[str, Array], rows: Array, rates: Rates) -> State:
+        def loss(
+            params: Any, buffers: Any, batch: dict[str, Array], parameters: Any
+        ) -> tuple[Array, Any]:
             of_model, buffers = self.network.apply(params, buffers, batch["features"], True)
             where = {"where": batch["where"]} if "where" in batch else {}
-            return self.bound_loss.loss(of_model, batch["labels"], **where), buffers
+            value = self.bound_loss.loss(of_model, batch["labels"], *parameters, **where)
+            return value, buffers
 
-        def decayed(value: Array, update: Array) -> Array:
-            update = update + decay * value if value.ndim >= 2 else update
-            return (value - learning_rate * update).astype(value.dtype)
-
-        def step(state: State, rows: Array) -> State:
+        def step(state: State, rows: Array, rates: Rates) -> State:
             batch = {name: value[rows] for name, value in data.items()}
-            gradient, buffers = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch)
+            gradient, buffers = jax.grad(loss, has_aux=True)(
+                state.params, state.buffers, batch, rates.parameters
+            )
             updates, adam = self._adam.update(gradient, state.adam)
+
+            def decayed(value: Array, update: Array) -> Array:
+                update = update + rates.decay * value if value.ndim >= 2 else update
+                return (value - rates.learning_rate * update).astype(value.dtype)
+
             params = jax.tree.map(decayed, state.params, updates)
             # The average is the plain mean of the steps until there are `AVERAGED` of them.
             share = jnp.maximum(1 / adam.count.astype(jnp.float32), 1 / AVERAGED)
@@ -190,7 +219,7 @@ class Trainer:
             return State(params, average, adam, buffers, average_buffers)
 
         def steps(state: State, rows: Array) -> tuple[State, None]:
-            return jax.vmap(step)(state, rows), None
+            return jax.vmap(step)(state, rows, rates), None
 
         return jax.lax.scan(steps, state, rows)[0]
 
@@ -201,3 +230,38 @@ class Trainer:
         bias = np.zeros(self.bound_loss.num_outputs, np.float32)
         bias[: len(share)] = np.log(share / (1 - share))
         return bias
+
+
+@jax.jit
+def renewed(state: State, start: State, begun: NDArray[np.bool_]) -> State:
+    """Returns the state with new models from `start` where `begun` (M,) is True."""
+
+    def chosen(old: Array, new: Array) -> Array:
+        return jnp.where(begun.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    found: State = jax.tree.map(chosen, state, start)
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _outputs(
+    apply: Callable[..., Any], mesh: Mesh, variables: Variables, features: Array, rows: Array
+) -> Array:
+    """Returns what `Trainer.outputs` does; losses with as many outputs share the program."""
+
+    def of_models(variables: Variables, features: Array, rows: Array) -> Array:
+        def of_model(variables: Variables, rows: Array) -> Array:
+            outputs: Array = apply(*variables, features[rows], False)[0]
+            return outputs
+
+        blocks: Array = jax.lax.map(lambda rows: jax.vmap(of_model)(variables, rows), rows)
+        return blocks
+
+    sharded = jax.shard_map(
+        of_models,
+        mesh=mesh,
+        in_specs=(P(AXIS), P(), P(None, AXIS)),
+        out_specs=P(None, AXIS),
+        check_vma=False,
+    )
+    return sharded(variables, features, rows)

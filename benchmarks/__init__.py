@@ -8,7 +8,7 @@
 - `numerics`: errors of values and derivatives; `scaling`: losses over many labels.
 - `metrics`: metrics and threshold tuning; `streaming`: accumulators.
 - `linear`, `linear_head`, `mlp`, `own_model`: the models of `mllosses compare`, of which the last
-  is a user's; `whole_command`: all of it.
+  is a user's; `grid`: a grid of the MLP; `whole_command`: all of it.
 - `intervals`: how often the intervals and marks of a comparison are right; `families`: its part
   about several losses; `simulated_models`: what both simulate.
 - `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.

@@ -114,7 +114,8 @@ def _loop(
     assert dataset.x_test is not None
     orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(num_seeds)]
     cut = len(x) // 5
-    every = max(steps_attempts.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))  # steps between judgments
+    # Steps between judgments
+    every = max(steps_attempts.STEPS, len(x) // (2 * min(BATCH, len(x) - cut)))
     best, chosen = -1.0, {"learning_rate": 0.0, "decay": 0.0, "steps": 0}
     step = _step(_optimizer(0.0, 0.0))
     for learning_rate, decay in zip(tried["learning_rate"], tried["decay"], strict=True):

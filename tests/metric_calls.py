@@ -18,11 +18,14 @@ def _needed(num_labels: int, k: int) -> dict[str, object]:
         "average_precision": 0.5,
         "beta": 2.0,
         "fbr": 0.3,
+        "information": jnp.linspace(0.5, 2.0, num_labels),
         "inputs": "probabilities",
         "inverse_propensity": jnp.linspace(1.0, 3.0, num_labels),
         "k": k,
         "precision": 0.5,
         "recall": 0.5,
+        "sensitivity": 0.5,
+        "specificity": 0.5,
         "threshold": 0.5,
     }
 

@@ -270,3 +270,21 @@ def test_bars_of_the_whole_command():
 
     assert bars(90, 45, 180, 10) == [False, False, False]
     assert bars(90.1, 45.1, 180.1, 10) == [True, True, True]
+
+
+@pytest.mark.usefixtures("promotion")
+def test_quick_grid():
+    """The loops, which share no code with ours, end at the same validation scores."""
+    grid = pytest.importorskip("benchmarks.grid")
+    rows = grid.run(quick=True)
+    assert [(row["by"], row["state"]) for row in rows] == [
+        ("ours", "cold"),
+        ("ours", "warm"),
+        ("user's loop", "cold"),
+        ("best loop", "cold"),
+        ("best loop", "warm"),
+    ]
+    means = [row["mean score"] for row in rows]
+    assert max(means) - min(means) < 0.03  # The starts are drawn otherwise.
+    assert means[2] == pytest.approx(means[3], abs=1e-3)
+    assert "goal: 2" in grid.report(rows)

@@ -10,7 +10,12 @@ import pytest
 from comparison_inputs import make_comparison, make_dataset, make_outcome
 
 from mllosses_jax.catalogue import CATALOGUE
-from mllosses_jax.compare import bound_loss, compare, grids, mlp, notes, steps_attempts, steps_search
+from mllosses_jax.compare import (
+    bound_loss,
+    compare,
+    grids,
+    notes,
+)
 from mllosses_jax.compare.choice import Grid
 from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError

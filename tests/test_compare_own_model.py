@@ -12,7 +12,14 @@ import pytest
 from flax import nnx
 from sklearn.metrics import average_precision_score
 
-from mllosses_jax.compare import Predictor, compare, mlp, steps_attempts, steps_search, steps_training
+from mllosses_jax.compare import (
+    Predictor,
+    compare,
+    mlp,
+    steps_attempts,
+    steps_search,
+    steps_training,
+)
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import Occupied

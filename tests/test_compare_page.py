@@ -183,7 +183,7 @@ def test_the_table_of_losses_holds_the_results(comparison, text):
         for heading, both in metrics.items():
             metric = both[row["Decisions"] == "tuned"]
             assert row[heading] == results[metric]["mean"]
-        assert row["CPU s"] == results["cpu_seconds"]["mean"]
+        assert row["CPU seconds"] == results["cpu_seconds"]["mean"]
     assert np.isnan(rows[0]["micro-F1"])
     assert rows[1]["micro-F1"] == comparison.results[BASELINE]["micro_f1_tuned"]["mean"]
 

@@ -7,6 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
+from steps_inputs import (
+    BINARY,
+    FEATURES,
+    LABELS,
+    ROWS,
+    attempt,
+    make_dataset,
+    make_experiment,
+    run,
+    shorten,
+    with_train,
+)
 
 from mllosses_jax.compare import (
     mlp,
@@ -17,14 +29,8 @@ from mllosses_jax.compare import (
     validation,
 )
 from mllosses_jax.compare.bound_loss import BoundLoss, bind
-from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.steps_attempts import Attempt, Experiment, Found
 from mllosses_jax.compare.steps_training import Rates, Trainer, batches
-from mllosses_jax.data import Dataset
-
-ROWS, FEATURES, LABELS = 60, 6, 3
-BINARY = "sigmoid_binary_cross_entropy"
-SETTINGS = Settings(model="mlp", num_seeds=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,54 +42,7 @@ def optax_promotion():
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Sets few and short rounds, small batches and a narrow layer."""
-    for module, name, value in (
-        (steps_attempts, "ROUNDS", 4),
-        (steps_attempts, "STEPS", 5),
-        (steps_attempts, "BATCH", 16),
-        (mlp, "HIDDEN", 8),
-    ):
-        monkeypatch.setattr(module, name, value)
-
-
-def make_dataset(masked=False):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(2 * ROWS, FEATURES))
-    y = x @ generator.normal(size=(FEATURES, LABELS)) + generator.normal(size=(2 * ROWS, 1)) > 0.5
-    mask = generator.random(y.shape) < 0.8
-    return Dataset(
-        name="toy",
-        label_names=tuple("abc"),
-        x_train=x[:ROWS],
-        y_train=y[:ROWS],
-        mask_train=mask[:ROWS] if masked else None,
-        x_test=x[ROWS:],
-        y_test=y[ROWS:],
-        mask_test=mask[ROWS:] if masked else None,
-    )
-
-
-def with_train(dataset, **arrays):
-    """Returns the data set with arrays replaced unchanged, unknown labels included."""
-    changed = dataclasses.replace(dataset)
-    for name, value in arrays.items():
-        object.__setattr__(changed, name, value)
-    return changed
-
-
-def make_experiment(dataset, loss=BINARY):
-    bound = loss if isinstance(loss, BoundLoss) else bind(loss, dataset)
-    return Experiment(dataset, bound, SETTINGS.num_seeds, devices=jax.devices()[:1])
-
-
-def attempt(experiment, rates=Rates(0.01, 3.0)):
-    """Returns the result of one attempt, and the scores of its validation rows."""
-    found = experiment.attempts([rates], lambda: None)
-    return found.attempts[0], found.held
-
-
-def run(dataset, bound=None, settings=SETTINGS, on_pass=lambda: None):
-    return steps_search.run(dataset, (bound or bind(BINARY, dataset),), settings, on_pass)
+    shorten(monkeypatch)
 
 
 def numpy_trained(params, dataset, rows, learning_rate, decay):
@@ -253,10 +212,7 @@ def test_final_models_train_on_all_rows_each_in_its_own_order(monkeypatch):
 @pytest.fixture(scope="module")
 def outcome():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps_attempts, "ROUNDS", 4)
-        patch.setattr(steps_attempts, "STEPS", 5)
-        patch.setattr(steps_attempts, "BATCH", 16)
-        patch.setattr(mlp, "HIDDEN", 8)
+        shorten(patch)
         passes = []
         found = run(make_dataset(), on_pass=lambda: passes.append(1))
         assert len(passes) == steps_search.PASSES
@@ -352,7 +308,9 @@ def test_edges_are_told(goal, rounds, edges, monkeypatch):
 
 
 def test_attempts_that_diverge_are_not_chosen(monkeypatch):
-    monkeypatch.setattr(steps_search, "DECAY", 300.0)  # with the learning rate, a factor of up to -27
+    monkeypatch.setattr(
+        steps_search, "DECAY", 300.0
+    )  # with the learning rate, a factor of up to -27
     monkeypatch.setattr(steps_attempts, "STEPS", 25)
     outcome = run(make_dataset())
     scores = outcome.tried["score"]

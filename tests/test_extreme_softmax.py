@@ -1,5 +1,6 @@
 """Focused and decoupled softmax losses at the limits of the float range, in 50 digits."""
 
+import functools
 import itertools
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from compiling import jit
 
 from mllosses_jax import (
     decoupled_softmax_loss,
@@ -62,18 +64,20 @@ def rising(gamma, s, log):
 @pytest.mark.parametrize("gamma", [0, 0.5, 1.0, 2, 4.5])
 def test_slope_of_the_softmax_focal_loss(gamma, dtype):
     x = jnp.asarray(ROWS[dtype], dtype)
-    for label in range(3):
-        labels = jax.nn.one_hot(jnp.full(len(x), label), 3)
 
-        def loss(x, labels=labels):
-            losses = softmax_focal_loss(x, labels, gamma=gamma, reduction="none")
-            return jnp.sum(losses)
+    @jit
+    @jax.grad
+    def slope(x, labels):
+        return jnp.sum(softmax_focal_loss(x, labels, gamma=gamma, reduction="none"))
+
+    for label in range(3):
+        labels = np.tile(np.eye(3, dtype=np.float32)[label], (len(x), 1))
 
         def exact(s, log, rest, true):
             return falling(gamma, s, log, rest) if true else mpmath.mpf(0)
 
-        expected = [exact_slope(np.asarray(row, np.float64), label, exact) for row in x]
-        found = np.asarray(jax.grad(loss)(x), np.float64)
+        expected = [exact_slope(row, label, exact) for row in np.asarray(x, np.float64)]
+        found = np.asarray(slope(x, labels), np.float64)
         rtol = 1e-5 if dtype == np.float32 else 1e-2
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6)
 
@@ -82,14 +86,17 @@ def test_slope_of_the_softmax_focal_loss(gamma, dtype):
 @pytest.mark.parametrize("gammas", [(0, 4), (0.5, 1.5), (2, 0)])
 def test_slope_of_the_asymmetric_loss_of_single_labels(gammas, dtype):
     x, (on, off), smoothing = jnp.asarray(ROWS[dtype], dtype), gammas, 0.3
-    for label in range(3):
-        ids = jnp.full(len(x), label)
 
-        def loss(x, ids=ids):
-            losses = single_label_asymmetric_loss(
-                x, ids, gamma_pos=on, gamma_neg=off, label_smoothing=smoothing, reduction="none"
-            )
-            return jnp.sum(losses)
+    @jit
+    @jax.grad
+    def slope(x, ids):
+        losses = single_label_asymmetric_loss(
+            x, ids, gamma_pos=on, gamma_neg=off, label_smoothing=smoothing, reduction="none"
+        )
+        return jnp.sum(losses)
+
+    for label in range(3):
+        ids = np.full(len(x), label, np.int32)
 
         def exact(s, log, rest, true):
             share = mpmath.mpf(smoothing) / 3
@@ -97,8 +104,8 @@ def test_slope_of_the_asymmetric_loss_of_single_labels(gammas, dtype):
                 return (1 - mpmath.mpf(smoothing) + share) * falling(on, s, log, rest)
             return share * rising(off, s, log)
 
-        expected = [exact_slope(np.asarray(row, np.float64), label, exact) for row in x]
-        found = np.asarray(jax.grad(loss)(x), np.float64)
+        expected = [exact_slope(row, label, exact) for row in np.asarray(x, np.float64)]
+        found = np.asarray(slope(x, ids), np.float64)
         rtol = 1e-5 if dtype == np.float32 else 1e-2
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6)
 
@@ -107,16 +114,16 @@ def test_slope_of_the_asymmetric_loss_of_single_labels(gammas, dtype):
 def test_curvature_is_finite_at_the_ends(loss):
     x = jnp.asarray(ROWS[np.float32])
 
-    def slope(x, gamma):
+    @functools.partial(jit, static_argnums=0)
+    def curvature(gamma, x, direction):
         named = {"gamma": gamma} if loss is softmax_focal_loss else {"gamma_pos": gamma}
-        return jax.grad(lambda x: loss(x, jnp.ones(len(x), int), reduction="sum", **named))(x)
+        slope = jax.grad(lambda x: loss(x, jnp.ones(len(x), int), reduction="sum", **named))
+        return jax.jvp(slope, (x,), (direction,))[1]
 
     for gamma in (0, 0.5, 2, 2.5):
-        product = jax.jvp(lambda x, gamma=gamma: slope(x, gamma), (x,), (jnp.ones_like(x),))[1]
+        product = curvature(gamma, x, jnp.ones_like(x))
         np.testing.assert_allclose(product, 0, atol=1e-5)  # a shift of all logits changes nothing
-        one = jax.jvp(
-            lambda x, gamma=gamma: slope(x, gamma), (x,), (jnp.eye(3)[jnp.arange(len(x)) % 3],)
-        )[1]
+        one = curvature(gamma, x, np.eye(3, dtype=np.float32)[np.arange(len(x)) % 3])
         assert np.isfinite(one).all()
 
 
@@ -164,18 +171,23 @@ def exact_decoupled(row, positive):
 @pytest.mark.parametrize("dtype", ROWS)
 def test_decoupled_loss_and_two_derivatives(dtype):
     x = jnp.asarray(ROWS[dtype], dtype)
+
+    @jit
+    def value_slope_and_curve(row, positive):
+        def loss(x):
+            return decoupled_softmax_loss(x, positive)
+
+        return loss(row), jax.grad(loss)(row), jax.hessian(loss)(row.astype(jnp.float32))
+
     for positive in ([True, False, False], [True, True, False], [False, True, True]):
-
-        def loss(x, positive=positive):
-            return decoupled_softmax_loss(x, jnp.asarray(positive))
-
         for row in x:
             value, slope, curve = exact_decoupled(np.asarray(row, np.float64), positive)
+            found, found_slope, found_curve = jax.device_get(
+                value_slope_and_curve(row, np.array(positive))
+            )
             rtol = 1e-5 if dtype == np.float32 else 1e-2
             tiny = 1e-30 if dtype == np.float32 else 1e-6  # float16 has no smaller numbers
             if value * sum(positive) < 3e38:  # the sum of the terms is a float
-                np.testing.assert_allclose(loss(row), value, rtol=1e-6, atol=1e-37)
-            found = np.asarray(jax.grad(loss)(row), np.float64)
-            np.testing.assert_allclose(found, slope, rtol=rtol, atol=tiny)
-            wide = row.astype(jnp.float32)
-            np.testing.assert_allclose(jax.hessian(loss)(wide), curve, rtol=1e-5, atol=1e-7)
+                np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-37)
+            np.testing.assert_allclose(found_slope.astype(float), slope, rtol=rtol, atol=tiny)
+            np.testing.assert_allclose(found_curve, curve, rtol=1e-5, atol=1e-7)

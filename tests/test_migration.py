@@ -1,7 +1,7 @@
 """Every row of docs/migration.md: the peer's call and ours give equal values and gradients.
 
-Rows whose peer is not installed are skipped. The formulas of torchvision, timm, the ASL repository
-and segmentation_models_pytorch, written in PyTorch, stand in for these libraries.
+Rows whose peer is not installed are skipped. The formulas of torchvision, timm, the ASL repository,
+segmentation_models_pytorch, SigLIP, GLiNER and MONAI, written in PyTorch, stand in for them.
 """
 
 import importlib
@@ -67,7 +67,7 @@ def inputs(domain: str) -> dict[str, np.ndarray]:
 
 
 def evaluate(code: str, names: dict, **namespaces) -> object:
-    return eval(code, {"L": L, "jax": jax, "np": np, **names, **namespaces})
+    return eval(code, {"L": L, "jax": jax, "jnp": jnp, "np": np, **names, **namespaces})
 
 
 def value_and_gradient(code: str, names: dict, first: str, **namespaces):
@@ -135,7 +135,7 @@ def test_row(heading, peer, ours, domain):
         np.testing.assert_allclose(evaluate(ours, arrays, mll=mll), expected, 2e-5, 2e-5)
         return
     first = FIRST.search(ours)[1]
-    if heading.startswith(("PyTorch", "torchvision")):
+    if heading.startswith(("PyTorch", "torchvision", "SigLIP")):
         expected = torch_value_and_gradient(peer, names, first)
     else:
         name = peer.split(".")[0]
@@ -249,7 +249,36 @@ def stand_ins(torch) -> dict[str, object]:
 
         return lambda x, y: torch.stack([of_sample(*row) for row in zip(x, y, strict=True)]).mean()
 
+    def siglip():
+        return lambda x, y: -functional.logsigmoid((2 * y - 1) * x).sum() / len(x)
+
+    def gliner_focal(x, y, alpha=0.25, gamma=2, reduction="none"):
+        known = y != -100
+        p = torch.sigmoid(x)
+        of_label = torch.where(y > 0, p, 1 - p)
+        share = 1 if alpha < 0 else torch.where(y > 0, alpha, 1 - alpha)
+        losses = share * (1 - of_label) ** gamma * -torch.log(of_label.clamp(min=1e-6)) * known
+        return losses.sum() / known.sum() if reduction == "mean" else reduced(losses, reduction)
+
+    def monai_focal(gamma=2.0, alpha=-1, reduction="mean"):
+        return lambda x, y: focal(x, y, alpha, gamma, reduction)
+
+    def monai_dice(sigmoid, batch, jaccard=False):
+        assert sigmoid
+        assert batch
+
+        def loss(x, y):
+            p = torch.sigmoid(x)
+            both, size = (p * y).sum((0, 2)), (p + y).sum((0, 2))
+            below = 2 * (size - both) if jaccard else size
+            return (1 - (2 * both + 1e-5) / (below + 1e-5)).mean()
+
+        return loss
+
     return {
+        "open_clip": SimpleNamespace(SigLipLoss=siglip),
+        "gliner": SimpleNamespace(focal_loss_with_logits=gliner_focal),
+        "monai": SimpleNamespace(FocalLoss=monai_focal, DiceLoss=monai_dice),
         "torchvision": SimpleNamespace(ops=SimpleNamespace(sigmoid_focal_loss=focal)),
         "timm": SimpleNamespace(
             loss=SimpleNamespace(

@@ -132,10 +132,11 @@ def test_third_derivatives(name):
     def slope(x):
         return jax.grad(loss)(x, positives)
 
-    def change(x):
-        return jax.jvp(slope, (x,), (v.astype(np.float32),))[1]
+    @jit
+    def third(x, v):
+        return jax.jvp(lambda x: jax.jvp(slope, (x,), (v,))[1], (x,), (v,))[1]
 
-    found = jax.jvp(change, (x.astype(np.float32),), (v.astype(np.float32),))[1]
+    found = third(x.astype(np.float32), v.astype(np.float32))
     h = 1e-3
     slopes = [wanted(x + step * v, positives)[1] for step in (h, 0, -h)]
     expected = (slopes[0] - 2 * slopes[1] + slopes[2]) / h**2

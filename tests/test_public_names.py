@@ -87,7 +87,7 @@ def test_submodules_and_pickles_are_still_found():
         (
             mll.metrics.one_error,
             "quux",
-            "its parameters are scores, labels, where",
+            "its parameters are scores, labels, weights, where",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,13 @@ def add_parser(commands: Any) -> None:
         metavar="CODE,...",
         help="checks whose findings are left out, such as MLC007,MLC010",
     )
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="share the losses with other processes that give the same command, as "
+        "jax.distributed finds them on a cluster, or in JAX_COORDINATOR_ADDRESS, "
+        "JAX_NUM_PROCESSES and JAX_PROCESS_ID",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -124,12 +132,36 @@ def run(options: argparse.Namespace) -> None:
         ) from None
     if options.force and options.out is None:
         raise UsageError("--force needs --out: without it, a new folder is used")
+    if options.distributed and not _joins_others(options.out):
+        _compared(options)
+        return
     comparison, folder = _compared(options)
     say(report.text(comparison, width=width()))
     say(f"\nThe report with its figures: {folder / PAGE}")
     decisions = [name for name in DECISIONS if (folder / name).exists()]
     files = ", ".join([FILES, *decisions])
     say("\n".join(paragraph(f"Written to {folder}: {files}, losses/LOSS/*, references/*.")))
+
+
+def _joins_others(folder: Path | None) -> bool:
+    """Joins the other processes, and returns whether this is the first, which prints the report."""
+    import jax
+
+    if folder is None:
+        raise UsageError("--distributed needs --out, a folder that all processes can write to")
+    names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
+    try:
+        given: dict[str, Any] = {
+            key: int(os.environ[name]) for key, name in names.items() if name in os.environ
+        }
+        jax.distributed.initialize(**given)
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"the processes cannot be joined (--distributed): {error} Outside of a cluster, set "
+            "JAX_COORDINATOR_ADDRESS to HOST:PORT of the first process, JAX_NUM_PROCESSES, and "
+            "JAX_PROCESS_ID from 0"
+        ) from None
+    return bool(jax.process_index() == 0)
 
 
 def _compared(options: argparse.Namespace) -> tuple[Comparison, Path]:

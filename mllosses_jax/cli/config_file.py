@@ -16,7 +16,13 @@ from typing import Any
 from mllosses_jax._core.text import cut, did_you_mean, shown
 from mllosses_jax.cli.errors import UsageError
 
-ABOUT_THE_RUN = ("config", "resume", "force", "help")  # options that say how, not what
+ABOUT_THE_RUN = (
+    "config",
+    "resume",
+    "force",
+    "distributed",
+    "help",
+)  # options that say how, not what
 
 
 def with_file(

@@ -5,7 +5,7 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 
 - `run`: the experiment from end to end; `plan`: what it is to run; `loading`: its data set;
   `settings`: its settings; `experiments`: what is trained and how it is judged; `progress`: how
-  far it is.
+  far it is; `processes`: several processes that share it.
 - `comparison`: the losses that are finished, and what they say together.
 - `choice`: the losses; `choosing`: how text and functions become losses; `parameters`: their
   parameters as text; `grids`: losses with several settings; `bound_loss`: a loss with what it takes
@@ -16,8 +16,9 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
 - `predictor`: the model that was found, for new rows; `predictor_file`: its file;
   `preprocessing`: what is done to features.
 - `linear`: the linear model, which uses `lbfgs`, `descent` and `products`; `strengths`: the search
-  for its penalty; `steps_search`: models trained in steps, which uses `steps_training`; `mlp`: the
-  MLP; `parts`: the validation rows; `validation`: what is decided on them.
+  for its penalty; `steps_search`: models trained in steps, which uses `steps_attempts` and
+  `steps_training`; `mlp`: the MLP; `parts`: the validation rows; `validation`: what is decided on
+  them.
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
   `resampling` and `intervals`; `thresholds`: its thresholds as files.

@@ -60,7 +60,7 @@ def _of_all_scores(passes: int, run: Callable[..., Outcome]) -> Experiment:
 
 
 def _bind_settings_to_head(choice: AnyChoice, dataset: Dataset) -> tuple[HeadLoss, ...]:
-    return tuple(bind_to_head(setting, dataset) for setting in grids.settings_of(choice))
+    return tuple(bind_to_head(setting, dataset) for setting in grids.settings_of(choice))  # type: ignore[arg-type]
 
 
 EXPERIMENTS: Mapping[ExperimentName, Experiment] = {

@@ -119,6 +119,7 @@ class Folder:
         choices: the requested losses.
         force: whether to start again, whatever the folder holds.
         options: the text of run.toml, or None for none.
+        joins: whether another process has prepared the folder for the same run.
 
     Attributes:
         choices: the requested losses, after those that the folder holds already.
@@ -135,15 +136,21 @@ class Folder:
         choices: Sequence[AnyChoice],
         force: bool,
         options: str | None = None,
+        *,
+        joins: bool = False,
     ) -> None:
         self.path, self._options = path, options
         self.choices = tuple(choices)
+        if joins:
+            self._join(identity)
+            return
         try:
             (path / LOSSES).mkdir(parents=True, exist_ok=True)
             if force:
                 self._clear()
             elif (path / RESULTS).exists():
-                self._go_on(identity)
+                self._join(identity)
+                self._remove_remainders()
                 return
             else:
                 self._refuse_what_is_there()
@@ -179,7 +186,7 @@ class Folder:
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
 
-    def _go_on(self, identity: dict[str, Any]) -> None:
+    def _join(self, identity: dict[str, Any]) -> None:
         """Takes over the losses of the run in the folder, or raises if it is a different run."""
         file = self.path / RESULTS
         mend = "choose another folder (out), or overwrite its contents (force)"
@@ -195,12 +202,15 @@ class Folder:
                     differing = _differing(name, there[key].get(name), value)
                     raise Occupied(f"{file} is from another run ({key}: {differing}); {mend}")
         before = [self._of_label(label, mend) for label in labels]
-        for name in OF_ALL_LOSSES:  # They do not cover the losses to be added.
+        self.choices = tuple(dict.fromkeys([*before, *self.choices]))
+
+    def _remove_remainders(self) -> None:
+        """Removes what does not cover losses that are added, and files that were not finished."""
+        for name in OF_ALL_LOSSES:
             (self.path / name).unlink(missing_ok=True)
         for place in (self.path, *self._folders()):
             for leftover in place.glob(files.LEFTOVERS):
                 leftover.unlink()
-        self.choices = tuple(dict.fromkeys([*before, *self.choices]))
 
     def _of_label(self, label: str, mend: str) -> AnyChoice:
         """Returns the loss of a label: one that is requested now, or else one that can be read."""

@@ -48,19 +48,20 @@ def bind_settings(choice: AnyChoice, dataset: Dataset) -> tuple[BoundLoss, ...]:
     if not isinstance(choice, Grid):
         return bounds
     names = [_varied(choice, place) for place in range(len(choice.terms))]
-    shared: dict[Any, BoundLoss | None] = {}  # by the parameters that stay constants
+    shared: dict[str, BoundLoss | None] = {}  # by the parameters that stay constants
     found = []
     for setting, bound in zip(choice.settings, bounds, strict=True):
-        own = [dict(term.parameters) for _, term in setting.terms]
-        constants = str([{p: of[p] for p in of if p not in n} for of, n in zip(own, names, strict=True)])
+        values = [dict(term.parameters) for _, term in setting.terms]
+        each = list(zip(values, names, strict=True))
+        constants = str([{p: v for p, v in of.items() if p not in n} for of, n in each])
         if constants not in shared:
             shared[constants] = _with_arguments(setting, dataset, names)
-        parameters = tuple(
-            {p: np.float32(of[p]) for p in n}  # type: ignore[arg-type]
-            for of, n in zip(own, names, strict=True)
-        )
         common = shared[constants]
-        found.append(bound if common is None else dataclasses.replace(common, parameters=parameters))
+        if common is None:
+            found.append(bound)
+            continue
+        arguments = tuple({p: np.float32(of[p]) for p in n} for of, n in each)  # type: ignore[arg-type]
+        found.append(dataclasses.replace(common, parameters=arguments))
     return tuple(found)
 
 
@@ -69,7 +70,8 @@ def _varied(grid: Grid, place: int) -> list[str]:
     terms = [setting.terms[place][1] for setting in grid.settings]
     if terms[0].function is not None:
         return []
-    values = {name: [dict(term.parameters)[name] for term in terms] for name, _ in terms[0].parameters}
+    each = [dict(term.parameters) for term in terms]
+    values = {name: [of[name] for of in each] for name in each[0]}
     return [
         name
         for name, of in values.items()
@@ -127,9 +129,7 @@ def scores_of(scores: Sequence[float]) -> dict[str, np.ndarray]:
     return {"score": np.array(scores)} if len(scores) > 1 else {}
 
 
-def one_by_one(
-    run: Callable[..., _Trained],
-) -> Callable[..., _Trained]:
+def one_by_one(run: Callable[..., _Trained]) -> Callable[..., _Trained]:
     """Returns `run`, which trains with one loss, as a function of several that keeps the best."""
 
     def run_each(dataset: Dataset, bound_losses: Sequence[Any], **given: Any) -> _Trained:

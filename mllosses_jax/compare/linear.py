@@ -159,7 +159,7 @@ def run(
     settings: Settings,
     on_pass: Callable[[], None],
 ) -> Outcome:
-    """Chooses the setting and the strength of a loss, fits its final models, and scores the test part.
+    """Chooses a setting and a strength, fits the final models of a loss, and scores the test part.
 
     Args:
         dataset: the standardised data set, with a test part.

@@ -52,10 +52,9 @@ class Network(NamedTuple):
     def num_bytes(self) -> int:
         """Returns what a model takes in training, with its average and the state of Adam."""
         params, buffers = (
-            sum(leaf.nbytes for leaf in jax.tree.leaves(of))
-            for of in self.start(jax.random.key(0))
+            sum(leaf.nbytes for leaf in jax.tree.leaves(of)) for of in self.start(jax.random.key(0))
         )
-        return 4 * params + 2 * buffers
+        return int(4 * params + 2 * buffers)
 
     def outputs(self, variables: Variables, features: Floats) -> Floats:
         """Returns the outputs (N, K) of a trained model, some rows at a time."""

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, parts, references
+from mllosses_jax.compare import (
+    intervals,
+    judgment,
+    parts,
+    references,
+    steps_attempts,
+    steps_search,
+)
 from mllosses_jax.compare.choice import BASELINE
 from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
@@ -80,8 +87,9 @@ def _settings(comparison: Comparison) -> list[str]:
     if not chosen:
         return []
     return [
-        "Parameters that were chosen like the settings of the model, each value with the same "
-        f"search as a loss without a choice: {'; '.join(chosen)}."
+        "Parameters that were chosen like the settings of the model, on the same rows. Each of a "
+        "loss's settings has had the whole search of a loss without a choice, so that losses with "
+        f"more settings have had more attempts: {'; '.join(chosen)}."
     ]
 
 
@@ -100,15 +108,19 @@ def _how(comparison: Comparison) -> list[str]:
         model = (
             "Model: linear, a stationary point of mean loss + (strength / 2) ||kernel||^2 with a "
             f"free bias. The strength of each loss is chosen by {folds} folds for the best average "
-            "precision by label and by row, and the model is fitted again to all training rows."
+            "precision by label and by row, by the same search for each loss, and the model is "
+            "fitted again to all training rows."
         )
     else:
-        share = f"{folds} folds" if few else "a fifth of the rows, drawn for up to five seeds each,"
+        fifth = "a fifth of the rows, drawn anew for each of the first five seeds,"
+        share = f"{folds} folds" if few else fifth
         model = (
             f"Model: {settings.own_model or 'MLP with one hidden layer'}. Step size, decay and "
             f"number of steps are chosen on {share} for the best average precision by label and "
-            "by row, with the same budget for each loss, and the model is trained again on all "
-            "training rows."
+            f"by row, with the same budget for each loss: {steps_search.ATTEMPTS} attempts of at "
+            f"most {steps_attempts.ROUNDS} rounds, each of which ends early once "
+            f"{steps_attempts.PATIENCE} rounds have brought nothing better. The model is trained "
+            "again on all training rows."
         )
     return [
         model,

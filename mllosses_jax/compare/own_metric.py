@@ -38,6 +38,7 @@ LOWER_IS_BETTER = {
     "binary_log_loss",
     "brier_score",
     "coverage_error",
+    "equal_error_rate",
     "expected_calibration_error",
     "hamming_loss",
     "label_ranking_loss",
@@ -45,6 +46,8 @@ LOWER_IS_BETTER = {
 }
 BEYOND_ONE = {"binary_log_loss", "cohen_kappa", "coverage_error", "matthews_corrcoef"}
 NO_NUMBER = {
+    *("by_frequency", "d_prime", "s_min"),  # they need more than scores and labels
+    *("sensitivity_at_specificity", "specificity_at_sensitivity"),
     *("brier_decomposition", "calibration_curve", "calibration_in_the_large"),
     *("classification_report", "multilabel_confusion_matrix", "overall_and_per_class"),
     *("precision_at_recall", "precision_recall_curve", "recall_at_precision", "roc_curve"),

@@ -108,9 +108,7 @@ class Plan:
             )
         try_metrics(request.metrics, dataset)
         # What a loss does not accept is refused here, before any training.
-        losses = {
-            choice: EXPERIMENTS[settings.model].bind(choice, dataset) for choice in choices
-        }
+        losses = {choice: EXPERIMENTS[settings.model].bind(choice, dataset) for choice in choices}
         if own is not None:
             for bound, *_ in losses.values():
                 own.network(dataset.feature_shape, bound.num_outputs)

@@ -28,12 +28,12 @@ _T = TypeVar("_T")
 
 def several() -> bool:
     """Returns whether there are processes besides this one."""
-    return jax.process_count() > 1
+    return bool(jax.process_count() > 1)
 
 
 def is_first() -> bool:
     """Returns whether this process writes what concerns all losses."""
-    return jax.process_index() == 0
+    return bool(jax.process_index() == 0)
 
 
 def share(items: Sequence[_T]) -> Sequence[_T]:

@@ -7,23 +7,23 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mllosses_jax.compare import grids, references, report
+from mllosses_jax.compare import grids, processes, references, report
 from mllosses_jax.compare.choice import BASELINE, AnyChoice
 from mllosses_jax.compare.choosing import Losses
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.folder import Folder, alone
+from mllosses_jax.compare.folder import Folder
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.loading import load_data
 from mllosses_jax.compare.outcome import PREDICTOR, Outcome
 from mllosses_jax.compare.own_metric import Metrics
-from mllosses_jax.compare.own_model import Model
+from mllosses_jax.compare.own_model import Model, OwnNetwork
 from mllosses_jax.compare.plan import Plan, Request
 from mllosses_jax.compare.preprocessing import Preprocessing
 from mllosses_jax.compare.progress import OnProgress, Passes
@@ -79,7 +79,8 @@ def compare(
         num_seeds: the number of seeds, and of models per loss if training depends on the seed.
         out: a folder for the results, or None to write nothing. It is written after each loss.
             Losses of the same experiment that are finished there are compared without being
-            trained again.
+            trained again. Processes that `jax.distributed.initialize` has joined, each of which
+            makes the same call, share the losses and the folder, and all return the comparison.
         force: whether to overwrite the contents of the folder.
         run_file: TOML for run.toml in the folder; the command keeps its options there.
         ignore: codes of checks to leave out (`"MLC007"`), as a sequence or separated by commas.
@@ -117,18 +118,31 @@ def compare(
         source = {"data": str(data), "labels": labels, "drop": drop}
     plan = Plan.of(request, load_data(data, labels=labels, drop=drop, groups=groups))
     if out is None:
+        if processes.several():
+            raise ComparisonError(
+                "several processes share their results through a folder (out): give one that all "
+                "of them can write to"
+            )
         return _Run(plan, source, on_progress).whole()
     identity = plan.identity()
-    with alone(Path(out)):
-        folder = Folder(Path(out), identity, tuple(plan.losses), force, run_file)
+
+    def prepare() -> Folder:
+        joins = not processes.is_first()
+        return Folder(Path(out), identity, tuple(plan.losses), force, run_file, joins=joins)
+
+    with processes.opened(Path(out), prepare) as folder:
         return _Run(plan, source, on_progress, folder, identity).whole()
+
+
+Fit: TypeAlias = Callable[[Dataset], Outcome | RankedOutcome]
 
 
 class _Run:
     """The execution of a plan: each loss, and then each reference, is trained and judged.
 
     If there is a folder, each is written to it as soon as it is finished, and what it holds already
-    is not trained again.
+    is not trained again. If there are several processes, each first trains its share; then all of
+    them judge everything, and the first one writes the results.
 
     Args:
         plan: what to run.
@@ -147,6 +161,8 @@ class _Run:
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.plan, self.folder, self.identity = plan, folder, dict(identity or {})
+        self.written = folder if processes.is_first() else None  # what all losses say together
+        self.others_train = False  # whether what the folder does not hold comes from others
         self.dataset = plan.dataset.standardized()
         self.preprocessing = Preprocessing.of(plan.dataset)
         choices = tuple(plan.losses) if folder is None else folder.choices
@@ -167,57 +183,94 @@ class _Run:
 
     def whole(self) -> Comparison:
         """Returns the comparison of all losses."""
+        of_references = references.available(self.plan.settings)
+        if processes.several():
+            self._train_share(of_references)
         for choice in self.choices:
             self._loss(choice)
         # References come last: losses are what is waited for, and have then compiled what all
         # share.
-        for name, fit in references.available(self.plan.settings).items():
-            self._reference(name, fit)
-        if self.folder is not None:
-            self._write_results(self.folder)
-            self._write_end(self.folder)
+        for name, fit in of_references.items():
+            self.comparison.add_reference(name, self._held_by_folder(name) or self._fit(name, fit))
+        if self.written is not None:
+            self._write_results(self.written)
+            self._write_end(self.written)
         return self.comparison
+
+    def _train_share(self, of_references: Mapping[str, Fit]) -> None:
+        """Trains what falls to this process and is not finished."""
+        self.progress.num_losses += len(processes.share(self.choices))
+        for what in processes.share([*self.choices, *of_references]):
+            if self._held_by_folder(what) is not None:
+                continue
+            if isinstance(what, str):
+                self._fit(what, of_references[what])
+            else:
+                self._train(what)
+        self.others_train = True
 
     def _loss(self, choice: AnyChoice) -> None:
         """Trains a loss, unless the folder holds it, judges it, and writes what is finished."""
         comparison, bounds = self.comparison, self.plan.bound(choice)
         if bounds[0].given:
             comparison.given[choice.label] = bounds[0].given
-        network = None
-        if self.plan.own is not None:
-            network = self.plan.own.network(self.dataset.feature_shape, bounds[0].num_outputs)
+        network = self._network(bounds)
+        if network is not None:
             comparison.networks[choice.label] = network
         outcome = self._held_by_folder(choice)
-        self.progress.begin(choice.label, trained=outcome is None)
         if outcome is None:
-            run = functools.partial(
-                self.plan.experiment.run,
-                self.dataset,
-                settings=self.plan.settings,
-                on_pass=self.progress.advance,
-                **({} if network is None else {"network": network.network}),
-            )
-            outcome = grids.train(choice, bounds, run)
-            self._keep(choice, outcome, {} if network is None else network.about())
+            outcome = self._train(choice)
+        else:
+            self.progress.begin(choice.label, trained=False)
         comparison.add(choice, outcome)
-        if self.folder is not None:
-            self.folder.write_decisions(choice, comparison.thresholds[choice.label], outcome)
-            self._write_results(self.folder)
+        if self.written is not None:
+            self.written.write_decisions(choice, comparison.thresholds[choice.label], outcome)
+            self._write_results(self.written)
 
-    def _reference(self, name: str, fit: Callable[[Dataset], Outcome | RankedOutcome]) -> None:
-        """Fits a reference, unless the folder holds it, and judges it."""
-        outcome = self._held_by_folder(name)
-        if outcome is None:
-            self.progress.say(f"fitting: {name}")
-            outcome = fit(self.dataset)
-            self._keep(name, outcome, {})
-        self.comparison.add_reference(name, outcome)
+    def _network(self, bounds: tuple[Any, ...]) -> OwnNetwork | None:
+        """Returns the user's model for a loss, or None if there is none."""
+        if self.plan.own is None:
+            return None
+        return self.plan.own.network(self.dataset.feature_shape, bounds[0].num_outputs)
+
+    def _train(self, choice: AnyChoice) -> Outcome | RankedOutcome:
+        """Trains a loss, and keeps the outcome."""
+        self.progress.begin(choice.label, trained=True)
+        bounds = self.plan.bound(choice)
+        network = self._network(bounds)
+        run = functools.partial(
+            self.plan.experiment.run,
+            self.dataset,
+            settings=self.plan.settings,
+            on_pass=self.progress.advance,
+            **({} if network is None else {"network": network.network}),
+        )
+        outcome: Outcome | RankedOutcome = grids.train(choice, bounds, run)
+        self._keep(choice, outcome, {} if network is None else network.about())
+        return outcome
+
+    def _fit(self, name: str, fit: Fit) -> Outcome | RankedOutcome:
+        """Fits a reference, and keeps the outcome."""
+        self.progress.say(f"fitting: {name}")
+        outcome = fit(self.dataset)
+        self._keep(name, outcome, {})
+        return outcome
 
     def _held_by_folder(self, what: AnyChoice | str) -> Outcome | RankedOutcome | None:
-        """Returns the outcome of a loss or a reference that is finished in the folder, or None."""
-        if self.folder is None:
+        """Returns the outcome of a loss or a reference that is finished in the folder, or None.
+
+        Once this process has trained its share, the outcome is waited for.
+        """
+        folder, kind = self.folder, self.plan.experiment.outcome
+        if folder is None:
             return None
-        return self.folder.load(what, self.dataset, self.plan.experiment.outcome)
+
+        def load() -> Outcome | RankedOutcome | None:
+            return folder.load(what, self.dataset, kind)
+
+        if self.others_train:
+            return processes.wait_for(load, folder.path)
+        return load()
 
     def _keep(
         self,

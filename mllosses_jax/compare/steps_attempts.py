@@ -36,11 +36,12 @@ ROUNDS = 20  # the most rounds of one attempt
 STEPS = 25  # steps in a round, unless half a pass over the rows is more
 PATIENCE = 3  # training ends after so many rounds without a better one
 
-# How many attempts a device trains at once: as many as these bytes hold, but no more than are wanted
-# at once of a loss with two settings.
+# How many attempts a device trains at once: as many as these bytes hold, but no more than two
+# settings of a loss want at once.
 AT_ONCE, MOST = 2**30, 18
 
 TUNING, FINAL = 0, 1  # streams of random numbers
+
 
 class Attempt(NamedTuple):
     """The result of training in one setting with one learning rate and decay.
@@ -232,7 +233,8 @@ class Experiment:
         """Returns the state with new models in some places."""
         if begun.all():
             return self._start
-        return renewed(state, self._start, np.repeat(begun, len(self.parts)))
+        changed: State = renewed(state, self._start, np.repeat(begun, len(self.parts)))
+        return changed
 
     def _rows(self, running: Mapping[int, _Running]) -> NDArray[np.int32]:
         """Returns the rows of the next round in each place, (steps, M, batch)."""

@@ -1,8 +1,8 @@
 """Training of several models at once, in one compiled program with AdamW.
 
-Every model has its own rows, learning rate, decay and parameters of the loss, which are arguments of
-the program, so that one compilation serves a whole search. The models are divided among the devices
-and need nothing of each other.
+Every model has its own rows, learning rate, decay and parameters of the loss, which are arguments
+of the program, so that one compilation serves a whole search. The models are divided among the
+devices and need nothing of each other.
 
 The learning rate is constant, and a moving average of the parameters is judged and kept, so no
 schedule has to know in advance when training ends. On emotions, scene, yeast and enron with binary
@@ -206,7 +206,8 @@ class Trainer:
 
             def decayed(value: Array, update: Array) -> Array:
                 update = update + rates.decay * value if value.ndim >= 2 else update
-                return (value - rates.learning_rate * update).astype(value.dtype)
+                new: Array = value - rates.learning_rate * update
+                return new.astype(value.dtype)
 
             params = jax.tree.map(decayed, state.params, updates)
             # The average is the plain mean of the steps until there are `AVERAGED` of them.
@@ -227,7 +228,8 @@ class Trainer:
             return state, state.loss
 
         state, losses = jax.lax.scan(steps, state, rows)
-        return state._replace(loss=jnp.mean(losses, axis=0))
+        advanced: State = state._replace(loss=jnp.mean(losses, axis=0))
+        return advanced
 
     def _log_odds(self, rows: Rows) -> Floats:
         """Returns the log odds of the labels in some rows, (K,), with 0 for outputs of heads."""

@@ -10,9 +10,11 @@ label counts. Under a transformation, which cannot look at values, it would coun
   `fbeta`, `jaccard`, `specificity`, `negative_predictive_value`, `balanced_accuracy`, `g_mean`,
   `h_mean`, `cohen_kappa`, `matthews_corrcoef`, `hamming_loss`, `subset_accuracy`,
   `multilabel_confusion_matrix`, `classification_report`, `overall_and_per_class`.
-- For the scores of each label: `average_precision`, `roc_auc`, their curves and operating points.
+- For the scores of each label: `average_precision`, `roc_auc`, their curves and operating points,
+  `equal_error_rate`, `d_prime`; `by_frequency` averages them over the head and the tail.
 - For the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
   `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
+- For terms of an ontology: `f_max`, `s_min`.
 - For probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
 - For the labels themselves: `label_statistics`, `label_cooccurrence`.
 - `streaming`: accumulators, for more data than fits in memory at once.
@@ -28,6 +30,9 @@ from mllosses_jax.metrics.agreement import (
     cohen_kappa,
     matthews_corrcoef,
     multilabel_confusion_matrix,
+)
+from mllosses_jax.metrics.average_precision_at_k import (
+    average_precision_at_k,
 )
 from mllosses_jax.metrics.calibration_errors import (
     CalibrationCurve,
@@ -54,10 +59,23 @@ from mllosses_jax.metrics.curves import (
     average_precision,
     roc_auc,
 )
+from mllosses_jax.metrics.detection import (
+    d_prime,
+    equal_error_rate,
+)
+from mllosses_jax.metrics.groups import (
+    by_frequency,
+)
+from mllosses_jax.metrics.ontology import (
+    f_max,
+    s_min,
+)
 from mllosses_jax.metrics.operating_points import (
     OperatingPoint,
     precision_at_recall,
     recall_at_precision,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
 )
 from mllosses_jax.metrics.overall import (
     OverallAndPerClass,
@@ -115,18 +133,23 @@ __all__ = [
     "PrecisionRecallCurve",
     "ROCCurve",
     "average_precision",
+    "average_precision_at_k",
     "balanced_accuracy",
     "binary_log_loss",
     "brier_decomposition",
     "brier_score",
+    "by_frequency",
     "calibration_curve",
     "calibration_in_the_large",
     "classification_report",
     "cohen_kappa",
     "coverage_error",
+    "d_prime",
+    "equal_error_rate",
     "expected_calibration_error",
     "f1",
     "f1_at_k",
+    "f_max",
     "fbeta",
     "g_mean",
     "h_mean",
@@ -158,7 +181,10 @@ __all__ = [
     "recall_at_precision",
     "roc_auc",
     "roc_curve",
+    "s_min",
+    "sensitivity_at_specificity",
     "specificity",
+    "specificity_at_sensitivity",
     "streaming",
     "subset_accuracy",
 ]

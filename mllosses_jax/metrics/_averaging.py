@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.sets import Scored
+from mllosses_jax._core.sets import Scored, sample_weights
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,11 +55,17 @@ def mean_over(
     return jnp.where(nothing & jnp.any(counted), jnp.asarray(weightless, mean.dtype), mean)
 
 
-def mean_over_rows(values: Array, inputs: Scored) -> Array:
-    """Returns the mean over the samples with an entry that counts; NaN if their scores hold NaN."""
-    values = values.astype(inputs.scores.dtype)
-    values = jnp.where(inputs.has_nan(), jnp.nan, values)
-    return mean_over(values, inputs.num_entries() > 0)
+def mean_over_rows(values: Array, inputs: Scored, weights: ArrayLike | None = None) -> Array:
+    """Returns the mean over the samples with an entry that counts; NaN if their scores hold NaN.
+
+    Args:
+        values: the value of each sample, (N,).
+        inputs: the scores, and which entries count.
+        weights: the weights of the samples, (N,), not checked yet.
+    """
+    values = jnp.where(inputs.has_nan(), jnp.nan, values.astype(inputs.scores.dtype))
+    w = sample_weights(weights, len(values))
+    return mean_over(values, inputs.num_entries() > 0, w, weightless=jnp.nan)
 
 
 def mean_of_defined(
@@ -70,6 +76,7 @@ def mean_of_defined(
     average: Average,
     undefined: Undefined,
     support: Array,
+    weights: Array | None = None,
 ) -> Array:
     """Returns the average of the values of rows, (R,), by the rule for undefined values.
 
@@ -81,6 +88,7 @@ def mean_of_defined(
         average: the kind of average; "micro" takes the value of the only row.
         undefined: "skip", "nan" or "zero"; see `refuses_undefined` for "raise".
         support: the weights of the "weighted" average, (R,).
+        weights: the weights of the "samples" average, (R,).
     """
     values = jnp.where(defined, values, 0 if undefined == "zero" else jnp.nan)
     values = jnp.where(broken, jnp.nan, values)
@@ -88,7 +96,10 @@ def mean_of_defined(
         values = jnp.where(exists, values, jnp.nan)
         return values[0] if average == "micro" else values
     counted = exists & (defined | broken) if undefined == "skip" else exists
-    return mean_over(values, counted, seen(support, broken) if average == "weighted" else None)
+    if average == "weighted":
+        return mean_over(values, counted, seen(support, broken))
+    weights = weights if average == "samples" else None
+    return mean_over(values, counted, weights, weightless=jnp.nan)
 
 
 def seen(support: Array, broken: Array) -> Array:

@@ -55,9 +55,24 @@ def facts_of(inputs: Scored, *, average: Average) -> Facts:
 
 @step("average", "undefined")
 def averaged(
-    values: Array, defined: Array, facts: Facts, *, average: Average, undefined: Undefined
+    values: Array,
+    defined: Array,
+    facts: Facts,
+    weights: Array | None = None,
+    *,
+    average: Average,
+    undefined: Undefined,
 ) -> Array:
-    """Returns the average of the values of rows, (R,) to (); with average=None, the values."""
+    """Returns the average of the values of rows, (R,) to (); with average=None, the values.
+
+    Args:
+        values: the value of each row, (R,).
+        defined: bool (R,), whether a row has a value.
+        facts: the facts about the rows.
+        weights: the weights of the samples, (N,).
+        average: the kind of average.
+        undefined: the rule for rows without a value.
+    """
     check_undefined(undefined)
-    exists, broken = facts.num_entries > 0, facts.broken
-    return mean_of_defined(values, defined, exists, broken, average, undefined, facts.num_positives)
+    exists, broken, support = facts.num_entries > 0, facts.broken, facts.num_positives
+    return mean_of_defined(values, defined, exists, broken, average, undefined, support, weights)

@@ -10,9 +10,11 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import Ranking
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import Scored, sample_weights, scored
+from mllosses_jax.metrics import _weighted_rows
 from mllosses_jax.metrics._averaging import (
     Average,
     Undefined,
@@ -21,7 +23,8 @@ from mllosses_jax.metrics._averaging import (
 )
 from mllosses_jax.metrics._long_rows import Standing
 from mllosses_jax.metrics._ranked_rows import value_per_row
-from mllosses_jax.metrics._rows import Facts, averaged
+from mllosses_jax.metrics._rows import Facts, averaged, facts_of
+from mllosses_jax.metrics._weighted_rows import value_per_weighted_row
 
 
 @refuses_undefined
@@ -32,6 +35,8 @@ def average_precision(
     *,
     average: Average = "macro",
     undefined: Undefined = "skip",
+    min_positives: int = 1,
+    weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Average precision, exact and with tied scores grouped; its macro average is the mAP.
@@ -48,6 +53,10 @@ def average_precision(
         undefined: how to treat a label (or row) without positives: "skip" leaves it out of the
             mean; "nan" makes the mean NaN; "zero" counts it as 0, as scikit-learn and torchmetrics
             do. With average=None it is NaN, or 0 for "zero". "raise" raises, in eager calls.
+        min_positives: the fewest positives of a label (or row); one with fewer is treated as one
+            without any.
+        weights: float array (N,), the weights of the samples, at least 0; None for ones. They
+            count a sample so often; with average="samples" they are the weights of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it is left out of the mean, as is a row without any.
 
@@ -57,11 +66,12 @@ def average_precision(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, an option is unknown, or with undefined="raise" if a value
-            is not defined, or under a transformation.
+        ValueError: if shapes differ, an option is unknown or out of range, or with
+            undefined="raise" if a value is not defined, or under a transformation.
 
     Reference:
-        "zero" is `sklearn.metrics.average_precision_score(labels, scores, average=...)`.
+        "zero" is `sklearn.metrics.average_precision_score(labels, scores, average=...)`, with its
+        `sample_weight`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -73,18 +83,29 @@ def average_precision(
     """
     check_average(average)
     inputs = scored(scores, labels, where)
-    values, facts = value_per_row(average_precisions, _average_precision_of_row, inputs, average)
-    return averaged(values, facts.num_positives > 0, facts, average=average, undefined=undefined)
+    checks.integer("min_positives", min_positives, least=1)
+    w = sample_weights(weights, len(inputs.scores))
+    if w is None:
+        ways = average_precisions, _average_precision_of_row
+        values, facts = value_per_row(*ways, inputs, average)
+    else:
+        of_cuts = _weighted_rows.average_precisions
+        values, facts = value_per_weighted_row(of_cuts, inputs, w, average=average)
+    defined = _enough_positives(inputs, average, min_positives, facts)
+    return averaged(values, defined, facts, w, average=average, undefined=undefined)
 
 
 @refuses_undefined
-@compiled(host=True)
+@compiled(host=True, max_fpr=(0, 1))
 def roc_auc(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
     average: Average = "macro",
+    max_fpr: ArrayLike | None = None,
     undefined: Undefined = "skip",
+    min_positives: int = 1,
+    weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Area under the ROC curve: how often a positive scores above a negative, counting ties half.
@@ -97,10 +118,17 @@ def roc_auc(
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
         average: "macro", the mean over labels; "weighted", weighted by the number of positives;
             "samples", the mean over rows; "micro", all entries as one; None, per label.
+        max_fpr: the highest false positive rate, in (0, 1], up to which the area is taken, a
+            scalar; it is then standardised by McClish's formula, so that .5 is chance and 1 the
+            best. None is the whole area.
         undefined: how to treat a label (or row) whose entries are all positive or all negative:
             "skip" leaves it out of the mean; "nan" makes the mean NaN, as scikit-learn does;
             "zero" counts it as 0, as torchmetrics does. With average=None it is NaN, or 0 for
             "zero". "raise" raises, in eager calls.
+        min_positives: the fewest positives of a label (or row); one with fewer is treated as one
+            without any.
+        weights: float array (N,), the weights of the samples, at least 0; None for ones. They
+            count a sample so often; with average="samples" they are the weights of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
             and it is left out of the mean, as is a row without any.
 
@@ -110,11 +138,12 @@ def roc_auc(
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
-        ValueError: if shapes differ, an option is unknown, or with undefined="raise" if a value
-            is not defined, or under a transformation.
+        ValueError: if shapes differ, an option is unknown or out of range, or with
+            undefined="raise" if a value is not defined, or under a transformation.
 
     Reference:
-        "nan" is `sklearn.metrics.roc_auc_score(labels, scores, average=...)`.
+        "nan" is `sklearn.metrics.roc_auc_score(labels, scores, average=...)`, with its `max_fpr`
+        and `sample_weight`. D. K. McClish, "Analyzing a Portion of the ROC Curve", 1989.
 
     Example:
         >>> import jax.numpy as jnp
@@ -126,9 +155,27 @@ def roc_auc(
     """
     check_average(average)
     inputs = scored(scores, labels, where)
-    values, facts = value_per_row(_areas, _area_of_row, inputs, average)
-    defined = (facts.num_positives > 0) & (facts.num_positives < facts.num_entries)
-    return averaged(values, defined, facts, average=average, undefined=undefined)
+    checks.integer("min_positives", min_positives, least=1)
+    if isinstance(max_fpr, int) and max_fpr == 0:
+        raise ValueError(f"max_fpr must lie in (0, 1], got {max_fpr}")
+    w = sample_weights(weights, len(inputs.scores))
+    if w is None and max_fpr is None:
+        values, facts = value_per_row(_areas, _area_of_row, inputs, average)
+    else:
+        of_cuts = _weighted_rows.areas
+        limit = None if max_fpr is None else checks.scalar("max_fpr", max_fpr, inputs.scores.dtype)
+        values, facts = value_per_weighted_row(of_cuts, inputs, w, limit, average=average)
+    defined = _enough_positives(inputs, average, min_positives, facts)
+    defined &= facts.num_positives < facts.num_entries
+    return averaged(values, defined, facts, w, average=average, undefined=undefined)
+
+
+def _enough_positives(inputs: Scored, average: Average, fewest: int, facts: Facts) -> Array:
+    """Returns which rows have as many positives as asked for, and a weight, bool (R,)."""
+    some = facts.num_positives > 0
+    if fewest == 1:
+        return some
+    return some & (facts_of(inputs, average=average).num_positives >= fewest)
 
 
 def average_precisions(ranking: Ranking, facts: Facts) -> Array:

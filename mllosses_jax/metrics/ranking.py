@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from mllosses_jax._core.compile import compiled
+from mllosses_jax._core.compile import compiled, step
 from mllosses_jax._core.ordering import Ranking, ranking_keys
-from mllosses_jax._core.sets import scored
+from mllosses_jax._core.sets import Scored, sample_weights, scored
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._ranked_rows import of_ranked_rows
@@ -19,7 +21,11 @@ from mllosses_jax.metrics.curves import average_precisions
 
 @compiled(host=True)
 def label_ranking_average_precision(
-    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Label ranking average precision (LRAP): precision at the rank of each true label.
 
@@ -30,6 +36,7 @@ def label_ranking_average_precision(
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: float array (N,), the weights of the samples in the mean, at least 0.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             left out of the mean.
 
@@ -53,18 +60,22 @@ def label_ranking_average_precision(
         0.4167
     """
     inputs = scored(scores, labels, where)
-    return of_ranked_rows(_mean_precision, inputs, facts_of(inputs, average="samples"), "samples")
+    return _mean_of_ranked(_precisions, inputs, weights)
 
 
-def _mean_precision(ranking: Ranking, facts: Facts) -> Array:
+def _precisions(ranking: Ranking, facts: Facts) -> Array:
     values = average_precisions(ranking, facts)
     trivial = (facts.num_positives == 0) | (facts.num_positives == facts.num_entries)
-    return _mean(jnp.where(trivial, 1, values), facts)
+    return jnp.where(trivial, 1, values)
 
 
 @compiled(host=True)
 def label_ranking_loss(
-    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Ranking loss: the fraction of pairs in which the false label scores as high as the true one.
 
@@ -75,6 +86,7 @@ def label_ranking_loss(
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: float array (N,), the weights of the samples in the mean, at least 0.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             left out of the mean.
 
@@ -97,20 +109,24 @@ def label_ranking_loss(
         Array(0.5, dtype=float32)
     """
     inputs = scored(scores, labels, where)
-    return of_ranked_rows(_mean_wrong_pairs, inputs, facts_of(inputs, average="samples"), "samples")
+    return _mean_of_ranked(_wrong_pairs, inputs, weights)
 
 
-def _mean_wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
+def _wrong_pairs(ranking: Ranking, facts: Facts) -> Array:
     dtype = ranking.score_dtype()
     # Among tied labels the false ones are sorted first, so a true one comes after all of them.
     above_or_tied = jnp.cumsum(1 - ranking.positive, axis=1).astype(dtype)
     wrong = jnp.sum(jnp.where(ranking.positive > 0, above_or_tied, 0), axis=1)
-    return _mean(wrong / jnp.maximum(facts.pairs(dtype), 1), facts)
+    return wrong / jnp.maximum(facts.pairs(dtype), 1)
 
 
 @compiled()
 def coverage_error(
-    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Coverage error: how many labels must be taken from the top to include every true one.
 
@@ -120,6 +136,7 @@ def coverage_error(
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: float array (N,), the weights of the samples in the mean, at least 0.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             left out of the mean.
 
@@ -147,11 +164,17 @@ def coverage_error(
     smallest = jnp.iinfo(keys.dtype).min
     last_true = jnp.max(jnp.where(inputs.actual, keys, smallest), axis=1, keepdims=True)
     covered = jnp.sum(keys <= last_true, axis=1, dtype=jnp.int32)
-    return mean_over_rows(covered, inputs)
+    return mean_over_rows(covered, inputs, weights)
 
 
 @compiled()
-def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
+def one_error(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
     """One-error: the fraction of samples whose top-ranked label is false.
 
     Formula:
@@ -161,6 +184,7 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: float array (N,), the weights of the samples in the mean, at least 0.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             left out of the mean.
 
@@ -186,12 +210,16 @@ def one_error(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None =
     inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     top = jnp.argmin(ranking_keys(inputs.scores, inputs.where), axis=1, keepdims=True)
     hit = jnp.take_along_axis(inputs.actual, top, axis=1)[:, 0]
-    return mean_over_rows(~hit, inputs)
+    return mean_over_rows(~hit, inputs, weights)
 
 
 @compiled()
 def mean_reciprocal_rank(
-    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Mean reciprocal rank (MRR): one over the rank of the first true label.
 
@@ -202,6 +230,7 @@ def mean_reciprocal_rank(
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        weights: float array (N,), the weights of the samples in the mean, at least 0.
         where: bool, (N, L) with axes equal or 1: which entries count; a sample without any is
             left out of the mean.
 
@@ -233,8 +262,18 @@ def mean_reciprocal_rank(
     earlier = lax.broadcasted_iota(first.dtype, keys.shape, 1) < first
     before = jnp.sum((keys < key) | ((keys == key) & earlier), axis=1, dtype=jnp.int32)
     reciprocal = 1 / (1 + before.astype(inputs.scores.dtype))
-    return mean_over_rows(jnp.where(jnp.any(inputs.actual, axis=1), reciprocal, 0), inputs)
+    return mean_over_rows(jnp.where(jnp.any(inputs.actual, axis=1), reciprocal, 0), inputs, weights)
 
 
-def _mean(values: Array, facts: Facts) -> Array:
-    return mean_over(jnp.where(facts.broken, jnp.nan, values), facts.num_entries > 0)
+def _mean_of_ranked(
+    of_ranking: Callable[[Ranking, Facts], Array], inputs: Scored, weights: ArrayLike | None
+) -> Array:
+    facts = facts_of(inputs, average="samples")
+    values = of_ranked_rows(of_ranking, inputs, facts, "samples")
+    return _mean(values, facts, sample_weights(weights, len(inputs.scores)))
+
+
+@step()
+def _mean(values: Array, facts: Facts, weights: Array | None) -> Array:
+    values = jnp.where(facts.broken, jnp.nan, values)
+    return mean_over(values, facts.num_entries > 0, weights, weightless=jnp.nan)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     "MLC004",
     "tip",
     title="Settings are at an edge of the values tried",
-    why="A value further out might be better. Every loss is given the same number of values to "
-    "try, and the last edges of the search do not move.",
+    why="A value further out might be better. The search, which is the same for every loss, goes "
+    "no further.",
     remedy="Compare losses whose lead depends on it with care. If the edge is that of the weakest "
     "or strongest regularisation, the model may not suit the data: try another --model.",
 )

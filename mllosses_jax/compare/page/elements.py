@@ -151,7 +151,10 @@ def _heading(heading: Heading, sortable: bool) -> str:
         return tag("th", text(heading.text), **attributes)
     attributes["aria-sort"] = "none"
     attributes["data-first"] = "ascending" if heading.ascending else "descending"
-    return tag("th", tag("button", text(heading.text), type="button"), **attributes)
+    # The arrow that the style adds to the last word stays on its line.
+    *others, last = heading.text.split(" ")
+    words = "".join(f"{text(word)} " for word in others) + tag("span", text(last))
+    return tag("th", tag("button", words, type="button"), **attributes)
 
 
 def _row(row: TableRow, headings: Sequence[Heading]) -> str:

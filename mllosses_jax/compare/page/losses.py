@@ -62,7 +62,7 @@ def leaderboard_table(comparison: Comparison, *, sortable: bool = True) -> str:
             for column in columns
         ),
         Heading("Wins", hint="in how many metrics it is marked as better and worse"),
-        Heading("CPU s", ascending=True, hint="time of all processor cores"),
+        Heading("CPU seconds", ascending=True, hint="time of all processor cores"),
     ]
     rows = [_row(comparison, row, columns) for row in leaderboard.rows(comparison)]
     rows += [

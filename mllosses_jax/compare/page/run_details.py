@@ -47,7 +47,7 @@ def _training(comparison: Comparison) -> str:
         Heading("Held-out score"),
         Heading("Models"),
         Heading("Seconds", ascending=True),
-        Heading("CPU s", ascending=True),
+        Heading("CPU seconds", ascending=True),
     ]
     rows = []
     for label, outcome in comparison.outcomes.items():

@@ -1,0 +1,113 @@
+"""Rankings of rows whose entries carry weights: running sums take the place of running counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from mllosses_jax._core.compile import step
+from mllosses_jax._core.ordering import places, ranking_keys, sort_with
+from mllosses_jax._core.sets import Scored
+from mllosses_jax.metrics._averaging import Average
+from mllosses_jax.metrics._rows import Facts, rows_of
+
+
+class Cuts(NamedTuple):
+    """Weights of the entries above each cut-off of ranked rows, floats (R, n).
+
+    A cut-off is the end of a group of tied scores. Each field has its value at a cut-off in the
+    place of the group's last entry, and that of the cut-off before in the other places.
+    """
+
+    tp: Array  # the weight of the positives that score at least as high
+    fp: Array  # the weight of the negatives that score at least as high
+    tp_before: Array  # tp at the cut-off before
+    fp_before: Array  # fp at the cut-off before
+
+
+@step("of_cuts", "average")
+def value_per_weighted_row(
+    of_cuts: Callable[..., Array],
+    inputs: Scored,
+    weights: Array | None,
+    *parameters: ArrayLike | None,
+    average: Average,
+) -> tuple[Array, Facts]:
+    """Returns a value per row, (R,), and the facts about the rows, in weights instead of counts.
+
+    Args:
+        of_cuts: a function that returns the values of rows, (R,), from their cut-offs and facts.
+        inputs: scores and labels, (N, L).
+        weights: the weights of the samples, (N,); None for ones. An entry of weight 0 does not
+            count. They do not enter a row that is a sample.
+        *parameters: further arguments of `of_cuts`.
+        average: the average, which says what the rows are.
+    """
+    dtype = inputs.scores.dtype
+    weight = jnp.ones(inputs.scores.shape, dtype)
+    if weights is not None and average != "samples":
+        weight = jnp.broadcast_to(weights.astype(dtype)[:, None], weight.shape)
+    counted = inputs.counted() & (weight > 0)
+    rows = rows_of(Scored(inputs.scores, inputs.actual & counted, counted), average)
+    weight = rows_of(Scored(weight, counted, None), average).scores
+    weight = jnp.where(rows.counted(), weight, 0)
+    facts = Facts(
+        jnp.sum(weight, axis=1), jnp.sum(jnp.where(rows.actual, weight, 0), axis=1), rows.has_nan()
+    )
+    return of_cuts(_cuts_of(rows, weight), facts, *parameters), facts
+
+
+def _cuts_of(rows: Scored, weight: Array) -> Cuts:
+    keys = ranking_keys(rows.scores, rows.where)
+    keys, order = sort_with(keys, places(keys).astype(jnp.uint32))
+    weight, positive = (
+        jnp.take_along_axis(x, order.astype(jnp.int32), axis=1) for x in (weight, rows.actual)
+    )
+    group_end = jnp.pad(keys[:, 1:] != keys[:, :-1], ((0, 0), (0, 1)), constant_values=True)
+
+    def at_cuts(weights: Array) -> tuple[Array, Array]:
+        # Running sums of weights ascend, so the last cut-off has the largest so far.
+        sums = jnp.where(group_end, jnp.cumsum(weights, axis=1), 0)
+        latest = lax.cummax(sums, axis=1)
+        return latest, jnp.pad(latest[:, :-1], ((0, 0), (1, 0)))
+
+    (tp, tp_before), (fp, fp_before) = (
+        at_cuts(jnp.where(chosen, weight, 0)) for chosen in (positive, ~positive)
+    )
+    return Cuts(tp, fp, tp_before, fp_before)
+
+
+def average_precisions(cuts: Cuts, facts: Facts) -> Array:
+    """Returns the average precision of each row, (R,); 0 for a row without positives."""
+    predicted = cuts.tp + cuts.fp
+    precision = cuts.tp / jnp.where(predicted > 0, predicted, 1)
+    total = jnp.sum((cuts.tp - cuts.tp_before) * precision, axis=1)
+    return total / _at_least_some(facts.num_positives)
+
+
+def areas(cuts: Cuts, facts: Facts, max_fpr: ArrayLike | None) -> Array:
+    """Returns the area under the ROC curve of each row, (R,), up to a false positive rate.
+
+    The points of the curve are joined by straight lines. A partial area is standardised: .5 is the
+    area of the diagonal, and 1 the largest.
+    """
+    negatives = _at_least_some(facts.num_entries - facts.num_positives)[:, None]
+    limit = negatives if max_fpr is None else negatives * max_fpr
+    width = cuts.fp - cuts.fp_before
+    start, end = jnp.minimum(cuts.fp_before, limit), jnp.minimum(cuts.fp, limit)
+    slope = (cuts.tp - cuts.tp_before) / jnp.where(width > 0, width, 1)
+    middle = cuts.tp_before + slope * ((start + end) / 2 - cuts.fp_before)
+    area = jnp.sum((end - start) * middle, axis=1)
+    area = area / (negatives[:, 0] * _at_least_some(facts.num_positives))
+    if max_fpr is None:
+        return area
+    least, most = max_fpr * max_fpr / 2, max_fpr
+    return (1 + (area - least) / (most - least)) / 2
+
+
+def _at_least_some(weights: Array) -> Array:
+    return jnp.where(weights > 0, weights, 1)

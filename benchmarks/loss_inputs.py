@@ -121,7 +121,12 @@ def _tail(setting: Setting) -> Array:
     return jnp.asarray(np.geomspace(0.5, 0.001, setting.shape[1]), jnp.float32)
 
 
+def _of_samples(keyword: str) -> Callable[..., Parameters]:
+    return lambda positive, second, setting: {keyword: jnp.asarray(second[:, 0], setting.logits)}
+
+
 PARAMETERS: dict[str, Callable[..., Parameters]] = {
+    "adaptive_threshold_loss": _of_samples("threshold_logits"),
     "balanced_binary_cross_entropy": lambda *_: {"alpha": 0.75},
     "class_aware_selective_loss": lambda positive, *_: {"annotated": jnp.asarray(positive)},
     "distribution_balanced_loss": lambda positive, second, setting: {
@@ -131,9 +136,7 @@ PARAMETERS: dict[str, Callable[..., Parameters]] = {
     "entropy_maximization_loss": lambda *_: {"alpha": 0.3},
     "equalization_loss": _frequencies("label_frequencies"),
     "expected_positive_regularized_loss": lambda *_: {"expected_positives": 3.5},
-    "factorized_count_loss": lambda positive, second, setting: {
-        "count_logits": jnp.asarray(second[:, 0], setting.logits)
-    },
+    "factorized_count_loss": _of_samples("count_logits"),
     "hierarchical_coherence_loss": _ancestors,
     "hierarchy_penalty": _edges,
     "label_graph_penalty": _affinity,
@@ -141,6 +144,7 @@ PARAMETERS: dict[str, Callable[..., Parameters]] = {
     "large_loss_rejection": lambda *_: {"relative_rate": 0.2},
     "ldam_loss": lambda positive, second, setting: {"label_counts": 10_000 * _tail(setting)},
     "logit_adjusted_binary_cross_entropy": _frequencies("prior"),
+    "none_class_ranking_loss": _of_samples("threshold_logits"),
     "multilabel_distillation_loss": _second_logits("teacher_logits"),
     "positive_unlabeled_loss": lambda *_: {"prior": 0.1},
     "role_loss": lambda positive, second, setting: {

@@ -119,16 +119,39 @@ def drawn_weights(tests: Tests) -> Array:
     return np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
 
 
-def moved(figures: Figures, noise: float) -> Figures:
-    """Returns the metrics after the quality of each seed has moved their odds."""
+def moved(figures: Figures, noise: float, seeds: int) -> Figures:
+    """Returns the metrics of several seeds after the quality of each seed has moved their odds.
+
+    Args:
+        figures: the metrics of each loss, of which there is one model or one for each seed.
+        noise: the standard deviation of mAP over seeds.
+        seeds: the number of seeds.
+    """
     if not noise:
-        return figures
+        return [loss[:seeds] for loss in figures]
     rng = np.random.default_rng(3)
     result = []
     for loss in figures:
-        normal = rng.standard_normal((len(loss), 1, loss.shape[2], 1))
+        normal = rng.standard_normal((seeds, 1, loss.shape[2], 1))
         factor = np.exp(_step(float(loss[:, 0].mean()), noise) * normal).astype(np.float32)
-        result.append(loss * factor / (1 - loss + loss * factor))
+        of_seeds = loss[:seeds]
+        result.append(of_seeds * factor / (1 - of_seeds + of_seeds * factor))
+    return result
+
+
+def is_clear(values: Array, replicates: Array) -> Array:
+    """Returns where differences are so large that an interval might exclude zero, (..., draws).
+
+    No interval of 95 % ends within 1.9 standard errors, so that most need not be computed.
+
+    Args:
+        values: the differences of the models, (..., M, draws).
+        replicates: those on resamples of the rows, (..., draws, R).
+    """
+    models = values.shape[-2]
+    of_seeds = values.var(axis=-2, ddof=1) / models if models > 1 else 0.0
+    errors = np.sqrt(replicates.var(axis=-1, ddof=1) + of_seeds)
+    result: Array = np.abs(values.mean(axis=-2)) > 1.9 * errors
     return result
 
 

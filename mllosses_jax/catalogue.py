@@ -40,11 +40,13 @@ class Entry:
         soft_labels: whether labels strictly between 0 and 1 are meaningful.
         class_ids: whether labels may also be class ids (...).
         takes: what the first argument holds, logits or probabilities.
-        zero_decides: whether a logit above 0 is the loss's own decision for a label. Losses that
-            only order the labels have no such threshold.
+        zero_decides: whether a logit above 0, or above the learned threshold of the sample, is the
+            loss's own decision for a label. Losses that only order the labels have no such
+            threshold.
         separable: whether an entry needs no other logit, so that a head can compute the labels in
             chunks; what it needs of the other labels of its sample, their ids give.
-        penalty: whether the function ignores the labels and is meant to be added to a loss.
+        penalty: whether the function is a term to add to a loss, because alone it does not teach
+            which labels are positive.
         grid: values of its parameters that are worth trying, the default among them, as
             `mllosses compare` reads them.
     """
@@ -144,6 +146,13 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.poly1_focal_loss, "element", separable=True),
     Entry(losses.asymmetric_loss, "element", separable=True, grid="gamma_neg=1|2|4, clip=0|0.05"),
     Entry(
+        losses.strictly_proper_asymmetric_loss,
+        "element",
+        separable=True,
+        zero_decides=False,
+        grid="k_neg=1|2|3, zeta_neg=1|5",
+    ),
+    Entry(
         losses.asymmetric_polynomial_loss,
         "element",
         separable=True,
@@ -185,10 +194,19 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(losses.sparsemax_loss, "sample", zero_decides=False),
     Entry(losses.entmax15_loss, "sample", zero_decides=False),
+    Entry(
+        losses.soft_top_k_loss,
+        "sample",
+        soft_labels=False,
+        zero_decides=False,
+        grid="temperature=0.5|1|2",
+    ),
     Entry(losses.factorized_count_loss, "sample", zero_decides=False),
     Entry(losses.abs_kl_divergence, "sample"),
     Entry(losses.lsep_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(losses.zlpr_loss, "sample"),
+    Entry(losses.adaptive_threshold_loss, "sample", soft_labels=False),
+    Entry(losses.none_class_ranking_loss, "sample", soft_labels=False, grid="shift=0|0.05|0.2"),
     Entry(losses.two_way_sample_loss, "sample", soft_labels=False, zero_decides=False),
     Entry(losses.two_way_label_loss, "label", soft_labels=False, zero_decides=False),
     Entry(
@@ -228,6 +246,8 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.soft_fbeta_loss, "label", class_ids=True),
     Entry(losses.double_soft_f1_loss, "label"),
     Entry(losses.sigmoid_f1_loss, "label"),
+    Entry(losses.soft_mcc_loss, "label"),
+    Entry(losses.soft_balanced_accuracy_loss, "label"),
     Entry(losses.dice_loss, "label"),
     Entry(losses.tversky_loss, "label", grid="alpha=0.3|0.5, beta=0.5|0.7"),
     Entry(losses.focal_tversky_loss, "label", grid="gamma=0.75|1"),
@@ -243,6 +263,13 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(losses.expected_positive_regularized_loss, "batch", soft_labels=False),
     Entry(losses.role_loss, "batch", soft_labels=False),
     Entry(losses.entropy_maximization_loss, "element", separable=True, soft_labels=False),
+    Entry(
+        losses.generalized_robust_loss,
+        "element",
+        separable=True,
+        soft_labels=False,
+        grid="w=0|2|10, sigma=0.5|2",
+    ),
     Entry(losses.ldam_loss, "element", separable=True, grid="max_margin=0.3|0.5|1"),
     Entry(
         losses.logit_adjusted_binary_cross_entropy, "element", separable=True, grid="tau=0.5|1|2"
@@ -257,6 +284,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(losses.multilabel_distillation_loss, "sample"),
     Entry(losses.hierarchical_coherence_loss, "element", soft_labels=False),
+    Entry(losses.soft_calibration_loss, "label", zero_decides=False, penalty=True),
     Entry(losses.hierarchy_penalty, "sample", zero_decides=False, penalty=True),
     Entry(losses.label_graph_penalty, "sample", zero_decides=False, penalty=True),
 )

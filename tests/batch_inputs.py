@@ -70,7 +70,14 @@ def _count_logits(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.A
     return {"count_logits": jnp.where(known, missed, jnp.nan)}
 
 
+def _threshold_logits(labels: jax.Array, where: jax.Array | None) -> dict[str, jax.Array]:
+    """Returns thresholds that are not the same for all samples, NaN where no label is known."""
+    return {"threshold_logits": _count_logits(labels, where)["count_logits"] - jnp.asarray(0.5)}
+
+
 INPUTS = {
+    "adaptive_threshold_loss": _threshold_logits,
+    "none_class_ranking_loss": _threshold_logits,
     "role_loss": lambda y, where: {"estimated_logits": _second_logits(y, where)},
     "multilabel_distillation_loss": lambda y, where: {"teacher_logits": _second_logits(y, where)},
     "class_aware_selective_loss": lambda y, where: {"annotated": y.astype(bool)},

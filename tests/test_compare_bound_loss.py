@@ -11,6 +11,7 @@ from mllosses_jax.compare import bound_loss
 from mllosses_jax.compare.choice import Choice
 from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.heads import scores_of
 from mllosses_jax.data import Dataset
 
 ROWS, LABELS = 40, 4
@@ -70,6 +71,28 @@ def test_heads_are_the_columns_behind_the_logits(dataset):
     )
     assert bound.loss(outputs, y, where=where) == pytest.approx(float(direct))
     assert "a head for count_logits" in bound.given
+
+
+def test_a_learned_threshold_is_the_first_head(dataset):
+    y, where = jnp.asarray(dataset.y_train), jnp.asarray(dataset.mask_train)
+    bound = bound_loss.bind("adaptive_threshold_loss", dataset)
+    assert bound.learns_threshold
+    assert "a head for threshold_logits in place of tuned thresholds" in bound.given
+    outputs = outputs_of(bound)
+    logits, threshold = outputs[:, :LABELS], outputs[:, LABELS]
+    direct = mll.adaptive_threshold_loss(logits, y, threshold_logits=threshold, where=where)
+    assert bound.loss(outputs, y, where=where) == pytest.approx(float(direct))
+    np.testing.assert_array_equal(
+        scores_of(outputs, LABELS, bound.learns_threshold), logits - threshold[:, None]
+    )
+    # Another term of a sum sees the scores, and another head is behind the threshold.
+    text = "factorized_count_loss+none_class_ranking_loss(shift=0.05)"
+    bound = bound_loss.bind(text, dataset)
+    outputs = outputs_of(bound)
+    logits, threshold, count = (outputs[:, :LABELS], outputs[:, LABELS], outputs[:, LABELS + 1])
+    direct = mll.none_class_ranking_loss(logits, y, threshold_logits=threshold, shift=0.05)
+    direct += mll.factorized_count_loss(logits - threshold[:, None], y, count_logits=count)
+    assert bound.loss(outputs, y) == pytest.approx(float(direct), rel=1e-6)
 
 
 def test_a_teacher_learns_from_the_labels(dataset):

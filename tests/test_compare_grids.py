@@ -190,7 +190,8 @@ def test_what_is_no_number_has_a_program_each(dataset):
 
 def of_user(logits, labels, power=2, where=None):
     assert isinstance(power, int | float)
-    return jnp.mean(jnp.abs(jax.nn.sigmoid(logits) - labels) ** power, where=where)
+    error = jnp.abs(jax.nn.sigmoid(logits) - labels.astype(jnp.float32))
+    return jnp.mean(error**power, where=where)
 
 
 def test_functions_of_the_user_keep_numbers_of_python(dataset, monkeypatch):

@@ -335,7 +335,7 @@ def test_parameters_are_quoted_for_the_shell_and_for_python():
 
 def test_findings_come_with_all_that_they_say(page):
     found = page.all("article")
-    assert [e["text"].split(" ")[0] for e in found] == ["issueMLC001", "tipMLC004"]
+    assert [" ".join(e["text"].split(" ")[:2]) for e in found] == ["issue MLC001", "tip MLC004"]
     for element, finding in zip(found, FINDINGS[::-1], strict=True):
         for said in (finding.title, finding.why, finding.remedy, *finding.evidence):
             assert said in element["text"]

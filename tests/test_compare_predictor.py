@@ -18,6 +18,7 @@ from mllosses_jax.data import DataError, Dataset
 BINARY, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
 NAMES = (*"abcde", "ß")
 HEADED = "multilabel_distillation_loss"  # has a head for each label besides the logits
+LEARNED = "adaptive_threshold_loss"  # has a head for the threshold of each row
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +49,7 @@ def make(kind, out):
             patch.setattr(module, name, value)
         patch.setattr("mllosses_jax.compare.plan.MANY_LABELS", 3 if kind == "head" else 2000)
         data = load_data(make_dataset(sparse=kind == "sparse"))
-        losses = (BINARY, OTHER) if kind == "head" else (BINARY, HEADED)
+        losses = (BINARY, OTHER) if kind == "head" else (BINARY, HEADED, LEARNED)
         model = "mlp" if kind == "mlp" else "linear"
         return data, compare(data, losses=losses, model=model, num_seeds=2, out=out), out
 
@@ -205,3 +206,22 @@ def test_a_model_that_diverged_predicts_nothing_silently(linear):
     params = {name: value * np.float32(np.nan) for name, value in linear.params.items()}
     with pytest.raises(ComparisonError, match="not finite: its training diverged"):
         dataclasses.replace(linear, params=params).predict(np.zeros((2, 5)))
+
+
+def test_a_learned_threshold_decides_without_tuning(made, tmp_path):
+    data, comparison, out = made("linear")
+    found = comparison.predictor(LEARNED)
+    assert not np.any(found.label_thresholds)
+    assert found.global_threshold == 0
+    x = (data.x_test - found.preprocessing.shift) * found.preprocessing.scale
+    outputs = x @ found.params["kernel"] + found.params["bias"]
+    logits, threshold = outputs[:, : len(NAMES)], outputs[:, len(NAMES) :]
+    np.testing.assert_allclose(found.scores(data.x_test), logits - threshold, atol=1e-4)
+    wanted = logits > threshold
+    for each in (found, Predictor.load(out, loss=LEARNED)):
+        np.testing.assert_array_equal(each.predict(data.x_test), wanted)
+    found.save(tmp_path / "learned.npz")
+    loaded = Predictor.load(tmp_path / "learned.npz")
+    np.testing.assert_array_equal(loaded.predict(data.x_test), wanted)
+    assert not comparison.predictor(BINARY).learns_threshold
+    assert np.any(comparison.predictor(BINARY).label_thresholds)

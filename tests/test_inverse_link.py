@@ -80,6 +80,35 @@ def test_inverse_link_undoes_the_minimum_of_the_conditional_risk(case):
     np.testing.assert_allclose(calibration.inverse_link(loss, scores, **params), etas, atol=1e-5)
 
 
+def test_inverse_link_of_the_strictly_proper_loss_is_its_own():
+    x = np.linspace(-12, 12, 101)
+    parameters = {"k_neg": 2.0, "b_neg": 0.5, "zeta_neg": 4.0, "k_pos": 1.5, "b_pos": -0.5}
+    for given in ({}, parameters):
+        named = {"k_neg": 3.0, "b_neg": 1.0, "zeta_neg": 5.0, "k_pos": 1.0, "b_pos": 0.0} | given
+        positive = named["k_pos"] * expit(-named["k_pos"] * (x - named["b_pos"]))
+        negative = named["k_neg"] * expit(named["k_neg"] * (x - named["b_neg"]))
+        wanted = 1 / (1 + positive * named["zeta_neg"] / negative)
+        loss = mll.strictly_proper_asymmetric_loss
+        found = calibration.inverse_link(loss, np.float32(x), **given)
+        np.testing.assert_allclose(found, wanted, rtol=2e-5)
+        assert np.all(np.diff(np.asarray(found, np.float64)) >= 0)
+
+
+def test_a_strictly_proper_loss_learns_the_frequency():
+    """Gradient descent on a constant score ends at the score of the frequency."""
+    labels = jnp.arange(20)[:, None] < 3
+
+    def risk(x):
+        return mll.strictly_proper_asymmetric_loss(jnp.full((20, 1), x), labels)
+
+    slope = jax.jit(jax.grad(risk))
+    x = jnp.float32(0)
+    for _ in range(200):
+        x -= 5 * slope(x)
+    found = calibration.inverse_link(mll.strictly_proper_asymmetric_loss, x[None])
+    np.testing.assert_allclose(found, 3 / 20, rtol=1e-3)
+
+
 def test_inverse_link_follows_the_slope_of_training():
     x = np.float32([-1.0, 0.0, 2.0])
     p = expit(x.astype(np.float64))

@@ -150,6 +150,13 @@ def test_a_search_over_zero_has_a_linear_axis(ax):
     assert len(ax.lines) == 1
 
 
+def test_frequencies_fall_and_leave_out_labels_without_a_positive(ax):
+    plots.label_frequencies(np.array([3, 0, 40, 500, 3]), name="training", ax=ax)
+    np.testing.assert_array_equal(points(ax.lines[-1]), [[1, 500], [2, 40], [3, 3], [4, 3]])
+    assert ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.get_legend().texts] == ["training"]
+
+
 def test_learning_has_an_axis_for_the_loss_and_one_for_the_score(ax):
     steps, loss, score = [25, 50, 75], [0.6, np.inf, 0.4], [0.3, 0.5, np.nan]
     assert plots.learning_curves(steps, loss, score, final_loss=[0.7, 0.5], chosen=50, ax=ax) is ax
@@ -178,6 +185,7 @@ CALLS = {
     ),
     "head_medium_tail": lambda **k: plots.head_medium_tail({"a": [0.5]}, [9], **k),
     "intervals": lambda **k: plots.intervals(["a"], [0.5], [0.4], [0.6], **k),
+    "label_frequencies": lambda **k: plots.label_frequencies([9, 3], **k),
     "learning_curves": lambda **k: plots.learning_curves([1], [0.5], [0.4], chosen=1, **k),
     "precision_recall": lambda **k: plots.precision_recall(SCORES[:, 0], LABELS[:, 0], **k),
     "reliability_diagram": lambda **k: plots.reliability_diagram(LABELS * 0.5, LABELS, **k),

@@ -52,6 +52,12 @@ def asymmetric_loss(x: Array, y: Array, where: Array | None = None) -> Array:
     return -jnp.mean(constant(weight) * likelihood, where=where)
 
 
+def strictly_proper_asymmetric_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    if is_hard(y):
+        return jnp.mean(softplus(jnp.where(y, -x, 3 * x - 3)) / jnp.where(y, 1, 5), where=where)
+    return jnp.mean(y * softplus(-x) + (1 - y) * softplus(3 * x - 3) / 5, where=where)
+
+
 def asymmetric_polynomial_loss(x: Array, y: Array, where: Array | None = None) -> Array:
     p = jax.nn.sigmoid(x)
     shifted = jax.nn.relu(p - CLIP)

@@ -7,6 +7,7 @@ from jax import Array
 from benchmarks.straight.terms import both, constant, known, ratio
 
 EPSILON = 1e-7
+SMOOTH = 1e-5
 
 
 def _counts(x: Array, y: Array, where: Array | None) -> tuple[Array, Array, Array]:
@@ -38,6 +39,21 @@ def double_soft_f1_loss(x: Array, y: Array, where: Array | None = None) -> Array
     wrong = predicted + positives - 2 * tp
     right = tp / (2 * tp + wrong + EPSILON) + tn / (2 * tn + wrong + EPSILON)
     return jnp.mean(1 - right)
+
+
+def soft_mcc_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    tp, predicted, positives = _counts(x, y, where)
+    fp, fn = predicted - tp + SMOOTH, positives - tp + SMOOTH
+    tn = known(y, where, 0) - predicted - positives + tp + SMOOTH
+    tp = tp + SMOOTH
+    squared = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return jnp.mean(1 - (tp * tn - fp * fn) / jnp.sqrt(squared))
+
+
+def soft_balanced_accuracy_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    tp, predicted, positives = _counts(x, y, where)
+    negatives = known(y, where, 0) - positives
+    return jnp.mean(ratio(positives - tp, positives) + ratio(predicted - tp, negatives)) / 2
 
 
 def dice_loss(x: Array, y: Array, where: Array | None = None) -> Array:
@@ -87,3 +103,11 @@ def positive_unlabeled_loss(
     rest = of_unlabeled - prior * of_positives
     backwards = constant(missed + rest) - rest  # has the value of the first term alone
     return jnp.mean(jnp.where(rest < 0, backwards, missed + rest))
+
+
+def soft_calibration_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    p, size = jax.nn.sigmoid(x), known(y, where, 0)
+    sums = (
+        jnp.sum(jax.nn.relu(1 - jnp.abs(9 * p - b)) * (p - y), 0, where=where) for b in range(10)
+    )
+    return jnp.mean(sum(map(jnp.abs, sums)) / size)

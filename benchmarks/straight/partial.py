@@ -86,3 +86,11 @@ def _largest(x: Array, y: Array, where: Array | None, rate: float) -> Array:
         chosen = jnp.ceil(rate * jnp.sum(where)).astype(int)
         cut = ascending[x.size - chosen]
     return (unknown & (x >= cut)).astype(x.dtype)
+
+
+def generalized_robust_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    p, negative = jax.nn.sigmoid(x), softplus(x)
+    k = constant(jax.nn.sigmoid(2 * p - 2))
+    v = constant(jnp.exp(-2 * (p - 0.8) ** 2))
+    unobserved = v * (k * (1 - jnp.exp(0.01 * (x - negative))) / 0.01 + (1 - k) * p)
+    return jnp.mean(jnp.where(y > 0, negative - x, unobserved), where=where)

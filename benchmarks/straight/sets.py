@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from benchmarks.straight.terms import both, is_hard, logsumexp, ratio, softplus
+from benchmarks.straight.terms import both, is_hard, logsumexp, ratio, softplus, wrong_side
 
 
 def lsep_loss(x: Array, y: Array, where: Array | None = None) -> Array:
@@ -51,3 +51,22 @@ def bp_mll_loss(x: Array, y: Array, where: Array | None = None) -> Array:
     positives = ratio(jnp.sum(e, -1, where=among), jnp.sum(among, -1))
     negatives = ratio(jnp.sum(e, -1, where=rest), jnp.sum(rest, -1))
     return jnp.mean(positives * negatives)
+
+
+def adaptive_threshold_loss(
+    x: Array, y: Array, where: Array | None = None, *, threshold_logits: Array
+) -> Array:
+    z, positive = x - threshold_logits[:, None], both(y > 0, where)
+    count = jnp.sum(positive, -1)
+    among = softplus(logsumexp(z, positive))
+    matched = jnp.sum(jnp.where(positive, z, 0), -1)
+    return jnp.mean(count * among - matched + softplus(logsumexp(z, both(y <= 0, where))))
+
+
+def none_class_ranking_loss(
+    x: Array, y: Array, where: Array | None = None, *, threshold_logits: Array
+) -> Array:
+    z, positive = x - threshold_logits[:, None], both(y > 0, where)
+    mean = jnp.mean(z, -1, where=where)
+    entropy = jnp.sum(softplus(wrong_side(z, y > 0)), -1, where=where)
+    return jnp.mean(entropy + softplus(wrong_side(mean, jnp.any(positive, -1))))

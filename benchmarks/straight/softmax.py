@@ -82,6 +82,29 @@ def entmax15_loss(x: Array, y: Array, where: Array | None = None) -> Array:
     return jnp.mean(jnp.where(count > 0, value, 0))
 
 
+def soft_top_k_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    positive = both(y > 0, where)
+    k = jnp.sum(positive, -1, keepdims=True)
+
+    def total(cut_off: Array) -> Array:
+        return jnp.sum(jax.nn.sigmoid(x - cut_off), -1, keepdims=True, where=where)
+
+    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        enough = total(middle) >= k
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    ends = jnp.min(x, -1, keepdims=True) - 20, jnp.max(x, -1, keepdims=True) + 20
+    cut_off = constant(jax.lax.fori_loop(0, 32, halve, jax.tree.map(constant, ends))[0])
+    # One step of Newton's method has the derivative of the solution.
+    p = constant(jax.nn.sigmoid(x - cut_off))
+    slope = jnp.sum(p * (1 - p), -1, keepdims=True, where=where)
+    cut_off = cut_off + (total(constant(cut_off)) - k) / slope
+    terms = softplus(cut_off - x)
+    return jnp.mean(ratio(jnp.sum(jnp.where(positive, terms, 0), -1), jnp.sum(positive, -1)))
+
+
 def factorized_count_loss(
     x: Array, y: Array, where: Array | None = None, *, count_logits: Array
 ) -> Array:

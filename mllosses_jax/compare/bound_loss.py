@@ -2,7 +2,7 @@
 
 Most losses need only logits and labels. Counts, priors and hierarchies are estimated from the
 training labels; a second model output, such as a label count, is an extra head of the model; and a
-penalty, which sees no labels, is added to binary cross-entropy.
+penalty, which alone does not teach the labels, is added to binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mllosses_jax.catalogue import Entry
 from mllosses_jax.compare.choice import AnyChoice, Choice, Grid, Sum
 from mllosses_jax.compare.choosing import parse, try_call
 from mllosses_jax.compare.errors import ComparisonError
-from mllosses_jax.compare.heads import HEADS, TEACHERS
+from mllosses_jax.compare.heads import HEADS, TEACHERS, THRESHOLD, scores_of
 from mllosses_jax.compare.own_loss import own_loss, takes_where
 from mllosses_jax.data import Dataset
 from mllosses_jax.heads import why_unsupported
@@ -44,6 +44,8 @@ class BoundLoss:
         takes_where: whether `where` has an effect. If not, rows that must not count are left out.
         parameters: for each term of the loss, the parameters that are arguments and not constants,
             so that one program serves several settings; empty if there are none.
+        learns_threshold: whether the output behind the logits is the threshold of the row, which no
+            tuned threshold replaces; see `heads.scores_of`.
     """
 
     loss: Callable[..., Array]
@@ -51,6 +53,7 @@ class BoundLoss:
     given: str = ""
     takes_where: bool = True
     parameters: tuple[dict[str, np.float32], ...] = ()
+    learns_threshold: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class _Term:
             are arguments by name).
         heads: the names of the heads.
         given: what else the experiment gives it, in a few words each.
-        is_penalty: whether the function ignores the labels.
+        is_penalty: whether the function is a term to add to a loss.
         takes_where: as for `BoundLoss`.
     """
 
@@ -160,7 +163,8 @@ def bind(
         for what in term.given
     ]
     heads = _heads(terms)
-    given += [f"a head for {p}" for p in heads]
+    instead = {THRESHOLD: " in place of tuned thresholds"}
+    given += [f"a head for {p}{instead.get(p, '')}" for p in heads]
     if all(term.is_penalty for term in terms):
         it_is = "they are" if several else "it is"
         given += [f"binary cross-entropy, which {it_is} added to"]
@@ -205,13 +209,18 @@ def _own(choice: Choice, dataset: Dataset) -> _Term:
 
 
 def _heads(terms: Iterable[_Term]) -> dict[str, bool]:
-    """Returns the heads of terms, and whether each has an output per label."""
-    return {name: HEADS[name] for term in terms for name in term.heads}
+    """Returns the heads of terms, in the order of `HEADS`, and which have an output per label."""
+    wanted = {name for term in terms for name in term.heads}
+    return {name: per_label for name, per_label in HEADS.items() if name in wanted}
 
 
 def _joined(terms: tuple[tuple[float, _Term], ...], num_labels: int) -> BoundLoss:
-    """Returns the weighted sum of terms as a function of all outputs of the model."""
+    """Returns the weighted sum of terms as a function of all outputs of the model.
+
+    If a term learns a threshold, the others see the scores that are decided by it.
+    """
     heads = _heads(term for _, term in terms)
+    learns_threshold = THRESHOLD in heads
     columns = {p: num_labels if per_label else 1 for p, per_label in heads.items()}
     penalties_only = all(term.is_penalty for _, term in terms)
 
@@ -221,26 +230,32 @@ def _joined(terms: tuple[tuple[float, _Term], ...], num_labels: int) -> BoundLos
         *parameters: dict[str, Array],
         where: Array | None = None,
     ) -> Array:
-        logits = outputs[:, :num_labels]
+        logits, scores = outputs[:, :num_labels], scores_of(outputs, num_labels, learns_threshold)
         further, start = {}, num_labels
         for parameter, per_label in heads.items():
             output = outputs[:, start : start + columns[parameter]]
             further[parameter] = output if per_label else output[:, 0]
             start += columns[parameter]
-        values = [
-            (weight, term.loss(logits, labels, where, {p: further[p] for p in term.heads}, of_term))
-            for (weight, term), of_term in zip(terms, parameters or [{}] * len(terms), strict=True)
-        ]
+        values = []
+        for (weight, term), of_term in zip(terms, parameters or [{}] * len(terms), strict=True):
+            first = logits if THRESHOLD in term.heads else scores
+            of_heads = {p: further[p] for p in term.heads}
+            values.append((weight, term.loss(first, labels, where, of_heads, of_term)))
         total = functools.reduce(
             jnp.add, [value if weight == 1 else weight * value for weight, value in values]
         )
         supervised = [further[p] for p in further if p in TEACHERS]
-        for scores in [logits, *supervised] if penalties_only else supervised:
-            total += jnp.asarray(sigmoid_binary_cross_entropy(scores, labels, where=where))
+        for each in [logits, *supervised] if penalties_only else supervised:
+            total += jnp.asarray(sigmoid_binary_cross_entropy(each, labels, where=where))
         return total
 
     takes_where = all(term.takes_where for _, term in terms)
-    return BoundLoss(loss, num_labels + sum(columns.values()), takes_where=takes_where)
+    return BoundLoss(
+        loss,
+        num_labels + sum(columns.values()),
+        takes_where=takes_where,
+        learns_threshold=learns_threshold,
+    )
 
 
 def _check_lengths(choice: Choice, num_labels: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from mllosses_jax.catalogue import CATALOGUE, Entry, find
 from mllosses_jax.compare import own_code, parameters
+from mllosses_jax.compare.heads import THRESHOLD
 from mllosses_jax.compare.parameters import Value
 from mllosses_jax.losses.sums import WeightedSum
 
@@ -172,6 +173,11 @@ class Grid:
 
 
 AnyChoice: TypeAlias = Choice | Sum | Grid
+
+
+def learns_threshold(choice: AnyChoice) -> bool:
+    """Returns whether a model learns a threshold of each row with a loss."""
+    return any(THRESHOLD in c.entry.required for _, c in choice.terms if c.function is None)
 
 
 def _added(terms: Sequence[tuple[float, str]]) -> str:

@@ -14,7 +14,7 @@ from mllosses_jax._core.files import write_text
 from mllosses_jax.compare import judgment, own_metric, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
-from mllosses_jax.compare.choice import AnyChoice
+from mllosses_jax.compare.choice import AnyChoice, learns_threshold
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
 from mllosses_jax.compare.intervals import Interval
@@ -236,6 +236,7 @@ class Comparison:
             model=self.settings.model,
             preprocessing=self.preprocessing,
             network=self.networks.get(label),
+            learns_threshold=learns_threshold(self.choices[label]),
         )
 
 

@@ -25,6 +25,7 @@ from jax import Array
 
 from mllosses_jax.compare import descent, grids, lbfgs, parts, strengths, validation
 from mllosses_jax.compare.bound_loss import BoundLoss, counts
+from mllosses_jax.compare.heads import scores_of
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.products import Features, Floats
 from mllosses_jax.compare.settings import Settings
@@ -122,8 +123,9 @@ class Fitter:
         return max(float(np.linalg.norm(self.features.gradient(slopes))), rounding, 1e-30)
 
     def logits(self, features: Features, fit: Fit) -> Floats:
-        """Returns the logits of rows, without the outputs of extra heads."""
-        return features.outputs(fit.params)[:, : self._labels.shape[1]]
+        """Returns the scores of rows, without the outputs of extra heads."""
+        outputs = features.outputs(fit.params)
+        return scores_of(outputs, self._labels.shape[1], self.bound_loss.learns_threshold)
 
     def _slope_of_loss(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
         at = self._slope_at(rows)
@@ -187,7 +189,9 @@ def run(
         params={"kernel": params[:, :-1], "bias": params[:, -1]},
         test_scores=np.stack([fitter.logits(test, fit) for fit in fits]),
         held=search.held,
-        decisions=validation.decide(search.held, dataset),
+        decisions=validation.decide(
+            search.held, dataset, tune=not fitter.bound_loss.learns_threshold
+        ),
         chosen={"strength": search.strength},
         tried={"strength": np.array(search.strengths), "score": np.array(search.scores)},
         at_edge=("strength",) if search.at_edge else (),

@@ -19,6 +19,7 @@ from mllosses_jax._core.text import shown
 from mllosses_jax.calibration import AffineCalibrator
 from mllosses_jax.compare import mlp
 from mllosses_jax.compare.errors import ComparisonError
+from mllosses_jax.compare.heads import scores_of
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.own_model import OwnNetwork
@@ -48,6 +49,8 @@ class Predictor:
         global_threshold: the threshold of all labels, for micro-F1.
         calibrator: makes probabilities of scores, or None if there are too many labels.
         network: the user's model, or None if it is one of this package.
+        learns_threshold: whether the model has learned a threshold of each row, from which scores
+            are measured.
 
     Example:
         >>> import numpy as np
@@ -70,6 +73,7 @@ class Predictor:
     global_threshold: np.float32
     calibrator: AffineCalibrator | None
     network: OwnNetwork | None = None
+    learns_threshold: bool = False
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.preprocessing.shape))
@@ -234,7 +238,8 @@ class Predictor:
         rows = min(ROWS, max(BLOCK // widest, 1))
         for start in range(0, len(x), rows):
             # Further outputs are what a loss takes besides logits.
-            scores = self.outputs(self.preprocessing(x[start : start + rows]))[:, :num_labels]
+            outputs = self.outputs(self.preprocessing(x[start : start + rows]))
+            scores = scores_of(outputs, num_labels, self.learns_threshold)
             if not np.isfinite(scores).all():
                 raise ComparisonError(
                     f"the scores of the model trained with {self.loss} are not finite: its "
@@ -264,6 +269,7 @@ def make_predictor(
     model: str,
     preprocessing: Preprocessing,
     network: OwnNetwork | None,
+    learns_threshold: bool,
 ) -> Predictor:
     """Returns the predictor of the first model of an outcome."""
     decisions = outcome.decisions if isinstance(outcome, Outcome) else None
@@ -281,4 +287,5 @@ def make_predictor(
         ),
         calibrator=None if decisions is None else decisions.calibrator,
         network=network,
+        learns_threshold=learns_threshold,
     )

@@ -36,6 +36,7 @@ def arrays_of(predictor: Predictor) -> dict[str, Any]:
         "model": np.array(predictor.model),
         "loss": np.array(predictor.loss),
         "label_names": np.array(predictor.label_names),
+        "learns_threshold": np.array(predictor.learns_threshold),
         **decisions,
         **predictor.preprocessing.arrays(),
         **({} if predictor.network is None else predictor.network.about()),
@@ -125,6 +126,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictor:
         label_thresholds=arrays.get("label_thresholds"),
         global_threshold=np.float32(arrays["global_threshold"]),
         calibrator=calibrator,
+        learns_threshold=bool(arrays.get("learns_threshold", False)),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mllosses_jax.compare import grids, processes, references, report
-from mllosses_jax.compare.choice import BASELINE, AnyChoice
+from mllosses_jax.compare.choice import BASELINE, AnyChoice, learns_threshold
 from mllosses_jax.compare.choosing import Losses
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.document import document
@@ -246,7 +246,9 @@ class _Run:
             **({} if network is None else {"network": network.network}),
         )
         outcome: Outcome | RankedOutcome = grids.train(choice, bounds, run)
-        self._keep(choice, outcome, {} if network is None else network.about())
+        about_loss = {"learns_threshold": np.array(learns_threshold(choice))}
+        about_model = {} if network is None else network.about()
+        self._keep(choice, outcome, {**about_loss, **about_model})
         return outcome
 
     def _fit(self, name: str, fit: Fit) -> Outcome | RankedOutcome:
@@ -276,12 +278,18 @@ class _Run:
         self,
         what: AnyChoice | str,
         outcome: Outcome | RankedOutcome,
-        about_model: Mapping[str, Any],
+        of_its_own: Mapping[str, Any],
     ) -> None:
-        """Writes an outcome to the folder, with what was done to features, and with which model."""
+        """Writes an outcome to the folder, with what was done to features, and with which model.
+
+        Args:
+            what: the loss, or the name of the reference.
+            outcome: the outcome.
+            of_its_own: what `predict` must know of this one beyond what all have in common.
+        """
         if self.folder is not None:
             about = {"model": np.array(self.plan.settings.model), **self.preprocessing.arrays()}
-            self.folder.save(what, outcome, self.dataset, {**about, **about_model})
+            self.folder.save(what, outcome, self.dataset, {**about, **of_its_own})
 
     def _write_results(self, folder: Folder) -> None:
         """Writes the metrics of what is finished so far."""

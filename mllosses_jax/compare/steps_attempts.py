@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mllosses_jax.compare import parts, validation
 from mllosses_jax.compare.bound_loss import BoundLoss
+from mllosses_jax.compare.heads import scores_of
 from mllosses_jax.compare.mlp import mlp
 from mllosses_jax.compare.network import Network
 from mllosses_jax.compare.steps_training import Rates, State, Trainer, batches, renewed
@@ -124,6 +125,7 @@ class Experiment:
         devices = jax.local_devices() if devices is None else devices
         self.dataset = dataset
         self.network = network or mlp(dataset.x_train.shape[1], bound_loss.num_outputs)
+        self.learns_threshold = bound_loss.learns_threshold
         self.trainer = Trainer(dataset, bound_loss, self.network, devices)
         self.parts = parts.draws(dataset, num_seeds)
         self.batch_size = min(BATCH, *(len(part.train) for part in self.parts))
@@ -213,9 +215,12 @@ class Experiment:
         return state, losses
 
     def logits(self, state: State, model: int, features: Floats) -> Floats:
-        """Returns the logits of rows, without the outputs of extra heads."""
+        """Returns the scores of rows, without the outputs of extra heads."""
         outputs = self.network.outputs(state.model(model), features)
-        return outputs[:, : self.dataset.y_train.shape[1]]
+        return self._scores(outputs)
+
+    def _scores(self, outputs: Floats) -> Floats:
+        return scores_of(outputs, self.dataset.y_train.shape[1], self.learns_threshold)
 
     def _batches(self, rows: list[parts.Rows], stream: int) -> Iterator[NDArray[np.int32]]:
         return batches(rows, stream, num_steps=self.steps, batch_size=self.batch_size)
@@ -254,10 +259,10 @@ class Experiment:
 
     def _held(self, outputs: Floats, place: int) -> Held:
         """Returns the scores of the validation rows by the models of a place."""
-        rests, num_labels = [part.validation for part in self.parts], self.dataset.y_train.shape[1]
+        rests = [part.validation for part in self.parts]
         first = place * len(rests)
         scores = [
-            np.concatenate(outputs[:, first + number])[: len(rest), :num_labels]
+            self._scores(np.concatenate(outputs[:, first + number])[: len(rest)])
             for number, rest in enumerate(rests)
         ]
         return Held(np.concatenate(rests), np.concatenate(scores))

@@ -95,7 +95,7 @@ def run(
         params={name: of_models[:num_seeds] for name, of_models in params.items()},
         test_scores=test_scores,
         held=best.held,
-        decisions=validation.decide(best.held, dataset),
+        decisions=validation.decide(best.held, dataset, tune=not experiment.learns_threshold),
         chosen={name: float(each[place]) for name, each in values.items()},
         tried=values | {"score": np.array([attempt.score for attempt in of_setting.values()])},
         at_edge=tuple(edges),

@@ -71,8 +71,14 @@ def quality(held: Held, dataset: Dataset) -> float:
     return -math.inf if math.isnan(found) else found
 
 
-def decide(held: Held, dataset: Dataset) -> Decisions:
-    """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones."""
+def decide(held: Held, dataset: Dataset, *, tune: bool = True) -> Decisions:
+    """Tunes thresholds and fits a calibrator; scores that are not finite give neutral ones.
+
+    Args:
+        held: the scores of held-out rows.
+        dataset: the data set, with their labels.
+        tune: whether to tune thresholds, which are 0 otherwise: the model has learned its own.
+    """
     num_labels = held.scores.shape[1]
     if not np.isfinite(held.scores).all():
         zeros = np.zeros(num_labels, np.float32)
@@ -80,7 +86,10 @@ def decide(held: Held, dataset: Dataset) -> Decisions:
             zeros, zeros[0], AffineCalibrator(jnp.ones(num_labels), jnp.zeros(num_labels))
         )
     found = _decide(held.scores, *held.labels(dataset))
-    return Decisions(np.asarray(found.by_label), np.asarray(found.common), found.calibrator)
+    by_label, common = np.asarray(found.by_label), np.asarray(found.common)
+    if not tune:
+        by_label, common = np.zeros_like(by_label), np.zeros_like(common)
+    return Decisions(by_label, common, found.calibrator)
 
 
 @jax.jit

@@ -40,7 +40,8 @@ in float32 counts as 0, so −log p is computed as if p were 0.
 
 An unreduced entry is an element (..., L), a sample (...), a label (L,) or the whole batch (),
 depending on the loss; its docstring says which. `mllosses_jax.catalogue` lists the losses by
-family. `weighted_sum` makes one loss of several.
+family. `weighted_sum` makes one loss of several. `multilabel_contrastive_loss`, which is not in the
+catalogue, takes embeddings (..., D) in place of logits.
 """
 
 from __future__ import annotations
@@ -48,15 +49,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mllosses_jax._core.public import show_public_names
+from mllosses_jax.losses.adaptive_threshold import *
 from mllosses_jax.losses.asymmetric import *
 from mllosses_jax.losses.asymmetric_polynomial import *
 from mllosses_jax.losses.binary import *
+from mllosses_jax.losses.calibration import *
+from mllosses_jax.losses.confusion import *
+from mllosses_jax.losses.contrastive import *
 from mllosses_jax.losses.count import *
 from mllosses_jax.losses.curves import *
 from mllosses_jax.losses.dice import *
 from mllosses_jax.losses.distillation import *
 from mllosses_jax.losses.distribution_balanced import *
 from mllosses_jax.losses.focal import *
+from mllosses_jax.losses.generalized_robust import *
 from mllosses_jax.losses.hierarchy import *
 from mllosses_jax.losses.large_loss import *
 from mllosses_jax.losses.longtail import *
@@ -73,6 +79,7 @@ from mllosses_jax.losses.soft_f1 import *
 from mllosses_jax.losses.softmax import *
 from mllosses_jax.losses.sparse import *
 from mllosses_jax.losses.sums import *
+from mllosses_jax.losses.top_k import *
 
 if not TYPE_CHECKING:  # type checkers follow the imports above, which bring each family's names
     __all__ = [

@@ -1,7 +1,8 @@
 """The basis of overlap losses: counts in which probabilities replace decisions, and averages.
 
-Such a loss passes a formula of soft counts to `overlap_loss`. The formulas are written as the
-share of what is wrong, because one minus the share of what is right would cancel.
+Such a loss passes a formula of soft counts to `overlap_loss`, or to `confusion_loss` if it needs
+false positives and false negatives apart. The formulas are written as the share of what is wrong,
+because one minus the share of what is right would cancel.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ class SoftCounts(NamedTuple):
 
     tp: Array  # Σ p·y
     wrong: Array  # α·FP + β·FN with FP = Σ p·(1 − y) and FN = Σ (1 − p)·y
+    tn: Array  # Σ (1 − p)·(1 − y)
+
+
+class Confusion(NamedTuple):
+    """The four soft counts of a confusion matrix, shaped as `SoftCounts` are."""
+
+    tp: Array  # Σ p·y
+    fp: Array  # Σ p·(1 − y)
+    fn: Array  # Σ (1 − p)·y
     tn: Array  # Σ (1 − p)·(1 − y)
 
 
@@ -92,22 +102,66 @@ def overlap_loss(
         reduction: as in the public losses.
         axis_name: mesh axes over which the batch continues.
     """
+
+    def losses(total: _Total) -> Array:
+        shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
+        tp, wrong = total(_positive_and_wrong, *shares)
+        return formula(SoftCounts(tp, wrong, tn=total(_true_negative)))
+
+    return _reduced(losses, tail, inputs, average, weights, reduction, axis_name)
+
+
+def confusion_loss(
+    formula: Callable[[Confusion], Array],
+    tail: Array,
+    inputs: LossInputs,
+    *,
+    average: Average,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+    axis_name: AxisName,
+) -> LossValue:
+    """Returns the reduced loss of all four soft counts, which are summed in one loop.
+
+    The arguments are those of `overlap_loss`.
+    """
+    return _reduced(
+        lambda total: formula(Confusion(*total(_confusion))),
+        tail,
+        inputs,
+        average,
+        weights,
+        reduction,
+        axis_name,
+    )
+
+
+_Total = Callable[..., Any]  # from terms of (tail, labels, *parameters) to their sums
+
+
+def _reduced(
+    losses: Callable[[_Total], Array],
+    tail: Array,
+    inputs: LossInputs,
+    average: Average,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+    axis_name: AxisName,
+) -> LossValue:
+    """Returns the reduced losses of sums that run over what `average` says."""
     checks.one_of("average", average, AVERAGES)
     y, where = inputs.y, inputs.where
     batch = tuple(range(y.ndim - 1))
     axis = {"macro": batch, "samples": (y.ndim - 1,), "micro": (*batch, y.ndim - 1)}[average]
     devices = None if average == "samples" else axis_name
-    if where is not None:
-        tail = jnp.where(where, tail, 0)
+    counted = tail if where is None else jnp.where(where, tail, 0)
 
-    shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
-    tp, wrong = sum_of_terms(_positive_and_wrong, (tail, y, *shares), axis)
-    tn = sum_of_terms(_true_negative, (tail, y), axis)
-    counts = SoftCounts(*(all_sum(count, devices) for count in (tp, wrong, tn)))
-    losses = formula(counts)
-    if average == "samples":
-        return reduce_samples(losses, where, weights, reduction, axis_name)
-    return reduce_labels(losses, where, weights, reduction, axis_name)
+    def total(terms: Callable[..., Any], *parameters: Array) -> Any:
+        sums = sum_of_terms(terms, (counted, y, *parameters), axis)
+        return jax.tree.map(lambda count: all_sum(count, devices), sums)
+
+    reduce = reduce_samples if average == "samples" else reduce_labels
+    return reduce(losses(total), where, weights, reduction, axis_name)
 
 
 def _positive_and_wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
@@ -120,3 +174,10 @@ def _positive_and_wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> tup
 def _true_negative(tail: Array, y: Array) -> Array:
     _, q = pair_of_tail(tail)
     return jnp.where(y, 0, q) if y.dtype == jnp.bool_ else (1 - y) * q
+
+
+def _confusion(tail: Array, y: Array) -> tuple[Array, Array, Array, Array]:
+    p, q = pair_of_tail(tail)
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, p, 0), jnp.where(y, 0, p), jnp.where(y, q, 0), jnp.where(y, 0, q)
+    return y * p, (1 - y) * p, y * q, (1 - y) * q

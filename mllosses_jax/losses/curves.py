@@ -128,6 +128,23 @@ def _share_of_variance(
     return jnp.where(positive | negative, square * share, 0)
 
 
+def _hardest(inputs: LossInputs, max_fpr: Array, axis_name: AxisName) -> LossInputs:
+    """Returns inputs in which only the highest ⌈max_fpr·n⌉ of the n negatives of each label count.
+
+    Negatives that tie with the last of them count too, and one counts at least.
+    """
+    columns = _columns(inputs, axis_name)
+    x, _, negatives, _ = _gathered(columns, axis_name)
+    ranked = jnp.sort(lax.stop_gradient(jnp.where(negatives, x, -jnp.inf)), axis=-1)
+    kept = jnp.maximum(jnp.ceil(max_fpr * columns.num_negatives), 1).astype(jnp.int32)
+    place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
+    up_to_lowest = jnp.where(place <= x.shape[-1] - kept[:, None], ranked, -jnp.inf)
+    lowest = jnp.max(up_to_lowest, axis=-1, initial=-jnp.inf)
+    lowest = lowest.reshape((1,) * (inputs.x.ndim - 1) + lowest.shape)
+    among = inputs.positives() | (inputs.negatives() & (inputs.x >= lowest))
+    return inputs._replace(where=among)
+
+
 def _where_pairs(losses: Array, columns: _Columns) -> Array:
     return jnp.where((columns.num_positives > 0) & (columns.num_negatives > 0), losses, 0)
 
@@ -185,13 +202,14 @@ def auc_margin_loss(
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
-@compiled_loss(margin=(0, 1e15))
+@compiled_loss(margin=(0, 1e15), max_fpr=(0, 1))
 def pairwise_auc_loss(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
     surrogate: Literal["logistic", "squared_hinge", "squared"] = "logistic",
     margin: ArrayLike = 1.0,
+    max_fpr: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     where: ArrayLike | None = None,
     reduction: Reduction = "mean",
@@ -204,6 +222,8 @@ def pairwise_auc_loss(
         φ(t) = log(1 + exp(−t)), max(0, m − t)² or (m − t)²
 
     Gao and Zhou show that the first two are consistent with AUC, and that a plain hinge is not.
+    With `max_fpr` = β, N holds only the ⌈β·n⌉ highest of the n negatives: the loss is that of the
+    partial AUC, whose false positive rates are at most β.
 
     Args:
         logits: float array (..., L); all leading axes are one batch.
@@ -211,6 +231,7 @@ def pairwise_auc_loss(
         surrogate: φ: "logistic", "squared_hinge" or "squared". The first two take O(n log n) time
             for n samples, the last O(n), and none holds all pairs in memory.
         margin: m ≥ 0, a scalar, for the squared surrogates; the logistic one has no margin.
+        max_fpr: β in [0, 1], a scalar; at least one negative counts. None means all of them.
         weights: scale factors of the labels, shape (L,).
         where: bool array of the rank of logits, axes equal or 1: which entries take part.
         reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
@@ -223,7 +244,9 @@ def pairwise_auc_loss(
 
     Reference:
         W. Gao and Z.-H. Zhou, "On the Consistency of AUC Pairwise Optimization", 2012,
-        arXiv:1208.0645.
+        arXiv:1208.0645; for the partial AUC D. Zhu, G. Li, B. Wang, X. Wu and T. Yang, "When AUC
+        meets DRO: Optimizing Partial AUC for Deep Learning with Non-Convex Convergence Guarantee",
+        2022 (ICML), arXiv:2203.00176.
 
     Example:
         >>> import jax.numpy as jnp
@@ -234,7 +257,9 @@ def pairwise_auc_loss(
     """
     checks.one_of("surrogate", surrogate, SURROGATES)
     inputs = loss_inputs(logits, labels, where)
-    m = checks.scalar("margin", margin, inputs.x.dtype)
+    m, among = checks.scalar("margin", margin, inputs.x.dtype), inputs.where
+    if max_fpr is not None:
+        inputs = _hardest(inputs, checks.scalar("max_fpr", max_fpr, inputs.x.dtype), axis_name)
     if surrogate == "squared":
         moments = _moments(inputs.x, inputs, axis_name)
         losses = jnp.where(moments.paired, moments.variances + (m + moments.distance) ** 2, 0)
@@ -247,7 +272,7 @@ def pairwise_auc_loss(
             totals = squared_hinge_sum(x - jnp.where(own, m, 0), own, negatives)
         pairs = columns.num_positives * columns.num_negatives
         losses = safe_divide(all_sum(totals, axis_name), pairs)
-    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
+    return reduce_labels(losses, among, weights, reduction, axis_name)
 
 
 @with_slope(over_labels=True)

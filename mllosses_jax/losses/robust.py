@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,8 +15,6 @@ from mllosses_jax._core.numerics import (
     TINY,
     finite_product,
     log_sigmoid_pair,
-    near_best,
-    polynomial,
     power,
     sigmoid_pair,
     with_slope,
@@ -31,6 +27,7 @@ from mllosses_jax.losses._focal import (
     hard_focal,
     hard_focal_slope,
 )
+from mllosses_jax.losses._power_loss import power_loss, power_loss_slope
 
 __all__ = ["generalized_binary_cross_entropy", "hill_loss", "splc_loss"]
 
@@ -40,63 +37,23 @@ _INF = float("inf")
 # Generalized cross-entropy
 
 
-def _power_loss(log_p: Array, order: Exponent) -> Array:
-    """Returns (1 − p^order)/order, and its limit −log p at order 0."""
-    return _by_series(log_p, order) if isinstance(order, int) else _traced(log_p, order)
-
-
-@jax.custom_jvp
-def _traced(log_p: Array, order: Array) -> Array:
-    return _by_series(log_p, order)
-
-
-@_traced.defjvp
-def _traced_jvp(primals: Any, tangents: Any) -> Any:
-    def bounded(log_p: Array, order: Array) -> Array:
-        return _by_series(jnp.maximum(log_p, -1 / TINY), order)
-
-    # The derivative in the order grows as the square of the logarithm; the bound keeps it finite.
-    return _traced(*primals), jax.jvp(bounded, primals, tangents)[1]
-
-
-def _by_series(log_p: Array, order: Exponent) -> Array:
-    t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
-    near = t > -1
-    growth = _GROWTH if t.dtype == jnp.float32 else _SERIES_OF_GROWTH
-    series = polynomial(jnp.where(near, t, 0), growth)
-    far = (1 - jnp.exp(jnp.minimum(t, -1))) / jnp.where(near, 1, order)
-    return jnp.where(near, -log_p * series, far)
-
-
-# Polynomials for (exp(t) − 1)/t with t in [−1, 0]; in float32, the relative error is below 1e-10.
-_SERIES_OF_GROWTH = tuple(1 / math.factorial(n + 1) for n in range(18))
-_GROWTH = near_best(
-    lambda t: sum(c * t**n for n, c in enumerate(_SERIES_OF_GROWTH)), -1, 0, terms=8
-)
-
-
-def _positive_slope(x: Array, order: Exponent) -> Array:
-    p, q = sigmoid_pair(x)
-    return -power(p, log_sigmoid_pair(x)[0], order) * q
-
-
 def _hard_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
-    slope = _positive_slope(jnp.where(y, x, -x), order)
+    slope = power_loss_slope(jnp.where(y, x, -x), order)
     return jnp.where(y, slope, -slope)
 
 
 @with_slope(_hard_generalized_slope)
 def _hard_generalized(x: Array, y: Array, order: Exponent) -> Array:
-    return _power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
+    return power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
 
 
 def _soft_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
-    return y * _positive_slope(x, order) - (1 - y) * _positive_slope(-x, order)
+    return y * power_loss_slope(x, order) - (1 - y) * power_loss_slope(-x, order)
 
 
 @with_slope(_soft_generalized_slope)
 def _soft_generalized(x: Array, y: Array, order: Exponent) -> Array:
-    positive, negative = (_power_loss(log, order) for log in log_sigmoid_pair(x))
+    positive, negative = (power_loss(log, order) for log in log_sigmoid_pair(x))
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 

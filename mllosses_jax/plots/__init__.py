@@ -6,7 +6,8 @@ style sheet changes them all. The extra `cli` brings matplotlib.
 
 - For one label: `precision_recall`, `threshold_curve`.
 - For probabilities: `reliability_diagram`.
-- For all labels: `average_precision_by_frequency`, `head_medium_tail`, `two_losses`.
+- For all labels: `label_frequencies`, `average_precision_by_frequency`, `head_medium_tail`,
+  `two_losses`.
 - For several losses: `intervals`.
 - For hyper-parameters: `search_curve`; for the steps of training: `learning_curves`.
 """
@@ -17,6 +18,7 @@ from mllosses_jax._core.public import show_public_names
 from mllosses_jax.plots.frequency import average_precision_by_frequency
 from mllosses_jax.plots.groups import head_medium_tail
 from mllosses_jax.plots.interval_dots import intervals
+from mllosses_jax.plots.label_frequency import label_frequencies
 from mllosses_jax.plots.learning import learning_curves
 from mllosses_jax.plots.pair import two_losses
 from mllosses_jax.plots.precision_recall_line import precision_recall
@@ -28,6 +30,7 @@ __all__ = [
     "average_precision_by_frequency",
     "head_medium_tail",
     "intervals",
+    "label_frequencies",
     "learning_curves",
     "precision_recall",
     "reliability_diagram",

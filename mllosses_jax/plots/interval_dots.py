@@ -58,6 +58,7 @@ def intervals(
     ax.set_yticks(places, list(names))
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=5)  # more labels of small differences would overlap
     ax.grid(visible=True, axis="x")
     ax.set_axisbelow(True)
     return ax

@@ -34,3 +34,21 @@ def timm_two_way(x, case):
         positive_temperature=case.params["tp"],
         negative_temperature=case.params["tn"],
     )
+
+
+@golden
+def atlop_adaptive_threshold(x, case):
+    t = case.array("threshold_logits")
+    return mll.adaptive_threshold_loss(x, case.labels, threshold_logits=t, reduction="none")
+
+
+@golden
+def ncrl_none_class_ranking(x, case):
+    return mll.none_class_ranking_loss(
+        x,
+        case.labels,
+        threshold_logits=case.array("threshold_logits"),
+        shift=case.params["shift"],
+        regularize=case.params["regulariser"],
+        reduction="none",
+    )

@@ -32,12 +32,14 @@ class Case(NamedTuple):
     @property
     def variable(self) -> np.ndarray:
         """The variable of the gradient: logits, or embeddings whose products are the logits."""
-        return self.array("emb" if "emb" in self.stored["inputs"] else "logits")
+        inputs = self.stored["inputs"]
+        return self.array(next(name for name in ("emb", "features", "logits") if name in inputs))
 
     @property
     def gradient(self) -> np.ndarray:
         """The stored gradient with respect to `variable`."""
-        name = "grad_emb" if "grad_emb" in self.stored else "grad_logits"
+        names = ("grad_emb", "grad_features", "grad_logits")
+        name = next(name for name in names if name in self.stored)
         return np.array(self.stored[name], np.float64)
 
     @property

@@ -59,6 +59,34 @@ def spml_vlpl(x, case):
     return _entropy_maximization(x, case)
 
 
+def _generalized_robust(x, case, **parameters):
+    parameters |= {name: case.params[name] for name in ("w", "b", "mu", "sigma", "q2", "q3")}
+    return mll.generalized_robust_loss(x, case.labels, **parameters)
+
+
+@golden
+def generalized_robust(x, case):
+    return _generalized_robust(x, case)
+
+
+@golden
+def generalized_robust_pseudo(x, case):
+    """The source adds a share of the regulariser of another loss, divided by its size."""
+    params, pseudo = case.params, case.array("pseudo_labels")
+    loss = _generalized_robust(
+        x,
+        case,
+        pseudo_labels=np.maximum(pseudo, 0),
+        pseudo_where=pseudo != 0,
+        rho=params["rho"],
+        lamb_low=params["lam_2"],
+        lamb_high=params["lam_1"],
+    )
+    k = params["expected_num_pos"]
+    regularizer = mll.expected_positive_regularized_loss(x, 0 * case.labels, expected_positives=k)
+    return loss + params["reg"] * regularizer
+
+
 @golden
 def mld(x, case):
     reduction = {"batchmean": "mean", "sum": "sum", "mean": "mean"}[case.params["reduction"]]

@@ -97,3 +97,9 @@ def asl_single_label(x, case):
         label_smoothing=case.params["eps"],
         reduction=case.reduction,
     )
+
+
+@golden
+def dexml_soft_top_k(x, case):
+    k = None if case.params["k"] == "num_pos" else case.params["k"]
+    return mll.soft_top_k_loss(x, case.labels, k=k, temperature=1 / case.params["alpha"])

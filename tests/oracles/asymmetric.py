@@ -29,3 +29,11 @@ def asymmetric_loss_slope(x, y, mask, detach_focus=True, gamma_neg=4.0, gamma_po
     _, above = _asymmetric_parts(x + h, y, gamma_neg, gamma_pos, clip)
     _, below = _asymmetric_parts(x - h, y, gamma_neg, gamma_pos, clip)
     return masked(weight * (above - below) / (2 * h), mask)
+
+
+def strictly_proper_asymmetric_loss(
+    x, y, mask, k_neg=3.0, b_neg=1.0, zeta_neg=5.0, k_pos=1.0, b_pos=0.0, zeta_pos=1.0
+):
+    positive = np.logaddexp(0, -k_pos * (x - b_pos)) / zeta_pos
+    negative = np.logaddexp(0, k_neg * (x - b_neg)) / zeta_neg
+    return masked(y * positive + (1 - y) * negative, mask)

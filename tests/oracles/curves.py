@@ -33,7 +33,7 @@ def auc_margin_loss(x, y, mask, margin=1.0):
     return _by_label(loss, x, y, mask)
 
 
-def pairwise_auc_loss(x, y, mask, surrogate="logistic", margin=1.0):
+def pairwise_auc_loss(x, y, mask, surrogate="logistic", margin=1.0, max_fpr=1.0):
     surrogates = {
         "logistic": lambda t: np.logaddexp(0, -t),
         "squared_hinge": lambda t: np.maximum(0, margin - t) ** 2,
@@ -41,6 +41,7 @@ def pairwise_auc_loss(x, y, mask, surrogate="logistic", margin=1.0):
     }
 
     def loss(p, n):
-        return surrogates[surrogate](p[:, None] - n[None, :]).mean()
+        hardest = np.sort(n)[::-1][: max(int(np.ceil(max_fpr * len(n))), 1)]
+        return surrogates[surrogate](p[:, None] - hardest[None, :]).mean()
 
     return _by_label(loss, x, y, mask)

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from exact import LOGITS, NOTHING, Jet, Terms, mp, sigmoids
+from exact import LOGITS, NOTHING, Jet, Terms, log_sigmoids, mp, sigmoids
 
 import mllosses_jax as mll
-from references.row import BOUNDARY, CLIPS, GAMMAS, Row
+from references.row import BOUNDARY, CLIPS, GAMMAS, Row, plain
 
 
 def asymmetric(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float) -> Terms:
@@ -23,6 +23,14 @@ def asymmetric(x: float, y: Any, gamma_neg: float, gamma_pos: float, clip: float
     weight = wrong.power(y * mp.mpf(gamma_pos) + (1 - y) * mp.mpf(gamma_neg))
     loss = p.log().times(-y) + rest.log().times(-(1 - y))
     return Terms(weight, loss, (1 - y) * mp.log(wrong.v))
+
+
+def strictly_proper(x: float, y: Any) -> Terms:
+    """The defaults: log σ(x) of positives, and log σ(−3·(x − 1)) of negatives, divided by 5."""
+    z = Jet(3 * (mp.mpf(x) - 1), mp.mpf(3))
+    q = 1 / (1 + mp.exp(z.v))
+    negative = Jet(mp.log(1 + mp.exp(z.v)), 3 * (1 - q), 9 * q * (1 - q))
+    return Terms(Jet(mp.one), log_sigmoids(x)[0].times(-y) + negative.times((1 - y) / mp.mpf(5)))
 
 
 def _asymmetric(gamma_neg, gamma_pos, clip, x, y, detach, gamma):
@@ -52,4 +60,9 @@ def rows(labels: tuple) -> list[Row]:
     ]
     gamma_neg, gamma_pos, clip = map(jnp.array, zip(*columns, strict=True))
     loss = functools.partial(_asymmetric, None, gamma_pos, clip)
-    return [*constants, row(loss=loss, columns=columns, gamma=gamma_neg)]
+    proper = functools.partial(plain, mll.strictly_proper_asymmetric_loss)
+    return [
+        *constants,
+        row(loss=loss, columns=columns, gamma=gamma_neg),
+        Row("strictly proper", proper, strictly_proper, labels),
+    ]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mllosses_jax import plots
 from mllosses_jax.compare.card import data_card, in_words
 from mllosses_jax.compare.page.elements import Cell, Heading, TableRow, table, tag
+from mllosses_jax.compare.page.figures import figure
+from mllosses_jax.compare.per_label import positives
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison
@@ -29,8 +35,17 @@ def content(comparison: Comparison) -> str:
         if name not in ("name", "label_names")
     ]
     headings = [Heading("Property", numeric=False), Heading("Value")]
-    caption = f"{comparison.dataset.name}; all but the test rows is about the training part"
-    return tag("h2", "Data") + table("data-table", caption, headings, rows, sortable=False)
+    caption = f"The training part of {comparison.dataset.name}, and the size of the test part"
+    listed = table("data-table", caption, headings, rows, sortable=False)
+    train, _ = positives(comparison)
+    drawn = figure(
+        "frequencies",
+        "Training positives of each label, from the most frequent one to the rarest.",
+        f"Training positives of {len(train)} labels, of which the most frequent has {train.max()}, "
+        f"the median {np.median(train):g} and the rarest {train.min()}",
+        functools.partial(plots.label_frequencies, train),
+    )
+    return tag("h2", "Data") + tag("div", listed + drawn, class_="beside")
 
 
 def _spoken(name: str) -> str:

@@ -28,6 +28,7 @@ def content(comparison: Comparison) -> str:
 def _finding(finding: Finding) -> str:
     head = (
         tag("span", text(finding.kind), class_=f"kind {finding.kind}")
+        + " "
         + tag("code", text(finding.code))
         + " "
         + text(finding.title)

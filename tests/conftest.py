@@ -27,6 +27,28 @@ MOST_MEMORY_MAPS = 30_000
 _FINISHED = pytest.StashKey[int]()
 
 
+@pytest.fixture(scope="module")
+def without_pictures():
+    """Writes the pages of comparisons as without matplotlib: figures take seconds for each page."""
+    from mllosses_jax.compare.page import figures, whole
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (figures, whole):
+            patch.setattr(module, "drawable", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def prior_alone():
+    """Fits no models of scikit-learn beside the losses, as where it is not installed."""
+    from mllosses_jax.compare import references
+
+    available, prior = references.available, references.PRIOR
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(references, "available", lambda given: {prior: available(given)[prior]})
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests of one case or notebook, or else of one file or folder, to one process.
 

@@ -22,6 +22,7 @@ from mllosses_jax.compare.errors import ComparisonError
 
 BASELINE = "sigmoid_binary_cross_entropy"
 THREE = "hinge_loss(margin=0.5|1|2)"
+pytestmark = pytest.mark.usefixtures("prior_alone")
 
 
 def test_values_between_bars_are_settings():

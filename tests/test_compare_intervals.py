@@ -124,6 +124,16 @@ def test_the_far_end_is_at_most_twice_as_far_as_that_of_a_plain_interval(mean):
     assert 0 <= found.low < mean < found.high <= 1
 
 
+def test_two_seeds_that_are_alike_by_chance_do_not_make_the_interval_too_short():
+    """The log-odds of a figure are normal over seeds, and rows add nothing."""
+    generator = np.random.default_rng(0)
+    figures = 1 / (1 + np.exp(-3 - 2.5 * generator.standard_normal((500, 2))))
+    expected = np.mean(1 / (1 + np.exp(-3 - 2.5 * generator.standard_normal(100_000))))
+    found = [judged(each, np.full(50, each.mean()), bounds=FIGURE) for each in figures]
+    held = np.mean([each.low <= expected <= each.high for each in found])
+    assert held > 0.92  # 0.87 if no end were more than twice as far away as ± puts it
+
+
 def test_figures_that_mirror_each_other_have_mirrored_intervals():
     one = judged([0.7, 0.75], spread(0.725, 0.02), bounds=FIGURE)
     other = judged([0.3, 0.25], 1 - spread(0.725, 0.02), bounds=FIGURE)

@@ -18,6 +18,7 @@ from mllosses_jax.compare.folder import Occupied
 from mllosses_jax.data import Dataset
 
 SESSION = {"jax_numpy_dtype_promotion": "standard", "jax_numpy_rank_promotion": "allow"}
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 @pytest.fixture(autouse=True)

@@ -69,9 +69,9 @@ def oracle_gradients(name, kwargs, options=False):
     return slope @ w, slope.T @ x, slope.sum(0)
 
 
-def in_all_ways(function, *arguments):
-    """Returns the value and gradients of a function of (implementation, *arguments)."""
-    numbers = tuple(range(len(arguments)))
+def of_all_ways(function, num_arguments):
+    """Returns the program for the value and gradients of a function of (way, *arguments)."""
+    numbers = tuple(range(num_arguments))
 
     @jit
     def everything(*arguments):
@@ -80,4 +80,9 @@ def in_all_ways(function, *arguments):
             for way in IMPLEMENTATIONS
         }
 
-    return everything(*arguments)
+    return everything
+
+
+def in_all_ways(function, *arguments):
+    """Returns the value and gradients of a function of (implementation, *arguments)."""
+    return of_all_ways(function, len(arguments))(*arguments)

@@ -34,7 +34,7 @@ _EQUAL = 1e-6  # replicates come from single precision
 # 5.8 % for two.
 _POWER = 1.75
 _DECAY = 1.5
-_FARTHEST = 2  # times the half width without a scale
+_FARTHEST = 2  # times the half width without a scale, if it does not rest on few seeds
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def interval(
         the values over M; q² = a² + (b² − a²)·(s/(r + s))^p with Student's quantiles a and b of
         N − 1 and M − 1 degrees of freedom, and p = 1 + 0.75·((1 − level)/0.05)^1.5. The ends are on
         the scale of log (x − lowest)/(highest − x), which keeps them within bounds, but at most
-        twice as far away as ± puts them. If few rows decide, they are moved to include zero.
+        2·max(1, b/a) times as far away as ± puts them, and twice if M is 1. If few rows decide,
+        they are moved to include zero.
 
     Args:
         values: the metric or the difference of each model, (M,). M is 1 if training does not
@@ -109,7 +110,7 @@ def interval(
     of_rows, of_seeds = _variances(values, replicates, num_rows)
     total = of_rows + of_seeds
     half = _quantile(of_seeds / total, num_rows, models, level) * math.sqrt(total) if total else 0.0
-    low, high = _ends(mean, half, bounds)
+    low, high = _ends(mean, half, bounds, _farthest(num_rows, models, level))
     if _few_rows_decide(replicates, level):
         low, high = min(low, 0.0), max(high, 0.0)
     return Interval(mean, low, high, decided)
@@ -201,7 +202,21 @@ def _student(freedom: int, level: float) -> float:
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
+def _farthest(num_rows: int, models: int, level: float) -> float:
+    """Returns how many half widths an end may be away.
+
+    The width may be too small by as much as Student's quantile of few seeds exceeds that of the
+    rows: two seeds can be alike by chance. With a constant of 2, intervals of two seeds with a
+    standard deviation of 0.3 covered a mean of 0.8 in 91 % of cases instead of 93.5 %.
+    """
+    if models == 1:
+        return _FARTHEST
+    return _FARTHEST * max(1.0, _student(models - 1, level) / _student(num_rows - 1, level))
+
+
+def _ends(
+    mean: float, half: float, bounds: tuple[float, float], farthest: float
+) -> tuple[float, float]:
     lowest, highest = bounds
     if half == 0 or not lowest < mean < highest or math.isinf(highest - lowest):
         return max(lowest, mean - half), min(highest, mean + half)
@@ -210,8 +225,8 @@ def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float,
     center, reach = (lowest + highest) / 2, (highest - lowest) / 2
     low, high = (center + reach * math.tanh(x / 2) for x in (place - step, place + step))
     # Next to a bound the scale stretches without end, which says nothing about the figure.
-    farthest = _FARTHEST * half
-    return max(min(low, mean), mean - farthest), min(max(high, mean), mean + farthest)
+    most = farthest * half
+    return max(min(low, mean), mean - most), min(max(high, mean), mean + most)
 
 
 def _few_rows_decide(replicates: NDArray[np.float64], level: float) -> bool:

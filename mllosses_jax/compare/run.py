@@ -267,12 +267,13 @@ class _Run:
         if folder is None:
             return None
 
-        def load() -> Outcome | RankedOutcome | None:
+        def load() -> Any:
             return folder.load(what, self.dataset, kind)
 
-        if self.others_train:
-            return processes.wait_for(load, folder.path)
-        return load()
+        outcome: Outcome | RankedOutcome | None = (
+            processes.wait_for(load, folder.path) if self.others_train else load()
+        )
+        return outcome
 
     def _keep(
         self,

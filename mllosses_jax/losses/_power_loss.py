@@ -42,10 +42,13 @@ def _traced_jvp(primals: Any, tangents: Any) -> Any:
 def _by_series(log_p: Array, order: Exponent) -> Array:
     t = order * jnp.maximum(log_p, jnp.finfo(log_p.dtype).min)
     near = t > -1
-    growth = _GROWTH if t.dtype == jnp.float32 else _SERIES_OF_GROWTH
-    series = polynomial(jnp.where(near, t, 0), growth)
     far = (1 - jnp.exp(jnp.minimum(t, -1))) / jnp.where(near, 1, order)
-    return jnp.where(near, -log_p * series, far)
+    return jnp.where(near, -log_p * growth(jnp.where(near, t, 0)), far)
+
+
+def growth(t: Array) -> Array:
+    """Returns (exp(t) − 1)/t for t in [−1, 0]."""
+    return polynomial(t, _GROWTH if t.dtype == jnp.float32 else _SERIES_OF_GROWTH)
 
 
 # Polynomials for (exp(t) − 1)/t with t in [−1, 0]; in float32, the relative error is below 1e-10.

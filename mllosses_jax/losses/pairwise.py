@@ -10,7 +10,8 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import sigmoid_pair, with_slope
-from mllosses_jax._core.reduction import count_entries, masked_sum, reduce_samples, safe_divide
+from mllosses_jax._core.platforms import sum_of_terms
+from mllosses_jax._core.reduction import count_entries, masked_count, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.softmax import log_sum_exp
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -38,7 +39,11 @@ def _hinges(inputs: LossInputs, margin: ArrayLike, by_rank: bool = False) -> Arr
 
 
 def _size(entries: Array) -> Array:
-    return jnp.sum(entries, axis=-1, dtype=jnp.int32)
+    return masked_count(entries, None, axis=-1)
+
+
+def _sum_of(terms: Array, entries: Array, axis: tuple[int, ...]) -> Array:
+    return sum_of_terms(lambda terms, entries: jnp.where(entries, terms, 0), (terms, entries), axis)
 
 
 def _mean_over_pairs(totals: Array, inputs: LossInputs) -> Array:
@@ -55,12 +60,13 @@ def _exponential(s: Array) -> Array:
 def _bounded_pairs(x: Array, positives: Array, negatives: Array) -> Array:
     """Returns Σ_{i∈P} exp(−t_i)·Σ_{j∈N} exp(t_j) for t = tanh(x).
 
-    The exponentials are written once, and their two sums are a pass each.
+    The exponentials are written once, and their two sums are a pass each. With the gradient these
+    are four passes over (B, L) arrays, and the number of positives costs one more.
     """
     p, q = sigmoid_pair(2 * x)
     t = p - q  # tanh, with a derivative 4pq that does not cancel
-    terms = jnp.exp(jnp.where(positives, -t, t))
-    return masked_sum(terms, positives, None, axis=-1) * masked_sum(terms, negatives, None, axis=-1)
+    terms, axis = jnp.exp(jnp.where(positives, -t, t)), (x.ndim - 1,)
+    return _sum_of(terms, positives, axis) * _sum_of(terms, negatives, axis)
 
 
 @compiled_loss()

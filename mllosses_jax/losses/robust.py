@@ -27,7 +27,7 @@ from mllosses_jax.losses._focal import (
     hard_focal,
     hard_focal_slope,
 )
-from mllosses_jax.losses._power_loss import power_loss, power_loss_slope
+from mllosses_jax.losses._power_loss import growth, power_loss, power_loss_slope
 
 __all__ = ["generalized_binary_cross_entropy", "hill_loss", "splc_loss"]
 
@@ -47,13 +47,28 @@ def _hard_generalized(x: Array, y: Array, order: Exponent) -> Array:
     return power_loss(log_sigmoid_pair(jnp.where(y, x, -x))[0], order)
 
 
+def _exchanged(x: Array, pair: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Returns a pair that belongs to p and 1 − p by size, the larger one first, and vice versa."""
+    first, second = pair
+    return jnp.where(x >= 0, first, second), jnp.where(x >= 0, second, first)
+
+
 def _soft_generalized_slope(x: Array, y: Array, order: Exponent) -> Array:
-    return y * power_loss_slope(x, order) - (1 - y) * power_loss_slope(-x, order)
+    larger, smaller = _exchanged(x, sigmoid_pair(x))
+    log_larger, log_smaller = _exchanged(x, log_sigmoid_pair(x))
+    # The larger one is at least 1/2, so a polynomial gives its power without an exponential.
+    t = order * log_larger
+    of_larger = (1 + t * growth(t)) * smaller
+    of_smaller = power(smaller, log_smaller, order) * larger
+    positive, negative = _exchanged(x, (of_larger, of_smaller))
+    return (1 - y) * negative - y * positive
 
 
 @with_slope(_soft_generalized_slope)
 def _soft_generalized(x: Array, y: Array, order: Exponent) -> Array:
-    positive, negative = (power_loss(log, order) for log in log_sigmoid_pair(x))
+    log_larger, log_smaller = _exchanged(x, log_sigmoid_pair(x))
+    of_larger = -log_larger * growth(order * log_larger)
+    positive, negative = _exchanged(x, (of_larger, power_loss(log_smaller, order)))
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 

@@ -11,6 +11,7 @@ import pytest
 from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
 
 LOSSES = f"{BASELINE},{OTHER}"
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 def test_options_come_from_a_file_and_flags_take_precedence(data, here, tmp_path):
@@ -81,7 +82,8 @@ def test_a_first_look_takes_the_advised_losses_and_few_rows(here, tmp_path, monk
 
 
 # A process that is killed when it has moved so many finished files into place: run.toml and
-# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on.
+# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on. It draws no
+# pictures, which take seconds.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -94,6 +96,8 @@ def count(path, target):
     return replace(path, target)
 Path.replace = count
 from mllosses_jax.cli.main import main
+from mllosses_jax.compare.page import figures, whole
+figures.drawable = whole.drawable = lambda: False
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -105,12 +109,15 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     arguments = ["compare", str(data), "--losses", LOSSES, "--seeds", "2"]
     begin = [*arguments, "--out", str(out)]
 
-    def killed(moment, command):
+    def run(moment, command):
         script = [sys.executable, "-c", KILLED, str(moment), *map(str, command)]
         done = subprocess.run(
             script, env=environment, capture_output=True, timeout=120, check=False
         )
-        assert done.returncode == -signal.SIGKILL
+        return done.returncode
+
+    def killed(moment, command):
+        assert run(moment, command) == -signal.SIGKILL
         return {path: path.read_bytes() for path in out.rglob("*.npz")}
 
     assert killed(1, begin) == {}
@@ -127,7 +134,7 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     assert after == second
     assert not list(out.rglob(".*.partial"))
 
-    assert mllosses(*arguments, "--out", whole).returncode == 0
+    assert run(10**6, [*arguments, "--out", whole]) == 0
     found, expected = results_of(out)["results"], results_of(whole)["results"]
     for loss, of_loss in expected.items():
         for metric in of_loss.keys() - {"seconds", "cpu_seconds"}:

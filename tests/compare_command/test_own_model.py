@@ -7,6 +7,8 @@ from compare_inputs import BASELINE, assert_refused, passes, results_of
 
 from mllosses_jax.compare import Predictor, steps_attempts, steps_search
 
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
+
 MODULE = """
 from flax import nnx
 import jax.numpy as jnp

@@ -11,6 +11,7 @@ from mllosses_jax.compare import Predictor, compare
 from mllosses_jax.data import load
 
 TUNED = "asymmetric_loss(gamma_neg=2)"
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@
   is a user's; `grid`: a grid of the MLP; `whole_command`: all of it.
 - `intervals`: how often the intervals and marks of a comparison are right; `families`: its part
   about several losses; `simulated_models`: what both simulate.
+- `guarantees`: how often thresholds keep what they promise.
 - `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.
 - `loss_inputs`: what losses are timed on; `goals`: what they are meant to take.
 - `linear_float64`, `linear_peers`: the peers of the models.

@@ -15,6 +15,7 @@ from benchmarks.timing import keep_memory
 # The benchmarks, each with the keyword for the names of what it measures, if it takes any.
 BENCHMARKS = {
     "grid": "",
+    "guarantees": "",
     "heads": "",
     "hierarchy": "",
     "intervals": "",

@@ -22,6 +22,7 @@ def _needed(num_labels: int, k: int) -> dict[str, object]:
         "inputs": "probabilities",
         "inverse_propensity": jnp.linspace(1.0, 3.0, num_labels),
         "k": k,
+        "new_scores": jnp.linspace(0.0, 1.0, 2 * num_labels).reshape(2, num_labels),
         "precision": 0.5,
         "recall": 0.5,
         "sensitivity": 0.5,

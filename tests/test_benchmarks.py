@@ -166,6 +166,17 @@ def test_bars_of_heads():
     assert report.count("MISSED") == 4
 
 
+def test_quick_guarantees():
+    guarantees = pytest.importorskip("benchmarks.guarantees")
+    rows = guarantees.run(quick=True)
+    assert len(rows) == 2 * len(guarantees.PROMISES)
+    assert guarantees.misses(rows) == []
+    assert guarantees.report(rows).startswith("1 of 1 bars are met.")
+    broken = rows[0] | {"found": 0.3, "at most": 0.2, "error": 0.03}
+    assert guarantees.misses([broken, *rows]) == [broken]
+    assert "MISSED" in guarantees.report([broken])
+
+
 def test_quick_large_steps():
     large_steps = pytest.importorskip("benchmarks.large_steps")
     rows = large_steps.run(quick=True)

@@ -7,7 +7,8 @@ It may import the whole package, and nothing in the package imports it except `_
   `doctor`: the sub-commands; each has `add_parser` and `run`, and imports inside `run` what is slow
   to load.
 - `score_metrics`, `score_thresholds`, `score_calibration`: what `evaluate`, `tune` and `calibrate`
-  compute from given scores; `score_report`: what they print.
+  compute from given scores; `score_report`: what they print; `score_guarantees`: both, for
+  `tune --guarantee`.
 - `loss_plot`: the picture that `describe --plot` draws.
 - `argument_types`, `shared_arguments`: options that several sub-commands take; `config_file`:
   options from a file.

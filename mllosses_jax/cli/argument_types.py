@@ -29,6 +29,24 @@ def from_zero(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    """Returns a number between 0 and 1, and not either of them."""
+    number = finite(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, got {shown(text)}")
+    return number
+
+
+def guarantee(text: str) -> tuple[str, float]:
+    """Returns what is promised, recall or precision, and its level."""
+    name, equals, level = text.partition("=")
+    if name not in ("recall", "precision") or not equals:
+        raise argparse.ArgumentTypeError(
+            f"must be recall=LEVEL or precision=LEVEL, such as recall=0.9, got {shown(text)}"
+        )
+    return name, share(level)
+
+
 def positive(text: str) -> int:
     """Returns a whole number that can be a count: at least 1 and below 2^31."""
     number = to_whole(text)

@@ -152,7 +152,9 @@ def test_the_best_round_is_kept(scores, best, judged, monkeypatch):
     monkeypatch.setattr(validation, "quality", quality)
     found, held = attempt(experiment)
     assert len(seen) == judged
-    assert found == (scores[best - 1], best)
+    assert (found.score, found.rounds) == (scores[best - 1], best)
+    assert found.scores == tuple(scores[:judged])
+    assert len(found.losses) == judged
     np.testing.assert_array_equal(held.scores, seen[best - 1].scores)
     assert not np.array_equal(seen[0].scores, seen[1].scores)
 

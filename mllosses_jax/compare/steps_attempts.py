@@ -50,10 +50,14 @@ class Attempt(NamedTuple):
     Attributes:
         score: the validation score of the best round.
         rounds: the number of rounds up to the best one.
+        losses: the mean training loss of each round, also of those after the best one.
+        scores: the validation score after each round.
     """
 
     score: float
     rounds: int
+    losses: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 class Found(NamedTuple):
@@ -77,22 +81,25 @@ class _Running:
         number: its place among the wanted ones.
         rates: its rates.
         rounds: the number of rounds so far.
-        best: the result of its best round.
-        held: the scores of the validation rows after that round.
+        best: the result so far.
+        held: the scores of the validation rows after the best round.
     """
 
-    best: Attempt
     held: Held
 
     def __init__(self, number: int, rates: Rates) -> None:
         self.number, self.rates, self.rounds = number, rates, 0
+        self.best = Attempt(-math.inf, 0)
 
-    def judge(self, held: Held, dataset: Dataset) -> bool:
+    def judge(self, held: Held, loss: float, dataset: Dataset) -> bool:
         """Keeps a round if it is the best, and returns whether the attempt has ended."""
         self.rounds += 1
-        score = validation.quality(held, dataset)
-        if self.rounds == 1 or score > self.best.score:
-            self.best, self.held = Attempt(score, self.rounds), held
+        score, before = validation.quality(held, dataset), self.best
+        curves = (*before.losses, loss), (*before.scores, score)
+        if self.rounds == 1 or score > before.score:
+            self.best, self.held = Attempt(score, self.rounds, *curves), held
+        else:
+            self.best = Attempt(before.score, before.rounds, *curves)
         return self.rounds == ROUNDS or self.rounds - self.best.rounds >= PATIENCE
 
 
@@ -183,22 +190,29 @@ class Experiment:
                 state = self._with_begun(state, begun)
             state = self.trainer.advance(state, rows, self._rates(running))
             outputs = self.trainer.outputs(state, self._held_rows)
+            losses = np.asarray(state.loss).reshape(self.places, -1).mean(1).tolist()
             for place, attempt in list(running.items()):
-                if attempt.judge(self._held(outputs, place), self.dataset):
+                if attempt.judge(self._held(outputs, place), losses[place], self.dataset):
                     del running[place]
                     with self._lock:
                         end(attempt)
 
-    def final(self, rates: Rates, num_rounds: int, num_seeds: int) -> State:
-        """Trains the models of all seeds on all training rows; further models are copies."""
+    def final(self, rates: Rates, num_rounds: int, num_seeds: int) -> tuple[State, list[float]]:
+        """Trains the models of all seeds on all training rows; further models are copies.
+
+        Returns:
+            The models, and the mean training loss of each round.
+        """
         rows = [np.arange(len(self.dataset.x_train))] * num_seeds
         size = self.places * len(self.parts)
         state, rounds = self.trainer.start(rows, FINAL, size), self._batches(rows, FINAL)
         every = jax.tree.map(lambda rate: np.full(size, rate, np.float32), rates)
+        losses = []
         for _ in range(num_rounds):
             of_seeds = next(rounds)
             state = self.trainer.advance(state, of_seeds[:, np.arange(size) % num_seeds], every)
-        return state
+            losses.append(float(np.mean(state.loss[:num_seeds])))
+        return state, losses
 
     def logits(self, state: State, model: int, features: Floats) -> Floats:
         """Returns the scores of rows, without the outputs of extra heads."""

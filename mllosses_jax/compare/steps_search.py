@@ -74,7 +74,7 @@ def run(
     num_seeds = settings.num_seeds
     tried, best = _search(dataset, bound_losses, num_seeds, on_pass, network)
     experiment, rates = best.experiment, _rates_of(best.pair, bound_losses[best.setting])
-    final = experiment.final(rates, best.attempt.rounds, num_seeds)
+    final, losses = experiment.final(rates, best.attempt.rounds, num_seeds)
     assert dataset.x_test is not None
     test_scores = np.stack(
         [experiment.logits(final, model, dataset.x_test) for model in range(num_seeds)]
@@ -104,6 +104,12 @@ def run(
         settings=grids.scores_of(
             [max(attempt.score for attempt in attempts.values()) for attempts in tried]
         ),
+        curves={
+            "steps": experiment.steps * np.arange(1, len(best.attempt.scores) + 1),
+            "training_loss": np.array(best.attempt.losses),
+            "score": np.array(best.attempt.scores),
+            "final_loss": np.array(losses),
+        },
         seconds=time.perf_counter() - begin,
         cpu_seconds=time.process_time() - cpu,
     )

@@ -46,6 +46,7 @@ class State(NamedTuple):
         adam: the state of the optimiser.
         buffers: what the models themselves change, such as batch statistics.
         average_buffers: the moving average of those buffers that are floating-point numbers.
+        loss: the mean training loss of the steps that led here since the state before, (M,).
     """
 
     params: Any
@@ -53,6 +54,7 @@ class State(NamedTuple):
     adam: Any
     buffers: Any = ()
     average_buffers: Any = ()
+    loss: Any = ()
 
     def model(self, place: int) -> Variables:
         """Returns the average of one of the models."""
@@ -165,7 +167,8 @@ class Trainer:
             started.append(Variables(params, buffers))
         every = itertools.islice(itertools.cycle(started), size or len(started))
         params, buffers = jax.tree.map(lambda *values: jnp.stack(values), *every)
-        state = State(params, params, jax.vmap(self._adam.init)(params), buffers, buffers)
+        adam, loss = jax.vmap(self._adam.init)(params), jnp.zeros(size or len(started))
+        state = State(params, params, adam, buffers, buffers, loss)
         placed: State = jax.device_put(state, self._by_model)
         return placed
 
@@ -204,7 +207,7 @@ class Trainer:
 
         def step(state: State, rows: Array, rates: Rates) -> State:
             batch = {name: value[rows] for name, value in data.items()}
-            gradient, buffers = jax.grad(loss, has_aux=True)(
+            (value, buffers), gradient = jax.value_and_grad(loss, has_aux=True)(
                 state.params, state.buffers, batch, rates.parameters
             )
             updates, adam = self._adam.update(gradient, state.adam)
@@ -225,12 +228,15 @@ class Trainer:
 
             average = jax.tree.map(averaged, state.average, params)
             average_buffers = jax.tree.map(averaged, state.average_buffers, buffers)
-            return State(params, average, adam, buffers, average_buffers)
+            value = value.astype(state.loss.dtype)
+            return State(params, average, adam, buffers, average_buffers, value)
 
-        def steps(state: State, rows: Array) -> tuple[State, None]:
-            return jax.vmap(step)(state, rows, rates), None
+        def steps(state: State, rows: Array) -> tuple[State, Array]:
+            state = jax.vmap(step)(state, rows, rates)
+            return state, state.loss
 
-        advanced: State = jax.lax.scan(steps, state, rows)[0]
+        state, losses = jax.lax.scan(steps, state, rows)
+        advanced: State = state._replace(loss=jnp.mean(losses, axis=0))
         return advanced
 
     def _log_odds(self, rows: Rows) -> Floats:

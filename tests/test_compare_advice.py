@@ -104,10 +104,9 @@ def test_check_prints_the_command_that_compares_them(tmp_path, capsys):
     path = tmp_path / "my data.npz"
     np.savez(path, X_train=data.x_train, Y_train=data.y_train)
     assert main(["check", str(path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith(f"mllosses compare '{path}' --losses {BASELINE},")
-    names = next(line for line in lines if line.startswith("label names"))
-    assert names.endswith(" and 1 more")
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].startswith(f"mllosses compare '{path}' --losses {BASELINE},")
+    assert "label 7 and 1 more" in " ".join(printed.split())
 
 
 def test_the_command_reads_the_file_as_check_did(tmp_path, capsys):

@@ -100,11 +100,11 @@ def test_an_address_names_its_tab(opened):
     page = opened(part="#labels")
     assert seen(page) == ["labels"]
     page.evaluate("location.hash = '#data'")
-    page.wait_for_function("!document.getElementById('data').hidden")
+    page.locator("#data").wait_for()  # until it can be seen
     assert seen(page) == ["data"]
     page.click("#tab-verdict")
     page.click("#verdict a[href='#checks']")
-    page.wait_for_function("!document.getElementById('checks').hidden")
+    page.locator("#checks").wait_for()
     assert seen(page) == ["checks"]
 
 

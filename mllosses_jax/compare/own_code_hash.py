@@ -18,7 +18,7 @@ import numpy as np
 
 from mllosses_jax.compare import own_code
 
-PLAIN = bool | int | float | complex | str | bytes | types.NoneType
+PLAIN = bool | int | float | complex | str | bytes | None
 
 
 def code_hash(value: Any) -> str:

@@ -61,4 +61,4 @@ def test_memory_stays_small(outcomes):
 def test_readers_know_what_is_wrong(outcomes):
     """Errors that are caught only at the boundary speak in the terms of other libraries."""
     unknown = {trial["file"] for trial in outcomes["results"] if "cannot be read (" in trial["err"]}
-    assert unknown == {"broken/shown/report.md"}
+    assert not unknown

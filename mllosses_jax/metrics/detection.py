@@ -101,15 +101,15 @@ def d_prime(roc_auc: ArrayLike) -> Array:
     """d′, the distance of two normal distributions of scores with an area under the ROC curve.
 
     Formula:
-        d′ = √2·Φ⁻¹(AUC), in standard deviations, where Φ is the normal distribution function
+        d with Φ(d/√2) = AUC, where Φ is the normal distribution function
 
     Args:
         roc_auc: float array of any shape, areas in [0, 1], such as those of `roc_auc`, averaged or
             not. Papers on AudioSet convert the mean area.
 
     Returns:
-        d′, of the same shape, in float32 or the wider dtype of the areas: 0 at chance, infinite for
-        an area of 1.
+        d′ in standard deviations, of the same shape, in float32 or the wider dtype of the areas:
+        0 at chance, infinite for an area of 1.
 
     Raises:
         ValueError: if a known area is not in [0, 1].

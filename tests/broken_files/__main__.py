@@ -126,7 +126,11 @@ def trials(folder):
             [["compare", "DATA", "--losses", LOSS, "--out", str(out)]],
         )
     out = folder / "broken" / "shown"
-    add("shown/report.md", b"\xff\xfe report", [["show", str(out)]])
+    for number, content in enumerate(
+        (b"\xff\xfe", "[1", "[]", '{"report": 3}', '{"report": [[1]]}')
+    ):
+        add(f"shown-{number}/report.md", "a report", [])
+        add(f"shown-{number}/results.json", content, [["show", f"{out}-{number}"]])
     return found
 
 

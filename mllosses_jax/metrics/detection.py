@@ -101,7 +101,7 @@ def d_prime(roc_auc: ArrayLike) -> Array:
     """d′, the distance of two normal distributions of scores with an area under the ROC curve.
 
     Formula:
-        d with Φ(d/√2) = AUC, where Φ is the normal distribution function
+        d with Φ(d / √(2)) = AUC, where Φ is the normal distribution function
 
     Args:
         roc_auc: float array of any shape, areas in [0, 1], such as those of `roc_auc`, averaged or

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from own_models import Mlp
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from mllosses_jax.compare import compare, judgment, parts, steps_attempts, steps_search
 from mllosses_jax.compare.card import data_card, fingerprint
@@ -117,6 +117,10 @@ def test_every_model_takes_the_validation_part(kind, monkeypatch):
     held_rows = outcome.held_rows if kind == "linear_head" else outcome.held.rows
     assert held_rows.tolist() == list(range(70))
     assert comparison.results[LOSS]["ndcg_at_5" if kind == "linear_head" else "map"]["mean"] > 0.5
+    if kind != "linear_head":  # scores of these rows, and of no others, tell their labels
+        known = np.ones_like(data.y_validation) if kind == "own" else data.mask_validation
+        auc = roc_auc_score(data.y_validation[known], outcome.held.scores[known])
+        assert auc > 0.7
     said = " ".join(heading(comparison))
     assert "90 training rows, 70 validation rows, 60 test rows" in said
     assert "on the validation part" in said

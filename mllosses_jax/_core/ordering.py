@@ -120,6 +120,12 @@ def sort_with(keys: Array, payload: Array) -> tuple[Array, Array]:
         return keys, lax.convert_element_type(low, jnp.uint32)
 
 
+def sort_with_places(keys: Array) -> tuple[Array, Array]:
+    """Sorts each row of keys (..., n), and returns also the index of each in its row, int32."""
+    keys, order = sort_with(keys, places(keys).astype(jnp.uint32))
+    return keys, order.astype(jnp.int32)
+
+
 def places(like: Array) -> Array:
     """Returns the index of each entry in its row, 0, 1, ..., n - 1 along the last axis, int32."""
     return lax.broadcasted_iota(jnp.int32, like.shape, like.ndim - 1)
@@ -172,9 +178,14 @@ def _count_bits(flags: Array) -> Array:
 def ranking_of(rows: Packed) -> Ranking:
     """Returns the ranking of sorted rows."""
     keys, positive = rows if isinstance(rows, tuple) else _unpacked(rows)
+    rank = lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1
+    return Ranking(keys, positive, group_ends(keys), rank)
+
+
+def group_ends(keys: Array) -> Array:
+    """Returns which sorted keys (R, n) are the last of their group of equal keys, bool."""
     last = jnp.ones_like(keys[:, :1], dtype=bool)
-    group_end = jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)
-    return Ranking(keys, positive, group_end, lax.broadcasted_iota(jnp.int32, keys.shape, 1) + 1)
+    return jnp.concatenate([keys[:, 1:] != keys[:, :-1], last], axis=1)
 
 
 def _unpacked(rows: Array) -> tuple[Array, Array]:

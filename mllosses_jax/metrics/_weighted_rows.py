@@ -10,7 +10,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import step
-from mllosses_jax._core.ordering import places, ranking_keys, sort_with
+from mllosses_jax._core.ordering import group_ends, ranking_keys, sort_with_places
 from mllosses_jax._core.sets import Scored
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._rows import Facts, rows_of
@@ -62,12 +62,9 @@ def value_per_weighted_row(
 
 
 def _cuts_of(rows: Scored, weight: Array) -> Cuts:
-    keys = ranking_keys(rows.scores, rows.where)
-    keys, order = sort_with(keys, places(keys).astype(jnp.uint32))
-    weight, positive = (
-        jnp.take_along_axis(x, order.astype(jnp.int32), axis=1) for x in (weight, rows.actual)
-    )
-    group_end = jnp.pad(keys[:, 1:] != keys[:, :-1], ((0, 0), (0, 1)), constant_values=True)
+    keys, order = sort_with_places(ranking_keys(rows.scores, rows.where))
+    weight, positive = (jnp.take_along_axis(x, order, axis=1) for x in (weight, rows.actual))
+    group_end = group_ends(keys)
 
     def at_cuts(weights: Array) -> tuple[Array, Array]:
         # Running sums of weights ascend, so the last cut-off has the largest so far.

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
-from mllosses_jax._core.ordering import places, ranking_keys, sort_with
+from mllosses_jax._core.ordering import group_ends, ranking_keys, sort_with_places
 from mllosses_jax._core.sets import Scored, scored
 from mllosses_jax._core.sharding import whole, whole_rows
 
@@ -68,11 +68,10 @@ def f_max(
     """
     inputs = jax.tree.map(whole_rows, scored(scores, labels, where))
     table = _table(inputs, information)
-    keys, order = sort_with(table.keys, places(table.keys).astype(jnp.uint32))
+    keys, order = sort_with_places(table.keys)
 
     def taken(weights: Array) -> Array:
-        ranked = jnp.take_along_axis(weights, order.astype(jnp.int32), axis=1)
-        return jnp.cumsum(ranked, axis=1)
+        return jnp.cumsum(jnp.take_along_axis(weights, order, axis=1), axis=1)
 
     true = taken(jnp.where(inputs.actual, table.weight, 0))
     predicted = taken(table.weight)
@@ -188,13 +187,11 @@ def _in_one_order(keys: Array, kept: Array, *values: Array) -> tuple[Array, list
         The ranked keys (1, N·L), and the running sums of the values in that order, (1, N·L) each.
     """
     keys = whole(jnp.where(kept[:, None], keys, jnp.iinfo(keys.dtype).max)).reshape(1, -1)
-    keys, order = sort_with(keys, places(keys).astype(jnp.uint32))
-    place = order.astype(jnp.int32)
+    keys, order = sort_with_places(keys)
     flat = (whole(jnp.where(kept[:, None], x, 0)).reshape(1, -1) for x in values)
-    return keys, [jnp.cumsum(jnp.take_along_axis(x, place, axis=1), axis=1) for x in flat]
+    return keys, [jnp.cumsum(jnp.take_along_axis(x, order, axis=1), axis=1) for x in flat]
 
 
 def _is_cut(keys: Array) -> Array:
     """Returns which ranked entries are the last of their tied group and count, bool (1, n)."""
-    end = jnp.pad(keys[:, 1:] != keys[:, :-1], ((0, 0), (0, 1)), constant_values=True)
-    return end & (keys != jnp.iinfo(keys.dtype).max)
+    return group_ends(keys) & (keys != jnp.iinfo(keys.dtype).max)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +21,7 @@ import numpy as np
 import optax
 from sklearn.metrics import average_precision_score, f1_score
 
+from benchmarks import data_sets
 from mllosses_jax import data
 from mllosses_jax.compare import steps_attempts, steps_search
 from mllosses_jax.compare.bound_loss import bind
@@ -31,7 +31,6 @@ Array = np.ndarray[Any, Any]
 Params = list[Any]
 Step = Callable[[Params, Any, Array, Array, Array], tuple[Params, Any]]
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("emotions", "yeast", "scene", "tox21_smiles1024")
 SEEDS = 5
 WIDTH, BATCH = 128, 256
@@ -46,11 +45,8 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
         sets: the names of data sets; an empty sequence takes all of `SETS`.
     """
     rows: list[dict[str, Any]] = []
-    for name in ("tiny",) if quick else sets or SETS:
-        if not quick and not (DATA / f"{name}.npz").is_file():
-            print(f"{name} is left out: there is no {DATA / name}.npz", flush=True)
-            continue
-        dataset = _tiny() if quick else data.load(DATA / f"{name}.npz").standardized()
+    for name, loaded in data_sets.named(sets or SETS, quick):
+        dataset = loaded if quick else loaded.standardized()
         begin = time.process_time()
         ours = steps_search.run(
             dataset,
@@ -70,20 +66,6 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
         rows += [row, loop]
         print(row, loop, sep="\n", flush=True)
     return rows
-
-
-def _tiny() -> data.Dataset:
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(180, 8)).astype(np.float32)
-    y = x @ generator.normal(size=(8, 6)) + generator.normal(scale=2, size=(180, 6)) > 1
-    return data.Dataset(
-        name="tiny",
-        x_train=x[:120],
-        y_train=y[:120],
-        x_test=x[120:],
-        y_test=y[120:],
-        label_names=tuple("abcdef"),
-    )
 
 
 def _figures(test_scores: Any, dataset: data.Dataset) -> dict[str, float]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,12 +19,12 @@ import optax
 from flax import nnx
 from sklearn.metrics import average_precision_score
 
+from benchmarks import data_sets
 from mllosses_jax import data
 from mllosses_jax.compare import compare
 
 Array = np.ndarray[Any, Any]
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("emotions", "scene", "yeast")
 LOSS = "sigmoid_binary_cross_entropy"
 SEEDS, BATCH = 5, 256
@@ -57,11 +56,7 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
         sets: the names of data sets; an empty sequence takes all of `SETS`.
     """
     rows: list[dict[str, Any]] = []
-    for name in ("tiny",) if quick else sets or SETS:
-        if not quick and not (DATA / f"{name}.npz").is_file():
-            print(f"{name} is left out: there is no {DATA / name}.npz", flush=True)
-            continue
-        dataset = _tiny() if quick else data.load(DATA / f"{name}.npz")
+    for name, dataset in data_sets.named(sets or SETS, quick):
         begin, num_seeds = time.process_time(), 1 if quick else SEEDS
         comparison = compare(dataset, losses=LOSS, model=Net, num_seeds=num_seeds)
         outcome: Any = comparison.outcomes[LOSS]
@@ -76,20 +71,6 @@ def run(quick: bool, sets: Sequence[str] = ()) -> list[dict[str, Any]]:
         rows += [row, other]
         print(row, other, sep="\n", flush=True)
     return rows
-
-
-def _tiny() -> data.Dataset:
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(180, 8)).astype(np.float32)
-    y = x @ generator.normal(size=(8, 6)) + generator.normal(scale=2, size=(180, 6)) > 1
-    return data.Dataset(
-        name="tiny",
-        label_names=tuple("abcdef"),
-        x_train=x[:120],
-        y_train=y[:120],
-        x_test=x[120:],
-        y_test=y[120:],
-    )
 
 
 def _mean_average_precision(truth: Any, test_scores: Any) -> float:

@@ -14,7 +14,8 @@
 - `guarantees`: how often thresholds keep what they promise.
 - `straight`: every loss in plain `jax.numpy`; `peers_jax`, `peers_torch`: losses of others.
 - `loss_inputs`: what losses are timed on; `goals`: what they are meant to take.
-- `linear_float64`, `linear_peers`: the peers of the models.
+- `linear_float64`, `linear_peers`: the peers of the models; `data_sets`: what models trained in
+  steps learn from.
 - `timing`: the clock that all benchmarks use; `machine`: where they ran; `alone`: a process of
   its own; `bars`: which bars a run meets.
 - `tables`: the tables of docs/speed.md, from the runs that are kept in `results`.

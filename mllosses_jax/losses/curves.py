@@ -242,10 +242,11 @@ def partial_auc_loss(
         ℓ = 1/|P|·Σ_{i∈P} λ·log(1/|N|·Σ_{j∈N} exp(φ(x_i − x_j)/λ)), over the samples of a label
         φ(t) = log(1 + exp(−t)) or max(0, m − t)²
 
-    It is `pairwise_auc_loss` in the worst case over weights of the negatives, less λ times the
-    Kullback-Leibler divergence of these weights from equal ones. So the highest negatives, which
-    decide at low false positive rates, weigh most: the smaller λ, the fewer of them. For large λ
-    the loss is that of the whole AUC. `pairwise_auc_loss(max_fpr=...)` cuts the negatives instead.
+    For each positive it is the mean surrogate under the worst weights of the negatives, less λ
+    times the Kullback-Leibler divergence of these weights from equal ones. So the highest
+    negatives, which decide at low false positive rates, weigh most: the smaller λ, the fewer of
+    them. For large λ the loss is that of the whole AUC, `pairwise_auc_loss`, whose `max_fpr` cuts
+    the negatives instead.
 
     Args:
         logits: float array (..., L); all leading axes are one batch.

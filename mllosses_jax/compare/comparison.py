@@ -184,9 +184,9 @@ class Comparison:
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
         """Returns + for significantly better than the baseline, - for worse, and "" otherwise."""
         difference = self.simultaneous.get(label, {}).get(metric)
-        if difference is None or not difference.excludes_zero:
+        if difference is None:
             return ""
-        return "+" if (difference.mean > 0) == self.metrics[metric].higher_is_better else "-"
+        return difference.mark(higher_is_better=self.metrics[metric].higher_is_better)
 
     @cached_property
     def checks(self) -> tuple[Finding, ...]:

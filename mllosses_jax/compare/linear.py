@@ -69,9 +69,10 @@ class Fitter:
         self.reference = spread if spread > 0 else 1.0  # The features may tell nothing.
         self.independent = _independent(slopes, start.shape, len(every))
         of_outputs = _curvature(slopes, self.features.outputs(start))
-        self._reach = np.float32(LONGEST_STEP) * np.sqrt(of_outputs)
-        squares = np.append(np.mean(dataset.x_train**2, axis=0), 1).astype(np.float32)
-        self._curvature = squares[:, None] * of_outputs[None, :]
+        self._centre = dataset.x_train.mean(axis=0)
+        variances = np.append(dataset.x_train.var(axis=0), 1).astype(np.float32)[:, None]
+        self._spread = variances / np.float32(LONGEST_STEP**2)
+        self._curvature = variances * of_outputs
 
     def start(self, rows: parts.Rows, seed: int = 0) -> Floats:
         """Returns the start of a fit to some rows: a kernel of 0 for seed 0, and noise for others.
@@ -93,28 +94,42 @@ class Fitter:
         return params
 
     def fit(self, rows: parts.Rows, strength: float, *, tolerance: float, seed: int = 0) -> Fit:
-        """Fits one model to the given rows; the others do not count (see the module docstring)."""
+        """Fits one model to the given rows; the others do not count (see the module docstring).
+
+        The solver sees centred features, and so the bias `b + centre . kernel`, which the penalty
+        leaves as free. The model is the same, and takes a third of the steps if features are
+        sparse: those that are not centred have the bias in common.
+        """
         slope_of_loss = self._slope_of_loss(rows)
         decay = np.float32(strength * len(self.dataset.y_train) / len(rows))
 
         def slope(params: Floats) -> Floats:
             if self.stopped:
                 raise InterruptedError("the fit is no longer wanted")
-            return slope_of_loss(params) + decay * self._decays * params
+            of_loss = slope_of_loss(self._with_bias_moved(params, -1))
+            result = of_loss + decay * self._decays * params
+            result[:-1] -= self._centre[:, None] * result[-1]
+            return result
 
         at_start = self._norm_at_start(rows)
         found = lbfgs.solve(
             slope,
-            self.start(rows, seed),
+            self._with_bias_moved(self.start(rows, seed), 1),
             curvature=self._curvature + decay * self._decays,
-            reach=self._reach,
+            spread=self._spread,
             goal=tolerance * at_start,
             independent=self.independent,
             max_evaluations=self.settings.max_evaluations,
         )
         if found.norm > tolerance * at_start:
             found = descent.settle(slope, found)
-        return Fit(found.params, found.norm / at_start)
+        return Fit(self._with_bias_moved(found.params, -1), found.norm / at_start)
+
+    def _with_bias_moved(self, params: Floats, sign: int) -> Floats:
+        """Returns parameters with `sign * centre . kernel` added to the bias."""
+        moved = params.copy()
+        moved[-1] += sign * np.einsum("d,dk->k", self._centre, params[:-1])
+        return moved
 
     def _norm_at_start(self, rows: parts.Rows) -> float:
         """Returns the norm of the slope at the start, but at least what rounding may leave."""
@@ -128,8 +143,8 @@ class Fitter:
         return scores_of(outputs, self._labels.shape[1], self.bound_loss.learns_threshold)
 
     def _slope_of_loss(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
-        at = self._slope_at(rows)
-        return lambda params: self.features.gradient(at(self.features.outputs(params)))
+        at, features = self._slope_at(rows), self.features.with_rows(rows)
+        return lambda params: features.gradient(at(features.outputs(params)))
 
     def _slope_at(self, rows: parts.Rows) -> Callable[[Floats], Floats]:
         """Returns the slopes of the loss at outputs (N, K); rows that are not given have 0."""

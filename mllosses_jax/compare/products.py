@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import jax
@@ -37,11 +38,27 @@ class Features:
             from scipy.sparse import csr_matrix
 
             self._matrix = csr_matrix(x)
-            self._transposed = csr_matrix(self._matrix.T)
+            self._transposed = self._matrix.T.tocsr()
         else:
             self._matrix = jnp.asarray(x)
             small = x.nbytes <= SMALL
             self._transposed = jnp.asarray(np.ascontiguousarray(x.T)) if small else None
+
+    def with_rows(self, rows: NDArray[np.intp]) -> Features:
+        """Returns features for products of which only these rows count; others may be empty.
+
+        Sparse products then leave the other rows out.
+        """
+        if not self.sparse or len(rows) == self.shape[0]:
+            return self
+        from scipy.sparse import diags
+
+        counts = np.zeros(self.shape[0], np.float32)
+        counts[rows] = 1
+        result = copy.copy(self)
+        result._matrix = diags(counts).tocsr() @ self._matrix
+        result._transposed = result._matrix.T.tocsr()
+        return result
 
     def outputs(self, params: Floats) -> Floats:
         """Returns the outputs (N, K) of a linear model with the parameters (D + 1, K)."""

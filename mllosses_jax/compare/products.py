@@ -74,6 +74,13 @@ class Features:
             return np.asarray(_gradient(self._matrix, self._transposed, slopes))
         return np.concatenate([self._transposed @ slopes, slopes.sum(0, keepdims=True)])
 
+    def gradient_of_squares(self, slopes: Floats) -> Floats:
+        """Returns `gradient` for the squares of the features, as an array of its own."""
+        if not self.sparse:
+            return np.array(_gradient(self._matrix**2, None, slopes))
+        squares = self._transposed.power(2)
+        return np.concatenate([squares @ slopes, slopes.sum(0, keepdims=True)])
+
 
 @jax.jit
 def _outputs(matrix: Array, params: Array) -> Array:

@@ -29,14 +29,19 @@ from mllosses_jax.compare import linear, products
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.products import Features
 from mllosses_jax.data import Dataset
+from mllosses_jax.data.scaling import standardize
 
 STRENGTH = 3e-3
 
 
-def test_products_are_those_of_numpy(monkeypatch):
-    dataset = make_dataset(sparse=True)
+@pytest.mark.parametrize("shifted", [False, True])
+def test_products_are_those_of_numpy(monkeypatch, shifted):
+    """Features that were mostly zero are sparse even if they are standardised."""
     generator = np.random.default_rng(1)
-    x = dataset.x_train
+    x = make_dataset(sparse=True).x_train
+    if shifted:
+        [x] = standardize(x)
+        assert np.count_nonzero(x) > x.size / 2
     params = generator.normal(size=(x.shape[1] + 1, LABELS)).astype(np.float32)
     slopes = generator.normal(size=(ROWS, LABELS)).astype(np.float32)
     sparse = Features(x)

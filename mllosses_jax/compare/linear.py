@@ -38,6 +38,7 @@ _R = TypeVar("_R")
 
 LONGEST_STEP = 1.0  # how far one step may move the logits of a label, in root mean square
 FIRST_LOOK = 30  # evaluations after which the guess at the curvature is made anew
+NEAR = 10  # times the goal, where a search is slow rather than stuck at a kink
 LEAST_BEND, LEAST_SHARE = 1e-4, 0.1  # of the guess, relative to the largest and to the variance
 NOISE = 0.1  # standard deviation of the logits at a random start
 AT_REST = 1e-3  # share of the sum of absolute slopes below which the features tell nothing
@@ -130,7 +131,7 @@ class Fitter:
             reached = self._with_bias_moved(found.params, -1)
             curvature = self._curvature_at(reached, self._slope_at(rows))
             found = search(found.params, curvature, most - FIRST_LOOK)
-        if found.norm > goal:
+        if not found.norm <= NEAR * goal:
             found = descent.settle(slope, found)
         return Fit(self._with_bias_moved(found.params, -1), found.norm / at_start)
 

@@ -39,13 +39,11 @@ class Features:
         differ = x != common.T
         self.sparse = float(np.count_nonzero(differ)) <= SPARSE_DENSITY * x.size
         self._matrix: Any
-        self._transposed: Any
         if self.sparse:
             from scipy.sparse import csr_matrix
 
             self._common = common
             self._matrix = csr_matrix(np.where(differ, x - common.T, 0))
-            self._transposed = self._matrix.T.tocsr()
         else:
             self._matrix = jnp.asarray(x)
             small = x.nbytes <= SMALL
@@ -64,7 +62,6 @@ class Features:
         counts[rows] = 1
         result = copy.copy(self)
         result._matrix = diags(counts).tocsr() @ self._matrix
-        result._transposed = result._matrix.T.tocsr()
         return result
 
     def outputs(self, params: Floats) -> Floats:
@@ -80,15 +77,15 @@ class Features:
         if not self.sparse:
             return np.asarray(_gradient(self._matrix, self._transposed, slopes))
         total = slopes.sum(0, keepdims=True)
-        return np.concatenate([self._transposed @ slopes + self._common * total, total])
+        return np.concatenate([self._matrix.T @ slopes + self._common * total, total])
 
     def gradient_of_squares(self, slopes: Floats) -> Floats:
         """Returns `gradient` for the squares of the features, as an array of its own."""
         if not self.sparse:
             return np.array(_gradient(self._matrix**2, None, slopes))
-        squares = self._transposed.power(2) + self._transposed.multiply(2 * self._common)
+        squares = self._matrix.power(2) + self._matrix.multiply(2 * self._common.T)
         total = slopes.sum(0, keepdims=True)
-        return np.concatenate([squares.tocsr() @ slopes + self._common**2 * total, total])
+        return np.concatenate([squares.T @ slopes + self._common**2 * total, total])
 
 
 @jax.jit

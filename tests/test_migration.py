@@ -290,6 +290,16 @@ def stand_ins(torch) -> dict[str, object]:
 
         return lambda x, y: torch.stack([of_sample(*row) for row in zip(x, y, strict=True)]).mean()
 
+    def correlation():
+        def loss(p, y):
+            tp, tn, fp, fn = (
+                (a * b).sum() + 1e-5 for a, b in ((p, y), (1 - p, 1 - y), (p, 1 - y), (1 - p, y))
+            )
+            product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+            return 1 - (tp * tn - fp * fn) / product.sqrt()
+
+        return loss
+
     def siglip():
         return lambda x, y: -functional.logsigmoid((2 * y - 1) * x).sum() / len(x)
 
@@ -341,6 +351,8 @@ def stand_ins(torch) -> dict[str, object]:
             ASLSingleLabel=asymmetric_single,
         ),
         "smp": SimpleNamespace(
-            losses=SimpleNamespace(DiceLoss=dice, TverskyLoss=tversky, LovaszLoss=lovasz)
+            losses=SimpleNamespace(
+                DiceLoss=dice, TverskyLoss=tversky, LovaszLoss=lovasz, MCCLoss=correlation
+            )
         ),
     }

@@ -60,6 +60,7 @@ class Comparison:
         networks: the user's model for each loss, if the model is the user's.
         source: the files and how they were read (`data`, `labels`, `drop`, `groups`,
             `validation`), as far as is known.
+        lasting_findings: what checks found that look at nothing but the data and the baseline.
     """
 
     dataset: Dataset
@@ -82,6 +83,7 @@ class Comparison:
     further_metrics: tuple[OwnMetric, ...] = ()
     networks: dict[str, OwnNetwork] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    lasting_findings: dict[str, Finding | None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -131,6 +133,8 @@ class Comparison:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
         label = choice.label
+        if label == self.baseline:
+            self.lasting_findings.clear()
         self.choices[label], self.outcomes[label] = choice, outcome
         judged = self.judgments[label] = self._judged(outcome)
         self.results[label] = _figures(judged, outcome)

@@ -135,7 +135,8 @@ def _complaint(value: Any, place: tuple[int, ...]) -> str:
             f"{wrong}if -1 means unknown, "
             f"labels, where = mll.labels.from_minus_one_unknown(labels) masks it; "
             f"if 0 means unknown, use from_zero_unknown(labels); "
-            f"if -1 means negative, pass labels > 0"
+            f"if -1 means negative, pass labels > 0; if -1 means uncertain, as in CheXpert, use "
+            f"from_chexpert(labels)"
         )
     return (
         f"{wrong}if that means unknown, mask it with where=labels != {value}; if every label above "

@@ -96,7 +96,7 @@ def test_every_sentence_that_is_due_is_there(of_all):
         f"toy: {ROWS} training rows, {ROWS} test rows, 2 features, 21 labels; {total} losses",
         "chosen by 5 folds",
         "resamples, the same for all losses",
-        "*: this loss only orders the labels and fixes no origin",
+        "*: this loss only orders the labels, or does not decide at a logit of 0",
         f"{OTHER}: a head for nothing, label_counts.",
         "!: this value is at an edge of those tried",
         "MLC008 issue: Training diverged, so figures are n/a: hinge_loss: 1 of 1 models.",

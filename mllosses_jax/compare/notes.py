@@ -95,8 +95,8 @@ def explanation(comparison: Comparison) -> list[str]:
         paragraphs.append(_further(comparison))
     if not all(choice.zero_decides for choice in comparison.choices.values()):
         paragraphs.append(
-            "*: this loss only orders the labels and fixes no origin, so 0.5 and sigmoid(logit) "
-            "say nothing about it; see the tuned columns."
+            "*: this loss only orders the labels, or does not decide at a logit of 0, so 0.5 and "
+            "sigmoid(logit) say nothing about it; see the tuned columns."
         )
     if any(set(each.at_edge) & set(each.chosen) for each in comparison.outcomes.values()):
         paragraphs.append("!: this value is at an edge of those tried.")

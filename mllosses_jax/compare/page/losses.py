@@ -125,7 +125,8 @@ def _legend(comparison: Comparison) -> str:
         explained += f" Pareto: no other loss is both better in {leading} and faster."
     if any(row.ordering for row in leaderboard.rows(comparison)):
         explained += (
-            " *: the loss only orders the labels, so that without tuning there is nothing to show."
+            " *: the loss only orders the labels, or does not decide at a logit of 0, so that "
+            "without tuning there is nothing to show."
         )
     return tag("p", text(explained), class_="note")
 

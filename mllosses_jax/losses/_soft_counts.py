@@ -48,28 +48,46 @@ def share(part: Array, rest: Array) -> Array:
 
     The derivative does not cancel: where the rest is 0, the share does not depend on the part.
     """
-    return _shares(part, rest)[0]
+    return _shares(part, rest).part
+
+
+class _Shares(NamedTuple):
+    """The shares of two numbers in their sum, and what their derivatives need."""
+
+    part: Array
+    rest: Array
+    by_part: Array  # the derivative of the first share in the part, and minus that of the second
+    by_rest: Array  # minus the derivative of the first share in the rest
+    reciprocal: Array  # of the sum, bounded
 
 
 @jax.custom_jvp
-def _shares(part: Array, rest: Array) -> tuple[Array, Array, Array]:
-    """Returns the shares of two numbers in their sum, and the bounded reciprocal of the sum.
+def _shares(part: Array, rest: Array) -> _Shares:
+    """Returns the shares of two numbers in their sum, with their derivatives.
 
-    The second share serves derivatives only, so it is the product of numbers known by then.
+    The second share serves derivatives only, so it is the product of numbers known by then. The
+    derivatives are quotients, because XLA computes products anew for each entry of the gradient.
     """
     total = part + rest
-    reciprocal = 1 / jnp.maximum(total, TINY)
-    return part / jnp.where(total == 0, 1, total), rest * reciprocal, reciprocal
+    bounded = jnp.maximum(total, TINY)
+    reciprocal = 1 / bounded
+    of_part, of_rest = part / jnp.where(total == 0, 1, total), rest * reciprocal
+    return _Shares(of_part, of_rest, of_rest / bounded, of_part / bounded, reciprocal)
 
 
 @_shares.defjvp
 def _shares_jvp(primals: Any, tangents: Any) -> Any:
     (d_part, d_rest), shares = tangents, _shares(*primals)
-    of_part, of_rest, reciprocal = shares
+    change = shares.by_part * d_part - shares.by_rest * d_rest
     # Changes may be as large as the total, whose square would be infinite.
-    d_part, d_rest = d_part * reciprocal, d_rest * reciprocal
-    change = of_rest * d_part - of_part * d_rest
-    return shares, (change, -change, -reciprocal * (d_part + d_rest))
+    growth = shares.reciprocal * d_part + shares.reciprocal * d_rest
+    return shares, _Shares(
+        change,
+        -change,
+        -shares.reciprocal * change - shares.by_part * growth,
+        shares.reciprocal * change - shares.by_rest * growth,
+        -shares.reciprocal * growth,
+    )
 
 
 def overlap_loss(
@@ -103,12 +121,12 @@ def overlap_loss(
         axis_name: mesh axes over which the batch continues.
     """
 
-    def losses(total: _Total) -> Array:
+    def losses(total: Total) -> Array:
         shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
         tp, wrong = total(_positive_and_wrong, *shares)
         return formula(SoftCounts(tp, wrong, tn=total(_true_negative)))
 
-    return _reduced(losses, tail, inputs, average, weights, reduction, axis_name)
+    return counts_loss(losses, tail, inputs, average, weights, reduction, axis_name)
 
 
 def confusion_loss(
@@ -125,7 +143,7 @@ def confusion_loss(
 
     The arguments are those of `overlap_loss`.
     """
-    return _reduced(
+    return counts_loss(
         lambda total: formula(Confusion(*total(_confusion))),
         tail,
         inputs,
@@ -136,11 +154,11 @@ def confusion_loss(
     )
 
 
-_Total = Callable[..., Any]  # from terms of (tail, labels, *parameters) to their sums
+Total = Callable[..., Any]  # from terms of (tail, labels, *parameters) to their sums
 
 
-def _reduced(
-    losses: Callable[[_Total], Array],
+def counts_loss(
+    losses: Callable[[Total], Array],
     tail: Array,
     inputs: LossInputs,
     average: Average,
@@ -148,7 +166,12 @@ def _reduced(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Returns the reduced losses of sums that run over what `average` says."""
+    """Returns the reduced losses of sums that run over what `average` says.
+
+    `losses` makes the unreduced loss from a function that returns sums of terms of the tail and the
+    labels; the tail is 0 where an entry does not count. The other arguments are those of
+    `overlap_loss`.
+    """
     checks.one_of("average", average, AVERAGES)
     y, where = inputs.y, inputs.where
     batch = tuple(range(y.ndim - 1))

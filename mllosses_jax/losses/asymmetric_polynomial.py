@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -87,7 +86,12 @@ def _hard(
     *,
     detach_focus: bool,
 ) -> tuple[Array, Array]:
-    """Returns value and slope of hard labels, of which one logarithm serves both sides."""
+    """Returns value and slope of hard labels, of which one logarithm serves both sides.
+
+    The kernel takes one of them, so they are two loops, and each computes the logarithm: a loop of
+    XLA's CPU backend writes one array, and none of the common terms ends in a costly operation,
+    which alone makes XLA keep a result.
+    """
     p_m, tail = shifted(x, clip).p_m, hard_tail(x, y, clip)
     negative, negative_slope = _negative(tail + p_m + p_m * p_m / 2, x, clip, e_neg)
     loss = jnp.where(y, _positive(x, tail, e1, e2), negative)

@@ -37,6 +37,7 @@ PASSES: dict[str, float] = {
     "jaccard_loss": 0.8,
     "soft_calibration_loss": 2,
     "auc_margin_loss": 2,
+    "partial_auc_loss": 1.4,
     "positive_unlabeled_loss": 2,
     "role_loss": 4,
     "class_aware_selective_loss": 3,

@@ -40,7 +40,7 @@ from benchmarks.simulated_models import (
     is_clear,
     moved,
 )
-from mllosses_jax.compare.intervals import DIFFERENCE, FIGURE, Interval, interval, too_small
+from mllosses_jax._core.intervals import DIFFERENCE, FIGURE, Interval, interval, too_small
 
 DRAWS = 1000
 SEEDS = (2, 3, 5)

@@ -242,6 +242,7 @@ CATALOGUE: tuple[Entry, ...] = (
         grid="margin=0.5|1|2",
     ),
     Entry(losses.pairwise_auc_loss, "label", soft_labels=False, zero_decides=False),
+    Entry(losses.partial_auc_loss, "label", soft_labels=False, zero_decides=False),
     Entry(losses.soft_f1_loss, "label", class_ids=True),
     Entry(losses.soft_fbeta_loss, "label", class_ids=True),
     Entry(losses.double_soft_f1_loss, "label"),

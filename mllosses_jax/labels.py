@@ -7,6 +7,7 @@ known. Every other encoding in use is converted here explicitly and never guesse
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ from mllosses_jax._core.smoothing import CONVENTIONS, Convention, smoothed
 
 __all__ = [
     "Hierarchy",
+    "from_chexpert",
     "from_indices",
     "from_minus_one_unknown",
     "from_nan",
@@ -38,6 +40,9 @@ __all__ = [
 ]
 
 show_public_names(__name__)
+
+# The mean of the random labels between 0.55 and 0.85 that Pham et al. give uncertain findings.
+_LIKELY = 0.7
 
 
 def _signed(labels: ArrayLike) -> Array:
@@ -110,6 +115,65 @@ def from_nan(labels: ArrayLike) -> tuple[Array, Array]:
     values = checks.float_array("labels", labels)
     known = ~jnp.isnan(values)
     return jnp.where(known, values, jnp.zeros_like(values)), known
+
+
+def from_chexpert(
+    labels: ArrayLike,
+    *,
+    uncertain: Literal["ignore", "zeros", "ones", "smooth"] = "ignore",
+    blank: Literal["negative", "ignore"] = "negative",
+) -> tuple[Array, Array]:
+    """Converts CheXpert labels: 1 is positive, 0 negative, -1 uncertain and NaN not mentioned.
+
+    Args:
+        labels: signed integer or float array (..., L) of these four values.
+        uncertain: what -1 becomes: unknown ("ignore"), negative ("zeros"), positive ("ones") or,
+            with "smooth", the soft label 0.7, for losses that take soft labels. These are U-Ignore,
+            U-Zeros, U-Ones and U-Ones with label smoothing; its authors draw labels between 0.55
+            and 0.85, whose mean gives binary cross-entropy the same expectation.
+        blank: what NaN becomes. "negative" is the convention of CheXpert: a finding that a report
+            does not mention is absent. With "ignore" it is unknown.
+
+    Returns:
+        Labels (..., L): bool or, with uncertain="smooth", float; float32 unless the labels have
+        another floating dtype. And a bool `where` (..., L), true where the label is known.
+
+    Raises:
+        TypeError: if the labels are neither signed integers nor floats.
+        ValueError: if an option is unknown, or an eager call has a label of another value.
+
+    Reference:
+        J. Irvin et al., "CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels and
+        Expert Comparison", 2019, arXiv:1901.07031; for label smoothing H. H. Pham, T. T. Le, D. Q.
+        Tran, D. T. Ngo and H. Q. Nguyen, "Interpreting chest X-rays via CNNs that exploit
+        hierarchical disease dependencies and uncertainty labels", 2019, arXiv:1911.06475.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import labels
+        >>> y, where = labels.from_chexpert(jnp.array([1, 0, -1, jnp.nan]))
+        >>> print(y, where)
+        [ True False False False] [ True  True False  True]
+    """
+    checks.one_of("uncertain", uncertain, ("ignore", "zeros", "ones", "smooth"))
+    checks.one_of("blank", blank, ("negative", "ignore"))
+    values = _signed(labels)
+    y, unsure, unmentioned = values == 1, values == -1, jnp.isnan(values)
+    other = ~(y | unsure | unmentioned | (values == 0))
+    if not isinstance(other, jax.core.Tracer) and other.any():
+        place = tuple(map(int, np.argwhere(other)[0]))
+        raise ValueError(
+            "from_chexpert: labels must be 1 (positive), 0 (negative), -1 (uncertain) or NaN (not "
+            f"mentioned), got {values[place]} at {place}"
+        )
+    known = jnp.ones_like(y) if blank == "negative" else ~unmentioned
+    if uncertain == "ignore":
+        return y, known & ~unsure
+    if uncertain == "smooth":
+        floating = jnp.issubdtype(values.dtype, jnp.floating)
+        dtype = values.dtype if floating else jnp.dtype(jnp.float32)
+        return jnp.where(unsure, jnp.asarray(_LIKELY, dtype), y.astype(dtype)), known
+    return (y | unsure if uncertain == "ones" else y), known
 
 
 def from_indices(indices: ArrayLike | Sequence[Sequence[int]], num_labels: int) -> Array:

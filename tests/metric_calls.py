@@ -3,11 +3,13 @@
 import functools
 import inspect
 
+import jax
 import jax.numpy as jnp
 
 from mllosses_jax import decisions, metrics
 
 ON_HOST = {
+    "bootstrap",
     *("classification_report", "precision_recall_curve", "roc_curve"),
     *("threshold_report", "fit_frank_wolfe"),
 }
@@ -22,6 +24,8 @@ def _needed(num_labels: int, k: int) -> dict[str, object]:
         "inputs": "probabilities",
         "inverse_propensity": jnp.linspace(1.0, 3.0, num_labels),
         "k": k,
+        "key": jax.random.key(0),
+        "metric": metrics.average_precision,
         "new_scores": jnp.linspace(0.0, 1.0, 2 * num_labels).reshape(2, num_labels),
         "precision": 0.5,
         "recall": 0.5,

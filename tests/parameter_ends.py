@@ -47,6 +47,8 @@ _ENDS_BY_LOSS: dict[tuple[str, str], tuple[float, ...]] = {
     ("focal_tversky_loss", "beta"): _COST,
     ("focal_tversky_loss", "gamma"): (0.0, 1e-18, 1e3),
     ("pairwise_auc_loss", "margin"): _COST,
+    ("partial_auc_loss", "margin"): _COST,
+    ("partial_auc_loss", "temperature"): (1e-3, 1.0, 1e3),
     ("partial_binary_cross_entropy", "alpha"): _REAL,
     ("partial_binary_cross_entropy", "gamma"): (-10.0, 0.0, 100.0),
     ("poly1_binary_cross_entropy", "epsilon"): _REAL,

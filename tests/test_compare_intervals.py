@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mllosses_jax.compare import intervals, resampling
-from mllosses_jax.compare.intervals import (
+from mllosses_jax._core import intervals
+from mllosses_jax._core.intervals import (
     DIFFERENCE,
     FIGURE,
     interval,
     simultaneous_level,
     too_small,
 )
+from mllosses_jax.compare import resampling
 
 
 def judged(values, replicates, *, bounds=DIFFERENCE, num_rows=200, varies=None, level=0.95):

@@ -9,11 +9,11 @@ from comparison_inputs import ROWS, make_dataset, make_outcome
 from scipy.special import expit
 from sklearn import metrics as sk
 
+from mllosses_jax._core.intervals import simultaneous_level
 from mllosses_jax.cli.score_metrics import evaluate
 from mllosses_jax.compare import judgment, resampling
 from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
-from mllosses_jax.compare.intervals import simultaneous_level
 from mllosses_jax.compare.judgment import METRICS, OF_MANY, decide, judge, metric_names
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.thresholds import thresholds

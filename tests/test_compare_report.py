@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from comparison_inputs import ROWS, make_comparison, make_dataset, make_outcome
 
+from mllosses_jax._core.intervals import Interval
 from mllosses_jax._core.text import broken
 from mllosses_jax._core.text_table import NARROW_NAME
 from mllosses_jax.compare import choosing, judgment, notes, report
-from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.data import Dataset
 

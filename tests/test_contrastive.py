@@ -86,6 +86,51 @@ def test_value_and_gradient(weighting):
             )
 
 
+def test_reductions_weigh_and_average_samples_with_a_partner():
+    features, labels, mask = make_inputs()
+    losses, paired = oracle(features, labels, mask, "mulsupcon")
+    weights = np.linspace(0.5, 2, SAMPLES).astype(np.float32)
+    total = (losses * weights)[paired].sum()
+
+    @jit
+    def every(*arrays):
+        z, y, w, where = arrays
+        return {
+            name: mll.multilabel_contrastive_loss(z, y, weights=w, where=where, reduction=name)
+            for name in wanted
+        }
+
+    wanted = {
+        "none": np.where(paired, losses * weights, 0),
+        "sum": total,
+        "mean": total / paired.sum(),
+        "batchmean": total / paired.sum(),
+        "weighted_mean": total / weights[paired].sum(),
+        "sum_and_count": (total, paired.sum()),
+    }
+    found = every(features, labels, weights, mask)
+    for name, value in wanted.items():
+        for got, expected in zip(jax.tree.leaves(found[name]), jax.tree.leaves(value), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=3e-5, atol=1e-6, err_msg=name)
+
+
+def test_an_exported_program_takes_any_batch():
+    (size,) = jax.export.symbolic_shape("size")
+    shapes = [
+        jax.ShapeDtypeStruct((size, n), dtype)
+        for n, dtype in ((FEATURES, jnp.float32), (LABELS, jnp.bool_))
+    ]
+    program = jax.export.export(jax.jit(jax.value_and_grad(mll.multilabel_contrastive_loss)))
+    call = program(*shapes).call
+    features, labels, _ = make_inputs()
+    for samples in (5, SAMPLES):
+        z, y = features[:samples], labels[:samples]
+        losses, paired = oracle(z, y, np.ones_like(y), "mulsupcon")
+        value, gradient = call(z, y)
+        np.testing.assert_allclose(value, losses[paired].mean(), rtol=3e-5)
+        assert np.all(np.isfinite(gradient))
+
+
 def test_devices_see_the_whole_batch():
     features, labels, mask = make_inputs()
 

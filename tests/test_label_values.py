@@ -63,6 +63,7 @@ OTHERS = {
     "rebalanced_weights": functools.partial(
         weighting.rebalanced_weights, label_counts=jnp.arange(1, L + 1)
     ),
+    "sample_balanced_weights": weighting.sample_balanced_weights,
     "smooth_labels": functools.partial(labels.smooth_labels, label_smoothing=0.1),
     "correct_large_losses": functools.partial(
         pseudo_labels.correct_large_losses, logits=X, relative_rate=0.1

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import mllosses_jax as mll
 from mllosses_jax import labels
 
 CONVENTIONS = ("half", "full", "uniform", "others", "classy_vision")
@@ -35,6 +36,64 @@ def test_nan_labels(dtype):
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, np.nan_to_num(values))
     np.testing.assert_array_equal(where, ~np.isnan(values))
+
+
+# The four values of CheXpert, and what each becomes: a label, and whether it is known.
+OF_UNCERTAIN = {"ignore": (0, False), "zeros": (0, True), "ones": (1, True), "smooth": (0.7, True)}
+OF_BLANK = {"negative": (0, True), "ignore": (0, False)}
+
+
+@pytest.mark.parametrize("blank", OF_BLANK)
+@pytest.mark.parametrize("uncertain", OF_UNCERTAIN)
+def test_chexpert_labels(uncertain, blank):
+    def convert(values):
+        return labels.from_chexpert(values, uncertain=uncertain, blank=blank)
+
+    values = np.array([[1, 0, -1, np.nan], [np.nan, -1, -1, 1]], np.float32)
+    become = {"1.0": (1, True), "0.0": (0, True), "-1.0": OF_UNCERTAIN[uncertain]}
+    become["nan"] = OF_BLANK[blank]
+    wanted = np.array([[become[str(value)] for value in row] for row in values])
+    for call in (convert, jax.jit(convert)):
+        y, where = call(values)
+        assert y.dtype == (np.float32 if uncertain == "smooth" else bool)
+        assert where.dtype == bool
+        np.testing.assert_array_equal(y, wanted[..., 0].astype(y.dtype))
+        np.testing.assert_array_equal(where, wanted[..., 1] == 1)
+    half, _ = convert(jnp.asarray(values, jnp.bfloat16))
+    assert half.dtype == (jnp.bfloat16 if uncertain == "smooth" else bool)
+    whole = np.array([[1, 0, -1]], np.int8)  # integers have no blank
+    y, where = convert(whole)
+    assert y.dtype == (np.float32 if uncertain == "smooth" else bool)
+    np.testing.assert_array_equal(y, wanted[:1, :3, 0].astype(y.dtype))
+    np.testing.assert_array_equal(where, wanted[:1, :3, 1] == 1)
+
+
+def test_a_smooth_uncertain_label_has_the_expected_loss_of_random_ones():
+    """For binary cross-entropy, which is linear in the label."""
+    logit = jnp.array([1.5])
+    y, _ = labels.from_chexpert(np.array([-1]), uncertain="smooth")
+    drawn = np.linspace(0.55, 0.85, 1001)
+    expected = np.mean(drawn * np.log1p(np.exp(-1.5)) + (1 - drawn) * np.log1p(np.exp(1.5)))
+    np.testing.assert_allclose(mll.sigmoid_binary_cross_entropy(logit, y), expected, rtol=1e-6)
+
+
+def test_what_is_no_chexpert_label_is_refused():
+    good = np.array([[1.0, np.nan], [0.0, -1.0]], np.float32)
+    for wrong in (2, 0.5, -2, np.inf):
+        given = good.copy()
+        given[1, 0] = wrong
+        with pytest.raises(
+            ValueError, match=rf"from_chexpert: labels must be 1 .*, got {wrong:.1f} at \(1, 0\)"
+        ):
+            labels.from_chexpert(given)
+    with pytest.raises(TypeError, match="labels must be signed integers or floats, got bool"):
+        labels.from_chexpert(good > 0)
+    with pytest.raises(TypeError, match="labels must be an array"):
+        labels.from_chexpert([1, -1])
+    with pytest.raises(ValueError, match=r"uncertain must be one of 'ignore'.*got 'half'"):
+        labels.from_chexpert(good, uncertain="half")
+    with pytest.raises(ValueError, match=r"blank must be one of 'negative'.*got 'zeros'"):
+        labels.from_chexpert(good, blank="zeros")
 
 
 def test_index_lists():

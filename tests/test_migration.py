@@ -1,7 +1,8 @@
 """Every row of docs/migration.md: the peer's call and ours give equal values and gradients.
 
 Rows whose peer is not installed are skipped. The formulas of torchvision, timm, the ASL repository,
-segmentation_models_pytorch, SigLIP, GLiNER and MONAI, written in PyTorch, stand in for them.
+segmentation_models_pytorch, SigLIP, GLiNER, MONAI and LibAUC, written in PyTorch, stand in for
+them.
 """
 
 import importlib
@@ -135,7 +136,7 @@ def test_row(heading, peer, ours, domain):
         np.testing.assert_allclose(evaluate(ours, arrays, mll=mll), expected, 2e-5, 2e-5)
         return
     first = FIRST.search(ours)[1]
-    if heading.startswith(("PyTorch", "torchvision", "SigLIP")):
+    if heading.startswith(("PyTorch", "torchvision", "SigLIP", "LibAUC")):
         expected = torch_value_and_gradient(peer, names, first)
     else:
         name = peer.split(".")[0]
@@ -145,6 +146,46 @@ def test_row(heading, peer, ours, domain):
     for got, truth in zip(found, expected, strict=True):
         assert np.shape(got) == np.shape(truth)
         np.testing.assert_allclose(got, truth, rtol=1e-4, atol=1e-6 * max(1, np.abs(truth).max()))
+
+
+def test_partial_auc_losses_of_libauc():
+    """Those of one label, with the numbers that it keeps as they are after a step of size 1."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(30, 1)), np.arange(30)[:, None] < 10  # 20 negatives
+    temperature, share = 0.7, 0.25
+
+    def of_pairs(weights_of):
+        x = torch.tensor(logits, requires_grad=True)
+        pairs = torch.relu(1 - x[labels][:, None] + x[~labels][None, :]) ** 2
+        value = (weights_of(pairs.detach()) * pairs).mean()
+        value.backward()
+        return pairs.detach(), value.item(), x.grad.numpy()
+
+    def robust(pairs):
+        terms = torch.exp(pairs / temperature)
+        return terms / terms.mean(1, keepdim=True)
+
+    def highest(pairs):
+        threshold = pairs.sort(1).values[:, [14]]  # the lowest 15 of 20 are not above it
+        return (pairs > threshold) / share
+
+    with jax.enable_x64(True):
+        for weights_of, loss, options in (
+            (robust, mll.partial_auc_loss, {"temperature": temperature}),
+            (highest, mll.pairwise_auc_loss, {"max_fpr": share}),
+        ):
+            pairs, value, gradient = of_pairs(weights_of)
+            found, slope = jax.value_and_grad(
+                lambda x, loss=loss, options=options: loss(
+                    x, labels, surrogate="squared_hinge", **options
+                )
+            )(jnp.asarray(logits))
+            np.testing.assert_allclose(slope, gradient, rtol=1e-9, atol=1e-12)
+            if weights_of is robust:
+                weights = robust(pairs)
+                value -= temperature * (weights * torch.log(weights)).mean().item()
+            np.testing.assert_allclose(found, value, rtol=1e-12)
 
 
 def test_no_row_is_left_out():
@@ -249,6 +290,16 @@ def stand_ins(torch) -> dict[str, object]:
 
         return lambda x, y: torch.stack([of_sample(*row) for row in zip(x, y, strict=True)]).mean()
 
+    def correlation():
+        def loss(p, y):
+            tp, tn, fp, fn = (
+                (a * b).sum() + 1e-5 for a, b in ((p, y), (1 - p, 1 - y), (p, 1 - y), (1 - p, y))
+            )
+            product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+            return 1 - (tp * tn - fp * fn) / product.sqrt()
+
+        return loss
+
     def siglip():
         return lambda x, y: -functional.logsigmoid((2 * y - 1) * x).sum() / len(x)
 
@@ -275,7 +326,16 @@ def stand_ins(torch) -> dict[str, object]:
 
         return loss
 
+    def pairwise_auc(surr_loss="logistic", hparam=1.0):
+        surrogate = {
+            "logistic": lambda t: functional.softplus(-hparam * t),
+            "squared": lambda t: (hparam - t) ** 2,
+            "squared_hinge": lambda t: functional.relu(hparam - t) ** 2,
+        }[surr_loss]
+        return lambda x, y: surrogate(x[y > 0][:, None] - x[y == 0][None, :]).mean()
+
     return {
+        "libauc": SimpleNamespace(PairwiseAUCLoss=pairwise_auc),
         "open_clip": SimpleNamespace(SigLipLoss=siglip),
         "gliner": SimpleNamespace(focal_loss_with_logits=gliner_focal),
         "monai": SimpleNamespace(FocalLoss=monai_focal, DiceLoss=monai_dice),
@@ -291,6 +351,8 @@ def stand_ins(torch) -> dict[str, object]:
             ASLSingleLabel=asymmetric_single,
         ),
         "smp": SimpleNamespace(
-            losses=SimpleNamespace(DiceLoss=dice, TverskyLoss=tversky, LovaszLoss=lovasz)
+            losses=SimpleNamespace(
+                DiceLoss=dice, TverskyLoss=tversky, LovaszLoss=lovasz, MCCLoss=correlation
+            )
         ),
     }

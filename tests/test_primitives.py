@@ -67,6 +67,23 @@ def test_log1p_of_the_unit_interval():
     np.testing.assert_allclose(slope, 1 / (1 + u.astype(np.float64)), rtol=1e-6)
 
 
+def test_logarithm_of_a_quotient():
+    rng = np.random.default_rng(0)
+    p = 10.0 ** rng.uniform(-30, 0, 1000)
+    q = np.where(rng.random(1000) < 0.5, p * (1 + 10.0 ** rng.uniform(-6, 0, 1000)), p[::-1])
+    p, q = np.float32(p), np.float32(q)
+    pairs = zip(p.tolist(), q.tolist(), strict=True)
+    truth = np.array([float(mp.log(mp.mpf(a) / b)) for a, b in pairs])
+    difference = np.float64(p) - np.float64(q)
+    for dtype, tolerance in ((np.float32, 4e-7), (np.float64, 1e-13)):  # XLA's are not exact
+        with jax.enable_x64(dtype is np.float64):
+            at = jnp.asarray(p, dtype), jnp.asarray(q, dtype), jnp.asarray(difference, dtype)
+            np.testing.assert_allclose(jax.jit(numerics.log_quotient)(*at), truth, rtol=tolerance)
+            slopes = jax.grad(lambda *at: jnp.sum(numerics.log_quotient(*at)), (0, 1))(*at)
+            np.testing.assert_allclose(slopes[0], 1 / np.float64(p), rtol=2e-7)
+            np.testing.assert_allclose(slopes[1], -1 / np.float64(q), rtol=2e-7)
+
+
 @pytest.mark.parametrize("gamma", [0, 1, 2, 4, jnp.array(GAMMAS)[None, :]], ids=str)
 def test_powers(gamma):
     gammas = np.atleast_2d(np.asarray(gamma, np.float64))

@@ -131,7 +131,7 @@ def test_gradient_of_the_estimates_is_that_of_the_authors():
                     x, y, estimated_logits=g, expected_positives=k
                 )
             )(jnp.asarray(g))
-        # The whole difference is the log(p + 1e-5) of the source; see tests/test_golden.py.
+        # The whole difference is the log(p + 1e-5) of the source; see golden_calls/differences.py.
         p, q, s = 1 / (1 + np.exp(-g)), 1 / (1 + np.exp(g)), 1 / (1 + np.exp(-x))
         e = 1e-5
         offset = -(s + (y > 0)) * q * e / (p + e) + (1 - s) * p * e / (q + e)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import mllosses_jax as mll
 from mllosses_jax import weighting
 
 COUNTS = np.array([1000, 400, 150, 60, 20, 5, 2])
@@ -189,6 +190,35 @@ def test_rebalanced_weights_have_finite_slopes():
         LABELS.astype(np.float32), counts, 0.1, 10.0, 0.2
     )
     assert all(np.all(np.isfinite(slope)) for slope in slopes)
+
+
+@pytest.mark.parametrize("where", [None, KNOWN], ids=["all", "some"])
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float32])
+def test_sample_balanced_weights(dtype, where):
+    weights = weighting.sample_balanced_weights(LABELS.astype(dtype), where=where)
+    known = np.ones_like(KNOWN) if where is None else where
+    for row, y, counts in zip(np.asarray(weights), LABELS, known, strict=True):
+        for kind in (0, 1):
+            members = [c for c in range(7) if counts[c] and y[c] == kind]
+            for c in members:
+                np.testing.assert_allclose(row[c], 1 / len(members), rtol=1e-6)
+        assert np.all(row[~counts] == 0)
+    soft = weighting.sample_balanced_weights(np.array([[0.5, 0, 0.1, 0]], np.float32))
+    np.testing.assert_array_equal(soft, np.full((1, 4), 0.5))
+    assert weighting.sample_balanced_weights(LABELS.reshape(5, 1, 7)).shape == (5, 1, 7)
+
+
+def test_sample_balanced_cross_entropy_bounds_the_ranking_loss():
+    """A pair in the wrong order has a positive below 0 or a negative above it."""
+    rng = np.random.default_rng(0)
+    logits = (2 * rng.normal(size=(200, 7))).astype(np.float32)
+    labels = rng.random(logits.shape) < 0.3
+    labels[:, 0], labels[:, 1] = True, False
+    weights = weighting.sample_balanced_weights(labels)
+    losses = mll.sigmoid_binary_cross_entropy(logits, labels, weights=weights, reduction="none")
+    bound = np.asarray(losses).sum(1) / np.log(2)
+    for x, y, most in zip(logits, labels, bound, strict=True):
+        assert np.mean(x[y][:, None] <= x[~y][None, :]) <= most
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.55, 1.5), (0.5, 0.4), (0.6, 2.6)])

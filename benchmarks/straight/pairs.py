@@ -49,6 +49,14 @@ def pairwise_auc_loss(
     return jnp.mean(_logistic(x.T, y.T, None if where is None else where.T, most_positives))
 
 
+def partial_auc_loss(x: Array, y: Array, where: Array | None = None) -> Array:
+    positive, negative = both(y > 0, where), both(y <= 0, where)
+    positives, negatives = jnp.sum(positive, 0), jnp.sum(negative, 0)
+    total = jax.nn.logsumexp(x, 0, where=negative)
+    log_mean = jnp.where(negatives > 0, total - jnp.log(negatives), -1e4)
+    return jnp.mean(ratio(jnp.sum(softplus(log_mean - x), 0, where=positive), positives))
+
+
 def _logistic(x: Array, y: Array, where: Array | None, most_positives: int) -> Array:
     def of_row(x: Array, positive: Array, negative: Array) -> Array:
         chosen, index = jax.lax.top_k(positive.astype(jnp.int32), most_positives)

@@ -13,6 +13,7 @@
 - `smoothing`: the conventions of label smoothing.
 - `sets`, `probabilities`, `ordering`: what metrics and decisions share: checked sets, scores and
   probabilities, exact ranking.
+- `row_samples`, `intervals`: metrics on samples of the rows, and the intervals that follow.
 - `hierarchy`: hierarchies of labels, and the sweep that carries values upward in them.
 - `platforms`: all choices that depend on the platform, with what was measured.
 - `sharding`: arrays on explicit meshes; `memory`: how much memory is left.

@@ -184,6 +184,37 @@ def log_share(u: Array, rest: Array) -> Array:
     return jnp.where(u > 0, log_m - exponent * math.log(2), u - jnp.inf)
 
 
+@jax.custom_jvp
+def _reciprocal(x: Array) -> Array:
+    """Returns 1/x. Its derivative is 0 along a tangent of 0, though 1/x² may be infinite."""
+    return 1 / x
+
+
+@_reciprocal.defjvp
+def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    result = _reciprocal(*primals)
+    return result, -(tangents[0] * result) * result
+
+
+def _log_quotient_jvp(primals: Any, tangents: Any) -> Any:
+    (p, q, _), (dp, dq, _) = primals, tangents
+    return log_quotient(*primals), dp * _reciprocal(p) - dq * _reciprocal(q)
+
+
+@_primitive(_log_quotient_jvp)
+def log_quotient(p: Array, q: Array, difference: Array) -> Array:
+    """Returns log(p/q) for p, q > 0 and their difference p − q, accurate for p near q too."""
+    if p.dtype != jnp.float32:
+        near = jnp.abs(difference) < q / 2
+        return jnp.where(near, jnp.log1p(jnp.where(near, difference / q, 0)), jnp.log(p / q))
+    # Bounds that change no value make the last operations cheap; see `exp_unit`.
+    m, exponent = _scaled(jnp.minimum(p / q, _large(p.dtype)))
+    # log(p/q) = 2 artanh((p − q)/(p + q)), and log m is that for p = m, q = 1; see `log_share`.
+    near = exponent == 0
+    s = jnp.minimum(jnp.where(near, difference, m - 1) / jnp.where(near, p + q, m + 1), 1)
+    return 2 * (s + _artanh_rest(s, _UP_TO_0_172)) - exponent * math.log(2)
+
+
 def _scaled(u: Array) -> tuple[Array, Array]:
     """Returns m in [√½, √2) and a whole number e such that u = m/2^e, for u > 0 in float32."""
     bits = jax.lax.bitcast_convert_type(u, jnp.int32)

@@ -21,7 +21,7 @@ new rows. It prints nothing; the command `mllosses compare` prints the result.
   them.
 - `large`: the linear model over very many labels, of which a row keeps only the highest scores.
 - `outcome`: the result of training; `judgment`: its metrics on the test part, which uses
-  `resampling` and `intervals`; `thresholds`: its thresholds as files.
+  `resampling`; `thresholds`: its thresholds as files.
 - `references`: models that no loss trains, for the rows below the losses.
 - `scored`: the comparison of models that were trained elsewhere, by their scores.
 - `folder`: the output folder; `card`: the data card in it; `document`: its results.json.

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from mllosses_jax._core.files import write_text
+from mllosses_jax._core.intervals import Interval
 from mllosses_jax.compare import judgment, own_metric, report, resampling
 from mllosses_jax.compare.checks import find_all
 from mllosses_jax.compare.checks.finding import Finding
 from mllosses_jax.compare.choice import AnyChoice, learns_threshold
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.experiments import EXPERIMENTS, Experiment
-from mllosses_jax.compare.intervals import Interval
 from mllosses_jax.compare.judgment import Judgment, Metric
 from mllosses_jax.compare.large.outcome import RankedOutcome
 from mllosses_jax.compare.outcome import Outcome

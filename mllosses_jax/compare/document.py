@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 import mllosses_jax
-from mllosses_jax.compare import intervals, judgment, report
-from mllosses_jax.compare.intervals import Interval
+from mllosses_jax._core import intervals
+from mllosses_jax._core.intervals import Interval
+from mllosses_jax.compare import judgment, report
 
 if TYPE_CHECKING:
     from mllosses_jax.compare.comparison import Comparison

@@ -14,8 +14,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax import metrics
-from mllosses_jax.compare import resampling
-from mllosses_jax.compare.intervals import (
+from mllosses_jax._core.intervals import (
     ANY,
     DIFFERENCE,
     FIGURE,
@@ -24,6 +23,7 @@ from mllosses_jax.compare.intervals import (
     interval,
     simultaneous_level,
 )
+from mllosses_jax.compare import resampling
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset
 from mllosses_jax.decisions import apply_thresholds

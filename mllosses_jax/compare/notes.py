@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mllosses_jax.compare import intervals, judgment, methods, references
+from mllosses_jax._core import intervals
+from mllosses_jax._core.intervals import too_small
+from mllosses_jax.compare import judgment, methods, references
 from mllosses_jax.compare.card import first_part
 from mllosses_jax.compare.choice import BASELINE
-from mllosses_jax.compare.intervals import too_small
 from mllosses_jax.compare.judgment import METRICS
 from mllosses_jax.compare.large import notes as large_notes
 from mllosses_jax.compare.own_metric import RESAMPLES

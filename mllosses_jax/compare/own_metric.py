@@ -14,13 +14,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
 from mllosses_jax import metrics as package
+from mllosses_jax._core.intervals import FIGURE
+from mllosses_jax._core.row_samples import values_on
 from mllosses_jax._core.text import did_you_mean
 from mllosses_jax.compare import own_code, parameters
 from mllosses_jax.compare.errors import ComparisonError
@@ -28,6 +28,7 @@ from mllosses_jax.compare.judgment import METRICS, Judgment, Metric, decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.compare.resampling import Floats
 from mllosses_jax.data import Dataset
+from mllosses_jax.metrics.bootstrapping import bounds_of
 
 RESAMPLES = 200
 ROWS_TRIED = 20
@@ -44,9 +45,8 @@ LOWER_IS_BETTER = {
     "label_ranking_loss",
     "one_error",
 }
-BEYOND_ONE = {"binary_log_loss", "cohen_kappa", "coverage_error", "matthews_corrcoef"}
 NO_NUMBER = {
-    *("by_frequency", "d_prime", "s_min"),  # they need more than scores and labels
+    *("bootstrap", "by_frequency", "d_prime", "s_min"),  # they need more than scores and labels
     *("sensitivity_at_specificity", "specificity_at_sensitivity"),
     *("brier_decomposition", "calibration_curve", "calibration_in_the_large"),
     *("classification_report", "multilabel_confusion_matrix", "overall_and_per_class"),
@@ -102,9 +102,10 @@ class OwnMetric:
 
     def __call__(self, first: Any, labels: Any, where: Any) -> Any:
         """Returns the metric of some rows; `where` is left out if the function has none."""
-        if "where" in own_code.parameters_of(self.function):
-            return self.function(first, labels, where=where)
-        return self.function(first, labels)
+        takes_where = "where" in own_code.parameters_of(self.function)
+        value = self.function(first, labels, **({"where": where} if takes_where else {}))
+        _check_number(self, value)
+        return value
 
 
 def choose_metrics(metrics: Metrics) -> tuple[OwnMetric, ...]:
@@ -215,12 +216,13 @@ def _with(name: str, function: Function, given: dict[str, parameters.Value]) -> 
     if of_package and "inputs" in known:
         values.setdefault("inputs", "logits")
     own_code.check_call(label, function, ("scores", "labels"), values)
+    taken = functools.partial(function, **values)
     return OwnMetric(
         label,
-        functools.partial(function, **values),
+        taken,
         bool(getattr(function, "higher_is_better", name not in LOWER_IS_BETTER)),
         of_sets=of_package and "predictions" in known,
-        bounded=of_package and name not in BEYOND_ONE,
+        bounded=bounds_of(taken) == FIGURE,
     )
 
 
@@ -297,38 +299,12 @@ def _values(
     """Returns a metric on each set of rows (R,), compiled if it can be, or else in numpy."""
     rows = np.arange(len(labels))[None, :] if rows is None else rows
     try:
-        return np.asarray(_program(metric)(first, labels, where, rows), np.float64)
+        found = values_on(metric, (first, labels, where), rows)
     except ComparisonError:
         raise
-    except Exception:  # such as one in numpy, which cannot be traced
-        pass
-    found = []
-    for some in rows:
-        try:
-            value = metric(first[some], labels[some], where[some])
-        except Exception as error:
-            raise own_code.failed(metric.label, error) from None
-        _check_number(metric, value)
-        found.append(float(value))
-    return np.array(found)
-
-
-@functools.cache
-def _program(metric: OwnMetric) -> Callable[..., Array]:
-    """Returns a compiled function that computes a metric on each of several sets of rows."""
-
-    def on_all(first: Array, labels: Array, where: Array, rows: Array) -> Array:
-        def on_rows(some: Array) -> Array:
-            value = metric(first[some], labels[some], where[some])
-            _check_number(metric, value)
-            return jnp.asarray(value, jnp.float32)
-
-        found: Array = jax.lax.map(on_rows, rows)
-        return found
-
-    compiled = jax.jit(on_all)
-
-    return lambda *arrays: compiled(*map(jnp.asarray, arrays))
+    except Exception as error:
+        raise own_code.failed(metric.label, error) from None
+    return np.asarray(found, np.float64)
 
 
 def _check_number(metric: OwnMetric, value: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mllosses_jax._core.intervals import DIFFERENCE, interval
 from mllosses_jax.compare import resampling
-from mllosses_jax.compare.intervals import DIFFERENCE, interval
 from mllosses_jax.compare.judgment import decide
 from mllosses_jax.compare.outcome import Outcome
 from mllosses_jax.data import Dataset

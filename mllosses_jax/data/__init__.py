@@ -2,8 +2,8 @@
 
 `load` reads a file (by its suffix) or the embedded "mosaics" into a `Dataset` of training and test
 arrays; a broken file raises a `DataError`, which says what is wrong and where. `make_mosaics` makes
-more of the embedded data, `standardize` scales features, and `split` splits off a part in which
-each label has its share.
+more of the embedded data, `standardize` scales features, `split` splits off a part in which each
+label has its share, and `balanced_sampling_weights` are probabilities for drawing rows.
 
 - `loading`: `load`, with one reader per format: `csv_file`, `jsonl`, `parquet`, `npz`, `arff`,
   `svmlight`.
@@ -20,7 +20,7 @@ each label has its share.
 - `dataset`: `Dataset`, which checks what a reader found, by `_checked_arrays`; `errors`:
   `DataError`.
 - `mosaics`: the embedded data; `scaling`: `standardize`; `splits`: `split`;
-  `group_splits`: parts that keep groups whole.
+  `group_splits`: parts that keep groups whole; `sampling`: `balanced_sampling_weights`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,18 @@ from mllosses_jax.data.dataset import Dataset
 from mllosses_jax.data.errors import DataError
 from mllosses_jax.data.loading import load
 from mllosses_jax.data.mosaics import make_mosaics
+from mllosses_jax.data.sampling import balanced_sampling_weights
 from mllosses_jax.data.scaling import standardize
 from mllosses_jax.data.splits import split
 
-__all__ = ["DataError", "Dataset", "load", "make_mosaics", "split", "standardize"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "balanced_sampling_weights",
+    "load",
+    "make_mosaics",
+    "split",
+    "standardize",
+]
 
 show_public_names(__name__)

@@ -21,8 +21,8 @@ from mllosses_jax._core.reduction import (
     reduce_labels,
     safe_divide,
 )
-from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
+from mllosses_jax.losses._columns import columns_of, gathered
 from mllosses_jax.losses._pair_sums import (
     SIGMOID,
     SIGMOID_SLOPE,
@@ -32,59 +32,11 @@ from mllosses_jax.losses._pair_sums import (
     sorted_rows,
 )
 from mllosses_jax.losses._pairs import squared_hinge_sum
+from mllosses_jax.losses._robust_sums import factored_sum, robust_sum
 
-__all__ = ["auc_margin_loss", "pairwise_auc_loss", "smooth_ap_loss"]
+__all__ = ["auc_margin_loss", "pairwise_auc_loss", "partial_auc_loss", "smooth_ap_loss"]
 
 SURROGATES = ("logistic", "squared_hinge", "squared")
-
-
-class _Columns(NamedTuple):
-    """The batch with labels as rows, (L, n)."""
-
-    x: Array
-    positives: Array
-    negatives: Array
-    num_positives: Array  # (L,), over all devices
-    num_negatives: Array
-
-
-def _columns(inputs: LossInputs, axis_name: AxisName) -> _Columns:
-    positives, negatives = _row(inputs.positives()), _row(inputs.negatives())
-
-    counts = [
-        masked_count(entries, axis_name, axis=-1).astype(inputs.x.dtype)
-        for entries in (positives, negatives)
-    ]
-    return _Columns(_row(inputs.x), positives, negatives, *counts)
-
-
-def _row(entries: Array) -> Array:
-    rows = jnp.moveaxis(entries, -1, 0)
-    if rows.ndim != 2:
-        rows = rows.reshape(rows.shape[0], entries.size // max(1, rows.shape[0]))
-    return whole_rows(rows)
-
-
-class _Gathered(NamedTuple):
-    """The batch of all devices, each label as a row (L, n)."""
-
-    x: Array
-    positives: Array
-    negatives: Array
-    own_positives: Array  # those of this device
-
-
-def _gathered(columns: _Columns, axis_name: AxisName) -> _Gathered:
-    x, positives, negatives = columns.x, columns.positives, columns.negatives
-    if axis_name is None:
-        return _Gathered(x, positives, negatives, positives)
-    size = x.shape[-1]
-    x, positives, negatives = (
-        lax.all_gather(a, axis_name, axis=1, tiled=True) for a in (x, positives, negatives)
-    )
-    device = lax.broadcasted_iota(jnp.int32, x.shape, 1) // max(1, size)
-    own_positives = positives & (device == lax.axis_index(axis_name))
-    return _Gathered(x, positives, negatives, own_positives)
 
 
 @with_slope(lambda values, center: 2 * (values - center), share=True)
@@ -133,8 +85,8 @@ def _hardest(inputs: LossInputs, max_fpr: Array, axis_name: AxisName) -> LossInp
 
     Negatives that tie with the last of them count too, and one counts at least.
     """
-    columns = _columns(inputs, axis_name)
-    x, _, negatives, _ = _gathered(columns, axis_name)
+    columns = columns_of(inputs, axis_name)
+    x, _, negatives, _ = gathered(columns, axis_name)
     ranked = jnp.sort(lax.stop_gradient(jnp.where(negatives, x, -jnp.inf)), axis=-1)
     kept = jnp.maximum(jnp.ceil(max_fpr * columns.num_negatives), 1).astype(jnp.int32)
     place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
@@ -143,10 +95,6 @@ def _hardest(inputs: LossInputs, max_fpr: Array, axis_name: AxisName) -> LossInp
     lowest = lowest.reshape((1,) * (inputs.x.ndim - 1) + lowest.shape)
     among = inputs.positives() | (inputs.negatives() & (inputs.x >= lowest))
     return inputs._replace(where=among)
-
-
-def _where_pairs(losses: Array, columns: _Columns) -> Array:
-    return jnp.where((columns.num_positives > 0) & (columns.num_negatives > 0), losses, 0)
 
 
 @compiled_loss(margin=(0, 1e15))
@@ -264,8 +212,8 @@ def pairwise_auc_loss(
         moments = _moments(inputs.x, inputs, axis_name)
         losses = jnp.where(moments.paired, moments.variances + (m + moments.distance) ** 2, 0)
     else:
-        columns = _columns(inputs, axis_name)
-        x, _, negatives, own = _gathered(columns, axis_name)
+        columns = columns_of(inputs, axis_name)
+        x, _, negatives, own = gathered(columns, axis_name)
         if surrogate == "logistic":
             totals = logistic_sum(x, own, negatives)
         else:
@@ -273,6 +221,76 @@ def pairwise_auc_loss(
         pairs = columns.num_positives * columns.num_negatives
         losses = safe_divide(all_sum(totals, axis_name), pairs)
     return reduce_labels(losses, among, weights, reduction, axis_name)
+
+
+@compiled_loss(margin=(0, 1e15), temperature=(1e-3, 1e3))
+def partial_auc_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    surrogate: Literal["logistic", "squared_hinge"] = "logistic",
+    margin: ArrayLike = 1.0,
+    temperature: ArrayLike = 1.0,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    axis_name: AxisName = None,
+) -> LossValue:
+    """Partial AUC loss (pAUC-KL): each positive against a soft maximum over the negatives.
+
+    Formula:
+        ℓ = 1/|P|·Σ_{i∈P} λ·log(1/|N|·Σ_{j∈N} exp(φ(x_i − x_j)/λ)), over the samples of a label
+        φ(t) = log(1 + exp(−t)) or max(0, m − t)²
+
+    For each positive it is the mean surrogate under the worst weights of the negatives, less λ
+    times the Kullback-Leibler divergence of these weights from equal ones. So the highest
+    negatives, which decide at low false positive rates, weigh most: the smaller λ, the fewer of
+    them. For large λ the loss is that of the whole AUC, `pairwise_auc_loss`, whose `max_fpr` cuts
+    the negatives instead.
+
+    Args:
+        logits: float array (..., L); all leading axes are one batch.
+        labels: bool, integer or float array (..., L); positive where above 0.
+        surrogate: φ: "logistic" or "squared_hinge".
+        margin: m ≥ 0, a scalar, for the squared hinge; the logistic surrogate has no margin.
+        temperature: λ in [1e-3, 1e3], a scalar. For the logistic surrogate with λ = 1 the sum over
+            negatives factors, and n samples take O(n) time; all else takes O(|P|·n). No array of
+            pairs is in memory.
+        weights: scale factors of the labels, shape (L,).
+        where: bool array of the rank of logits, axes equal or 1: which entries take part.
+        reduction: "none", "sum", "mean", "weighted_mean" or "sum_and_count".
+        axis_name: mesh axis over which the batch continues inside `shard_map`.
+
+    Returns:
+        The loss per label: (L,) with "none", else (). A label without a positive or without a
+        negative in the batch has loss 0 with zero gradient. It counts in "mean"; to leave it out,
+        use "weighted_mean" with weight 0 for it and 1 for the others.
+
+    Reference:
+        D. Zhu, G. Li, B. Wang, X. Wu and T. Yang, "When AUC meets DRO: Optimizing Partial AUC for
+        Deep Learning with Non-Convex Convergence Guarantee", 2022 (ICML), arXiv:2203.00176.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import partial_auc_loss
+        >>> logits, labels = jnp.array([[0.5], [-1.0], [0.0]]), jnp.array([[1], [0], [0]])
+        >>> print(f"{partial_auc_loss(logits, labels):.4f}")
+        0.3470
+    """
+    checks.one_of("surrogate", surrogate, SURROGATES[:2])
+    inputs = loss_inputs(logits, labels, where)
+    m = checks.scalar("margin", margin, inputs.x.dtype)
+    t = checks.scalar("temperature", temperature, inputs.x.dtype)
+    entries = inputs.positives(), inputs.negatives()
+    batch = tuple(range(inputs.x.ndim - 1))
+    counts = [masked_count(e, axis_name, axis=batch).astype(inputs.x.dtype) for e in entries]
+    if surrogate == "logistic" and isinstance(temperature, int) and temperature == 1:
+        totals = factored_sum(inputs.x, *entries, counts[1], axis_name)
+    else:
+        x, _, negatives, own = gathered(columns_of(inputs, axis_name), axis_name)
+        totals = all_sum(robust_sum(x, own, negatives, surrogate, m, t), axis_name)
+    losses = jnp.where(counts[1] > 0, safe_divide(totals, counts[0]), 0)
+    return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
 @with_slope(over_labels=True)
@@ -350,9 +368,9 @@ def smooth_ap_loss(
         0.3333
     """
     inputs = loss_inputs(logits, labels, where)
-    columns = _columns(inputs, axis_name)
+    columns = columns_of(inputs, axis_name)
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
-    x, positives, negatives, own = _gathered(columns, axis_name)
+    x, positives, negatives, own = gathered(columns, axis_name)
     totals = _lost_precision(x, positives, negatives, own, t)
-    losses = _where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives), columns)
+    losses = columns.where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives))
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

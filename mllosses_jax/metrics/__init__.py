@@ -17,6 +17,7 @@ label counts. Under a transformation, which cannot look at values, it would coun
 - For terms of an ontology: `f_max`, `s_min`.
 - For probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
 - For the labels themselves: `label_statistics`, `label_cooccurrence`.
+- For any of these, and your own: `bootstrap`, intervals of a metric and of differences.
 - `streaming`: accumulators, for more data than fits in memory at once.
 """
 
@@ -33,6 +34,10 @@ from mllosses_jax.metrics.agreement import (
 )
 from mllosses_jax.metrics.average_precision_at_k import (
     average_precision_at_k,
+)
+from mllosses_jax.metrics.bootstrapping import (
+    Bootstrap,
+    bootstrap,
 )
 from mllosses_jax.metrics.calibration_errors import (
     CalibrationCurve,
@@ -125,6 +130,7 @@ from mllosses_jax.metrics.top_k import (
 )
 
 __all__ = [
+    "Bootstrap",
     "BrierDecomposition",
     "CalibrationCurve",
     "LabelStatistics",
@@ -136,6 +142,7 @@ __all__ = [
     "average_precision_at_k",
     "balanced_accuracy",
     "binary_log_loss",
+    "bootstrap",
     "brier_decomposition",
     "brier_score",
     "by_frequency",

@@ -6,7 +6,7 @@ without positives never gives inf or NaN; each function documents what it gives 
 
 - Counts: `label_counts`, `label_counts_from_indices`, `label_priors`.
 - Balance: `negative_positive_ratio`, `effective_number_weights`, `class_balanced_weights`,
-  `rebalanced_weights`, `prior_bias`.
+  `rebalanced_weights`, `sample_balanced_weights`, `prior_bias`.
 - Missing positives: `inverse_propensity`, `propensity_weights`.
 """
 
@@ -19,6 +19,7 @@ from mllosses_jax.weighting.balancing import (
     negative_positive_ratio,
     prior_bias,
     rebalanced_weights,
+    sample_balanced_weights,
 )
 from mllosses_jax.weighting.counts import (
     label_counts,
@@ -41,6 +42,7 @@ __all__ = [
     "prior_bias",
     "propensity_weights",
     "rebalanced_weights",
+    "sample_balanced_weights",
 ]
 
 show_public_names(__name__)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.frequencies import log_odds, proper_counts, rebalanced
-from mllosses_jax._core.masking import compute_dtype
+from mllosses_jax._core.masking import compute_dtype, counted_entries, is_positive
 from mllosses_jax._core.reduction import safe_divide
 from mllosses_jax.weighting._label_counts import (
     checked_counts,
@@ -179,6 +179,50 @@ def rebalanced_weights(
         for name, value in (("alpha", alpha), ("beta", beta), ("mu", mu))
     )
     return rebalanced(y.astype(counts.dtype), counts, *parameters)
+
+
+@compiled()
+def sample_balanced_weights(labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
+    """Weights with which the positives and the negatives of each sample weigh the same.
+
+    Formula:
+        w_c = 1/|P| for the positives, 1/|N| for the negatives of a sample
+
+    The sum over labels of `sigmoid_binary_cross_entropy` with these weights, divided by log 2, is
+    an upper bound of `metrics.label_ranking_loss`, in O(L) where a loss over pairs has |P|·|N|
+    terms.
+
+    Args:
+        labels: bool, integer or float array (..., L); positive where above 0.
+        where: bool, the rank of labels with axes equal or 1: which entries count.
+
+    Returns:
+        Weights (..., L), 0 where an entry does not count. They sum to 2 over the labels of a
+        sample, and to 1 if all of these are positive or all negative.
+
+    Raises:
+        TypeError: if where is not bool.
+        ValueError: if where does not fit the labels.
+
+    Reference:
+        G. Wu, C. Li, K. Xu and J. Zhu, "Rethinking and Reweighting the Univariate Losses for
+        Multi-Label Ranking: Consistency and Generalization", 2021 (NeurIPS), arXiv:2105.05026.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import weighting
+        >>> print(weighting.sample_balanced_weights(jnp.array([[1, 0, 0, 0, 1]])))
+        [[0.5        0.33333334 0.33333334 0.33333334 0.5       ]]
+    """
+    given = checks.label_array("labels", labels)
+    counted = counted_entries(checks.mask("where", where, given.shape), given)
+    dtype = compute_dtype(given)
+
+    def share(entries: Array) -> Array:
+        return safe_divide(entries.astype(dtype), jnp.sum(entries, -1, keepdims=True, dtype=dtype))
+
+    positive = is_positive(given)
+    return share(positive & counted) + share(~positive & counted)
 
 
 @compiled(num_samples=(2, _INF))

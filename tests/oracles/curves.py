@@ -33,6 +33,19 @@ def auc_margin_loss(x, y, mask, margin=1.0):
     return _by_label(loss, x, y, mask)
 
 
+def partial_auc_loss(x, y, mask, surrogate="logistic", margin=1.0, temperature=1.0):
+    surrogates = {
+        "logistic": lambda t: np.logaddexp(0, -t),
+        "squared_hinge": lambda t: np.maximum(0, margin - t) ** 2,
+    }
+
+    def loss(p, n):
+        pairs = surrogates[surrogate](p[:, None] - n[None, :]) / temperature
+        return temperature * np.mean(np.logaddexp.reduce(pairs, axis=1) - np.log(len(n)))
+
+    return _by_label(loss, x, y, mask)
+
+
 def pairwise_auc_loss(x, y, mask, surrogate="logistic", margin=1.0, max_fpr=1.0):
     surrogates = {
         "logistic": lambda t: np.logaddexp(0, -t),

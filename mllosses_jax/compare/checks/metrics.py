@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mllosses_jax.compare import intervals, resampling
+from mllosses_jax._core import intervals
+from mllosses_jax.compare import resampling
 from mllosses_jax.compare.card import FEW_POSITIVES
 from mllosses_jax.compare.checks.check import check, with_all_scores
 from mllosses_jax.compare.references import PRIOR

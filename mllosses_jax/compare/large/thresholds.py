@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from mllosses_jax._core.intervals import DIFFERENCE, interval
 from mllosses_jax.compare import resampling
-from mllosses_jax.compare.intervals import DIFFERENCE, interval
 from mllosses_jax.compare.large.judgment import predicted
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
 from mllosses_jax.compare.thresholds import Thresholds

@@ -1,4 +1,4 @@
-"""Intervals of metrics and of differences between two losses, and which differences are marked.
+"""Intervals of metrics and of differences between two models, and which differences are marked.
 
 Marks are derived from the intervals, so the two cannot disagree. `simultaneous_level` widens the
 intervals of several differences so that they hold together. `python -m benchmarks intervals` shows
@@ -22,8 +22,8 @@ DIFFERENCE = (-1.0, 1.0)
 ANY = (-math.inf, math.inf)
 MIN_ROWS = 30
 MIN_POSITIVES = 5
+EQUAL = 1e-6  # replicates come from single precision
 
-_EQUAL = 1e-6  # replicates come from single precision
 # How fast the quantile moves from that of the rows to that of the seeds as the seeds gain weight.
 # With normal variation, this power covers 93.4 to 97.0 % with two seeds and 94.5 to 96.0 % with
 # more, whatever the share of each source. A sum in quadrature (power 1) never covers too little,
@@ -39,7 +39,7 @@ _FARTHEST = 2  # times the half width without a scale, if it does not rest on fe
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric or a difference, with its 95 % interval.
+    """A metric or a difference, with its interval.
 
     Attributes:
         mean: the mean over models, on the test part itself.
@@ -68,6 +68,8 @@ def interval(
     num_rows: int,
     varies: bool,
     level: float = LEVEL,
+    num_strata: int = 1,
+    rounding: float = EQUAL,
 ) -> Interval:
     """Returns the interval of the expected value at this test size, over test rows and seeds.
 
@@ -80,9 +82,9 @@ def interval(
     intervals of models that agree in little else somewhat wide.
 
     Formula:
-        mean ± q·√(r + s), where r is the variance of the replicates times N/(N − 1) and s that of
+        mean ± q·√(r + s), where r is the variance of the replicates times N/(N − H) and s that of
         the values over M; q² = a² + (b² − a²)·(s/(r + s))^p with Student's quantiles a and b of
-        N − 1 and M − 1 degrees of freedom, and p = 1 + 0.75·((1 − level)/0.05)^1.5. The ends are on
+        N − H and M − 1 degrees of freedom, and p = 1 + 0.75·((1 − level)/0.05)^1.5. The ends are on
         the scale of log (x − lowest)/(highest − x), which keeps them within bounds, but at most
         2·max(1, b/a) times as far away as ± puts them, and twice if M is 1. If few rows decide,
         they are moved to include zero.
@@ -97,6 +99,8 @@ def interval(
         varies: whether training depends on the seed; for a difference, whether that of either loss
             does.
         level: how often the interval should hold, such as a `simultaneous_level`.
+        num_strata: H, the number of strata within which rows were drawn.
+        rounding: the absolute value below which a replicate counts as 0.
 
     Returns:
         The interval. Its ends are NaN if a value is NaN.
@@ -105,38 +109,50 @@ def interval(
     mean, models = float(values.mean()), len(values)
     decided = models > 1 or not varies
     replicates = replicates[np.isfinite(replicates)]
-    if not math.isfinite(mean) or len(replicates) < 2 or num_rows < 2:
+    freedom = num_rows - num_strata
+    if not math.isfinite(mean) or len(replicates) < 2 or freedom < 1:
         return Interval(mean, math.nan, math.nan, decided)
-    of_rows, of_seeds = _variances(values, replicates, num_rows)
+    of_rows = variance_of_rows(replicates, num_rows, num_strata)
+    of_seeds = _variance_of_seeds(values)
     total = of_rows + of_seeds
-    half = _quantile(of_seeds / total, num_rows, models, level) * math.sqrt(total) if total else 0.0
-    low, high = _ends(mean, half, bounds, _farthest(num_rows, models, level))
-    if _few_rows_decide(replicates, level):
+    half = _quantile(of_seeds / total, freedom, models, level) * math.sqrt(total) if total else 0.0
+    low, high = _ends(mean, half, bounds, _farthest(freedom, models, level))
+    if _few_rows_decide(replicates, level, rounding):
         low, high = min(low, 0.0), max(high, 0.0)
     return Interval(mean, low, high, decided)
 
 
 def simultaneous_level(
-    values: Sequence[NDArray[Any]], replicates: Sequence[NDArray[Any]], *, num_rows: int
+    values: Sequence[NDArray[Any]],
+    replicates: Sequence[NDArray[Any]],
+    *,
+    num_rows: int,
+    num_strata: int = 1,
+    level: float = LEVEL,
 ) -> float:
     """Returns the level at which to take the intervals of K differences so that they hold together.
 
-    All of them then hold in 95 % of cases. Losses that are alike in each resample are corrected
-    for less than losses that are not. How alike a few seeds are cannot be told, so the variation by
-    seeds is taken to be independent between losses, which widens intervals the most.
+    All of them then hold as often as `level` says, in 95 % of cases by default. Losses that are
+    alike in each resample are corrected for less than losses that are not. How alike a few seeds
+    are cannot be told, so the variation by seeds is taken to be independent between losses, which
+    widens intervals the most.
 
     Formula:
-        1 − 2·Φ(−f·z) with z = 1.96 and f = Q(max_k |t_k|) / mean_k Q(|t_k|), where Q is the 95 %
-        quantile over resamples and t_k = (replicate_k − its mean + √s_k·normal)/√(r_k + s_k), with
-        the variances r and s of `interval`. With one difference, f is 1 and the level 95 %.
+        1 − 2·Φ(−f·z) with f = Q(max_k |t_k|) / mean_k Q(|t_k|), where Q is the quantile over
+        resamples at the level, z that of the absolute value of a normal variable (1.96 at 95 %),
+        and t_k = (replicate_k − its mean + √s_k·normal)/√(r_k + s_k), with the variances r and s of
+        `interval`. With one difference, f is 1 and the level does not change.
 
     Args:
         values: K arrays (M,), the difference of each model; M may differ.
         replicates: K arrays (R,), the differences on the same resamples of the test rows.
         num_rows: the number of test rows.
+        num_strata: the number of strata within which rows were drawn.
+        level: how often all intervals should hold.
 
     Returns:
-        The level, which is at least 0.95. Differences that are NaN or always 0 do not count.
+        The level, which is at least the one that is given. Differences that are NaN or always 0 do
+        not count.
 
     Reference:
         P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley 1993, for the
@@ -147,30 +163,33 @@ def simultaneous_level(
     sizes = []
     for each, drawn in zip(values, np.asarray(replicates, np.float64), strict=True):
         defined = drawn[np.isfinite(drawn)]
-        if not np.isfinite(each).all() or len(defined) < 2 or num_rows < 2:
+        if not np.isfinite(each).all() or len(defined) < 2 or num_rows <= num_strata:
             continue
-        of_rows, of_seeds = _variances(each, defined, num_rows)
+        of_rows = variance_of_rows(defined, num_rows, num_strata)
+        of_seeds = _variance_of_seeds(each)
         if of_rows + of_seeds == 0:
             continue
-        by_rows = (drawn - defined.mean()) * math.sqrt(num_rows / (num_rows - 1))
+        by_rows = (drawn - defined.mean()) * math.sqrt(num_rows / (num_rows - num_strata))
         by_seeds = math.sqrt(of_seeds) * generator.standard_normal(len(drawn))
         sizes.append(np.abs(by_rows + by_seeds) / math.sqrt(of_rows + of_seeds))
     if len(sizes) < 2:
-        return LEVEL
+        return level
     together = np.stack(sizes)
     together = together[:, np.isfinite(together).all(axis=0)]
-    each_alone = np.quantile(together, LEVEL, axis=1).mean()
-    factor = np.quantile(together.max(axis=0), LEVEL) / each_alone
-    return max(LEVEL, float(1 - 2 * ndtr(factor * ndtri((1 - LEVEL) / 2))))
+    each_alone = np.quantile(together, level, axis=1).mean()
+    factor = np.quantile(together.max(axis=0), level) / each_alone
+    return max(level, float(1 - 2 * ndtr(factor * ndtri((1 - level) / 2))))
 
 
-def _variances(
-    values: NDArray[Any], replicates: NDArray[np.float64], num_rows: int
-) -> tuple[float, float]:
-    """Returns the variances of a mean over models that are due to rows and to seeds."""
+def variance_of_rows(replicates: NDArray[np.float64], num_rows: int, num_strata: int = 1) -> float:
+    """Returns the variance of a metric that is due to the rows, from finite replicates (R,)."""
+    return float(replicates.var(ddof=1)) * num_rows / (num_rows - num_strata)
+
+
+def _variance_of_seeds(values: NDArray[Any]) -> float:
+    """Returns the variance of a mean over models that is due to their seeds."""
     models = len(values)
-    of_rows = float(replicates.var(ddof=1)) * num_rows / (num_rows - 1)
-    return of_rows, float(np.var(values, ddof=1, dtype=np.float64)) / models if models > 1 else 0.0
+    return float(np.var(values, ddof=1, dtype=np.float64)) / models if models > 1 else 0.0
 
 
 def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "positives"], ...]:
@@ -188,9 +207,9 @@ def too_small(num_rows: int, positives: NDArray[Any]) -> tuple[Literal["rows", "
     return tuple(missed)
 
 
-def _quantile(share: float, num_rows: int, models: int, level: float) -> float:
+def _quantile(share: float, freedom: int, models: int, level: float) -> float:
     """Returns the quantile for a variance of which `share` is due to seeds, the rest to rows."""
-    of_rows = _student(num_rows - 1, level) ** 2
+    of_rows = _student(freedom, level) ** 2
     if models == 1:
         return math.sqrt(of_rows)
     power = 1 + (_POWER - 1) * ((1 - level) / (1 - LEVEL)) ** _DECAY
@@ -202,7 +221,7 @@ def _student(freedom: int, level: float) -> float:
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-def _farthest(num_rows: int, models: int, level: float) -> float:
+def _farthest(freedom: int, models: int, level: float) -> float:
     """Returns how many half widths an end may be away.
 
     The width may be too small by as much as Student's quantile of few seeds exceeds that of the
@@ -211,7 +230,7 @@ def _farthest(num_rows: int, models: int, level: float) -> float:
     """
     if models == 1:
         return _FARTHEST
-    return _FARTHEST * max(1.0, _student(models - 1, level) / _student(num_rows - 1, level))
+    return _FARTHEST * max(1.0, _student(models - 1, level) / _student(freedom, level))
 
 
 def _ends(
@@ -229,7 +248,7 @@ def _ends(
     return max(min(low, mean), mean - most), min(max(high, mean), mean + most)
 
 
-def _few_rows_decide(replicates: NDArray[np.float64], level: float) -> bool:
+def _few_rows_decide(replicates: NDArray[np.float64], level: float, rounding: float) -> bool:
     """Returns whether too many resamples hold none of the rows in which two losses differ.
 
     Without any of k such rows a replicate is 0, which happens with probability exp(−k). A sign
@@ -237,5 +256,5 @@ def _few_rows_decide(replicates: NDArray[np.float64], level: float) -> bool:
     the power of log 2. At 95 %, four rows are not enough and six are; with five, the resamples
     decide.
     """
-    share = float(np.mean(np.abs(replicates) < _EQUAL))
+    share = float(np.mean(np.abs(replicates) <= rounding))
     return bool(share ** math.log(2) > (1 - level) / 2)

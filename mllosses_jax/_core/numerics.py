@@ -83,21 +83,15 @@ def signed_tail(x: Array) -> Array:
 
 
 def _signed_error_jvp(primals: Any, tangents: Any) -> Any:
-    # One minus a large error would cancel.
-    p, q = sigmoid_pair(recomputed(primals[0]))
+    p, q = sigmoid_pair(recomputed(primals[0]))  # 1 minus a large error would cancel
     return signed_error(*primals), p * q * tangents[0]
 
 
 @_primitive(_signed_error_jvp)
 def signed_error(x: Array, y: Array) -> Array:
-    """Returns σ(x) − y for bool labels y, to full relative accuracy.
-
-    It is never 0, so its sign tells the label. XLA writes it if it has several users, as it does
-    with `signed_tail`.
-    """
-    largest = math.floor(-math.log(jnp.finfo(x.dtype).tiny))  # beyond it, the error would be 0
-    wrong = jnp.minimum(jnp.where(y, x, -x), largest)
-    return jnp.where(y, -1.0, 1.0) / (1 + jnp.exp(wrong))
+    """Returns σ(x) − y for bool labels y. Its sign tells y; otherwise it is like a signed tail."""
+    largest = math.floor(-math.log(jnp.finfo(x.dtype).tiny))
+    return jnp.where(y, -1.0, 1.0) / (1 + jnp.exp(jnp.minimum(jnp.where(y, x, -x), largest)))
 
 
 def tail_of_pair(p: Array, q: Array) -> Array:

@@ -47,8 +47,8 @@ def _absolute_gaps(
         return tuple(jnp.maximum(1 - jnp.abs(last * p - b), 0) * gap for b in range(num_bins))
 
     arrays = (written,) if y is None else (written, y)
-    sums = sum_of_terms(terms, arrays, tuple(range(written.ndim - 1)))
-    sums = all_sum(jnp.stack(sums), axis_name)
+    of_bins = sum_of_terms(terms, arrays, tuple(range(written.ndim - 1)))
+    sums = all_sum(jnp.stack(of_bins), axis_name)
     return jnp.sum(jnp.abs(sums), axis=0), jnp.sign(sums)
 
 

@@ -157,7 +157,9 @@ def _balanced_error(total: Total) -> Array:
     the gradient.
     """
     (fn, fp), (positives, negatives) = total(_wrong), total(_sides)
-    return (fn / jnp.maximum(positives, TINY) + fp / jnp.maximum(negatives, TINY)) / 2
+    missed, alarms = fn / jnp.maximum(positives, TINY), fp / jnp.maximum(negatives, TINY)
+    error: Array = (missed + alarms) / 2
+    return error
 
 
 @compiled_loss()

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
+from comparison_inputs import draw_nothing, fit_prior_alone
 
 from mllosses_jax.compare import compare
 from mllosses_jax.data import Dataset
 
-LOSSES = ("sigmoid_binary_cross_entropy", "hinge_loss(margin=0.5|1)", "zlpr_loss")
+LOSSES = ("sigmoid_binary_cross_entropy", "squared_hinge_loss(margin=0.5|1)", "zlpr_loss")
 LATER = "soft_f1_loss"
 
 
@@ -44,6 +46,8 @@ def main():
     port, rank, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     jax.config.update("jax_platforms", "cpu")
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
+    for quicker in (draw_nothing, fit_prior_alone):
+        quicker(pytest.MonkeyPatch())
     found = [told(LOSSES, folder / "out"), told(LATER, folder / "out")]
     (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
 

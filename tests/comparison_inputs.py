@@ -3,15 +3,35 @@
 import numpy as np
 
 from mllosses_jax.calibration import AffineCalibrator
+from mllosses_jax.compare import references
 from mllosses_jax.compare.choosing import parse
 from mllosses_jax.compare.comparison import Comparison
 from mllosses_jax.compare.outcome import Outcome
+from mllosses_jax.compare.page import figures, whole
 from mllosses_jax.compare.settings import Settings
 from mllosses_jax.compare.validation import Decisions, Held
 from mllosses_jax.data import Dataset
 
 ROWS = 60
 RATES = (0.5, 0.3, 0.25, 0.2)
+
+
+def draw_nothing(patch):
+    """Writes pages of comparisons as without matplotlib: figures take seconds for each page."""
+    for module in (figures, whole):
+        patch.setattr(module, "drawable", lambda: False)
+
+
+def fit_prior_alone(patch):
+    """Fits no models of scikit-learn beside the losses, as where it is not installed."""
+    available = references.available
+
+    def first(*given):
+        return references.Available(
+            {references.PRIOR: available(*given).fits[references.PRIOR]}, {}
+        )
+
+    patch.setattr(references, "available", first)
 
 
 def make_dataset(masked=False, labels=4):

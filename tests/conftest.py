@@ -4,7 +4,6 @@ import gc
 import itertools
 import os
 from pathlib import Path
-from typing import Any
 
 # Most of the suite's time is compilation. Tests of accuracy and memory use `jit_fully`. If
 # XLA_FLAGS is set, even to an empty string, everything is compiled as for users. CI does both.
@@ -30,27 +29,21 @@ _FINISHED = pytest.StashKey[int]()
 
 @pytest.fixture(scope="module")
 def without_pictures():
-    """Writes the pages of comparisons as without matplotlib: figures take seconds for each page."""
-    from mllosses_jax.compare.page import figures, whole
+    """Writes the pages of comparisons of a module without figures."""
+    from comparison_inputs import draw_nothing
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (figures, whole):
-            patch.setattr(module, "drawable", lambda: False)
+        draw_nothing(patch)
         yield
 
 
 @pytest.fixture(scope="module")
 def prior_alone():
-    """Fits no models of scikit-learn beside the losses, as where it is not installed."""
-    from mllosses_jax.compare import references
-
-    available, prior = references.available, references.PRIOR
-
-    def first(*given: Any) -> references.Available:
-        return references.Available({prior: available(*given).fits[prior]}, {})
+    """Fits no models of scikit-learn beside the losses of a module."""
+    from comparison_inputs import fit_prior_alone
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(references, "available", first)
+        fit_prior_alone(patch)
         yield
 
 

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mllosses_jax.compare import choosing, compare, judgment
 from mllosses_jax.compare.checks import CHECKS, find_all, label_noise
+from mllosses_jax.compare.checks import labels as label_checks
 from mllosses_jax.compare.document import document
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
@@ -205,6 +206,24 @@ def test_planted_wrong_labels_are_found():
     assert finding.more == len(lines) - 10
     assert finding.brief(3) == "; ".join([*lines[:3], f"and {len(lines) - 3} more"])
     assert "arXiv:1911.00068" in finding.why
+
+
+def test_what_rests_on_the_baseline_is_looked_for_once(monkeypatch):
+    """It is by far the dearest check, and results are written after each loss."""
+    calls = []
+    monkeypatch.setattr(label_noise, "wrong", lambda s, y: calls.append(1) or np.ones(len(s)))
+    dataset = make_dataset()
+    monkeypatch.setattr(label_checks, "ENOUGH", 1)
+    comparison = alone(dataset, models=1)
+    found = [each for each in comparison.checks if each.code == "MLC013"]
+    assert found
+    assert len(calls) == len(dataset.label_names)
+    comparison.add(choosing.parse(OTHER), make_outcome(dataset, models=1))
+    assert [each for each in comparison.checks if each.code == "MLC013"] == found
+    assert len(calls) == len(dataset.label_names)
+    comparison.add(choosing.parse(BASELINE), make_outcome(dataset, models=1))
+    assert comparison.checks
+    assert len(calls) == 2 * len(dataset.label_names)
 
 
 def place_of(line):

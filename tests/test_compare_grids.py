@@ -21,8 +21,8 @@ from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.errors import ComparisonError
 
 BASELINE = "sigmoid_binary_cross_entropy"
-THREE = "hinge_loss(margin=0.5|1|2)"
-pytestmark = pytest.mark.usefixtures("prior_alone")
+THREE = "squared_hinge_loss(margin=0.5|1|2)"
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 def test_values_between_bars_are_settings():
@@ -77,14 +77,14 @@ def test_values_of_the_catalogue_hold_the_default(entry):
 
 
 def test_only_losses_without_parameters_get_the_values_of_the_catalogue():
-    given = f"{BASELINE}, hinge_loss(margin=3), zlpr_loss+hinge_loss, {THREE}, hinge_loss"
+    given = f"{BASELINE}, hinge_loss(margin=3), zlpr_loss+hinge_loss, {THREE}, squared_hinge_loss"
     assert [choice.label for choice in choose(given, grid=True)] == [
         BASELINE,
         "hinge_loss(margin=3)",
         "zlpr_loss+hinge_loss",
         THREE,
     ]
-    assert "hinge_loss" in [choice.label for choice in choose(given)]
+    assert "squared_hinge_loss" in [choice.label for choice in choose(given)]
 
 
 def outcome_of(dataset, quality, seconds):
@@ -107,7 +107,7 @@ def test_the_best_validation_score_wins(best, edges):
     assert found.setting == {"margin": [0.5, 1, 2][best]}
     assert (found.seconds, found.cpu_seconds) == (6, 12)
     assert tuple(name for name in found.at_edge if name == "margin") == edges
-    alone = grids.train(parse("hinge_loss"), [0], run)
+    alone = grids.train(parse("squared_hinge_loss"), [0], run)
     assert alone.test_scores is outcomes[0].test_scores
     assert alone.setting == {}
 
@@ -127,7 +127,7 @@ def test_a_grid_ends_like_the_best_of_its_settings(tmp_path):
     dataset = make_dataset(masked=True)
     alone = {
         label: compare(dataset, losses=label)
-        for label in (f"hinge_loss(margin={m})" for m in (0.5, 1, 2))
+        for label in (f"squared_hinge_loss(margin={m})" for m in (0.5, 1, 2))
     }
     best = max(alone, key=lambda label: alone[label].outcomes[label].quality)
     together = compare(dataset, losses=[BASELINE, THREE], out=tmp_path / "out")
@@ -135,7 +135,7 @@ def test_a_grid_ends_like_the_best_of_its_settings(tmp_path):
     np.testing.assert_allclose(
         outcome.test_scores, alone[best].outcomes[best].test_scores, rtol=1e-5
     )
-    assert f"hinge_loss(margin={outcome.setting['margin']:g})" == best
+    assert f"squared_hinge_loss(margin={outcome.setting['margin']:g})" == best
     qualities = [each.outcomes[label].quality for label, each in alone.items()]
     np.testing.assert_allclose(outcome.settings["score"], qualities, rtol=1e-6)
     again = compare(dataset, losses=[BASELINE, THREE], out=tmp_path / "out")

@@ -1,6 +1,7 @@
 """A run that goes on: after a full disk, and after the user's own code has changed."""
 
 import contextlib
+import functools
 import subprocess
 
 import jax
@@ -9,19 +10,18 @@ import numpy as np
 import pytest
 from own_models import init
 
-from mllosses_jax.compare import compare, judgment, references
+from mllosses_jax.compare import compare, judgment
 from mllosses_jax.compare.folder import Folder, Occupied
 from mllosses_jax.compare.own_code_hash import code_hash
 from mllosses_jax.data import Dataset
 
-LOSSES = ("sigmoid_binary_cross_entropy", "hinge_loss")
+LOSSES = ("sigmoid_binary_cross_entropy", "squared_hinge_loss")
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(judgment, "NUM_RESAMPLES", 40)
-    only = references.Available({references.PRIOR: references.prior}, {})
-    monkeypatch.setattr(references, "available", lambda *_: only)
 
 
 def make_data():
@@ -33,6 +33,11 @@ def make_data():
 
 
 # A full disk.
+
+
+@functools.cache
+def without_a_folder():
+    return compare(make_data(), losses=LOSSES)
 
 
 @pytest.fixture
@@ -78,7 +83,7 @@ def test_a_run_goes_on_once_there_is_space(first, disk, tmp_path, monkeypatch):
     comparison = compare(data, losses=LOSSES, out=out, run_file="data = 'toy'\n")
     assert not finished & set(trained)
     assert (out / "report.md").exists()
-    alone = compare(data, losses=LOSSES)
+    alone = without_a_folder()
     for loss in LOSSES:
         assert comparison.results[loss]["map"] == alone.results[loss]["map"]
 

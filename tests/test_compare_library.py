@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from comparison_inputs import draw_nothing
 
 from mllosses_jax import compare as library
 from mllosses_jax.compare import Comparison, compare, markdown
@@ -185,6 +186,7 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_ever_printed(
 
 def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     """Nothing is trained again. Until then there is no report, and other runs are kept out."""
+    draw_nothing(monkeypatch)
     out = tmp_path / "out"
 
     def killed(*_, **__):
@@ -212,8 +214,9 @@ def test_a_run_that_ends_before_its_report_is_completed(tmp_path, monkeypatch):
     assert new == {"report.md"}
 
 
-def test_a_loss_is_added_to_a_finished_folder(done, tmp_path_factory):
+def test_a_loss_is_added_to_a_finished_folder(done, monkeypatch):
     """Only the new loss is trained; it is compared with those that were there."""
+    draw_nothing(monkeypatch)
     comparison, _, out = done
     before, told = contents(out), []
     larger = compare(

@@ -28,14 +28,20 @@ from benchmarks.linear_float64 import solve_float64
 from mllosses_jax.compare import linear, products
 from mllosses_jax.compare.bound_loss import bind
 from mllosses_jax.compare.products import Features
+from mllosses_jax.data import Dataset
+from mllosses_jax.data.scaling import standardize
 
 STRENGTH = 3e-3
 
 
-def test_products_are_those_of_numpy(monkeypatch):
-    dataset = make_dataset(sparse=True)
+@pytest.mark.parametrize("shifted", [False, True])
+def test_products_are_those_of_numpy(monkeypatch, shifted):
+    """Features that were mostly zero are sparse even if they are standardised."""
     generator = np.random.default_rng(1)
-    x = dataset.x_train
+    x = make_dataset(sparse=True).x_train
+    if shifted:
+        [x] = standardize(x)
+        assert np.count_nonzero(x) > x.size / 2
     params = generator.normal(size=(x.shape[1] + 1, LABELS)).astype(np.float32)
     slopes = generator.normal(size=(ROWS, LABELS)).astype(np.float32)
     sparse = Features(x)
@@ -50,6 +56,45 @@ def test_products_are_those_of_numpy(monkeypatch):
         outputs, gradient = features.outputs(params), features.gradient(slopes)
         np.testing.assert_allclose(outputs, with_ones @ params, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(gradient, with_ones.T @ slopes, rtol=1e-5, atol=1e-5)
+        of_squares = features.gradient_of_squares(slopes)
+        np.testing.assert_allclose(of_squares, (with_ones**2).T @ slopes, rtol=1e-5, atol=1e-5)
+        rows = generator.permutation(ROWS)[:30]
+        some = features.with_rows(rows)
+        np.testing.assert_allclose(some.outputs(params)[rows], outputs[rows], rtol=1e-5, atol=1e-5)
+        of_some = np.zeros_like(slopes)
+        of_some[rows] = slopes[rows]
+        expected = features.gradient(of_some)
+        np.testing.assert_allclose(some.gradient(of_some), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_curvature_is_that_of_a_secant_in_double_precision(sparse):
+    dataset = make_dataset(masked=True, sparse=sparse)
+    fitter = make_fitter(BINARY, dataset)
+    x, params = dataset.x_train.astype(np.float64), fitter.start(EVERY, seed=1)
+    outputs = x @ params[:-1] + params[-1]
+    known = known_of(dataset)
+    bends = known * (expit(outputs + 1) - expit(outputs - 1)) / 2 / np.sum(known)
+    centred = np.column_stack([x - x.mean(0), np.ones(ROWS)])
+    found = fitter._curvature_at(params, fitter._slope_at(EVERY))
+    least = linear.LEAST_SHARE * centred.var(0)[:-1, None] * bends.sum(0)
+    expected = (centred**2).T @ bends
+    expected[:-1] = np.maximum(expected[:-1], least)  # a feature may be 0 in all known rows
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_overlap_losses_of_rare_labels_need_no_descent(monkeypatch):
+    """Their curvature grows a hundredfold on the way, and the penalty may be larger at first."""
+    generator = np.random.default_rng(0)
+    x = (generator.random((400, 60)) < 0.1).astype(np.float32)
+    x[:, 0] = 1
+    y = x @ generator.normal(size=(60, 3)) + generator.normal(size=(400, 1)) > [2.0, 2.5, 3.0]
+    dataset = Dataset(name="toy", label_names=("a", "b", "c"), x_train=x, y_train=y, sparse=True)
+    fitter = make_fitter("soft_f1_loss", dataset)
+    monkeypatch.setattr(linear.descent, "settle", None)
+    for factor in (0.3, 0.03, 0.003):
+        fit = fitter.fit(np.arange(400), factor * fitter.reference, tolerance=1e-3)
+        assert fit.residual <= 1e-3
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -30,6 +30,7 @@ from mllosses_jax.data import Dataset
 FEATURES, LABELS = 6, 3
 BINARY, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
 HEADED = "multilabel_distillation_loss"  # has a head for each label besides the logits
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from comparison_inputs import make_dataset, make_outcome
+from comparison_inputs import draw_nothing, make_dataset, make_outcome
 from page_inputs import (
     BASELINE,
     FINDINGS,
@@ -26,7 +26,7 @@ from sklearn import metrics as sk_metrics
 from mllosses_jax.compare import leaderboard, per_label
 from mllosses_jax.compare.choosing import choose, parse
 from mllosses_jax.compare.comparison import Comparison
-from mllosses_jax.compare.page import data, elements, figures, verdict, whole
+from mllosses_jax.compare.page import data, elements, verdict, whole
 from mllosses_jax.compare.settings import Settings
 
 
@@ -137,8 +137,7 @@ def test_a_page_of_many_labels_stays_small():
 @pytest.fixture
 def without_figures(monkeypatch):
     """As without matplotlib, which is much faster too."""
-    monkeypatch.setattr(figures, "drawable", lambda: False)
-    monkeypatch.setattr(whole, "drawable", lambda: False)
+    draw_nothing(monkeypatch)
 
 
 @pytest.mark.usefixtures("without_figures")

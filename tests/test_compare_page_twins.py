@@ -6,12 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from comparison_inputs import ROWS
+from comparison_inputs import ROWS, draw_nothing
 from page_inputs import BASELINE, HOSTILE, OTHER, Page, make_comparison
 from sklearn import metrics as sk_metrics
 
 from mllosses_jax.compare import leaderboard, markdown, per_label
-from mllosses_jax.compare.page import figures, whole
+from mllosses_jax.compare.page import whole
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,7 @@ def test_notebooks_show_the_table_without_a_script(comparison):
 
 
 def test_a_page_is_written_and_not_overwritten(comparison, tmp_path, monkeypatch):
-    for module in (figures, whole):
-        monkeypatch.setattr(module, "drawable", lambda: False)  # which is faster
+    draw_nothing(monkeypatch)
     path, text = tmp_path / "page.html", whole.html(comparison)
     comparison.report(path)
     assert path.read_text(encoding="utf-8") == text

@@ -19,6 +19,7 @@ BINARY, OTHER = "sigmoid_binary_cross_entropy", "zlpr_loss"
 NAMES = (*"abcde", "ß")
 HEADED = "multilabel_distillation_loss"  # has a head for each label besides the logits
 LEARNED = "adaptive_threshold_loss"  # has a head for the threshold of each row
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 @pytest.fixture(scope="module", autouse=True)

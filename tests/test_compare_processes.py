@@ -16,6 +16,8 @@ from mllosses_jax.compare import compare, processes
 from mllosses_jax.compare.errors import ComparisonError
 from mllosses_jax.compare.folder import REPORT
 
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

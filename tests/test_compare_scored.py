@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from comparison_inputs import make_dataset, make_outcome
+from comparison_inputs import draw_nothing, make_dataset, make_outcome
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, f1_score
 
@@ -150,7 +150,8 @@ def test_what_is_not_known_is_left_out_and_said(tmp_path):
     assert (tmp_path / "thresholds.json").exists()
 
 
-def test_a_folder_takes_the_same_scores_again_and_no_others(tmp_path):
+def test_a_folder_takes_the_same_scores_again_and_no_others(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     given = make_scores()
     compare_scores(**given, out=tmp_path)
     compare_scores(**given, out=tmp_path)
@@ -232,7 +233,8 @@ def test_a_folder_is_read(tmp_path, seeds):
             np.testing.assert_allclose(scores, given[part][model])
 
 
-def test_the_folder_of_a_comparison_is_one(tmp_path):
+def test_the_folder_of_a_comparison_is_one(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     compare_scores(**make_scores(2, masked=True), out=tmp_path)
     found = read_score_folder(tmp_path / "losses")
     assert [name.rpartition("-")[0] for name in found.scores["test"]] == ["first", "second"]

@@ -38,7 +38,7 @@ def test_the_point_without_slope_is_found(independent, skew):
         slope,
         start,
         curvature=diagonal.astype(np.float32),
-        reach=np.full(columns, 100, np.float32),
+        spread=np.full((size, 1), 1e-4, np.float32),
         goal=goal,
         independent=independent,
     )
@@ -57,7 +57,7 @@ def test_the_search_ends_where_it_must():
         return np.where(params < 0.3, np.float32(-1), np.float32(1))
 
     start, ones = np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32)
-    options = {"curvature": ones, "reach": ones[0], "independent": True}
+    options = {"curvature": ones, "spread": ones, "independent": True}
     at_rest = lbfgs.solve(flat, start, goal=1e-6, **options)
     assert (at_rest.norm, at_rest.evaluations) == (0, 1)
     np.testing.assert_array_equal(at_rest.params, start)
@@ -85,7 +85,7 @@ def test_steps_are_of_bounded_length(independent):
         slope,
         np.zeros((2, 2), np.float32),
         curvature=weights,
-        reach=reach,
+        spread=weights / reach**2,
         goal=1e-3,
         independent=independent,
     )

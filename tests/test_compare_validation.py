@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from comparison_inputs import fit_prior_alone
 from own_models import Mlp
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
@@ -92,8 +93,9 @@ def test_choices_of_the_linear_model_rest_on_the_validation_part(masked):
     assert 0.5 < logistic["map"]["mean"] <= 1
 
 
-def test_other_validation_rows_lead_to_other_choices_and_the_same_model():
+def test_other_validation_rows_lead_to_other_choices_and_the_same_model(monkeypatch):
     """With a penalty that is the same, the model does not depend on the validation part."""
+    fit_prior_alone(monkeypatch)
     one, other = make(), make(validation=40)
     found = [compare(data, losses=LOSS).outcomes[LOSS] for data in (one, other)]
     assert len(found[1].held.rows) == 40
@@ -104,6 +106,7 @@ def test_other_validation_rows_lead_to_other_choices_and_the_same_model():
 
 @pytest.mark.parametrize("kind", ["mlp", "own", "linear_head"])
 def test_every_model_takes_the_validation_part(kind, monkeypatch):
+    fit_prior_alone(monkeypatch)
     if kind == "linear_head":
         monkeypatch.setattr("mllosses_jax.compare.plan.MANY_LABELS", 2)
     data = make(masked=kind == "mlp")
@@ -253,7 +256,8 @@ def test_arff_is_found_by_name(tmp_path):
 # Groups.
 
 
-def test_a_group_in_both_parts_is_refused():
+def test_a_group_in_both_parts_is_refused(monkeypatch):
+    fit_prior_alone(monkeypatch)
     data = make().with_groups(np.arange(90) // 3)
     x, y, _ = rows(6, 2)
     apart = data.with_validation(x, y, groups=[*range(30, 36)])
@@ -268,7 +272,9 @@ def test_a_group_in_both_parts_is_refused():
     )
 
 
-def test_groups_of_files_go_by_their_names(tmp_path):
+def test_groups_of_files_go_by_their_names(tmp_path, monkeypatch):
+    fit_prior_alone(monkeypatch)
+
     def write(name, patients):
         lines = [f"{p},{i},{i % 2},{i % 3 == 0:d}" for i, p in enumerate(patients)]
         (tmp_path / name).write_text("\n".join(["patient,x,label:a,label:b", *lines]) + "\n")

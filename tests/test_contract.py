@@ -140,17 +140,16 @@ def test_element_weights_per_label_and_per_sample():
 
 @all_cases
 def test_gradient(case):
-    def agrees(y):
-        _, gradient, _ = derivatives(case)(logits, y, mask, np.zeros_like(logits))
+    def agrees(logits, labels, mask, dtypes):
         reference = case.reference_slope(logits, labels, mask)
-        np.testing.assert_allclose(gradient, reference, rtol=2e-4, atol=2e-6)
+        for dtype in dtypes:
+            y = labels.astype(dtype)
+            _, gradient, _ = derivatives(case)(logits, y, mask, np.zeros_like(logits))
+            np.testing.assert_allclose(gradient, reference, rtol=2e-4, atol=2e-6)
 
-    logits, labels, mask = make_inputs(case)
-    agrees(labels.astype(bool))
-    agrees(labels)
+    agrees(*make_inputs(case), dtypes=(bool, np.float32))
     if case.entry.soft_labels:
-        logits, labels, mask = make_inputs(case, soft=True)
-        agrees(labels)
+        agrees(*make_inputs(case, soft=True), dtypes=(np.float32,))
 
 
 @all_cases

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import jax
 import pytest
+import steps_inputs
 from rooms import MODULES
 
 import mllosses_jax as mll
 from mllosses_jax import catalogue
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 _spec = importlib.util.spec_from_file_location("write_tables", ROOT / "docs" / "write_tables.py")
 write_tables = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(write_tables)
@@ -97,6 +99,7 @@ def test_readme_names_the_families_and_the_pages():
 )
 def test_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some blocks write files
+    steps_inputs.shorten(monkeypatch)
     scope: dict = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(compile(block, page.name, "exec"), scope)

@@ -59,6 +59,16 @@ class Interval:
         """Whether a difference is marked: the interval can decide and does not contain zero."""
         return self.decided and (self.low > 0 or self.high < 0)
 
+    def mark(self, *, higher_is_better: bool) -> Literal["+", "-", ""]:
+        """Returns the mark of a difference: + for better, - for worse, and "" where chance may do.
+
+        Args:
+            higher_is_better: whether higher values of the metric are better.
+        """
+        if not self.excludes_zero:
+            return ""
+        return "+" if (self.mean > 0) == higher_is_better else "-"
+
 
 def interval(
     values: NDArray[Any],

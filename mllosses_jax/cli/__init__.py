@@ -8,7 +8,7 @@ It may import the whole package, and nothing in the package imports it except `_
   to load.
 - `score_metrics`, `score_thresholds`, `score_calibration`: what `evaluate`, `tune` and `calibrate`
   compute from given scores; `score_report`: what they print; `score_guarantees`: both, for
-  `tune --guarantee`.
+  `tune --guarantee`; `score_intervals`: both, for `evaluate --intervals` and `--baseline`.
 - `loss_plot`: the picture that `describe --plot` draws.
 - `argument_types`, `shared_arguments`: options that several sub-commands take; `config_file`:
   options from a file.

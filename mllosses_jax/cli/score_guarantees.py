@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -155,6 +156,29 @@ def guarantee_text(report: ThresholdReport, held_out: SetReport, promise: Guaran
             *_notes(report, held_out, promise),
         ]
     )
+
+
+def promise_text(settings: Mapping[str, Any], table: ScoreTable, limits: NDArray[Any]) -> str:
+    """Returns the promise of a file of thresholds, and what they keep on other rows, as text.
+
+    Args:
+        settings: the settings of the thresholds, which hold a promise.
+        table: scores and labels of the other rows.
+        limits: (L,), the thresholds.
+    """
+    with in_precision_of(table.scores):
+        found = jax.device_get(
+            decisions.set_report(table.scores >= limits, table.labels, where=table.where)
+        )
+    kept = ""
+    of, level = settings.get("guarantee"), settings.get("level")
+    if settings.get("scope") == "label" and isinstance(level, int | float):
+        recall = 1 - found.label_false_negative_rate[found.label_positives > 0]
+        kept = f" On these rows, {int((recall < level).sum())} of {len(recall)} labels have less."
+    elif of in ("recall", "precision"):
+        missed = found.false_negative_rate if of == "recall" else found.false_discovery_rate
+        kept = f" On these rows it is {number(1 - float(missed))}."
+    return "\n".join(paragraph(f"Promised by the thresholds: {settings['promise']}.{kept}"))
 
 
 def _check_rows(table: ScoreTable, promise: Guarantee, num_rows: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mllosses_jax import decisions, metrics
+from mllosses_jax._core.probabilities import ScoreKind
 from mllosses_jax.cli.errors import UsageError
 from mllosses_jax.data.scores import NAMELESS, ScoreTable
 
@@ -97,21 +98,10 @@ def evaluate(
         given = (table.scores, table.labels)
         where = table.where
         limits = np.broadcast_to(np.asarray(thresholds, table.scores.dtype), table.labels.shape[1:])
-        found = jax.device_get(_compiled(*given, where, limits, inputs=table.inputs))
+        found = jax.device_get(_values(*given, where, limits, table.inputs))
         by_label = dict(found.by_label)
-        curves: dict[str, Any] = {
-            "map": metrics.average_precision(*given, where=where),
-            **{
-                f"map_{average}": metrics.average_precision(*given, average=average, where=where)
-                for average in ("micro", "weighted")
-            },
-            "roc_auc": metrics.roc_auc(*given, where=where),
-            "lrap": metrics.label_ranking_average_precision(*given, where=where),
-            "ranking_loss": metrics.label_ranking_loss(*given, where=where),
-        }
         by_label["average_precision"] = metrics.average_precision(*given, average=None, where=where)
         by_label["roc_auc"] = metrics.roc_auc(*given, average=None, where=where)
-        overall = {**curves, **found.overall}
         columns = {name: np.asarray(values).tolist() for name, values in by_label.items()}
     known = table.known()
     columns = {
@@ -121,7 +111,7 @@ def evaluate(
         **{name: columns[name] for name in _LABEL_COLUMNS},
     }
     return Evaluation(
-        metrics={name: float(overall[name]) for name in METRICS if name in overall},
+        metrics={name: float(found.overall[name]) for name in METRICS if name in found.overall},
         decisions={name: float(found.decisions[name]) for name in _DECISIONS},
         per_label={
             name: dict(zip(columns, row, strict=True))
@@ -148,6 +138,38 @@ class _Values(NamedTuple):
     overall: dict[str, Any]
     decisions: dict[str, Any]
     by_label: dict[str, Any]
+
+
+def overall_and_decisions(
+    scores: Any, labels: Any, where: Any = None, *, limits: Any, inputs: ScoreKind
+) -> dict[str, Any]:
+    """Returns all metrics but those of each label, by name, under any transformation too.
+
+    Args:
+        scores: (N, L).
+        labels: (N, L).
+        where: (N, L), or None if all labels are known.
+        limits: (L,), the thresholds of the decisions.
+        inputs: what the scores are.
+    """
+    found = _values(scores, labels, where, limits, inputs)
+    return {**found.overall, **found.decisions}
+
+
+def _values(scores: Any, labels: Any, where: Any, limits: Any, inputs: ScoreKind) -> _Values:
+    given = (scores, labels)
+    found: _Values = _compiled(*given, where, limits, inputs=inputs)
+    curves = {
+        "map": metrics.average_precision(*given, where=where),
+        **{
+            f"map_{average}": metrics.average_precision(*given, average=average, where=where)
+            for average in ("micro", "weighted")
+        },
+        "roc_auc": metrics.roc_auc(*given, where=where),
+        "lrap": metrics.label_ranking_average_precision(*given, where=where),
+        "ranking_loss": metrics.label_ranking_loss(*given, where=where),
+    }
+    return found._replace(overall={**curves, **found.overall})
 
 
 @functools.partial(jax.jit, static_argnames="inputs")

@@ -60,6 +60,7 @@ class Comparison:
         networks: the user's model for each loss, if the model is the user's.
         source: the files and how they were read (`data`, `labels`, `drop`, `groups`,
             `validation`), as far as is known.
+        lasting_findings: what checks found that look at nothing but the data and the baseline.
     """
 
     dataset: Dataset
@@ -82,6 +83,7 @@ class Comparison:
     further_metrics: tuple[OwnMetric, ...] = ()
     networks: dict[str, OwnNetwork] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    lasting_findings: dict[str, Finding | None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         losses = ", ".join(self.results)
@@ -131,6 +133,8 @@ class Comparison:
         """Judges one more loss."""
         self.__dict__.pop("checks", None)
         label = choice.label
+        if label == self.baseline:
+            self.lasting_findings.clear()
         self.choices[label], self.outcomes[label] = choice, outcome
         judged = self.judgments[label] = self._judged(outcome)
         self.results[label] = _figures(judged, outcome)
@@ -184,9 +188,9 @@ class Comparison:
     def mark(self, label: str, metric: str) -> Literal["+", "-", ""]:
         """Returns + for significantly better than the baseline, - for worse, and "" otherwise."""
         difference = self.simultaneous.get(label, {}).get(metric)
-        if difference is None or not difference.excludes_zero:
+        if difference is None:
             return ""
-        return "+" if (difference.mean > 0) == self.metrics[metric].higher_is_better else "-"
+        return difference.mark(higher_is_better=self.metrics[metric].higher_is_better)
 
     @cached_property
     def checks(self) -> tuple[Finding, ...]:

@@ -79,7 +79,7 @@ def solve(
     start: Floats,
     *,
     curvature: Floats,
-    reach: Floats,
+    spread: Floats,
     goal: float,
     independent: bool,
     max_evaluations: int = 600,
@@ -92,8 +92,9 @@ def solve(
         curvature: a positive guess at the diagonal of the Hessian up to a factor, (D, K). The bias
             of a rare label bends the loss a thousandth as much as that of a frequent label, and a
             rare word equally less; without the guess, a fit takes up to five times as many steps.
-        reach: how far a step may go in each column, (K,), as a norm weighted by `curvature`. A loss
-            that is not convex is flat far from its minimum, where a long step may end.
+        spread: the weights, (D, K) or (D, 1), of the norm in which no step is longer than 1 in any
+            column. A loss that is not convex is flat far from its minimum, where a long step may
+            end.
         goal: the norm to reach.
         independent: whether no column affects the slope of another.
         max_evaluations: the largest number of evaluations of the slope.
@@ -105,15 +106,15 @@ def solve(
     # Columns that are well below their share of the goal wait for the others.
     rest = jnp.float32(0.3 * goal / np.sqrt(start.shape[1] if independent else 1))
     scale = np.float32(np.mean(curvature))
-    metric, farthest = jnp.asarray(scale / curvature), jnp.asarray(reach / np.sqrt(scale))
+    metric, weights = jnp.asarray(scale / curvature), jnp.asarray(spread)
     state, trial = _begin(
-        jnp.asarray(start), jnp.asarray(first), metric, farthest, independent=independent
+        jnp.asarray(start), jnp.asarray(first), metric, weights, independent=independent
     )
     norm, evaluations = float(np.linalg.norm(first)), 1
     lowest, before = norm, np.inf  # in this window of evaluations and in the one before
     while norm > goal and np.isfinite(norm) and evaluations < max_evaluations:
         at_trial = slope(np.asarray(trial))
-        advanced = _advance(state, trial, at_trial, metric, farthest, rest, independent=independent)
+        advanced = _advance(state, trial, at_trial, metric, weights, rest, independent=independent)
         state, trial = advanced.state, advanced.trial
         norm, evaluations = float(advanced.norm), evaluations + 1
         lowest = min(lowest, norm)
@@ -132,13 +133,13 @@ def _dot(a: Array, b: Array, independent: bool) -> Array:
 
 @functools.partial(jax.jit, static_argnames="independent")
 def _begin(
-    params: Array, slope: Array, metric: Array, reach: Array, *, independent: bool
+    params: Array, slope: Array, metric: Array, spread: Array, *, independent: bool
 ) -> tuple[_State, Array]:
     zero = jnp.zeros_like(params[0])
     direction = -metric * slope
     norm = jnp.sqrt(_dot(direction, direction, independent))
     direction = direction * (FIRST_STEP / jnp.maximum(norm, 1e-30))[None, :]
-    farthest = _farthest(direction, metric, reach, independent)
+    farthest = _farthest(direction, spread, independent)
     direction = direction * jnp.minimum(farthest, 1)[None, :]
     history = jnp.zeros((MEMORY, *params.shape), params.dtype)
     state = _State(
@@ -166,7 +167,7 @@ def _advance(
     trial: Array,
     slope: Array,
     metric: Array,
-    reach: Array,
+    spread: Array,
     rest: Array,
     *,
     independent: bool,
@@ -204,7 +205,7 @@ def _advance(
     falls = dot(state.slope, direction) < 0
     direction = jnp.where(falls[None, :], direction, steepest)
     direction = jnp.where((norms <= rest)[None, :], 0, direction)
-    farthest = _farthest(direction, metric, reach, independent)
+    farthest = _farthest(direction, spread, independent)
     direction = direction * jnp.minimum(farthest, 1)[None, :]
     along = dot(state.slope, direction)
 
@@ -226,10 +227,10 @@ def _advance(
     return _Advanced(state, trial, norm)
 
 
-def _farthest(direction: Array, metric: Array, reach: Array, independent: bool) -> Array:
+def _farthest(direction: Array, spread: Array, independent: bool) -> Array:
     """Returns the longest step length that is allowed along a direction, (K,)."""
-    size = jnp.sqrt(jnp.sum(direction**2 / metric, axis=0))
-    farthest = reach / jnp.maximum(size, 1e-30)
+    size = jnp.sqrt(jnp.sum(spread * direction**2, axis=0))
+    farthest = 1 / jnp.maximum(size, 1e-30)
     return farthest if independent else jnp.full_like(farthest, jnp.min(farthest))
 
 

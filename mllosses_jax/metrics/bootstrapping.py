@@ -68,7 +68,7 @@ def bootstrap(
     strata: ArrayLike | None = None,
     num_resamples: int = 1000,
     level: float = 0.95,
-    bounds: Bounds | None = None,
+    bounds: Any = None,
 ) -> Bootstrap:
     """Intervals of any metric of this package or of your own, by a bootstrap of the rows.
 
@@ -101,8 +101,9 @@ def bootstrap(
             resamples have as many rows of each stratum; None for one stratum.
         num_resamples: the number R of resamples.
         level: how often an interval should hold.
-        bounds: the lowest and the highest value of the metric. None is (0, 1) for functions of this
-            package whose values lie there, and no bounds for others.
+        bounds: the lowest and the highest value of the metric, or such a pair for each entry of the
+            tuple or dict that it returns. None is (0, 1) for functions of this package whose values
+            lie there, and no bounds for others.
 
     Returns:
         A `Bootstrap` of numpy arrays, in the unit of the metric. A resample that does not define
@@ -154,7 +155,6 @@ def bootstrap(
     judge = functools.partial(
         _judged,
         paired=baseline is not None,
-        bounds=bounds_of(metric) if bounds is None else bounds,
         num_rows=len(y),
         num_strata=num_strata,
         level=level,
@@ -163,14 +163,21 @@ def bootstrap(
         jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float64), *each)
         for each in zip(*found, strict=True)
     )
-    judged = [
-        judge(*leaves)
-        for leaves in zip(jax.tree.leaves(values), jax.tree.leaves(replicates), strict=True)
-    ]
-    if np.ndim(scores) == 2:
-        judged = [Bootstrap(*(x[0] for x in each)) for each in judged]
-    structure = jax.tree.structure(values)
-    return Bootstrap(*(jax.tree.unflatten(structure, field) for field in zip(*judged, strict=True)))
+    pairs = bounds_of(metric) if bounds is None else bounds
+    if isinstance(pairs, tuple) and np.shape(pairs) == (2,):
+        pairs = jax.tree.map(lambda _, pair=pairs: pair, values)
+    judged = jax.tree.map(judge, values, replicates, pairs)
+    first = 0 if np.ndim(scores) == 2 else slice(None)
+    return Bootstrap(
+        *(
+            jax.tree.map(lambda found, i=i: found[i][first], judged, is_leaf=_is_judged)
+            for i in range(len(Bootstrap._fields))
+        )
+    )
+
+
+def _is_judged(value: Any) -> bool:
+    return isinstance(value, Bootstrap)
 
 
 def bounds_of(metric: Metric) -> Bounds:
@@ -201,9 +208,9 @@ class _Call:
 def _judged(
     values: NDArray[np.float64],
     replicates: NDArray[np.float64],
+    bounds: Bounds,
     *,
     paired: bool,
-    bounds: Bounds,
     num_rows: int,
     num_strata: int,
     level: float,
@@ -213,8 +220,8 @@ def _judged(
     Args:
         values: (M, ...), on all rows, of each model; the last one is the baseline if paired.
         replicates: (M, R, ...), on the resamples.
-        paired: whether to compare the models with the last one.
         bounds: the lowest and the highest value of the metric.
+        paired: whether to compare the models with the last one.
         num_rows: N.
         num_strata: H.
         level: how often an interval should hold; if paired, how often those of all models do.

@@ -7,4 +7,4 @@ NAMES = ("sea", "sun", "sand")
 ROWS = 40
 DIGITS = "9" * 5000
 DEEP = 200_000
-LOSS = "hinge_loss"
+LOSS = "squared_hinge_loss"

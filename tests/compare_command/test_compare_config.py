@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,8 +83,8 @@ def test_a_first_look_takes_the_advised_losses_and_few_rows(here, tmp_path, monk
 
 
 # A process that is killed when it has moved so many finished files into place: run.toml and
-# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on. It draws no
-# pictures, which take seconds.
+# results.json (if its folder has none), validation.npz, test.npz, model.npz and so on. It neither
+# draws pictures nor fits models of scikit-learn, which take seconds.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -96,28 +97,35 @@ def count(path, target):
     return replace(path, target)
 Path.replace = count
 from mllosses_jax.cli.main import main
-from mllosses_jax.compare.page import figures, whole
-figures.drawable = whole.drawable = lambda: False
+import pytest
+from comparison_inputs import draw_nothing, fit_prior_alone
+for quicker in (draw_nothing, fit_prior_alone):
+    quicker(pytest.MonkeyPatch())
 sys.exit(main(sys.argv[2:]))
 """
 
 
 def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
-    data, environment, mllosses, tmp_path
+    data, environment, tmp_path
 ):
     out, whole = tmp_path / "out", tmp_path / "whole"
     arguments = ["compare", str(data), "--losses", LOSSES, "--seeds", "2"]
     begin = [*arguments, "--out", str(out)]
+    never = 10**6
+    places = os.pathsep.join([environment["PYTHONPATH"], str(Path(__file__).parents[1])])
 
     def run(moment, command):
-        script = [sys.executable, "-c", KILLED, str(moment), *map(str, command)]
-        done = subprocess.run(
-            script, env=environment, capture_output=True, timeout=120, check=False
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", KILLED, str(moment), *map(str, command)],
+            env=environment | {"PYTHONPATH": places},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
-        return done.returncode
 
     def killed(moment, command):
-        assert run(moment, command) == -signal.SIGKILL
+        assert run(moment, command).returncode == -signal.SIGKILL
         return {path: path.read_bytes() for path in out.rglob("*.npz")}
 
     assert killed(1, begin) == {}
@@ -127,14 +135,14 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     assert {path.name for path in first} == {"validation.npz", "test.npz"}
     second = killed(9, ["compare", "--resume", out])
     assert out / "losses" / BASELINE / "model.npz" in second
-    done = mllosses("compare", "--resume", out)
+    done = run(never, ["compare", "--resume", out])
     assert done.returncode == 0, done.stderr
     assert passes(done)[0] == f"finished before: {BASELINE}"
     after = {path: path.read_bytes() for path in second}
     assert after == second
     assert not list(out.rglob(".*.partial"))
 
-    assert run(10**6, [*arguments, "--out", whole]) == 0
+    assert run(never, [*arguments, "--out", whole]).returncode == 0
     found, expected = results_of(out)["results"], results_of(whole)["results"]
     for loss, of_loss in expected.items():
         for metric in of_loss.keys() - {"seconds", "cpu_seconds"}:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from compare_inputs import BASELINE, OTHER, assert_refused, passes, results_of
 
+pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
+
 
 def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
     generator = np.random.default_rng(1)

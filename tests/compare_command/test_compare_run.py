@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from compare_inputs import BASELINE, COMMAND, NAMES, OTHER, assert_refused, passes, results_of
+from comparison_inputs import draw_nothing
 
 from mllosses_jax import calibration
 from mllosses_jax.compare.report import number
@@ -257,14 +258,15 @@ def test_files_of_scores_are_what_other_commands_take(interrupted, here, tmp_pat
         np.testing.assert_allclose(ours.bias, theirs.bias, rtol=1e-3, atol=1e-4)
 
 
-def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, mllosses):
+def test_a_loss_with_parameters_is_added_to_a_finished_folder(interrupted, here, monkeypatch):
     """Only the new loss is trained; this test runs last of those that use this folder."""
+    draw_nothing(monkeypatch)
     out, before = interrupted["out"], results_of(interrupted["out"])
     added = "asymmetric_loss(gamma_neg=2, detach_focus=False)"
     files = {path for path in contents(out / "losses") if path.suffix == ".npz"}
     times = {path: path.stat().st_mtime_ns for path in files}
-    done = mllosses("compare", interrupted["arguments"][1], "--losses", added, "--seeds", 2,
-                    "--out", out)  # fmt: skip
+    data = interrupted["arguments"][1]
+    done = here("compare", data, "--losses", added, "--seeds", 2, "--out", out)
     assert done.returncode == 0, done.stderr
     assert passes(done) == [
         f"finished before: {BASELINE}",

@@ -48,8 +48,14 @@ def find_all(comparison: Comparison, ignore: Iterable[str] = ()) -> tuple[Findin
         comparison: the comparison, of one or more losses.
         ignore: codes of checks to leave out.
     """
-    looked = [check.finding(comparison) for code, check in CHECKS.items() if code not in ignore]
-    found = [finding for finding in looked if finding is not None]
+    kept = comparison.lasting_findings
+    looked = {}
+    for code, check in CHECKS.items():
+        if code not in ignore:
+            looked[code] = kept[code] if code in kept else check.finding(comparison)
+            if check.lasting:
+                kept[code] = looked[code]
+    found = [finding for finding in looked.values() if finding is not None]
     return tuple(sorted(found, key=lambda finding: (finding.kind != "issue", finding.code)))
 
 

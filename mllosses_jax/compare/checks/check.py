@@ -29,6 +29,8 @@ class Check:
         why: why it matters.
         remedy: what to do.
         look: gives the evidence, one line for each label, loss or row; none if nothing is found.
+        lasting: whether it looks at nothing but the data and the baseline, so that what it finds
+            stays the same when further losses are added.
     """
 
     code: str
@@ -37,6 +39,7 @@ class Check:
     why: str
     remedy: str
     look: Callable[[Comparison], Iterable[str]]
+    lasting: bool = False
 
     def finding(self, comparison: Comparison) -> Finding | None:
         """Returns what is found in a comparison, or None."""
@@ -50,12 +53,12 @@ class Check:
 
 
 def check(
-    code: str, kind: Kind, *, title: str, why: str, remedy: str
+    code: str, kind: Kind, *, title: str, why: str, remedy: str, lasting: bool = False
 ) -> Callable[[Callable[[Comparison], Iterable[str]]], Check]:
     """Returns a decorator that makes a check of a function which gives the evidence."""
 
     def of(look: Callable[[Comparison], Iterable[str]]) -> Check:
-        return Check(code, kind, title, why, remedy, look)
+        return Check(code, kind, title, why, remedy, look, lasting)
 
     return of
 

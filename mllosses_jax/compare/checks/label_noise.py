@@ -48,10 +48,11 @@ def wrong(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> Doubles:
     s = scores.astype(np.float64)
     s = (s - s.mean()) / max(s.std(), TINY)
     order = np.argsort(s, kind="stable")
-    parts = np.array_split(order, min(GROUPS, len(s)))
-    sizes = np.array([len(part) for part in parts])
-    positives = np.array([np.count_nonzero(labels[part]) for part in parts])
-    means = np.array([s[part].mean() for part in parts])
+    groups = min(GROUPS, len(s))
+    starts = np.arange(groups) * len(s) // groups
+    sizes = np.diff(starts, append=len(s))
+    positives = np.add.reduceat(labels[order], starts, dtype=np.int64)
+    means = np.add.reduceat(s[order], starts) / sizes
     clean = _fit(means, positives, sizes, most_noise=0)
     noisy = _fit(means, positives, sizes, most_noise=MOST_NOISE)
     if not noisy.likelihood - clean.likelihood > GAIN:

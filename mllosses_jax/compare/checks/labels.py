@@ -91,6 +91,7 @@ def always_together(comparison: Comparison) -> Iterator[str]:
     "from 0 in their file, without its header and blank lines.",
     remedy="Look at these rows, the most suspicious first, and correct or mask what is wrong. Do "
     "not correct them unseen: rare but right rows look the same, and some of these are right.",
+    lasting=True,
 )
 def likely_errors(comparison: Comparison) -> Iterator[str]:
     """Yields held-out labels that are wrong with a probability of at least `SUSPICIOUS`.

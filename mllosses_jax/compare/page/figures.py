@@ -60,15 +60,19 @@ def plain(name: str) -> str:
 def _svg(name: str, draw: Callable[..., object], size: tuple[float, float]) -> str:
     import matplotlib as mpl
     from cycler import cycler
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {
         "axes.edgecolor": _FAINT,
+        "axes.facecolor": "none",
         "axes.labelcolor": _TEXT,
         "axes.linewidth": 0.6,
         "axes.prop_cycle": cycler(color=_CYCLE),
         "axes.spines.right": False,
         "axes.spines.top": False,
+        "figure.dpi": 72,  # units of SVG
+        "figure.facecolor": "none",
         "font.size": 8,
         "grid.color": _RULE,
         "grid.linewidth": 0.5,
@@ -91,7 +95,8 @@ def _svg(name: str, draw: Callable[..., object], size: tuple[float, float]) -> s
         drawn = Figure(figsize=size, layout="constrained")
         draw(ax=drawn.subplots())
         file = io.BytesIO()
-        drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        # `savefig` would draw twice, once for the layout alone.
+        FigureCanvasSVG(drawn).print_svg(file, metadata={"Date": None})
     return file.getvalue().decode()
 
 

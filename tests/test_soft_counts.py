@@ -7,7 +7,7 @@ import pytest
 from compiling import jit_fully
 
 import mllosses_jax as mll
-from mllosses_jax._core.numerics import pair_of_tail, signed_error, signed_tail, tail_of_pair
+from mllosses_jax._core.numerics import pair_of_tail, signed_tail, tail_of_pair
 
 # The loss, and the α, β, factor of TP and addends of the share α·FP + β·FN over all
 LOSSES = {
@@ -83,16 +83,3 @@ def test_a_signed_tail_holds_both_probabilities():
             np.testing.assert_allclose(got, truth, rtol=1e-6, atol=2e-38)
     slope = jax.vmap(jax.grad(signed_tail))(jnp.asarray(x, jnp.float32))
     np.testing.assert_allclose(slope, -expected[0] * expected[1], rtol=1e-6, atol=2e-38)
-
-
-@pytest.mark.parametrize("label", [False, True])
-def test_a_signed_error_tells_the_label(label):
-    x = np.concatenate([np.linspace(-86, 86, 173), [-np.inf, np.inf, -1e30, 1e30, -0.0]])
-    logits, labels = jnp.asarray(x, jnp.float32), jnp.full(len(x), label)
-    error = signed_error(logits, labels)
-    with np.errstate(over="ignore"):
-        p, q = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
-    np.testing.assert_allclose(error, -q if label else p, rtol=1e-6, atol=2e-38)
-    np.testing.assert_array_equal(error < 0, label)
-    slope = jax.vmap(jax.grad(signed_error))(logits, labels)
-    np.testing.assert_allclose(slope, p * q, rtol=1e-6, atol=2e-38)

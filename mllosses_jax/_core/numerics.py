@@ -82,18 +82,6 @@ def signed_tail(x: Array) -> Array:
     return jnp.where(x >= 0, 1.0, -1.0) / (1 + jnp.exp(jnp.minimum(jnp.abs(x), largest)))
 
 
-def _signed_error_jvp(primals: Any, tangents: Any) -> Any:
-    p, q = sigmoid_pair(recomputed(primals[0]))  # 1 minus a large error would cancel
-    return signed_error(*primals), p * q * tangents[0]
-
-
-@_primitive(_signed_error_jvp)
-def signed_error(x: Array, y: Array) -> Array:
-    """Returns σ(x) − y for bool labels y. Its sign tells y; otherwise it is like a signed tail."""
-    largest = math.floor(-math.log(jnp.finfo(x.dtype).tiny))
-    return jnp.where(y, -1.0, 1.0) / (1 + jnp.exp(jnp.minimum(jnp.where(y, x, -x), largest)))
-
-
 def tail_of_pair(p: Array, q: Array) -> Array:
     """Returns the signed tail of probabilities p and q = 1 − p, each of full relative accuracy."""
     tiny = jnp.finfo(p.dtype).tiny

@@ -48,46 +48,28 @@ def share(part: Array, rest: Array) -> Array:
 
     The derivative does not cancel: where the rest is 0, the share does not depend on the part.
     """
-    return _shares(part, rest).part
-
-
-class _Shares(NamedTuple):
-    """The shares of two numbers in their sum, and what their derivatives need."""
-
-    part: Array
-    rest: Array
-    by_part: Array  # the derivative of the first share in the part, and minus that of the second
-    by_rest: Array  # minus the derivative of the first share in the rest
-    reciprocal: Array  # of the sum, bounded
+    return _shares(part, rest)[0]
 
 
 @jax.custom_jvp
-def _shares(part: Array, rest: Array) -> _Shares:
-    """Returns the shares of two numbers in their sum, with their derivatives.
+def _shares(part: Array, rest: Array) -> tuple[Array, Array, Array]:
+    """Returns the shares of two numbers in their sum, and the bounded reciprocal of the sum.
 
-    The second share serves derivatives only, so it is the product of numbers known by then. The
-    derivatives are quotients, because XLA computes products anew for each entry of the gradient.
+    The second share serves derivatives only, so it is the product of numbers known by then.
     """
     total = part + rest
-    bounded = jnp.maximum(total, TINY)
-    reciprocal = 1 / bounded
-    of_part, of_rest = part / jnp.where(total == 0, 1, total), rest * reciprocal
-    return _Shares(of_part, of_rest, of_rest / bounded, of_part / bounded, reciprocal)
+    reciprocal = 1 / jnp.maximum(total, TINY)
+    return part / jnp.where(total == 0, 1, total), rest * reciprocal, reciprocal
 
 
 @_shares.defjvp
 def _shares_jvp(primals: Any, tangents: Any) -> Any:
     (d_part, d_rest), shares = tangents, _shares(*primals)
-    change = shares.by_part * d_part - shares.by_rest * d_rest
+    of_part, of_rest, reciprocal = shares
     # Changes may be as large as the total, whose square would be infinite.
-    growth = shares.reciprocal * d_part + shares.reciprocal * d_rest
-    return shares, _Shares(
-        change,
-        -change,
-        -shares.reciprocal * change - shares.by_part * growth,
-        shares.reciprocal * change - shares.by_rest * growth,
-        -shares.reciprocal * growth,
-    )
+    d_part, d_rest = d_part * reciprocal, d_rest * reciprocal
+    change = of_rest * d_part - of_part * d_rest
+    return shares, (change, -change, -reciprocal * (d_part + d_rest))
 
 
 def overlap_loss(

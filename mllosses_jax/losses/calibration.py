@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,7 +9,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import pair_of_tail, signed_error, signed_tail
+from mllosses_jax._core.numerics import pair_of_tail, signed_tail
 from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import all_sum, count_entries, reduce_labels, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -21,54 +17,13 @@ from mllosses_jax._core.types import AxisName, LossValue, Reduction
 __all__ = ["soft_calibration_loss"]
 
 
-def _probability_and_gap(written: Array, y: Array | None) -> tuple[Array, Array]:
-    """Returns p and p − y of a signed error, or of a signed tail and soft labels."""
-    if y is None:
-        return jnp.where(written < 0, 1 + written, written), written
-    p, q = pair_of_tail(written)
-    return p, (1 - y) * p - y * q
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _absolute_gaps(
-    written: Array, y: Array | None, num_bins: int, axis_name: AxisName
-) -> tuple[Array, Array]:
-    """Returns Σ_b |Σ_i w_b(p_i)·(p_i − y_i)| per label, and the signs of the sums of each bin.
-
-    Each bin is a loop that reads the written array. The gradient is one more: it interpolates the
-    signs between bins, which costs less than the slopes of all bins.
-    """
+def _gaps(tail: Array, y: Array, num_bins: int) -> tuple[Array, ...]:
+    """Returns w_b·(p − y) for each bin b, all from one pass over the signed tails."""
+    p, q = pair_of_tail(tail)
+    gap = jnp.where(y, -q, p) if y.dtype == jnp.bool_ else (1 - y) * p - y * q
     last = num_bins - 1
-
-    def terms(written: Array, y: Array | None = None) -> tuple[Array, ...]:
-        p, gap = _probability_and_gap(written, y)
-        if last == 0:
-            return (gap,)
-        return tuple(jnp.maximum(1 - jnp.abs(last * p - b), 0) * gap for b in range(num_bins))
-
-    arrays = (written,) if y is None else (written, y)
-    of_bins = sum_of_terms(terms, arrays, tuple(range(written.ndim - 1)))
-    sums = all_sum(jnp.stack(of_bins), axis_name)
-    return jnp.sum(jnp.abs(sums), axis=0), jnp.sign(sums)
-
-
-@_absolute_gaps.defjvp
-def _absolute_gaps_jvp(num_bins: int, axis_name: AxisName, primals: Any, tangents: Any) -> Any:
-    (p, gap), (dp, d_gap) = jax.jvp(_probability_and_gap, primals, tangents)
-    gaps, signs = _absolute_gaps(*primals, num_bins, axis_name)
-    last = num_bins - 1
-    place = last * p
-    of_bins = [jnp.broadcast_to(signs[b], p.shape) for b in range(num_bins)]
-    below, above = of_bins[0], of_bins[min(1, last)]
-    for b in range(1, last):
-        below = jnp.where(place >= b, of_bins[b], below)
-        above = jnp.where(place >= b, of_bins[b + 1], above)
-    step = above - below
-    sign = below + (place - jnp.minimum(jnp.floor(place), max(last - 1, 0))) * step
-    change = sign * d_gap + last * (step * gap) * dp
-    batch = tuple(range(change.ndim - 1))
-    d_gaps = all_sum(jnp.sum(change, axis=batch), axis_name)
-    return (gaps, signs), (d_gaps, jnp.zeros_like(signs))
+    shares = (jnp.maximum(1 - jnp.abs(last * p - b), 0) for b in range(num_bins))
+    return (gap,) if num_bins == 1 else tuple(share * gap for share in shares)
 
 
 @compiled_loss()
@@ -121,13 +76,12 @@ def soft_calibration_loss(
     """
     checks.integer("num_bins", num_bins, least=1)
     inputs = loss_inputs(logits, labels, where)
-    # One array is written and read for each bin: the error of hard labels tells the label too.
-    written = signed_error(inputs.x, inputs.y) if inputs.hard else signed_tail(inputs.x)
+    tail = signed_tail(inputs.x)
     if inputs.where is not None:
-        written = jnp.where(inputs.where, written, 0)  # it has neither a gap nor a probability
-    y = None if inputs.hard else inputs.y
-    gaps, _ = _absolute_gaps(written, y, num_bins, axis_name)
-    batch = tuple(range(written.ndim - 1))
-    number = count_entries(written, inputs.where, axis_name, axis=batch).astype(written.dtype)
+        tail = jnp.where(inputs.where, tail, 0)  # both probabilities of such a tail are 0
+    batch = tuple(range(tail.ndim - 1))
+    sums = sum_of_terms(lambda tail, y: _gaps(tail, y, num_bins), (tail, inputs.y), batch)
+    gaps = jnp.sum(jnp.abs(all_sum(jnp.stack(sums), axis_name)), axis=0)
+    number = count_entries(tail, inputs.where, axis_name, axis=batch).astype(tail.dtype)
     losses = safe_divide(gaps, number)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

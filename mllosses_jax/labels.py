@@ -22,6 +22,7 @@ from mllosses_jax._core.hierarchy import (
     check_labels_of,
     hierarchy,
     highest_below,
+    rows,
 )
 from mllosses_jax._core.masking import counted_entries, is_positive
 from mllosses_jax._core.public import show_public_names
@@ -35,6 +36,7 @@ __all__ = [
     "from_nan",
     "from_zero_unknown",
     "hierarchy",
+    "information_accretion",
     "smooth_labels",
     "with_ancestors",
 ]
@@ -287,3 +289,52 @@ def with_ancestors(labels: ArrayLike, hierarchy: Hierarchy) -> Array:
     given = is_positive(checks.label_array("labels", labels))
     check_labels_of(hierarchy, given.shape[-1])
     return jnp.moveaxis(highest_below(jnp.moveaxis(given, -1, 0), hierarchy), 0, -1)
+
+
+@compiled()
+def information_accretion(labels: ArrayLike, hierarchy: Hierarchy) -> Array:
+    """Information that each label adds to its parents, by which F-max and S-min weigh labels.
+
+    Formula:
+        I_c = −log₂ ((1 + #{rows with c}) / (1 + #{rows with all parents of c}))
+
+    One row that has every label is counted besides the given ones, so that a label without a row
+    has a finite information. A label without parents is compared with all rows.
+
+    Args:
+        labels: bool, integer or float array (N, L) of training rows; positive where above 0. Their
+            ancestors are added.
+        hierarchy: the hierarchy, made from parent edges by `labels.hierarchy`.
+
+    Returns:
+        The information in bits, float32 (L,), at least 0: the `information` of `metrics.f_max` and
+        `metrics.s_min`. Time and memory are O(L + E) per row.
+
+    Raises:
+        ValueError: if labels are not (N, L), or the hierarchy has another number of labels.
+
+    Reference:
+        W. T. Clark and P. Radivojac, "Information-Theoretic Evaluation of Predicted Ontological
+        Annotations", 2013.
+
+    Example:
+        >>> import numpy as np
+        >>> from mllosses_jax import labels
+        >>> animals = labels.hierarchy(np.array([[0, 1], [0, 2]]), num_labels=3)
+        >>> rows = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 1]])
+        >>> print(labels.information_accretion(rows, animals))
+        [0.        1.        0.4150375]
+    """
+    given = with_ancestors(labels, hierarchy)
+    if given.ndim != 2:
+        raise ValueError(f"labels must be (N, L), got {given.shape}")
+    present = given.T
+
+    def step(complete: Array, edges: tuple[Array, Array]) -> tuple[Array, None]:
+        parents, children = edges
+        return complete.at[children].min(rows(present, parents), mode="drop"), None
+
+    complete = jnp.ones_like(present)
+    complete, _ = jax.lax.scan(step, complete, (hierarchy.parents, hierarchy.children))
+    with_parents, with_label = (jnp.sum(of, axis=1, dtype=jnp.int32) for of in (complete, present))
+    return jnp.log2((1 + with_parents) / (1 + with_label))

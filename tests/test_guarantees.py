@@ -92,7 +92,8 @@ def test_precision_equals_tests_in_descending_order(case):
     for level in (0.5, 0.6, 0.7, 0.8, 0.9):
         p_values = {t: hoeffding_bentkus(s, 1 - level) for t, s in shares.items()}
         for confidence in (0.5, 0.9, 0.99):
-            expected = np.inf
+            # A threshold of +∞ would admit scores of +∞, which have not passed either.
+            expected = np.nan if np.isposinf(scores[keep]).any() else np.inf
             for t, p in p_values.items():
                 if p > 1 - confidence:
                     break
@@ -100,8 +101,8 @@ def test_precision_equals_tests_in_descending_order(case):
             found = decisions.threshold_for_precision(
                 *broken(scores, truth, keep), level=level, confidence=confidence, where=keep
             )
-            assert found == expected, (level, confidence)
-            thresholds.add(float(found))
+            np.testing.assert_array_equal(found, expected, err_msg=f"{level}, {confidence}")
+            thresholds.add(str(found))
     assert len(thresholds) > 2
 
 
@@ -116,6 +117,17 @@ def test_precision_stops_at_the_first_failure():
     assert found == scores[stop - 1, 0]
     labels = np.arange(200)[:, None] >= 1  # the first row alone is wrong
     assert decisions.threshold_for_precision(scores[:25], labels[:25], level=0.9) == np.inf
+
+
+def test_precision_of_infinite_scores_is_not_promised_by_an_infinite_threshold():
+    scores = np.where(np.arange(30)[:, None] < 20, np.inf, 0).astype(np.float32)
+    wrong = np.arange(30)[:, None] >= 20
+    threshold = decisions.threshold_for_precision(scores, wrong, level=0.5)
+    assert np.isnan(threshold)
+    assert not decisions.apply_thresholds(scores, threshold).any()
+    right = decisions.threshold_for_precision(scores, ~wrong, level=0.8)
+    assert right == np.inf
+    assert decisions.threshold_for_precision(-scores, wrong, level=0.99) == np.inf
 
 
 PEERS = json.loads((Path(__file__).parent / "guarantee_peers.json").read_text(encoding="utf-8"))
@@ -193,6 +205,12 @@ def test_the_least_number_of_rows_is_enough():
             assert lacking == np.inf
     assert decisions.rows_for_guarantee(0.9) == 9
     assert decisions.rows_for_guarantee(0.999) == 999
+    # Levels next to 0 and 1, and numbers that were computed or are numpy's.
+    assert decisions.rows_for_guarantee(1e-12) == 1
+    assert decisions.rows_for_guarantee(0.5, confidence=1e-12) == 1
+    assert decisions.rows_for_guarantee(1 - 2**-40) == pytest.approx(2**40 - 1, rel=1e-8)
+    assert decisions.rows_for_guarantee(0.30000000000000004 * 3) == 9
+    assert decisions.rows_for_guarantee(np.float32(0.9)) == 9
 
 
 def test_ends_of_the_levels():

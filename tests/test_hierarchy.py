@@ -108,6 +108,21 @@ def test_ancestors_of_positives_are_positive():
     np.testing.assert_array_equal(labels.with_ancestors(given[0], hierarchy), wanted[0])
 
 
+@pytest.mark.parametrize("edges", [random_edges(), DIAMOND, np.zeros((0, 2), np.uint8)], ids=len)
+def test_information_is_relative_to_all_parents(edges):
+    hierarchy = labels.hierarchy(edges, NUM_LABELS)
+    y = np.random.default_rng(2).random((30, NUM_LABELS)) < 0.3
+    y[:, -1] = False  # a label of no row has a finite information
+    found = labels.information_accretion(y, hierarchy)
+    y = np.vstack([labels.with_ancestors(y, hierarchy), np.ones(NUM_LABELS, bool)])
+    for label in range(NUM_LABELS):
+        parents = [int(parent) for parent, child in edges if child == label]
+        share = y[y[:, parents].all(axis=1), label].mean()
+        np.testing.assert_allclose(found[label], -np.log2(share), rtol=1e-6, atol=1e-7)
+    with pytest.raises(ValueError, match=r"labels must be \(N, L\), got"):
+        labels.information_accretion(y[0], hierarchy)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16], ids=str)
 def test_scores_are_those_of_the_best_descendants(dtype):
     hierarchy = labels.hierarchy(random_edges(), NUM_LABELS)

@@ -111,7 +111,9 @@ def test_means_by_frequency():
     np.testing.assert_allclose(found, [0.1, 0.2, 0.7, np.nan], rtol=1e-6)
     with pytest.raises(ValueError, match="edges must be one axis of ascending numbers"):
         metrics.by_frequency(values, counts, [10, 1])
+    with pytest.raises(ValueError, match=r"ascending numbers, got \[nan"):
+        metrics.by_frequency(values, counts, [np.nan])
     with pytest.raises(ValueError, match="label_counts must have the shape of values"):
         metrics.by_frequency(values, counts[1:], [10])
-    with pytest.raises(ValueError, match="label_counts must not be negative"):
+    with pytest.raises(ValueError, match=r"^by_frequency: label_counts must not be negative"):
         metrics.by_frequency(values, -counts, [10])

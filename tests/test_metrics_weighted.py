@@ -151,7 +151,55 @@ def test_labels_with_few_positives_are_left_out():
             metric(scores, truth, min_positives=0)
 
 
-@pytest.mark.parametrize("max_fpr", [0, 0.0, -0.1, 1.5])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        *([1e30] * 4, [1e-30] * 4, [1e6, 1e-3, 1e6, 1e-3], [1e-3, 1e6, 1e-3, 1e6]),
+        *([1, 1e-9, 1, 1e-9], [3e37, 1e37, 2e37, 3e37]),
+    ],
+)
+@pytest.mark.parametrize("average", ["macro", "weighted", "micro"])
+def test_only_ratios_of_weights_matter_however_large(weights, average):
+    scores = np.array([[0.9], [0.8], [0.3], [0.2]], np.float32)
+    truth = np.array([[True], [False], [True], [False]])
+    for max_fpr in (None, 0.7):
+        expected = sk.roc_auc_score(truth, scores, max_fpr=max_fpr, sample_weight=weights)
+        found = metrics.roc_auc(
+            scores, truth, average=average, max_fpr=max_fpr, weights=np.float32(weights)
+        )
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
+    found = metrics.average_precision(scores, truth, average=average, weights=np.float32(weights))
+    expected = sk.average_precision_score(truth[:, 0], scores[:, 0], sample_weight=weights)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_weight_that_is_no_number_is_not_left_out(wrong):
+    scores, truth, weights = batch()
+    weights[7] = wrong
+    keep = np.ones_like(truth)
+    keep[7, 1:] = False
+    for metric in (metrics.average_precision, metrics.roc_auc):
+        for undefined in ("skip", "zero"):
+            found = metric(scores, truth, undefined=undefined, weights=weights)
+            assert np.isnan(found)
+        each = metric(scores, truth, average=None, weights=weights, where=keep)
+        np.testing.assert_array_equal(np.isnan(each), np.arange(6) == 0)
+
+
+def test_samples_of_weight_zero_are_not_among_the_fewest_positives():
+    scores, truth, weights = batch()
+    fewest = int(truth[6:, 0].sum()) + 1
+    truth[:6, 0] = True
+    for metric in (metrics.average_precision, metrics.roc_auc):
+        options = {"average": None, "min_positives": fewest}
+        found = metric(scores, truth, weights=weights, **options)
+        alone = metric(scores[6:], truth[6:], **options)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(alone))
+        assert np.isnan(found[0])
+
+
+@pytest.mark.parametrize("max_fpr", [0, 0.0, np.float32(0), -0.1, 1.5])
 def test_a_false_positive_rate_out_of_range_is_refused(max_fpr):
     scores, truth, _ = batch()
     with pytest.raises(ValueError, match=r"max_fpr must lie in .0, 1\], got"):

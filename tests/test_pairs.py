@@ -181,6 +181,14 @@ def test_curvature_of_a_tiny_label_at_a_huge_logit(size):
     np.testing.assert_allclose(change, [[0, 2 / 9]], rtol=1e-5)
 
 
+def test_the_number_of_highest_negatives_is_not_rounded_up():
+    """0.896 of 1125 negatives are 1008, though the product is above it in float32."""
+    logits = jnp.arange(1126.0)[:, None]
+    labels = np.arange(1126)[:, None] == 0
+    found = mll.pairwise_auc_loss(logits, labels, max_fpr=0.896, surrogate="squared", margin=0.0)
+    np.testing.assert_allclose(found, np.mean(np.arange(1126 - 1008, 1126.0) ** 2), rtol=1e-5)
+
+
 @pytest.mark.parametrize("size", [1.2e38, 3e38, np.inf])
 def test_squared_hinges_of_huge_logits_have_a_finite_gradient(size):
     logits, labels = jnp.array([[size], [-size], [0.0]]), np.array([[0], [1], [0]])

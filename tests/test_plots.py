@@ -150,6 +150,14 @@ def test_a_search_over_zero_has_a_linear_axis(ax):
     assert len(ax.lines) == 1
 
 
+def test_frequencies_within_a_power_of_ten_have_numbers_on_their_axis():
+    for counts, numbered in ([155, 500, 777], True), ([3, 40, 500], False):
+        ax = plots.label_frequencies(counts)
+        ax.figure.canvas.draw()
+        texts = [tick.get_text() for tick in ax.get_yticklabels(minor=True)]
+        assert any(texts) is numbered
+
+
 def test_frequencies_fall_and_leave_out_labels_without_a_positive(ax):
     plots.label_frequencies(np.array([3, 0, 40, 500, 3]), name="training", ax=ax)
     np.testing.assert_array_equal(points(ax.lines[-1]), [[1, 500], [2, 40], [3, 3], [4, 3]])

@@ -66,7 +66,7 @@ def compiled(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        name = function.__name__
+        name = function.__name__.lstrip("_")  # a private one has the name of its only caller
         arguments_of = _binder(function)
 
         def call(constants: tuple[tuple[str, Hashable], ...], values: dict[str, Any]) -> R:

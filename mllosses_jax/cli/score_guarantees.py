@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,8 +47,8 @@ class Guarantee(NamedTuple):
         }[self.of, self.scope]
         how = "on average over draws of these rows"
         if self.confidence is not None:
-            how = f"with a confidence of {self.confidence:g}"
-        return f"{whose} at least {self.level:g}, {how}"
+            how = f"with a confidence of {self.confidence}"
+        return f"{whose} at least {self.level}, {how}"
 
     def rows_needed(self) -> int:
         """Returns for how many rows, or positives of a label, there can be a promise."""
@@ -83,12 +84,17 @@ def guaranteed(
     known = table.known()
     _check_rows(table, promise, int(known.any(1).sum()))
     tune = promise.tuner()
+
+    def tune_for_file(scores: Any, labels: Any, *, where: Any = None) -> Any:
+        thresholds = tune(scores, labels, where=where)
+        return jnp.where(jnp.isnan(thresholds), jnp.inf, thresholds)  # a file has no NaN
+
     with in_precision_of(table.scores):
         report = decisions.threshold_report(
             table.scores,
             table.labels,
             inputs=table.inputs,
-            tune=tune,
+            tune=tune_for_file,
             folds=folds,
             seed=seed,
             label_names=table.label_names,
@@ -96,8 +102,8 @@ def guaranteed(
         )
         if promise.of == "precision" and np.isposinf(report.thresholds[0]):
             raise UsageError(
-                f"no threshold promises a precision of {promise.level:g} with a confidence of "
-                f"{promise.confidence:g}: labels with the highest scores are wrong too often for "
+                f"no threshold promises a precision of {promise.level} with a confidence of "
+                f"{promise.confidence}: labels with the highest scores are wrong too often for "
                 f"{known.any(1).sum()} rows; give more rows, or ask for less"
             )
         fold = np.random.default_rng(seed).permutation(len(known)) % folds
@@ -192,9 +198,9 @@ def _check_rows(table: ScoreTable, promise: Guarantee, num_rows: int) -> None:
     if given < needed:
         with_confidence = ""
         if promise.confidence is not None:
-            with_confidence = f" with a confidence of {promise.confidence:g}"
+            with_confidence = f" with a confidence of {promise.confidence}"
         raise UsageError(
-            f"a {promise.of} of {promise.level:g} can be promised{with_confidence} from "
+            f"a {promise.of} of {promise.level} can be promised{with_confidence} from "
             f"{needed} {unit} on, got {given}; give more rows, or ask for less"
         )
 

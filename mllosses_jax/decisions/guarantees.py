@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Literal
 
 import jax
@@ -169,7 +168,8 @@ def threshold_for_precision(
     Returns:
         The threshold for `apply_thresholds`, (); float32 or the wider dtype of the scores; one of
         the scores. +∞, which predicts nothing, if no cut-off passes, as with fewer rows than
-        `rows_for_guarantee`. A NaN score counts as one that no threshold admits.
+        `rows_for_guarantee`; NaN, which predicts nothing either, if some scores are +∞, because
+        these reach a threshold of +∞. A NaN score counts as one that no threshold admits.
 
     Raises:
         TypeError: if scores are not floating point, or where is not bool.
@@ -200,8 +200,10 @@ def threshold_for_precision(
         totals = lax.cumsum(lax.convert_element_type(steps, jnp.int64))
         fails = is_cut & ~within(wide(totals) / _UNIT, limit, n)
     first = jnp.min(jnp.where(fails, place, keys.size))
-    passed = jnp.where(is_cut & (place < first), keys, ranking_keys(jnp.asarray(jnp.inf, dtype)))
-    return scores_of_keys(jnp.max(passed), dtype)
+    passed = is_cut & (place < first)
+    highest = ranking_keys(jnp.asarray(jnp.inf, dtype))
+    lowest = scores_of_keys(jnp.max(jnp.where(passed, keys, highest)), dtype)
+    return jnp.where((keys[0] == highest) & ~jnp.any(passed), jnp.nan, lowest)
 
 
 def rows_for_guarantee(level: float, *, confidence: float | None = None) -> int:
@@ -233,9 +235,10 @@ def rows_for_guarantee(level: float, *, confidence: float | None = None) -> int:
         if value is not None and not 0 < value < 1:
             raise ValueError(f"{name} must be between 0 and 1, got {value}")
     if confidence is None:
-        exact = Fraction(level).limit_denominator(10**9)  # 0.9 is 9/10, and 9 rows are enough
-        return math.ceil(exact / (1 - exact))
-    return math.ceil(math.log1p(-confidence) / math.log(level) - 1e-9)
+        rows = level / (1 - level)
+    else:
+        rows = math.log1p(-confidence) / math.log(level)
+    return math.ceil(rows * (1 - 1e-9))  # 9 rows are enough for 0.9, whatever it is rounded to
 
 
 def _keys(inputs: Scored) -> Array:

@@ -57,6 +57,12 @@ def shifted(x: Array, clip: Exponent) -> Shifted:
     )
 
 
+def shifted_change(x: Array, clip: Exponent) -> Array:
+    """Returns the derivative of p_m with respect to the logit."""
+    p, q = sigmoid_pair(x)
+    return jnp.where(shifted(x, clip).above, p * q, 0)
+
+
 @jax.custom_jvp
 def _share(x: Array, clip: Array) -> Array:
     """Returns q / (q + clip), and 1 where both are 0."""
@@ -166,15 +172,35 @@ def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     return finite_product(y, positive) + finite_product(1 - y, negative)
 
 
+class HardFocus(NamedTuple):
+    """The focusing weight of hard labels: q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1.
+
+    Attributes:
+        weight: the weight.
+        slope: its derivative with respect to the logit.
+    """
+
+    weight: Array
+    slope: Array
+
+
 def hard_focus(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
-) -> Array:
-    """Returns q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1."""
-    q, log_q = sigmoid_pair(x)[1], log_sigmoid_pair(x)[1]
+) -> HardFocus:
+    """Returns the focusing weight of hard labels and its slope."""
+    (p, q), log_q = sigmoid_pair(x), log_sigmoid_pair(x)[1]
     p_m, rest, above, _ = shifted(x, clip)
     log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, rest, 0))
     log_p_m = jnp.where(above, log_p_m, -jnp.inf)
-    return jnp.where(y, power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg))
+    positive, negative = power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg)
+    of_positive = -gamma_pos * (p * positive)
+    if isinstance(gamma_neg, int) and gamma_neg > 0:  # no division
+        of_negative = gamma_neg * (power(p_m, log_p_m, gamma_neg - 1) * shifted_change(x, clip))
+    else:
+        sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
+        growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
+        of_negative = gamma_neg * (negative * growth)
+    return HardFocus(jnp.where(y, positive, negative), jnp.where(y, of_positive, of_negative))
 
 
 class SoftFocus(NamedTuple):
@@ -221,23 +247,16 @@ def _hard_slope(
     detach_focus: bool,
 ) -> Array:
     focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
-    entropy_slope = asymmetric_entropy_slope(x, y, clip)
+    slope = focus.weight * asymmetric_entropy_slope(x, y, clip)
     if detach_focus:
-        return focus * entropy_slope
-    p, q = sigmoid_pair(x)
-    p_m, _, above, _ = shifted(x, clip)
-    entropy = asymmetric_entropy(x, y, clip)
-    # entropy / p_m -> 1 as p_m -> 0, so the growth of p_m ** gamma is never 0 / 0.
-    sound = p_m > TINY
-    per_p_m = jnp.where(sound, entropy / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-    by_weight = jnp.where(y, -gamma_pos * finite_product(p, entropy), gamma_neg * p * q * per_p_m)
-    return focus * (entropy_slope + by_weight)
+        return slope
+    return slope + finite_product(focus.slope, asymmetric_entropy(x, y, clip))
 
 
 def _hard_asymmetric(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
 ) -> Array:
-    return hard_focus(x, y, gamma_neg, gamma_pos, clip) * asymmetric_entropy(x, y, clip)
+    return hard_focus(x, y, gamma_neg, gamma_pos, clip).weight * asymmetric_entropy(x, y, clip)
 
 
 def _soft_slope(

@@ -103,12 +103,12 @@ def overlap_loss(
         axis_name: mesh axes over which the batch continues.
     """
 
-    def losses(total: _Total) -> Array:
+    def losses(total: Total) -> Array:
         shares = (jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta))
         tp, wrong = total(_positive_and_wrong, *shares)
         return formula(SoftCounts(tp, wrong, tn=total(_true_negative)))
 
-    return _reduced(losses, tail, inputs, average, weights, reduction, axis_name)
+    return counts_loss(losses, tail, inputs, average, weights, reduction, axis_name)
 
 
 def confusion_loss(
@@ -125,7 +125,7 @@ def confusion_loss(
 
     The arguments are those of `overlap_loss`.
     """
-    return _reduced(
+    return counts_loss(
         lambda total: formula(Confusion(*total(_confusion))),
         tail,
         inputs,
@@ -136,11 +136,11 @@ def confusion_loss(
     )
 
 
-_Total = Callable[..., Any]  # from terms of (tail, labels, *parameters) to their sums
+Total = Callable[..., Any]  # from terms of (tail, labels, *parameters) to their sums
 
 
-def _reduced(
-    losses: Callable[[_Total], Array],
+def counts_loss(
+    losses: Callable[[Total], Array],
     tail: Array,
     inputs: LossInputs,
     average: Average,
@@ -148,7 +148,12 @@ def _reduced(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Returns the reduced losses of sums that run over what `average` says."""
+    """Returns the reduced losses of sums that run over what `average` says.
+
+    `losses` makes the unreduced loss from a function that returns sums of terms of the tail and the
+    labels; the tail is 0 where an entry does not count. The other arguments are those of
+    `overlap_loss`.
+    """
     checks.one_of("average", average, AVERAGES)
     y, where = inputs.y, inputs.where
     batch = tuple(range(y.ndim - 1))

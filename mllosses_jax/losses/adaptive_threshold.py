@@ -12,9 +12,9 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import softplus
+from mllosses_jax._core.numerics import softplus, with_slope
 from mllosses_jax._core.reduction import count_entries, masked_mean, masked_sum, reduce_samples
-from mllosses_jax._core.softmax import inside, log_sum_exp
+from mllosses_jax._core.softmax import log_sum_exp, softmax_pair, softmax_terms
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._asymmetric import asymmetric_kernel
 from mllosses_jax.losses._cross_entropy import softmax_entropy
@@ -28,6 +28,18 @@ def _margins(inputs: LossInputs, threshold_logits: ArrayLike) -> Array:
     if inputs.where is not None:
         t = jnp.where(jnp.any(inputs.where, axis=-1), t, 0)
     return inputs.x - t[..., None]
+
+
+def _softmax(x: Array) -> Array:
+    return softmax_pair(x)[0]
+
+
+@with_slope(_softmax, share=True, over_labels=True)
+def _highest(x: Array) -> Array:
+    """Returns log Σ exp(x) along the last axis, from the terms that `softmax_entropy` sums too."""
+    top = jnp.max(x, axis=-1, initial=-jnp.inf)
+    top = jnp.clip(top, jnp.finfo(x.dtype).min, jnp.finfo(x.dtype).max)
+    return top + jnp.log1p(softmax_terms(x).rest)
 
 
 @compiled_loss()
@@ -80,9 +92,12 @@ def adaptive_threshold_loss(
     positives = inputs.positives()
     size = count_entries(z, positives, None, axis=-1).astype(z.dtype)
     # With M = LSE_P(x − t), the positives have −Σ_P log softmax_P + |P|·softplus(−M), where no term
-    # is negative, so nothing cancels.
-    competition = softmax_entropy(inside(z, positives), positives, jnp.ones_like(size), size)
-    highest = jnp.where(size > 0, log_sum_exp(z, positives, -1), 0)
+    # is negative, so nothing cancels. With the gradient these are twelve passes over (B, L) arrays:
+    # the number of positives; their masked logits, the five passes of `softmax_entropy`,
+    # from which M comes too; the same without its last two for the negatives; and the gradient.
+    among = jnp.where(positives | (size == 0)[..., None], z, -jnp.inf)
+    competition = softmax_entropy(among, positives, jnp.ones_like(size), size)
+    highest = jnp.where(size > 0, _highest(among), 0)
     losses = competition + size * softplus(-highest)
     losses = losses + softplus(log_sum_exp(z, inputs.negatives(), -1))
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -17,7 +16,6 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
-    TINY,
     finite_product,
     log_sigmoid_tail,
     sigmoid_pair,
@@ -25,7 +23,14 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._asymmetric import hard_entropy, hard_focus, hard_tail, shifted, soft_focus
+from mllosses_jax.losses._asymmetric import (
+    hard_entropy,
+    hard_focus,
+    hard_tail,
+    shifted,
+    shifted_change,
+    soft_focus,
+)
 
 __all__ = ["asymmetric_polynomial_loss", "robust_asymmetric_loss"]
 
@@ -43,96 +48,100 @@ def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
     return -q * (q * q + (1 - e1) * p + (1 - e2) * (p * q))
 
 
-def _negative(
-    entropy: Array, x: Array, clip: Exponent, e_neg: Exponent, lamb: Exponent | None
-) -> tuple[Array, Array]:
-    """Returns −log(1 − p_m) − ε₋·(1 − p_m), times the Hill factor if any, and its slope.
+def _times(coefficient: Exponent, values: Array) -> Array | int:
+    """Returns a product. XLA would multiply by a constant 0 too, because 0·∞ is not 0."""
+    return 0 if isinstance(coefficient, int) and coefficient == 0 else coefficient * values
 
-    The entropy is −log(1 − p_m), and the factor is (λ − p)·p²·(λ − (1 − p_m)).
-    """
+
+def _positive(x: Array, tail: Array, e1: Exponent, e2: Exponent) -> Array:
+    """Returns −log p − ε₁·q − ε₂·q²/2 for tail = −log p − q − q²/2."""
+    q = sigmoid_pair(x)[1]
+    return tail + _times(1 - e1, q) + _times(1 - e2, q * q / 2)
+
+
+def _negative(entropy: Array, x: Array, clip: Exponent, e_neg: Exponent) -> tuple[Array, Array]:
+    """Returns −log(1 − p_m) − ε₋·(1 − p_m) and its slope; the entropy is −log(1 − p_m)."""
+    _, rest, _, slope = shifted(x, clip)
+    return entropy - _times(e_neg, rest), slope + _times(e_neg, shifted_change(x, clip))
+
+
+def _hill(x: Array, clip: Exponent, lamb: Exponent) -> tuple[Array, Array]:
+    """Returns the Hill factor (λ − p)·p²·(λ − (1 − p_m)) of negatives and its slope."""
     p, q = sigmoid_pair(x)
-    p_m, rest, above, slope = shifted(x, clip)
-    change = jnp.where(above, p * q, 0)
-    loss = entropy - e_neg * rest
-    slope = slope + e_neg * change
-    if lamb is None:
-        return loss, slope
-    base, rise = (lamb - 1) + q, (lamb - 1) + p_m
-    factor_slope = q * ((2 * lamb - 3) + 3 * q) * rise + base * change
-    square = p * p
-    by_loss = finite_product(square * factor_slope, loss)
-    return loss * (square * (base * rise)), square * (slope * (base * rise)) + by_loss
+    square, base, rise = p * p, (lamb - 1) + q, (lamb - 1) + shifted(x, clip).p_m
+    slope = q * ((2 * lamb - 3) + 3 * q) * rise + base * shifted_change(x, clip)
+    return square * (base * rise), square * slope
 
 
-def _polynomial_entropy(
+def _hard(
     x: Array,
     y: Array,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
     clip: Exponent,
     e1: Exponent,
     e2: Exponent,
     e_neg: Exponent,
     lamb: Exponent | None,
-) -> tuple[Array, Array]:
-    """Returns the loss without its focusing weight, and the slope of this loss."""
-    hard = y.dtype != x.dtype
-    if hard:  # only one side counts, so one logarithm serves both
-        p_m = shifted(x, clip).p_m
-        tail = hard_tail(x, y, clip)
-        entropy = tail + p_m + p_m * p_m / 2
-    else:
-        tail, entropy = log_sigmoid_tail(x), hard_entropy(x, jnp.asarray(False), clip)
-    q = sigmoid_pair(x)[1]
-    positive = tail + (1 - e1) * q + (1 - e2) * (q * q / 2)
-    positive_slope = _positive_slope(x, e1, e2)
-    negative, negative_slope = _negative(entropy, x, clip, e_neg, lamb)
-    if hard:
-        return jnp.where(y, positive, negative), jnp.where(y, positive_slope, negative_slope)
-    loss = finite_product(y, positive) + finite_product(1 - y, negative)
-    return loss, y * positive_slope + (1 - y) * negative_slope
-
-
-def _asymmetric_polynomial_slope(
-    x: Array,
-    y: Array,
-    gamma_neg: Exponent,
-    gamma_pos: Exponent,
-    clip: Exponent,
-    *coefficients: Any,
+    *,
     detach_focus: bool,
-) -> Array:
-    loss, slope = _polynomial_entropy(x, y, clip, *coefficients)
-    if y.dtype == x.dtype:
-        focus, gamma, growth = soft_focus(x, y, gamma_neg, gamma_pos, clip)
-        by_weight = gamma * finite_product(growth, loss)
-    else:
-        focus = hard_focus(x, y, gamma_neg, gamma_pos, clip)
-        p, q = sigmoid_pair(x)
-        p_m, _, above, _ = shifted(x, clip)
-        sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
-        growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-        positive, negative = finite_product(p, loss), finite_product(growth, loss)
-        by_weight = jnp.where(y, -gamma_pos * positive, gamma_neg * negative)
-    return focus * slope if detach_focus else focus * (slope + by_weight)
+) -> tuple[Array, Array]:
+    """Returns value and slope of hard labels, of which one logarithm serves both sides.
+
+    The kernel takes one of them, so they are two loops, and each computes the logarithm: a loop of
+    XLA's CPU backend writes one array, and none of the common terms ends in a costly operation,
+    which alone makes XLA keep a result.
+    """
+    p_m, tail = shifted(x, clip).p_m, hard_tail(x, y, clip)
+    negative, negative_slope = _negative(tail + p_m + p_m * p_m / 2, x, clip, e_neg)
+    loss = jnp.where(y, _positive(x, tail, e1, e2), negative)
+    slope = jnp.where(y, _positive_slope(x, e1, e2), negative_slope)
+    weight, growth = hard_focus(x, y, gamma_neg, gamma_pos, clip)
+    if detach_focus and lamb is None:
+        return weight * loss, weight * slope
+    growth = jnp.zeros_like(growth) if detach_focus else growth
+    if lamb is not None:  # the factor is a part of the weight
+        factor, factor_slope = _hill(x, clip, lamb)
+        growth = jnp.where(y, growth, growth * factor + weight * factor_slope)
+        weight = jnp.where(y, weight, weight * factor)
+    return weight * loss, weight * slope + finite_product(growth, loss)
 
 
-def _asymmetric_polynomial(
+def _soft(
     x: Array,
     y: Array,
     gamma_neg: Exponent,
     gamma_pos: Exponent,
     clip: Exponent,
-    *coefficients: Any,
-) -> Array:
-    loss, _ = _polynomial_entropy(x, y, clip, *coefficients)
-    if y.dtype == x.dtype:
-        return soft_focus(x, y, gamma_neg, gamma_pos, clip).weight * loss
-    return hard_focus(x, y, gamma_neg, gamma_pos, clip) * loss
+    e1: Exponent,
+    e2: Exponent,
+    e_neg: Exponent,
+    lamb: Exponent | None,
+    *,
+    detach_focus: bool,
+) -> tuple[Array, Array]:
+    """Returns value and slope of soft labels."""
+    entropy = hard_entropy(x, jnp.asarray(False), clip)
+    negative, negative_slope = _negative(entropy, x, clip, e_neg)
+    if lamb is not None:
+        factor, factor_slope = _hill(x, clip, lamb)
+        negative_slope = factor * negative_slope + finite_product(factor_slope, negative)
+        negative = factor * negative
+    positive = _positive(x, log_sigmoid_tail(x), e1, e2)
+    loss = finite_product(y, positive) + finite_product(1 - y, negative)
+    slope = y * _positive_slope(x, e1, e2) + (1 - y) * negative_slope
+    focus, gamma, growth = soft_focus(x, y, gamma_neg, gamma_pos, clip)
+    if not detach_focus:
+        slope = slope + gamma * finite_product(growth, loss)
+    return focus * loss, focus * slope
 
 
-def _kernel(detach_focus: bool) -> Callable[..., Array]:
+def _kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
     """Returns the kernel, called as (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
-    slope = functools.partial(_asymmetric_polynomial_slope, detach_focus=detach_focus)
-    return with_slope(slope)(_asymmetric_polynomial)
+    both = functools.partial(_hard if hard else _soft, detach_focus=detach_focus)
+    return with_slope(lambda *arguments: both(*arguments)[1])(
+        lambda *arguments: both(*arguments)[0]
+    )
 
 
 @compiled_loss(gamma_neg=(0, _INF), gamma_pos=(0, _INF), clip=(0, 1))
@@ -194,7 +203,7 @@ def asymmetric_polynomial_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x
-    losses = _kernel(detach_focus)(
+    losses = _kernel(inputs.hard, detach_focus)(
         x,
         inputs.y,
         checks.exponent("gamma_neg", gamma_neg, x),
@@ -271,7 +280,7 @@ def robust_asymmetric_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     x = inputs.x
-    losses = _kernel(detach_focus)(
+    losses = _kernel(inputs.hard, detach_focus)(
         x,
         inputs.y,
         checks.exponent("gamma_neg", gamma_neg, x),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -9,27 +12,65 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import signed_tail
+from mllosses_jax._core.numerics import TINY, pair_of_tail, signed_tail
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._soft_counts import Average, Confusion, confusion_loss, share
+from mllosses_jax.losses._soft_counts import Average, Confusion, Total, confusion_loss, counts_loss
 
 __all__ = ["soft_balanced_accuracy_loss", "soft_mcc_loss"]
 
 
-def _one_minus_correlation(counts: Confusion, smooth: Array) -> Array:
-    """Returns 1 − √(PPV·TPR·TNR·NPV) + √(FDR·FNR·FPR·FOR), where all factors are in [0, 1].
+class _Rates(NamedTuple):
+    """The shares of the counts in the sums of rows and columns, and the roots of two products."""
 
-    Unlike TP·TN and the product of four sums, no factor can overflow. The roots of the factors do
-    not underflow either, because the smoothing keeps a factor above 0.
+    ppv: Array  # TP / (TP + FP)
+    fdr: Array  # FP / (TP + FP)
+    tpr: Array  # TP / (TP + FN)
+    fnr: Array  # FN / (TP + FN)
+    tnr: Array  # TN / (TN + FP)
+    fpr: Array  # FP / (TN + FP)
+    npv: Array  # TN / (TN + FN)
+    false_omission: Array  # FN / (TN + FN)
+    right: Array  # √(PPV·TPR·TNR·NPV)
+    wrong: Array  # √(FDR·FNR·FPR·FOR)
+
+
+def _rates(counts: Confusion) -> _Rates:
+    """Returns rates in [0, 1]. Unlike TP·TN and the product of four sums, none can overflow.
+
+    Their products do not underflow either, because the smoothing keeps a rate above 0.
     """
-    tp, fp, fn, tn = (count + smooth for count in counts)
-    right = _root(tp, fp) * _root(tp, fn) * _root(tn, fp) * _root(tn, fn)
-    wrong = _root(fp, tp) * _root(fn, tp) * _root(fp, tn) * _root(fn, tn)
-    return 1 - right + wrong
+    tp, fp, fn, tn = counts
+    of_predicted, of_positives, of_negatives, of_rest = (
+        1 / total for total in (tp + fp, tp + fn, tn + fp, tn + fn)
+    )
+    ppv, fdr, tpr, fnr = tp * of_predicted, fp * of_predicted, tp * of_positives, fn * of_positives
+    tnr, fpr, npv, omitted = tn * of_negatives, fp * of_negatives, tn * of_rest, fn * of_rest
+    right = jnp.sqrt(ppv * tpr) * jnp.sqrt(tnr * npv)
+    wrong = jnp.sqrt(fdr * fnr) * jnp.sqrt(fpr * omitted)
+    return _Rates(ppv, fdr, tpr, fnr, tnr, fpr, npv, omitted, right, wrong)
 
 
-def _root(part: Array, rest: Array) -> Array:
-    return jnp.sqrt(share(part, rest))
+@jax.custom_jvp
+def _one_minus_correlation(counts: Confusion) -> Array:
+    """Returns 1 − √(PPV·TPR·TNR·NPV) + √(FDR·FNR·FPR·FOR)."""
+    rates = _rates(counts)
+    return 1 - rates.right + rates.wrong
+
+
+@_one_minus_correlation.defjvp
+def _one_minus_correlation_jvp(primals: Any, tangents: Any) -> Any:
+    # All terms of a derivative have one sign. It is a quotient, which XLA writes per label; a
+    # product would be computed anew for each entry of the gradient.
+    (counts,), (changes,) = primals, tangents
+    r = _rates(counts)
+    right, wrong = r.right / 2, r.wrong / 2
+    by_tp = (right * (r.fdr + r.fnr) + wrong * (r.ppv + r.tpr)) / -counts.tp
+    by_fp = (wrong * (r.ppv + r.tnr) + right * (r.fdr + r.fpr)) / counts.fp
+    by_fn = (wrong * (r.tpr + r.npv) + right * (r.fnr + r.false_omission)) / counts.fn
+    by_tn = (right * (r.fpr + r.false_omission) + wrong * (r.tnr + r.npv)) / -counts.tn
+    slopes = (by_tp, by_fp, by_fn, by_tn)
+    change = sum(slope * change for slope, change in zip(slopes, changes, strict=True))
+    return _one_minus_correlation(counts), change
 
 
 @compiled_loss(smooth=(1e-7, 1e30))
@@ -85,7 +126,7 @@ def soft_mcc_loss(
     inputs = loss_inputs(logits, labels, where)
     s = checks.scalar("smooth", smooth, inputs.x.dtype)
     return confusion_loss(
-        lambda counts: _one_minus_correlation(counts, s),
+        lambda counts: _one_minus_correlation(Confusion(*(count + s for count in counts))),
         signed_tail(inputs.x),
         inputs,
         average=average,
@@ -95,8 +136,30 @@ def soft_mcc_loss(
     )
 
 
-def _balanced_error(counts: Confusion) -> Array:
-    return (share(counts.fn, counts.tp) + share(counts.fp, counts.tn)) / 2
+def _wrong(tail: Array, y: Array) -> tuple[Array, Array]:
+    """Returns the terms of FN and FP."""
+    p, q = pair_of_tail(tail)
+    if y.dtype == jnp.bool_:
+        return jnp.where(y, q, 0), jnp.where(y, 0, p)
+    return y * q, (1 - y) * p
+
+
+def _sides(tail: Array, y: Array) -> tuple[Array, Array]:
+    """Returns the terms of the sums of positives and negatives; a masked entry is neither."""
+    soft = y.astype(tail.dtype)
+    return soft, jnp.where(tail == 0, 0, 1 - soft)
+
+
+def _balanced_error(total: Total) -> Array:
+    """Returns the mean of two rates, which are linear in p: their denominators are of labels.
+
+    With the gradient these are four passes over (B, L) arrays: the tail, two loops of two sums, and
+    the gradient.
+    """
+    (fn, fp), (positives, negatives) = total(_wrong), total(_sides)
+    missed, alarms = fn / jnp.maximum(positives, TINY), fp / jnp.maximum(negatives, TINY)
+    error: Array = (missed + alarms) / 2
+    return error
 
 
 @compiled_loss()
@@ -147,7 +210,7 @@ def soft_balanced_accuracy_loss(
         0.3267
     """
     inputs = loss_inputs(logits, labels, where)
-    return confusion_loss(
+    return counts_loss(
         _balanced_error,
         signed_tail(inputs.x),
         inputs,

@@ -88,7 +88,8 @@ def _hardest(inputs: LossInputs, max_fpr: Array, axis_name: AxisName) -> LossInp
     columns = columns_of(inputs, axis_name)
     x, _, negatives, _ = gathered(columns, axis_name)
     ranked = jnp.sort(lax.stop_gradient(jnp.where(negatives, x, -jnp.inf)), axis=-1)
-    kept = jnp.maximum(jnp.ceil(max_fpr * columns.num_negatives), 1).astype(jnp.int32)
+    least = max_fpr * (1 - 4 * jnp.finfo(x.dtype).eps)  # a rounded share must add no negative
+    kept = jnp.maximum(jnp.ceil(least * columns.num_negatives), 1).astype(jnp.int32)
     place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
     up_to_lowest = jnp.where(place <= x.shape[-1] - kept[:, None], ranked, -jnp.inf)
     lowest = jnp.max(up_to_lowest, axis=-1, initial=-jnp.inf)

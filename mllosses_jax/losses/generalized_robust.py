@@ -11,10 +11,10 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import is_positive, loss_inputs
-from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, with_slope
+from mllosses_jax._core.numerics import log_sigmoid_pair, power, sigmoid_pair, with_slope
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
-from mllosses_jax.losses._power_loss import power_loss, power_loss_slope
+from mllosses_jax.losses._power_loss import power_loss
 
 __all__ = ["generalized_robust_loss"]
 
@@ -39,8 +39,9 @@ def _robust_slope(
     x: Array, y: Array, w: Array, b: Array, mu: Array, sigma: Array, q2: Exponent, q3: Exponent
 ) -> Array:
     k, rest, v = _belief(x, w, b, mu, sigma)
-    unobserved = v * (k * power_loss_slope(x, q2) - rest * power_loss_slope(-x, q3))
-    return jnp.where(y, -sigmoid_pair(x)[1], unobserved)
+    (log_p, log_q), (p, q) = log_sigmoid_pair(x), sigmoid_pair(x)
+    missing, negative = -power(p, log_p, q2) * q, power(q, log_q, q3) * p
+    return jnp.where(y, -q, v * (k * missing + rest * negative))
 
 
 @with_slope(_robust_slope)
@@ -48,9 +49,14 @@ def _robust(
     x: Array, y: Array, w: Array, b: Array, mu: Array, sigma: Array, q2: Exponent, q3: Exponent
 ) -> Array:
     k, rest, v = _belief(x, w, b, mu, sigma)
-    log_p, log_q = log_sigmoid_pair(x)
-    unobserved = v * (k * power_loss(log_p, q2) + rest * power_loss(log_q, q3))
-    return jnp.where(y, -log_p, unobserved)
+    (log_p, log_q), (p, q) = log_sigmoid_pair(x), sigmoid_pair(x)
+    missing, negative = _power_loss(log_p, q, q2), _power_loss(log_q, p, q3)
+    return jnp.where(y, -log_p, v * (k * missing + rest * negative))
+
+
+def _power_loss(log_p: Array, rest: Array, order: Exponent) -> Array:
+    """Returns (1 − p^order)/order for rest = 1 − p, which it is for a constant order of 1."""
+    return rest if isinstance(order, int) and order == 1 else power_loss(log_p, order)
 
 
 def _pseudo_weights(

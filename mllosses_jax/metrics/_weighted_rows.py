@@ -13,7 +13,7 @@ from mllosses_jax._core.compile import step
 from mllosses_jax._core.ordering import group_ends, ranking_keys, sort_with_places
 from mllosses_jax._core.sets import Scored
 from mllosses_jax.metrics._averaging import Average
-from mllosses_jax.metrics._rows import Facts, rows_of
+from mllosses_jax.metrics._rows import Facts, facts_of, rows_of
 
 
 class Cuts(NamedTuple):
@@ -36,29 +36,36 @@ def value_per_weighted_row(
     weights: Array | None,
     *parameters: ArrayLike | None,
     average: Average,
-) -> tuple[Array, Facts]:
-    """Returns a value per row, (R,), and the facts about the rows, in weights instead of counts.
+) -> tuple[Array, Facts, Array]:
+    """Returns a value per row, (R,), the facts about the rows, and the weight of their positives.
 
     Args:
-        of_cuts: a function that returns the values of rows, (R,), from their cut-offs and facts.
+        of_cuts: a function that returns the values of rows, (R,), from their cut-offs.
         inputs: scores and labels, (N, L).
         weights: the weights of the samples, (N,); None for ones. An entry of weight 0 does not
-            count. They do not enter a row that is a sample.
+            count, and one whose weight is no number makes its row NaN. Only their ratios matter.
+            They do not enter a row that is a sample.
         *parameters: further arguments of `of_cuts`.
         average: the average, which says what the rows are.
     """
     dtype = inputs.scores.dtype
-    weight = jnp.ones(inputs.scores.shape, dtype)
+    scores, counted = inputs.scores, inputs.counted()
+    weight = jnp.ones(scores.shape, dtype)
     if weights is not None and average != "samples":
-        weight = jnp.broadcast_to(weights.astype(dtype)[:, None], weight.shape)
-    counted = inputs.counted() & (weight > 0)
-    rows = rows_of(Scored(inputs.scores, inputs.actual & counted, counted), average)
+        w = weights.astype(dtype)
+        known = jnp.isfinite(w)
+        w = jnp.where(known, w, 0)
+        largest = jnp.max(w)  # products of weights up to 1 do not overflow
+        w = w / jnp.where(largest > 0, largest, 1)
+        scores = jnp.where(known[:, None], scores, jnp.nan)
+        counted = counted & ((w > 0) | ~known)[:, None]
+        weight = jnp.broadcast_to(w[:, None], weight.shape)
+    counting = Scored(scores, inputs.actual & counted, counted)
+    facts = facts_of(counting, average=average)
+    rows = rows_of(counting, average)
     weight = rows_of(Scored(weight, counted, None), average).scores
-    weight = jnp.where(rows.counted(), weight, 0)
-    facts = Facts(
-        jnp.sum(weight, axis=1), jnp.sum(jnp.where(rows.actual, weight, 0), axis=1), rows.has_nan()
-    )
-    return of_cuts(_cuts_of(rows, weight), facts, *parameters), facts
+    cuts = _cuts_of(rows, jnp.where(rows.counted(), weight, 0))
+    return of_cuts(cuts, *parameters), facts, cuts.tp[:, -1]
 
 
 def _cuts_of(rows: Scored, weight: Array) -> Cuts:
@@ -78,28 +85,29 @@ def _cuts_of(rows: Scored, weight: Array) -> Cuts:
     return Cuts(tp, fp, tp_before, fp_before)
 
 
-def average_precisions(cuts: Cuts, facts: Facts) -> Array:
+def average_precisions(cuts: Cuts) -> Array:
     """Returns the average precision of each row, (R,); 0 for a row without positives."""
     predicted = cuts.tp + cuts.fp
     precision = cuts.tp / jnp.where(predicted > 0, predicted, 1)
     total = jnp.sum((cuts.tp - cuts.tp_before) * precision, axis=1)
-    return total / _at_least_some(facts.num_positives)
+    return total / _at_least_some(cuts.tp[:, -1])
 
 
-def areas(cuts: Cuts, facts: Facts, max_fpr: ArrayLike | None) -> Array:
+def areas(cuts: Cuts, max_fpr: ArrayLike | None) -> Array:
     """Returns the area under the ROC curve of each row, (R,), up to a false positive rate.
 
     The points of the curve are joined by straight lines. A partial area is standardised: .5 is the
     area of the diagonal, and 1 the largest.
     """
-    negatives = _at_least_some(facts.num_entries - facts.num_positives)[:, None]
+    # A difference of the weights of all and of the positives could be rounded to nothing.
+    negatives = _at_least_some(cuts.fp[:, -1:])
     limit = negatives if max_fpr is None else negatives * max_fpr
     width = cuts.fp - cuts.fp_before
     start, end = jnp.minimum(cuts.fp_before, limit), jnp.minimum(cuts.fp, limit)
     slope = (cuts.tp - cuts.tp_before) / jnp.where(width > 0, width, 1)
     middle = cuts.tp_before + slope * ((start + end) / 2 - cuts.fp_before)
     area = jnp.sum((end - start) * middle, axis=1)
-    area = area / (negatives[:, 0] * _at_least_some(facts.num_positives))
+    area = area / (negatives[:, 0] * _at_least_some(cuts.tp[:, -1]))
     if max_fpr is None:
         return area
     least, most = max_fpr * max_fpr / 2, max_fpr

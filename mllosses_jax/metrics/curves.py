@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled
 from mllosses_jax._core.ordering import Ranking
-from mllosses_jax._core.sets import Scored, sample_weights, scored
+from mllosses_jax._core.sets import sample_weights, scored
 from mllosses_jax.metrics import _weighted_rows
 from mllosses_jax.metrics._averaging import (
     Average,
@@ -23,7 +23,7 @@ from mllosses_jax.metrics._averaging import (
 )
 from mllosses_jax.metrics._long_rows import Standing
 from mllosses_jax.metrics._ranked_rows import value_per_row
-from mllosses_jax.metrics._rows import Facts, averaged, facts_of
+from mllosses_jax.metrics._rows import Facts, averaged
 from mllosses_jax.metrics._weighted_rows import value_per_weighted_row
 
 
@@ -53,8 +53,8 @@ def average_precision(
         undefined: how to treat a label (or row) without positives: "skip" leaves it out of the
             mean; "nan" makes the mean NaN; "zero" counts it as 0, as scikit-learn and torchmetrics
             do. With average=None it is NaN, or 0 for "zero". "raise" raises, in eager calls.
-        min_positives: the fewest positives of a label (or row); one with fewer is treated as one
-            without any.
+        min_positives: the fewest positives of a label (or row), not counting samples of weight 0;
+            one with fewer is treated as one without any.
         weights: float array (N,), the weights of the samples, at least 0; None for ones. They
             count a sample so often; with average="samples" they are the weights of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
@@ -88,10 +88,12 @@ def average_precision(
     if w is None:
         ways = average_precisions, _average_precision_of_row
         values, facts = value_per_row(*ways, inputs, average)
+        support = facts.num_positives
     else:
         of_cuts = _weighted_rows.average_precisions
-        values, facts = value_per_weighted_row(of_cuts, inputs, w, average=average)
-    defined = _enough_positives(inputs, average, min_positives, facts)
+        values, facts, support = value_per_weighted_row(of_cuts, inputs, w, average=average)
+    defined = facts.num_positives >= min_positives
+    facts = facts._replace(num_positives=support)
     return averaged(values, defined, facts, w, average=average, undefined=undefined)
 
 
@@ -125,8 +127,8 @@ def roc_auc(
             "skip" leaves it out of the mean; "nan" makes the mean NaN, as scikit-learn does;
             "zero" counts it as 0, as torchmetrics does. With average=None it is NaN, or 0 for
             "zero". "raise" raises, in eager calls.
-        min_positives: the fewest positives of a label (or row); one with fewer is treated as one
-            without any.
+        min_positives: the fewest positives of a label (or row), not counting samples of weight 0;
+            one with fewer is treated as one without any.
         weights: float array (N,), the weights of the samples, at least 0; None for ones. They
             count a sample so often; with average="samples" they are the weights of the mean.
         where: bool, (N, L) with axes equal or 1: which entries count. A label without any is NaN,
@@ -156,26 +158,20 @@ def roc_auc(
     check_average(average)
     inputs = scored(scores, labels, where)
     checks.integer("min_positives", min_positives, least=1)
-    if isinstance(max_fpr, int) and max_fpr == 0:
+    if isinstance(max_fpr, int | float | np.number) and max_fpr == 0:
         raise ValueError(f"max_fpr must lie in (0, 1], got {max_fpr}")
     w = sample_weights(weights, len(inputs.scores))
     if w is None and max_fpr is None:
         values, facts = value_per_row(_areas, _area_of_row, inputs, average)
+        support = facts.num_positives
     else:
         of_cuts = _weighted_rows.areas
         limit = None if max_fpr is None else checks.scalar("max_fpr", max_fpr, inputs.scores.dtype)
-        values, facts = value_per_weighted_row(of_cuts, inputs, w, limit, average=average)
-    defined = _enough_positives(inputs, average, min_positives, facts)
+        values, facts, support = value_per_weighted_row(of_cuts, inputs, w, limit, average=average)
+    defined = facts.num_positives >= min_positives
     defined &= facts.num_positives < facts.num_entries
+    facts = facts._replace(num_positives=support)
     return averaged(values, defined, facts, w, average=average, undefined=undefined)
-
-
-def _enough_positives(inputs: Scored, average: Average, fewest: int, facts: Facts) -> Array:
-    """Returns which rows have as many positives as asked for, and a weight, bool (R,)."""
-    some = facts.num_positives > 0
-    if fewest == 1:
-        return some
-    return some & (facts_of(inputs, average=average).num_positives >= fewest)
 
 
 def average_precisions(ranking: Ranking, facts: Facts) -> Array:

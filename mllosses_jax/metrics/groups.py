@@ -41,13 +41,13 @@ def by_frequency(values: ArrayLike, label_counts: ArrayLike, edges: ArrayLike) -
         [0.3 0.8 0.9]
     """
     limits = np.asarray(edges)
-    if limits.ndim != 1 or not np.all(np.diff(limits) > 0):
+    if limits.ndim != 1 or np.isnan(limits).any() or not np.all(np.diff(limits) > 0):
         raise ValueError(f"edges must be one axis of ascending numbers, got {limits.tolist()}")
-    return _means(values, label_counts, limits)
+    return _by_frequency(values, label_counts, limits)
 
 
 @compiled()
-def _means(values: ArrayLike, label_counts: ArrayLike, edges: ArrayLike) -> Array:
+def _by_frequency(values: ArrayLike, label_counts: ArrayLike, edges: ArrayLike) -> Array:
     v = checks.float_array("values", values)
     v, counts = v.astype(compute_dtype(v)), checks.array("label_counts", label_counts)
     checks.same_shape("label_counts", counts, "values", v)

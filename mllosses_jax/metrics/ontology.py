@@ -105,8 +105,8 @@ def s_min(
     Args:
         scores: float array (N, L), on any monotone scale, such as logits.
         labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
-        information: float array (L,), the information of each label, at least 0, such as its
-            information accretion −log₂ P(label | its parents), in bits.
+        information: float array (L,), the information of each label, at least 0, such as that of
+            `mll.labels.information_accretion`, −log₂ P(label | its parents), in bits.
         where: bool, (N, L) with axes equal or 1: which entries count. A sample without true labels
             (or with none that is informative) is left out.
 

@@ -48,7 +48,9 @@ def label_frequencies(
     )
     ax.set(yscale="log", xlabel="labels, the most frequent first", ylabel="positives")
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("")
+    lowest, highest = ax.get_ylim()
+    # Between powers of ten there are numbers only if there may be no such power on the axis.
+    ax.yaxis.set_minor_formatter("{x:g}" if highest < 10 * lowest else "")
     ax.grid(visible=True)
     ax.set_axisbelow(True)
     if name is not None:

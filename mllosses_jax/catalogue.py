@@ -301,7 +301,7 @@ def find(name: str) -> Entry:
         The row with this name.
 
     Raises:
-        KeyError: if no loss has this name; the message lists the nearest names.
+        KeyError: if no row has this name; the message lists the nearest names.
 
     Example:
         >>> from mllosses_jax import catalogue
@@ -311,6 +311,8 @@ def find(name: str) -> Entry:
     for entry in CATALOGUE:
         if entry.name == name:
             return entry
+    if name == "multilabel_contrastive_loss":
+        raise KeyError(f"{name} takes embeddings, not logits; see help(mllosses_jax.{name})")
     names = [entry.name for entry in CATALOGUE]
     near = [entry.name for entry in CATALOGUE if f"({name.upper()}" in entry.summary]
     near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.4)

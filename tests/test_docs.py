@@ -110,6 +110,11 @@ def test_citation_names_the_version():
     assert f"\nversion: {mll.__version__}\n" in citation
 
 
+def test_loss_of_embeddings_is_not_said_to_be_unknown():
+    with pytest.raises(KeyError, match="takes embeddings"):
+        catalogue.find("multilabel_contrastive_loss")
+
+
 def test_unknown_loss_suggests_a_name():
     with pytest.raises(KeyError, match=r"did you mean.*sigmoid_focal_loss"):
         catalogue.find("sigmoid_focal")

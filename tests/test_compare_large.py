@@ -1,5 +1,6 @@
 """Comparisons of losses over more labels than a dense model is trained for."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -20,6 +21,7 @@ from mllosses_jax.compare.large import judgment, linear, training
 from mllosses_jax.compare.large.outcome import Ranked, RankedOutcome
 from mllosses_jax.compare.large.thresholds import thresholds
 from mllosses_jax.compare.large.training import Fitter, make_data
+from mllosses_jax.compare.page import labels as labels_tab
 from mllosses_jax.compare.settings import MANY_LABELS, Settings
 from mllosses_jax.data import Dataset
 from mllosses_jax.weighting import inverse_propensity
@@ -138,6 +140,18 @@ def test_the_page_shows_what_there_is(done):
         ranked = comparison.outcomes[comparison.recommended].test[0]
         np.testing.assert_array_equal(found["top_ids"], ranked.ids)
         assert not found["label_sets"][ranked.ids < 0].any()
+
+
+def test_labels_without_a_test_positive_do_not_count_in_groups(done, monkeypatch):
+    comparison, *_, out = done
+    with open(out / "per_label.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"] == comparison.recommended]
+    most = max(int(row["training_positives"]) for row in rows)
+    monkeypatch.setattr(labels_tab, "EDGES", (most, most))  # the tail is all labels but the largest
+    tail = [row for row in rows if int(row["training_positives"]) < most]
+    judged = [float(row["f1"]) for row in tail if int(row["test_positives"]) > 0]
+    assert 0 < len(judged) < len(tail)
+    assert f"tail, {comparison.recommended} {np.mean(judged):.3f}" in labels_tab.content(comparison)
 
 
 def test_a_run_is_resumed_from_its_files(done):

@@ -64,13 +64,16 @@ def _other(comparison: Comparison) -> str | None:
 def _of_all(
     comparison: Comparison, figures: LabelFigures, other: str | None, against: LabelFigures | None
 ) -> list[str]:
-    """Returns the figures over all labels, of average precision or, without it, of F1."""
-    taken, (train, _) = comparison.recommended, positives(comparison)
+    """Returns the figures over all labels, of average precision or, without it, of F1.
+
+    A label without a test positive is left out: its F1 is 0 whatever is predicted.
+    """
+    taken, (train, test) = comparison.recommended, positives(comparison)
     first = first_part(comparison.dataset)
     metric = _metric(figures)
-    values = {taken: getattr(figures, metric)}
+    values = {taken: np.where(test > 0, getattr(figures, metric), np.nan)}
     if other is not None and against is not None:
-        values[other] = getattr(against, metric)
+        values[other] = np.where(test > 0, getattr(against, metric), np.nan)
     name = _NAMES[metric]
     title = name[0].upper() + name[1:]
     frequency = figure(
@@ -90,7 +93,8 @@ def _of_all(
         )
         drawn = figure(
             "groups",
-            f"Mean {name} of frequent, medium and rare labels, by {first} positives.",
+            f"Mean {name} of frequent, medium and rare labels, by {first} positives; labels "
+            "without a test positive are left out.",
             f"Mean {name} by frequency: {told}",
             functools.partial(_grouped, values, train, name),
         )

@@ -100,6 +100,13 @@ def test_lwlrap_is_lrap_weighted_by_the_number_of_positives():
             precisions.append((above & labels).sum() / above.sum())
     found = metrics.label_ranking_average_precision(scores, truth, weights=truth.sum(1) * 1.0)
     np.testing.assert_allclose(found, np.mean(precisions), rtol=2e-6)
+    np.testing.assert_allclose(metrics.lwlrap(scores, truth), np.mean(precisions), rtol=2e-6)
+    known = rng.random(truth.shape) < 0.7  # an unknown label is as one below all others
+    expected = RANKING["label_ranking_average_precision"](
+        truth & known, np.where(known, scores, -9), sample_weight=(truth & known).sum(1)
+    )
+    np.testing.assert_allclose(metrics.lwlrap(scores, truth, where=known), expected, rtol=2e-6)
+    assert np.isnan(metrics.lwlrap(scores, truth & False))
 
 
 METRICS = {

@@ -12,8 +12,8 @@ label counts. Under a transformation, which cannot look at values, it would coun
   `multilabel_confusion_matrix`, `classification_report`, `overall_and_per_class`.
 - For the scores of each label: `average_precision`, `roc_auc`, their curves and operating points,
   `equal_error_rate`, `d_prime`; `by_frequency` averages them over the head and the tail.
-- For the ranking of a sample's labels: `label_ranking_average_precision`, `label_ranking_loss`,
-  `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
+- For the ranking of a sample's labels: `label_ranking_average_precision`, `lwlrap`,
+  `label_ranking_loss`, `coverage_error`, `one_error`, `mean_reciprocal_rank`, and the metrics at k.
 - For terms of an ontology: `f_max`, `s_min`.
 - For probabilities: `binary_log_loss`, `brier_score`, `expected_calibration_error` and others.
 - For the labels themselves: `label_statistics`, `label_cooccurrence`.
@@ -101,6 +101,7 @@ from mllosses_jax.metrics.ranking import (
     coverage_error,
     label_ranking_average_precision,
     label_ranking_loss,
+    lwlrap,
     mean_reciprocal_rank,
     one_error,
 )
@@ -168,6 +169,7 @@ __all__ = [
     "label_ranking_average_precision",
     "label_ranking_loss",
     "label_statistics",
+    "lwlrap",
     "matthews_corrcoef",
     "mean_reciprocal_rank",
     "multilabel_confusion_matrix",

@@ -63,6 +63,44 @@ def label_ranking_average_precision(
     return _mean_of_ranked(_precisions, inputs, weights)
 
 
+@compiled(host=True)
+def lwlrap(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None) -> Array:
+    """Label-weighted label ranking average precision (lwlrap): LRAP in which labels weigh equally.
+
+    Formula:
+        mean over all true labels j of all samples of #{k∈Y : s_k ≥ s_j} / #{k : s_k ≥ s_j}, which
+        is `label_ranking_average_precision` with the number of true labels as weights
+
+    Args:
+        scores: float array (N, L), on any monotone scale, such as logits.
+        labels: bool, integer or float array (N, L); positive where > 0. NaN only where masked.
+        where: bool, (N, L) with axes equal or 1: which entries count.
+
+    Returns:
+        The precision in (0, 1], (), in float32 or the wider dtype of the scores; NaN where a score
+        of a sample with a true label is NaN, and where no label is true. Its gradient is zero.
+
+    Raises:
+        TypeError: if scores are not floating point, or where is not bool.
+        ValueError: if shapes differ.
+
+    Reference:
+        E. Fonseca, M. Plakal, F. Font, D. P. W. Ellis and X. Serra, "Audio Tagging with Noisy
+        Labels and Minimal Supervision", 2019, arXiv:1906.02975 (DCASE).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mllosses_jax import metrics
+        >>> scores = jnp.array([[0.75, 0.5, 1.0], [1.0, 0.2, 0.1]])
+        >>> labels = jnp.array([[1, 0, 1], [0, 0, 1]])
+        >>> print(f"{metrics.lwlrap(scores, labels):.4f}")
+        0.7778
+    """
+    inputs = scored(scores, labels, where)
+    weights = inputs.num_positives().astype(inputs.scores.dtype)
+    return _mean_of_ranked(_precisions, inputs, weights)
+
+
 def _precisions(ranking: Ranking, facts: Facts) -> Array:
     values = average_precisions(ranking, facts)
     trivial = (facts.num_positives == 0) | (facts.num_positives == facts.num_entries)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from sklearn import metrics as sk
 
 from mllosses_jax import metrics
@@ -107,6 +108,21 @@ def test_lwlrap_is_lrap_weighted_by_the_number_of_positives():
     )
     np.testing.assert_allclose(metrics.lwlrap(scores, truth, where=known), expected, rtol=2e-6)
     assert np.isnan(metrics.lwlrap(scores, truth & False))
+
+
+@pytest.mark.parametrize("name", [*RANKING, "one_error", "mean_reciprocal_rank"])
+def test_weights_may_be_on_several_devices(name):
+    metric = getattr(metrics, name)
+    rng = np.random.default_rng(0)
+    truth = rng.random((8, 8)) < 0.4
+    arrays = rng.standard_normal(truth.shape).astype(np.float32), truth
+    weights = rng.random(8).astype(np.float32)
+    mesh = jax.make_mesh((2, 4), ("n", "l"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        given = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec("n", "l")))
+        split = jax.device_put(weights, NamedSharding(mesh, PartitionSpec("n")))
+        found = jax.device_get(jax.jit(lambda *a, w: metric(*a, weights=w))(*given, w=split))
+    np.testing.assert_allclose(found, metric(*arrays, weights=weights), rtol=2e-5)
 
 
 METRICS = {

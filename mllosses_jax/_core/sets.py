@@ -102,7 +102,7 @@ def scored(
 
 
 def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
-    """Checks weights per sample, (N,)."""
+    """Checks weights per sample, (N,), and returns them whole on each device."""
     if weights is None:
         return None
     w = checks.array("weights", weights)
@@ -110,7 +110,7 @@ def sample_weights(weights: ArrayLike | None, num_samples: int) -> Array | None:
         raise ValueError(
             f"weights must have one entry per sample: expected ({num_samples},), got {w.shape}"
         )
-    return w.astype(result_dtype())
+    return whole(w.astype(result_dtype()))
 
 
 def _one_row(x: Any) -> Any:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from mllosses_jax._core.compile import compiled, step
 from mllosses_jax._core.ordering import Ranking, ranking_keys
 from mllosses_jax._core.sets import Scored, sample_weights, scored
-from mllosses_jax._core.sharding import whole, whole_rows
+from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import mean_over, mean_over_rows
 from mllosses_jax.metrics._ranked_rows import of_ranked_rows
 from mllosses_jax.metrics._rows import Facts, facts_of
@@ -97,9 +97,7 @@ def lwlrap(scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = No
         0.7778
     """
     inputs = scored(scores, labels, where)
-    facts = facts_of(inputs, average="samples")
-    values = of_ranked_rows(_precisions, inputs, facts, "samples")
-    return _mean(values, facts, whole(jnp.asarray(facts.num_positives, values.dtype)))
+    return _mean_of_ranked(_precisions, inputs, inputs.num_positives())
 
 
 def _precisions(ranking: Ranking, facts: Facts) -> Array:

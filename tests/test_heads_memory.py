@@ -119,7 +119,7 @@ ROUNDED = {
 }
 
 
-@pytest.mark.parametrize("kind", ["top k", "step, momentum", "step, two sweeps"])
+@pytest.mark.parametrize("kind", ["top k", "step, momentum"])
 def test_memory_is_that_of_programs_of_users(kind, monkeypatch):
     found = KINDS[kind](LABELS[0])
     monkeypatch.setitem(globals(), "jit_for_memory", jit_fully)

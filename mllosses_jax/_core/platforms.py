@@ -22,6 +22,7 @@ T = TypeVar("T")
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
 _ADDED = 8  # terms that a CPU adds up before it writes them to memory
 _FEW_ROWS, _FEW_COLUMNS = 64, 512
+_BLOCK = 64  # a loop over a multiple of so many columns has no rest that is not vectorised
 _PARTS = 8  # sorts that a CPU may run at the same time; each one takes 15 ms to compile
 
 
@@ -97,7 +98,14 @@ def _split(x: Array, axis: tuple[int, ...]) -> tuple[int, int]:
     if 0 in axis:
         return 0, math.gcd(x.shape[0], _ADDED) if long(0, _FEW_ROWS) else 1
     last = x.ndim - 1
-    return (last, _ADDED) if axis == (last,) and long(last, _FEW_COLUMNS) else (0, 1)
+    if axis != (last,) or not long(last, _FEW_COLUMNS):
+        return 0, 1
+    return last, math.ceil(x.shape[last] / _width(x.shape[last]))
+
+
+def _width(size: int) -> int:
+    """Returns how many columns a part has, of which a CPU adds up the terms."""
+    return _BLOCK * math.ceil(size / (_ADDED * _BLOCK))
 
 
 def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple[int, ...]) -> T:
@@ -105,8 +113,9 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
 
     XLA's CPU backend writes all terms to memory and then reads them. Along the first axis, the
     terms of a few rows are added up as soon as they are computed, so that it writes fewer; along
-    the last axis alone, those of a few blocks of columns. Several sums share the loop over rows, so
-    that it reads the arrays once.
+    the last axis alone, those of a few blocks of columns. The last block overlaps with the one
+    before, so that no block has a rest that is not vectorised: with it, a sum of products took 1.4
+    times as long. Several sums share the loop over rows, so that it reads the arrays once.
 
     Args:
         terms: an elementwise function of the arrays, which needs no other arrays. It returns the
@@ -117,7 +126,6 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
     """
     shape = arrays[0].shape
     split, parts = _split(arrays[0], axis)
-    width = shape[split] // parts if parts > 1 else 0
 
     def added_up(values: Array) -> Array:
         return jnp.sum(values, axis=axis, dtype=values.dtype)
@@ -132,23 +140,37 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
             added = jnp.where(added < jnp.finfo(added.dtype).min, -jnp.inf, added)
         return added
 
-    def columns(array: Array, start: int, stop: int) -> Array:
-        if array.shape != shape:
-            return array
-        return lax.slice_in_dim(array, start, stop, axis=split)
+    def of_columns(*arrays: Array) -> list[T]:
+        size, width = shape[split], _width(shape[split])
+        of_parts = []
+        for start in range(0, size, width):
+            first = min(start, size - width)
+            part = [
+                lax.slice_in_dim(array, first, first + width, axis=split)
+                if array.shape == shape
+                else array
+                for array in arrays
+            ]
+            of_part = terms(*part)
+            if first < start:  # the others are in the part before
+                column = lax.broadcasted_iota(jnp.int32, (1,) * split + (width,), split)
+                new = column >= start - first
+                of_part = jax.tree.map(lambda v, new=new: jnp.where(new, v, 0), of_part)
+            of_parts.append(of_part)
+        return of_parts
 
-    def part_of(array: Array, part: int) -> Array:
-        if parts == 1 or array.shape != shape:
-            return array
-        if split:
-            return columns(array, part * width, (part + 1) * width)
+    def of_rows(*arrays: Array) -> list[T]:
         # Neighbors go to different parts, so a split over devices stays as it is.
-        rows = lax.reshape(array, (width, parts, *shape[1:]))
-        return lax.index_in_dim(rows, part, axis=1, keepdims=False)
+        def part_of(array: Array, part: int) -> Array:
+            if parts == 1 or array.shape != shape:
+                return array
+            rows = lax.reshape(array, (shape[0] // parts, parts, *shape[1:]))
+            return lax.index_in_dim(rows, part, axis=1, keepdims=False)
+
+        return [terms(*(part_of(array, part) for array in arrays)) for part in range(parts)]
 
     def by_parts(*arrays: Array) -> T:
-        of_parts = [terms(*(part_of(array, part) for array in arrays)) for part in range(parts)]
-        sums = jax.tree.map(in_one_loop, *of_parts)
+        sums = jax.tree.map(in_one_loop, *(of_columns if split else of_rows)(*arrays))
         leaves, form = jax.tree.flatten(sums)
         if split or parts == 1 or len(leaves) == 1:
             totals = jax.tree.map(added_up, sums)
@@ -156,9 +178,6 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
             stacked = jnp.stack(leaves, axis=1)
             stacked = jnp.sum(stacked, axis=tuple(a + 1 if a else 0 for a in axis))
             totals = jax.tree.unflatten(form, [stacked[k] for k in range(len(leaves))])
-        if split and shape[split] > parts * width:
-            left = plain(*(columns(array, parts * width, shape[split]) for array in arrays))
-            totals = jax.tree.map(jnp.add, totals, left)
         return cast(T, totals)
 
     @jax.custom_jvp

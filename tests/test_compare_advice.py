@@ -8,6 +8,7 @@ from mllosses_jax.cli.main import main
 from mllosses_jax.compare.advice import advise
 from mllosses_jax.compare.bound_loss import bind, bind_to_head, why_not_through_head
 from mllosses_jax.compare.choosing import choose
+from mllosses_jax.compare.plan import Plan, Request
 from mllosses_jax.data import Dataset
 
 ROWS, LABELS = 200, 5
@@ -115,3 +116,10 @@ def test_the_command_reads_the_file_as_check_did(tmp_path, capsys):
     assert main(["check", str(path), "--drop", "b,c"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f"mllosses compare {path} --drop b,c --losses {BASELINE},")
+
+
+@pytest.mark.parametrize(("labels", "model"), [(2000, "linear"), (2001, "linear_head")])
+def test_above_two_thousand_labels_a_head_is_trained(labels, model):
+    asked = {"metrics": (), "model": "linear", "num_seeds": 1, "ignore": ()}
+    request = Request.of(losses=BASELINE, grid=False, **asked)
+    assert Plan.of(request, dataset_of(drawn(*[0.5] * labels))).settings.model == model

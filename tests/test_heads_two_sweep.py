@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from compiling import jit, jit_fully
+from compiling import jit, jit_for_memory
 from two_sweep_inputs import (
     CHUNK,
     IMPLEMENTATIONS,
@@ -85,25 +85,31 @@ def test_value_and_gradients(name, kwargs, options):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-6)
 
 
-@each_name
-@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, None])
-def test_reductions_are_those_of_samples(name, implementation):
+def reductions(function, name):
+    """Returns the losses of a head by each reduction."""
     x, w, b, ids, unknown, where, weights = inputs()
-    loss = catalogue.find(name).loss
-    reductions = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
+    given = {"unknown": unknown, "where": where, "sample_weights": weights}
+    all_of_them = ("none", "sum", "mean", "batchmean", "weighted_mean", "sum_and_count")
 
     @jit
     def everything(x, w, b):
-        call = functools.partial(heads.linear_head_loss, implementation=implementation)
-        functions = functools.partial(call, chunk_size=16), heads.dense_head_loss
-        given = {"unknown": unknown, "where": where, "sample_weights": weights, "bias": b}
-        return [
-            [function(x, w, ids, loss=loss, reduction=r, **given) for r in reductions]
-            for function in functions
-        ]
+        call = functools.partial(function, loss=catalogue.find(name).loss, bias=b, **given)
+        return [call(x, w, ids, reduction=reduction) for reduction in all_of_them]
 
+    return everything(x, w, b)
+
+
+@functools.cache
+def reductions_of_dense_logits(name):
+    return reductions(heads.dense_head_loss, name)
+
+
+@each_name
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, None])
+def test_reductions_are_those_of_samples(name, implementation):
+    head = functools.partial(heads.linear_head_loss, implementation=implementation, chunk_size=16)
     close = functools.partial(np.testing.assert_allclose, rtol=2e-6, atol=1e-7)
-    jax.tree.map(close, *everything(x, w, b))
+    jax.tree.map(close, reductions(head, name), reductions_of_dense_logits(name))
 
 
 @each_name
@@ -134,15 +140,20 @@ def test_gradient_of_each_sample(name):
 def test_layouts_padding_and_chunks(name):
     x, w, _, ids, *_ = inputs()
     call = functools.partial(heads.linear_head_loss, loss=catalogue.find(name).loss)
-    expected = call(x, w, ids, implementation="dense")
     padded = np.concatenate([w, np.full((3, D), 50, np.float32)])
-    for chunk_size in (1, 20, L - 1, L, 1000):
-        found = (
-            call(x, w, ids, implementation="recompute", chunk_size=chunk_size),
-            call(x, w.T, ids, implementation="recompute", chunk_size=chunk_size, label_axis=1),
-            call(x, padded, ids, num_labels=L, implementation="recompute", chunk_size=chunk_size),
-        )
-        np.testing.assert_allclose(found, np.full(3, expected), rtol=2e-6)
+
+    @jit
+    def everything(x, w, padded):
+        found = []
+        for chunk_size in (1, 20, L - 1, L, 1000):
+            chunks = {"implementation": "recompute", "chunk_size": chunk_size}
+            found.append(call(x, w, ids, **chunks))
+            found.append(call(x, w.T, ids, label_axis=1, **chunks))
+            found.append(call(x, padded, ids, num_labels=L, **chunks))
+        return jnp.stack(found), call(x, w, ids, implementation="dense")
+
+    found, expected = everything(x, w, padded)
+    np.testing.assert_allclose(found, np.full(15, expected), rtol=2e-6)
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -157,9 +168,10 @@ def test_rows_without_negatives(name, size):
     def function(way, x, w):
         return heads.linear_head_loss(x, w, ids, loss=loss, implementation=way, chunk_size=1)
 
-    expected = jax.value_and_grad(
+    direct = jax.value_and_grad(
         lambda x, w: loss(x @ w.T, heads.positives_to_dense(ids, size)), argnums=(0, 1)
-    )(x, w)
+    )
+    expected = jit(direct)(x, w)
     for found in in_all_ways(function, x, w).values():
         jax.tree.map(
             functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), found, expected
@@ -177,9 +189,8 @@ def test_narrow_floats(name):
             x, w, ids, bias=b, loss=loss, implementation=way, chunk_size=CHUNK
         )
 
-    wide = jax.value_and_grad(functools.partial(function, "dense"), argnums=(0, 1, 2))(
-        x.astype(jnp.float32), w.astype(jnp.float32), b
-    )
+    dense = jax.value_and_grad(functools.partial(function, "dense"), argnums=(0, 1, 2))
+    wide = jit(dense)(x.astype(jnp.float32), w.astype(jnp.float32), b)
     for found in in_all_ways(function, x, w, b).values():
         assert [g.dtype for g in found[1]] == [jnp.bfloat16, jnp.bfloat16, jnp.float32]
         np.testing.assert_allclose(found[0], wide[0], rtol=1e-5)
@@ -190,13 +201,21 @@ def test_narrow_floats(name):
 
 @functools.cache
 def of_two_features(name):
-    """Returns the program for kernel and features of a loss of one sample with labels 1 and 3."""
+    """Returns programs for kernel and features of a loss of one sample with labels 1 and 3.
+
+    The first is that of heads, and the second that of the logits.
+    """
 
     def function(way, w, x):
         ids, loss = jnp.asarray([[1, 3]]), catalogue.find(name).loss
         return heads.linear_head_loss(x, w, ids, loss=loss, implementation=way, chunk_size=2)
 
-    return of_all_ways(function, 2)
+    def direct(w, x):
+        return catalogue.find(name).loss(
+            x @ w.T, heads.positives_to_dense(jnp.asarray([[1, 3]]), 5)
+        )
+
+    return of_all_ways(function, 2), jit(jax.value_and_grad(direct))
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0, 3000.0])
@@ -205,14 +224,10 @@ def test_large_logits_lose_no_digits(name, scale):
     """Relative to the largest negative, the small differences of large logits stay exact."""
     x = jnp.asarray([[scale, 1.0]])
     w = jnp.asarray([[1.0, 0.5], [1.0, 0.0], [1.0, -0.25], [-1.0, 0.0], [0.5, 0.0]])
-    ids = jnp.asarray([[1, 3]])
-    loss = catalogue.find(name).loss
-
+    of_heads, direct = of_two_features(name)
     with jax.enable_x64(True):
-        exact = jax.value_and_grad(
-            lambda w: loss(np.float64(x) @ w.T, heads.positives_to_dense(ids, 5))
-        )(np.float64(w))
-    for found in of_two_features(name)(w, x).values():
+        exact = direct(np.float64(w), np.float64(x))
+    for found in of_heads(w, x).values():
         np.testing.assert_allclose(found[0], exact[0], rtol=1e-6)
         np.testing.assert_allclose(found[1][0], exact[1], rtol=2e-6, atol=1e-30 * scale)
 
@@ -248,9 +263,8 @@ def test_gradients_of_temperatures(loss):
             x, w, ids, loss=loss, loss_kwargs=values, implementation=way, chunk_size=CHUNK
         )
 
-    expected = jax.grad(lambda values: loss(x @ w.T, heads.positives_to_dense(ids, L), **values))(
-        values
-    )
+    direct = jax.grad(lambda values: loss(x @ w.T, heads.positives_to_dense(ids, L), **values))
+    expected = jit(direct)(values)
     for _, (found,) in in_all_ways(function, values).values():
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-5), found, expected)
 
@@ -288,9 +302,8 @@ def test_step(name, dtype):
         reduction="batchmean",
         implementation="dense",
     )
-    value, gradients = jax.value_and_grad(lambda x, w, b: call(x, w, bias=b), argnums=(0, 1, 2))(
-        jnp.asarray(x), jnp.asarray(w, dtype).astype(jnp.float32), jnp.asarray(b)
-    )
+    dense = jax.value_and_grad(lambda x, w, b: call(x, w, bias=b), argnums=(0, 1, 2))
+    value, gradients = jit(dense)(x, jnp.asarray(w, dtype).astype(jnp.float32), b)
     found = heads.linear_head_sgd_step(
         state,
         x,
@@ -317,7 +330,7 @@ def test_memory_does_not_grow_with_the_labels():
             jax.ShapeDtypeStruct((num_labels, 64), jnp.float32),
             jax.ShapeDtypeStruct((32, 5), jnp.int32),
         )
-        return jit_fully(compute).lower(*like).compile().memory_analysis().temp_size_in_bytes
+        return jit_for_memory(compute).lower(*like).compile().memory_analysis().temp_size_in_bytes
 
     def gradients(x, w, ids):
         def loss(x, w):

@@ -15,6 +15,8 @@ RECIPES = sorted((ROOT / "recipes").glob("with_*.py"))
 # The mean over five seeds of each recipe, and four standard deviations of one run. A loss without
 # the mask falls outside: it takes half of the positives for negatives and reaches 0.60.
 EXPECTED, TOLERANCE = 0.635, 0.025
+# All recipes call the same functions of ours; one is compiled with the optimisation of a user.
+AS_FOR_USERS = "with_plain_jax"
 
 
 def test_every_framework_has_a_recipe():
@@ -25,6 +27,9 @@ def test_every_framework_has_a_recipe():
 # Tests with a `case` are grouped by its name, so that the recipes run in parallel.
 @pytest.mark.parametrize("case", RECIPES, ids=lambda path: path.stem)
 def test_recipe_is_short_and_reaches_the_common_score(case):
+    environment = dict(os.environ)
+    if case.stem == AS_FOR_USERS:
+        environment.pop("XLA_FLAGS", None)
     code = [line for line in case.read_text().splitlines() if line.strip()]
     assert len(code) <= 40
     done = subprocess.run(
@@ -32,7 +37,7 @@ def test_recipe_is_short_and_reaches_the_common_score(case):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
+        env=environment,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -69,17 +69,17 @@ def test_config_and_resume_exclude_each_other(here, tmp_path):
 def test_a_first_look_takes_the_advised_losses_and_few_rows(here, tmp_path, monkeypatch):
     from mllosses_jax.cli import compare
 
-    monkeypatch.setattr(compare, "QUICK_ROWS", 40)
-    x = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
-    y = x + np.array([0, 0.2, -0.2]) > 0
-    parts = {"X_train": x[:70], "Y_train": y[:70], "X_test": x[70:], "Y_test": y[70:]}
+    monkeypatch.setattr(compare, "QUICK_ROWS", 60)
+    x = np.random.default_rng(0).normal(size=(160, 5)).astype(np.float32)
+    y = x[:, :4] + np.array([0, 0.2, -0.2, 0]) > 0
+    parts = {"X_train": x[:80], "Y_train": y[:80], "X_test": x[80:], "Y_test": y[80:]}
     np.savez(tmp_path / "signs.npz", **parts)
     done = here("compare", tmp_path / "signs.npz", "--quick", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     found = results_of(tmp_path / "out")
     assert found["config"]["losses"] == [BASELINE, "two_way_loss", "zlpr_loss"]
     assert found["config"]["num_seeds"] == 2
-    assert (found["data"]["training_rows"], found["data"]["test_rows"]) == (40, 40)
+    assert (found["data"]["training_rows"], found["data"]["test_rows"]) == (60, 60)
 
 
 # A process that is killed when it has moved so many finished files into place: run.toml and
@@ -106,16 +106,16 @@ sys.exit(main(sys.argv[2:]))
 
 
 def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
-    data, environment, tmp_path
+    data, environment, here, tmp_path
 ):
+    """The run that ends and the one that nothing disturbs share the programs of this process."""
     out, whole = tmp_path / "out", tmp_path / "whole"
     arguments = ["compare", str(data), "--losses", LOSSES, "--seeds", "2"]
     begin = [*arguments, "--out", str(out)]
-    never = 10**6
     places = os.pathsep.join([environment["PYTHONPATH"], str(Path(__file__).parents[1])])
 
-    def run(moment, command):
-        return subprocess.run(
+    def killed(moment, command):
+        done = subprocess.run(
             [sys.executable, "-W", "error", "-c", KILLED, str(moment), *map(str, command)],
             env=environment | {"PYTHONPATH": places},
             capture_output=True,
@@ -123,9 +123,7 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
             timeout=120,
             check=False,
         )
-
-    def killed(moment, command):
-        assert run(moment, command).returncode == -signal.SIGKILL
+        assert done.returncode == -signal.SIGKILL, done.stderr
         return {path: path.read_bytes() for path in out.rglob("*.npz")}
 
     assert killed(1, begin) == {}
@@ -135,14 +133,14 @@ def test_a_run_that_is_killed_at_several_moments_loses_nothing_finished(
     assert {path.name for path in first} == {"validation.npz", "test.npz"}
     second = killed(9, ["compare", "--resume", out])
     assert out / "losses" / BASELINE / "model.npz" in second
-    done = run(never, ["compare", "--resume", out])
+    done = here("compare", "--resume", out)
     assert done.returncode == 0, done.stderr
     assert passes(done)[0] == f"finished before: {BASELINE}"
     after = {path: path.read_bytes() for path in second}
     assert after == second
     assert not list(out.rglob(".*.partial"))
 
-    assert run(never, [*arguments, "--out", whole]).returncode == 0
+    assert here(*arguments, "--out", whole).returncode == 0
     found, expected = results_of(out)["results"], results_of(whole)["results"]
     for loss, of_loss in expected.items():
         for metric in of_loss.keys() - {"seconds", "cpu_seconds"}:

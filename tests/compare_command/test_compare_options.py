@@ -10,20 +10,22 @@ pytestmark = pytest.mark.usefixtures("without_pictures", "prior_alone")
 
 
 def test_force_begins_anew_and_a_csv_gets_a_test_part(here, tmp_path):
-    generator = np.random.default_rng(1)
+    x = np.random.default_rng(1).normal(size=(75, 5))
+    labels = (x[:, :4] > [0, 0.3, 0.3, 0]).astype(int)
     rows = [
-        f"{a:.3f},{b:.3f},{int(a > 0)},{int(b > 0.3)}" for a, b in generator.normal(size=(80, 2))
+        ",".join([*(f"{value:.3f}" for value in a), *map(str, b)])
+        for a, b in zip(x, labels, strict=True)
     ]
     path = tmp_path / "tiny.csv"
-    path.write_text("\n".join(["a,b,up,right", *rows]) + "\n")
+    path.write_text("\n".join(["a,b,c,d,e,up,right,left,down", *rows]) + "\n")
     out = tmp_path / "out"
     out.mkdir()
     (out / "results.json").write_text("mine")
-    arguments = ["compare", path, "--labels", "up,right", "--losses", OTHER, "--out", out]
+    arguments = ["compare", path, "--labels", "up,right,left,down", "--losses", OTHER, "--out", out]
     assert_refused(here(*arguments), "not the result of a comparison", "--force")
     done = here(*arguments, "--seeds", 1, "--force")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("tiny: 64 training rows, 16 test rows, 2 features, 2 labels; ")
+    assert done.stdout.startswith("tiny: 60 training rows, 15 test rows, 5 features, 4 labels; ")
     results = results_of(out)
     assert results["results"][OTHER]["map"]["mean"] > 0.9
     assert results["baseline"] == results["recommended"] == OTHER
@@ -33,7 +35,7 @@ def test_a_table_with_texts_gaps_and_unknown_labels(here, tmp_path):
     """Semicolons, decimal commas, an index and a dropped column, too."""
     generator = np.random.default_rng(2)
     lines = ["id;size;kind;note;labels"]
-    for row in range(120):
+    for row in range(75):
         size, kind = generator.normal(), generator.choice(["fish", "bird", "bear"])
         names = "|".join([str(kind), *(["big"] if size > 0 else [])])
         shown = "" if row % 10 == 3 else f"{size:.3f}".replace(".", ",")

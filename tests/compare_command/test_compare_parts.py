@@ -50,7 +50,7 @@ def test_a_validation_part(files, here, tmp_path):
 
 def test_scores_of_models(here, tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
-    for part, rows in (("validation", 60), ("test", 50)):
+    for part, rows in (("validation", 60), ("test", 30)):
         y = generator.random((rows, 4)) < 0.4
         for model, skill in (("one", 1), ("two", 3)):
             (tmp_path / "scores" / model).mkdir(parents=True, exist_ok=True)

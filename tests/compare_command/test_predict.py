@@ -19,8 +19,9 @@ def results(tmp_path_factory):
     """A folder with a comparison, the CSV file it was made of, and its features by name."""
     folder = tmp_path_factory.mktemp("predict")
     generator = np.random.default_rng(2)
-    table = {name: generator.normal(size=60) for name in ("height", "weight", "age")}
+    table = {name: generator.normal(size=75) for name in ("height", "weight", "age")}
     labels = {"label:up, or": table["height"] > 0, "label:right": table["age"] > 0.3}
+    labels |= {"label:down": table["height"] < 0.1, "label:left": table["age"] < 0}
     columns = table | {name: value.astype(int) for name, value in labels.items()}
     path = folder / "train.csv"
     with path.open("w", newline="") as file:
@@ -54,7 +55,7 @@ def test_new_rows_get_labels_probabilities_and_scores(results, here, tmp_path):
     arguments = ["predict", out, new, "--out", "sets.csv", "--scores", "s.csv"]
     done = here(*arguments, "--probabilities", "p.csv")
     assert done.returncode == 0, done.stderr
-    assert "60 rows, 2 labels, " in done.stdout
+    assert "75 rows, 4 labels, " in done.stdout
     assert "Written to sets.csv, p.csv, s.csv." in done.stdout
     expected = Predictor.load(out)
     for name, values in {
@@ -63,10 +64,11 @@ def test_new_rows_get_labels_probabilities_and_scores(results, here, tmp_path):
         "p.csv": expected.probabilities(x),
     }.items():
         header, found = read(tmp_path / name)
-        assert header == ["up, or", "right"]
+        assert header == ["up, or", "right", "down", "left"]
         np.testing.assert_array_equal(found.astype(np.float32), values.astype(np.float32))
     _, sets = read(tmp_path / "sets.csv")
-    assert np.mean(sets == np.stack([x[:, 0] > 0, x[:, 2] > 0.3], axis=1)) > 0.9
+    truth = np.stack([x[:, 0] > 0, x[:, 2] > 0.3, x[:, 0] < 0.1, x[:, 2] < 0], axis=1)
+    assert np.mean(sets == truth) > 0.9
     assert here("evaluate", "s.csv", "sets.csv", "--inputs", "logits").returncode == 0
 
 

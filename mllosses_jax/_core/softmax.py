@@ -99,9 +99,39 @@ def below_top(
 
 def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:
     """Returns the logarithm of the sum along `axis`, -inf with zero gradient where that is 0."""
-    total = all_sum(jnp.sum(terms, axis=axis), axis_name)
+    return log_or_none(all_sum(jnp.sum(terms, axis=axis), axis_name))
+
+
+def log_or_none(total: Array) -> Array:
+    """Returns the logarithm of a sum, -inf with zero gradient where that is 0."""
     empty = total == 0
     return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
+
+
+@jax.custom_jvp
+def signed_exp(exponents: Array, negated: Array) -> Array:
+    """Returns exp(z), and −exp(z) where `negated`, for two sums that `sums_by_sign` takes.
+
+    So one array holds the terms of both, and later passes need no labels to tell them apart.
+    """
+    return jnp.where(negated, -1.0, 1.0) * jnp.exp(exponents)
+
+
+@signed_exp.defjvp
+def _signed_exp_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    terms = signed_exp(*primals)
+    return terms, terms * tangents[0]
+
+
+def sums_by_sign(terms: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """Returns the sums of the terms above 0 and of minus those below 0, along `axis`."""
+    axes = tuple(a % terms.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    # A NaN counts in both.
+    return sum_of_terms(
+        lambda terms: (jnp.where(terms < 0, 0, terms), jnp.where(terms > 0, 0, -terms)),
+        (terms,),
+        axes,
+    )
 
 
 class SoftmaxTerms(NamedTuple):

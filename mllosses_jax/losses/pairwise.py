@@ -10,12 +10,11 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import sigmoid_pair, with_slope
-from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import count_entries, masked_count, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import whole_rows
-from mllosses_jax._core.softmax import log_sum_exp
+from mllosses_jax._core.softmax import log_sum_exp, signed_exp, sums_by_sign
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._pair_sums import logistic_sum
+from mllosses_jax.losses._logistic_sum import logistic_sum
 from mllosses_jax.losses._pairs import hinge_sum
 
 __all__ = [
@@ -42,10 +41,6 @@ def _size(entries: Array) -> Array:
     return masked_count(entries, None, axis=-1)
 
 
-def _sum_of(terms: Array, entries: Array, axis: tuple[int, ...]) -> Array:
-    return sum_of_terms(lambda terms, entries: jnp.where(entries, terms, 0), (terms, entries), axis)
-
-
 def _mean_over_pairs(totals: Array, inputs: LossInputs) -> Array:
     positives, negatives = _size(inputs.positives()), _size(inputs.negatives())
     return safe_divide(totals, positives.astype(totals.dtype) * negatives.astype(totals.dtype))
@@ -65,8 +60,9 @@ def _bounded_pairs(x: Array, positives: Array, negatives: Array) -> Array:
     """
     p, q = sigmoid_pair(2 * x)
     t = p - q  # tanh, with a derivative 4pq that does not cancel
-    terms, axis = jnp.exp(jnp.where(positives, -t, t)), (x.ndim - 1,)
-    return _sum_of(terms, positives, axis) * _sum_of(terms, negatives, axis)
+    exponents = jnp.where(positives, -t, jnp.where(negatives, t, -jnp.inf))
+    of_negatives, of_positives = sums_by_sign(signed_exp(exponents, positives), -1)
+    return of_positives * of_negatives
 
 
 @compiled_loss()

@@ -11,7 +11,13 @@ from mllosses_jax._core.compile import compiled, compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import softplus, tempered
 from mllosses_jax._core.reduction import all_sum, masked_mean, reduce_labels, reduce_samples
-from mllosses_jax._core.softmax import below_top, log_sum_exp, log_total
+from mllosses_jax._core.softmax import (
+    below_top,
+    log_or_none,
+    log_sum_exp,
+    signed_exp,
+    sums_by_sign,
+)
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
 __all__ = ["lsep_loss", "two_way_label_loss", "two_way_loss", "two_way_sample_loss", "zlpr_loss"]
@@ -125,19 +131,18 @@ def _two_way(
 ) -> Array:
     """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`.
 
-    With the gradient these are nine passes over (B, L) arrays: for each set, the masked logits,
-    their largest, the exponentials and their sum; then the gradient from the exponentials.
+    With the gradient these are eight passes over (B, L) arrays: for each set, the masked logits and
+    their largest; the exponentials of both sets in one array, and the sum of each; then the
+    gradient from the exponentials.
     """
     t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
     t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
-
-    def of_set(x: Array, entries: Array, temperature: Array) -> tuple[Array, Array]:
-        # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
-        top, below = below_top(x, entries, axis, axis_name)
-        return top, log_total(jnp.exp(tempered(below, temperature)), axis, axis_name)
-
-    low, negative = of_set(x, negatives, t_n)
-    high, positive = of_set(-x, positives, t_p)
+    # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
+    low, below_low = below_top(x, negatives, axis, axis_name)
+    high, below_high = below_top(-x, positives, axis, axis_name)
+    exponents = jnp.where(positives, tempered(below_high, t_p), tempered(below_low, t_n))
+    sums = sums_by_sign(signed_exp(exponents, positives), axis)
+    negative, positive = (log_or_none(all_sum(total, axis_name)) for total in sums)
     # Without pairs the derivative in a temperature would be 0 * inf.
     pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
     product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)

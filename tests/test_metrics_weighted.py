@@ -110,9 +110,19 @@ def test_lwlrap_is_lrap_weighted_by_the_number_of_positives():
     assert np.isnan(metrics.lwlrap(scores, truth & False))
 
 
-@pytest.mark.parametrize("name", [*RANKING, "one_error", "mean_reciprocal_rank"])
-def test_weights_may_be_on_several_devices(name):
-    metric = getattr(metrics, name)
+METRICS = {
+    **{name: getattr(metrics, name) for name in (*RANKING, "one_error", "mean_reciprocal_rank")},
+    "average_precision": metrics.average_precision,
+    "roc_auc": metrics.roc_auc,
+    "average precision of samples": lambda *a, **k: metrics.average_precision(
+        *a, average="samples", **k
+    ),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_scores_and_weights_may_be_on_several_devices(name):
+    metric = METRICS[name]
     rng = np.random.default_rng(0)
     truth = rng.random((8, 8)) < 0.4
     arrays = rng.standard_normal(truth.shape).astype(np.float32), truth
@@ -123,16 +133,6 @@ def test_weights_may_be_on_several_devices(name):
         split = jax.device_put(weights, NamedSharding(mesh, PartitionSpec("n")))
         found = jax.device_get(jax.jit(lambda *a, w: metric(*a, weights=w))(*given, w=split))
     np.testing.assert_allclose(found, metric(*arrays, weights=weights), rtol=2e-5)
-
-
-METRICS = {
-    **{name: getattr(metrics, name) for name in (*RANKING, "one_error", "mean_reciprocal_rank")},
-    "average_precision": metrics.average_precision,
-    "roc_auc": metrics.roc_auc,
-    "average precision of samples": lambda *a, **k: metrics.average_precision(
-        *a, average="samples", **k
-    ),
-}
 
 
 @pytest.mark.parametrize("name", METRICS)

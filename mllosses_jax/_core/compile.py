@@ -127,7 +127,10 @@ def checked(*, probabilities: str | None = None) -> Callable[[Callable[P, R]], C
 
 
 def step(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Returns a decorator that jit-compiles one step of a function declared with `host=True`.
+    """Returns a decorator that jit-compiles one step of other functions.
+
+    A function declared with `host=True` is a chain of them. In a program, a step is traced once for
+    arrays of the same shapes, however many losses take it.
 
     Args:
         *constants: the names of the step's compile-time constants.

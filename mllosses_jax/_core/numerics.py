@@ -7,6 +7,7 @@ order, even at x = 0, where automatic differentiation of `|x|` and `exp_unit` wo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TINY = 1e-18  # squares of smaller numbers underflow in float32
+_ARRAY = object()  # stands for an array among arguments
 
 
 def _traced_once(function: Callable[P, R]) -> Callable[P, R]:
@@ -337,12 +339,17 @@ def with_slope(
             result: Array = both(*arguments)[0] if slope is None else both(*arguments)
             return result
 
-        def call(*arguments: Any) -> Array:
-            arrays = [a for a in arguments if isinstance(a, jax.Array)]
+        @functools.lru_cache(typed=True)
+        def program(*pattern: Any) -> Callable[..., Array]:
+            """Returns the function of the arrays that stand as `_ARRAY` among its arguments.
+
+            It is jitted, and made once for each choice of constants, so that it and its derivatives
+            are traced once for arrays of the same shapes. XLA inlines it.
+            """
 
             def merged(traced: Any) -> list[Any]:
                 rest = iter(traced)
-                return [next(rest) if isinstance(a, jax.Array) else a for a in arguments]
+                return [next(rest) if a is _ARRAY else a for a in pattern]
 
             @jax.custom_jvp
             def function(*traced: Array) -> Array:
@@ -379,7 +386,12 @@ def with_slope(
                 return result, tangent
 
             function.defjvp(rule, symbolic_zeros=True)
-            return function(*arrays)
+            return jax.jit(function)
+
+        def call(*arguments: Any) -> Array:
+            arrays = [a for a in arguments if isinstance(a, jax.Array)]
+            pattern = (_ARRAY if isinstance(a, jax.Array) else a for a in arguments)
+            return program(*pattern)(*arrays)
 
         return call
 

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
+from mllosses_jax._core.compile import step
 from mllosses_jax._core.platforms import sum_of_terms, total
 from mllosses_jax._core.types import AnyReduction, AxisName, LossValue
 
@@ -89,6 +90,7 @@ def masked_sum(
     return all_sum(jnp.sum(counted, axis=axis), axis_name)
 
 
+@step("axis_name", "axis")
 def masked_count(
     where: Array, axis_name: AxisName, *, axis: int | tuple[int, ...] | None = None
 ) -> Array:
@@ -153,6 +155,7 @@ def number_of_devices(axis_name: AxisName) -> int:
     return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
+@step("sample_shape", "reduction", "axis_name")
 def _reduce(
     losses: Array,
     weights: Array | None,

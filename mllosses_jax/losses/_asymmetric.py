@@ -293,6 +293,7 @@ def _soft_asymmetric(
     return focus * asymmetric_entropy(x, y, clip)
 
 
+@functools.cache
 def asymmetric_kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
     """Returns the kernel of (x, y, gamma_neg, gamma_pos, clip) for hard or soft labels."""
     slope, value = (_hard_slope, _hard_asymmetric) if hard else (_soft_slope, _soft_asymmetric)

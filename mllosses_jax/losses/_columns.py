@@ -52,17 +52,19 @@ class Gathered(NamedTuple):
     positives: Array
     negatives: Array
     own_positives: Array  # those of this device
+    places: Array | None  # the first one of this device and the first after it; None for all
 
 
 def gathered(columns: Columns, axis_name: AxisName) -> Gathered:
     """Returns the batch of all devices over which `axis_name` runs."""
     x, positives, negatives = columns.x, columns.positives, columns.negatives
     if axis_name is None:
-        return Gathered(x, positives, negatives, positives)
+        return Gathered(x, positives, negatives, positives, None)
     size = x.shape[-1]
     x, positives, negatives = (
         lax.all_gather(a, axis_name, axis=1, tiled=True) for a in (x, positives, negatives)
     )
-    device = lax.broadcasted_iota(jnp.int32, x.shape, 1) // max(1, size)
-    own_positives = positives & (device == lax.axis_index(axis_name))
-    return Gathered(x, positives, negatives, own_positives)
+    first = lax.axis_index(axis_name) * size
+    place = lax.broadcasted_iota(jnp.int32, x.shape, 1)
+    own_positives = positives & (place >= first) & (place < first + size)
+    return Gathered(x, positives, negatives, own_positives, jnp.stack([first, first + size]))

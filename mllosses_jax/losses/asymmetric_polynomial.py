@@ -161,6 +161,7 @@ def _soft(
     return focus * loss, focus * slope
 
 
+@functools.cache
 def _kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
     """Returns the kernel, called as (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
     if hard:

@@ -23,13 +23,15 @@ from mllosses_jax._core.reduction import (
 )
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._columns import columns_of, gathered
+from mllosses_jax.losses._logistic_sum import logistic_sum
 from mllosses_jax.losses._pair_sums import (
     SIGMOID,
     SIGMOID_SLOPE,
     apart,
-    logistic_sum,
     pair_sums,
     sorted_rows,
+    total_of_rows,
+    two_kinds,
 )
 from mllosses_jax.losses._pairs import squared_hinge_sum
 from mllosses_jax.losses._robust_sums import factored_sum, robust_sum
@@ -86,7 +88,7 @@ def _hardest(inputs: LossInputs, max_fpr: Array, axis_name: AxisName) -> LossInp
     Negatives that tie with the last of them count too, and one counts at least.
     """
     columns = columns_of(inputs, axis_name)
-    x, _, negatives, _ = gathered(columns, axis_name)
+    x, _, negatives, *_ = gathered(columns, axis_name)
     ranked = jnp.sort(lax.stop_gradient(jnp.where(negatives, x, -jnp.inf)), axis=-1)
     least = max_fpr * (1 - 4 * jnp.finfo(x.dtype).eps)  # a rounded share must add no negative
     kept = jnp.maximum(jnp.ceil(least * columns.num_negatives), 1).astype(jnp.int32)
@@ -214,7 +216,7 @@ def pairwise_auc_loss(
         losses = jnp.where(moments.paired, moments.variances + (m + moments.distance) ** 2, 0)
     else:
         columns = columns_of(inputs, axis_name)
-        x, _, negatives, own = gathered(columns, axis_name)
+        x, _, negatives, own, _ = gathered(columns, axis_name)
         if surrogate == "logistic":
             totals = logistic_sum(x, own, negatives)
         else:
@@ -282,13 +284,15 @@ def partial_auc_loss(
     inputs = loss_inputs(logits, labels, where)
     m = checks.scalar("margin", margin, inputs.x.dtype)
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
-    entries = inputs.positives(), inputs.negatives()
-    batch = tuple(range(inputs.x.ndim - 1))
-    counts = [masked_count(e, axis_name, axis=batch).astype(inputs.x.dtype) for e in entries]
     if surrogate == "logistic" and isinstance(temperature, int) and temperature == 1:
+        entries = inputs.positives(), inputs.negatives()
+        batch = tuple(range(inputs.x.ndim - 1))
+        counts = [masked_count(e, axis_name, axis=batch).astype(inputs.x.dtype) for e in entries]
         totals = factored_sum(inputs.x, *entries, counts[1], axis_name)
     else:
-        x, _, negatives, own = gathered(columns_of(inputs, axis_name), axis_name)
+        columns = columns_of(inputs, axis_name)
+        counts = [columns.num_positives, columns.num_negatives]
+        x, _, negatives, own, _ = gathered(columns, axis_name)
         totals = all_sum(robust_sum(x, own, negatives, surrogate, m, t), axis_name)
     losses = jnp.where(counts[1] > 0, safe_divide(totals, counts[0]), 0)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
@@ -296,7 +300,7 @@ def partial_auc_loss(
 
 @with_slope(over_labels=True)
 def _lost_precision(
-    x: Array, positives: Array, negatives: Array, own: Array, t: Array
+    x: Array, positives: Array, negatives: Array, places: Array | None, t: Array
 ) -> tuple[Array, Array]:
     """Returns the sum of 1 − precision over the own positives of each row, and its slope.
 
@@ -304,23 +308,25 @@ def _lost_precision(
     slope at j is the sum over i of A_i·σ'_ij for a negative and of B_i·σ'_ij for a positive, less
     what the term of j itself gets from all others.
     """
-    rows = sorted_rows(x, positives, negatives)
+    rows = sorted_rows(x, positives, negatives, places)
 
     def sums(z: Array, p: Array, q: Array, own: Array, t: Array) -> tuple[Array, Array]:
-        right, right_slope = pair_sums((SIGMOID, SIGMOID_SLOPE), z, p, t)
-        wrong, wrong_slope = pair_sums((SIGMOID, SIGMOID_SLOPE), z, q, t)
-        share = 1 / (1 + right + wrong)
-        by_wrong = jnp.where(own, (1 + right) * share * share, 0)
+        above, slopes = pair_sums((SIGMOID, SIGMOID_SLOPE), z, two_kinds(z, p, q), t)
+        right, wrong = 1 + above.real, above.imag
+        share = 1 / (right + wrong)
+        by_wrong = jnp.where(own, right * share * share, 0)
         by_right = jnp.where(own, -wrong * share * share, 0)
-        (pushed,) = pair_sums((SIGMOID_SLOPE,), z, by_wrong, t)
-        (pulled,) = pair_sums((SIGMOID_SLOPE,), z, by_right, t)
-        received = jnp.where(q, pushed, jnp.where(p, pulled, 0))
-        slope = received - by_wrong * wrong_slope - by_right * right_slope
-        return jnp.where(own, wrong * share, 0), slope / t
+        (received,) = pair_sums((SIGMOID_SLOPE,), z, two_kinds(z, by_right, by_wrong), t)
+        received = jnp.where(q, received.imag, jnp.where(p, received.real, 0))
+        slope = received - by_wrong * slopes.imag - by_right * slopes.real
+        return total_of_rows(jnp.where(own, wrong * share, 0)), slope / t
 
-    entries = rows.positives, rows.negatives, rows.cut(own)
-    lost, slope = apart(jnp.any(own), sums, 2, rows.z, *entries, t)
-    return rows.total(lost), rows.restored(slope)
+    def nothing(z: Array, *_: Array) -> tuple[Array, Array]:
+        return total_of_rows(z * 0), z * 0  # NaN stays NaN
+
+    entries = rows.positives, rows.negatives, rows.own
+    lost, slope = apart(jnp.any(rows.own), sums, nothing, rows.z, *entries, t)
+    return lost, rows.restored(slope)
 
 
 @compiled_loss(temperature=(1e-7, 1e30))
@@ -371,7 +377,7 @@ def smooth_ap_loss(
     inputs = loss_inputs(logits, labels, where)
     columns = columns_of(inputs, axis_name)
     t = checks.scalar("temperature", temperature, inputs.x.dtype)
-    x, positives, negatives, own = gathered(columns, axis_name)
-    totals = _lost_precision(x, positives, negatives, own, t)
+    entries = gathered(columns, axis_name)
+    totals = _lost_precision(entries.x, entries.positives, entries.negatives, entries.places, t)
     losses = columns.where_pairs(safe_divide(all_sum(totals, axis_name), columns.num_positives))
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)

@@ -14,7 +14,7 @@ from mllosses_jax._core.reduction import count_entries, masked_count, reduce_sam
 from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax._core.softmax import log_sum_exp, signed_exp, sums_by_sign
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._pair_sums import logistic_sum
+from mllosses_jax.losses._logistic_sum import logistic_sum
 from mllosses_jax.losses._pairs import hinge_sum
 
 __all__ = [

@@ -10,8 +10,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core.compile import step
-from mllosses_jax._core.ordering import group_ends, ranking_keys, sort_with_places
+from mllosses_jax._core.ordering import by_row, group_ends, ranking_keys, sort_with_places
 from mllosses_jax._core.sets import Scored
+from mllosses_jax._core.sharding import whole_rows
 from mllosses_jax.metrics._averaging import Average
 from mllosses_jax.metrics._rows import Facts, facts_of, rows_of
 
@@ -70,7 +71,7 @@ def value_per_weighted_row(
 
 def _cuts_of(rows: Scored, weight: Array) -> Cuts:
     keys, order = sort_with_places(ranking_keys(rows.scores, rows.where))
-    weight, positive = (jnp.take_along_axis(x, order, axis=1) for x in (weight, rows.actual))
+    weight, positive = (by_row(jnp.take)(whole_rows(x), order) for x in (weight, rows.actual))
     group_end = group_ends(keys)
 
     def at_cuts(weights: Array) -> tuple[Array, Array]:

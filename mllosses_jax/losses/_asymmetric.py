@@ -173,7 +173,7 @@ def asymmetric_entropy(x: Array, y: Array, clip: Exponent) -> Array:
 
 
 class HardFocus(NamedTuple):
-    """The focusing weight of hard labels: q^γ₊ for positives and p_m^γ₋ for negatives; 0⁰ is 1.
+    """The focusing weight of hard labels of one class; 0⁰ is 1.
 
     Attributes:
         weight: the weight.
@@ -184,23 +184,33 @@ class HardFocus(NamedTuple):
     slope: Array
 
 
+def positive_focus(x: Array, gamma: Exponent) -> HardFocus:
+    """Returns the focusing weight q^γ₊ of positives and its slope."""
+    p, q = sigmoid_pair(x)
+    weight = power(q, log_sigmoid_pair(x)[1], gamma)
+    return HardFocus(weight, -gamma * (p * weight))
+
+
+def negative_focus(x: Array, gamma: Exponent, clip: Exponent) -> HardFocus:
+    """Returns the focusing weight p_m^γ₋ of negatives and its slope."""
+    p_m, rest, above, _ = shifted(x, clip)
+    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, rest, 0))
+    log_p_m = jnp.where(above, log_p_m, -jnp.inf)
+    weight = power(p_m, log_p_m, gamma)
+    if isinstance(gamma, int) and gamma > 0:  # no division
+        return HardFocus(weight, gamma * (power(p_m, log_p_m, gamma - 1) * shifted_change(x, clip)))
+    p, q = sigmoid_pair(x)
+    sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
+    growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
+    return HardFocus(weight, gamma * (weight * growth))
+
+
 def hard_focus(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
 ) -> HardFocus:
     """Returns the focusing weight of hard labels and its slope."""
-    (p, q), log_q = sigmoid_pair(x), log_sigmoid_pair(x)[1]
-    p_m, rest, above, _ = shifted(x, clip)
-    log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, rest, 0))
-    log_p_m = jnp.where(above, log_p_m, -jnp.inf)
-    positive, negative = power(q, log_q, gamma_pos), power(p_m, log_p_m, gamma_neg)
-    of_positive = -gamma_pos * (p * positive)
-    if isinstance(gamma_neg, int) and gamma_neg > 0:  # no division
-        of_negative = gamma_neg * (power(p_m, log_p_m, gamma_neg - 1) * shifted_change(x, clip))
-    else:
-        sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
-        growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-        of_negative = gamma_neg * (negative * growth)
-    return HardFocus(jnp.where(y, positive, negative), jnp.where(y, of_positive, of_negative))
+    positive, negative = positive_focus(x, gamma_pos), negative_focus(x, gamma_neg, clip)
+    return HardFocus(*(jnp.where(y, *pair) for pair in zip(positive, negative, strict=True)))
 
 
 class SoftFocus(NamedTuple):

@@ -25,8 +25,9 @@ from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
 from mllosses_jax.losses._asymmetric import (
     hard_entropy,
-    hard_focus,
     hard_tail,
+    negative_focus,
+    positive_focus,
     shifted,
     shifted_change,
     soft_focus,
@@ -37,6 +38,11 @@ __all__ = ["asymmetric_polynomial_loss", "robust_asymmetric_loss"]
 _INF = float("inf")
 
 
+def _times(coefficient: Exponent, values: Array) -> Array | int:
+    """Returns a product. XLA would multiply by a constant 0 too, because 0·∞ is not 0."""
+    return 0 if isinstance(coefficient, int) and coefficient == 0 else coefficient * values
+
+
 def _positive_curvature(x: Array, e1: Exponent, e2: Exponent) -> Array:
     p, q = sigmoid_pair(x)
     return p * q * ((1 + e1 + e2) * (q * q) + (1 - e1) * (p * p) + 2 * (1 - e2) * (p * q))
@@ -45,12 +51,7 @@ def _positive_curvature(x: Array, e1: Exponent, e2: Exponent) -> Array:
 @with_slope(_positive_curvature)
 def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
     p, q = sigmoid_pair(x)
-    return -q * (q * q + (1 - e1) * p + (1 - e2) * (p * q))
-
-
-def _times(coefficient: Exponent, values: Array) -> Array | int:
-    """Returns a product. XLA would multiply by a constant 0 too, because 0·∞ is not 0."""
-    return 0 if isinstance(coefficient, int) and coefficient == 0 else coefficient * values
+    return -q * (q * q + _times(1 - e1, p) + _times(1 - e2, p * q))
 
 
 def _positive(x: Array, tail: Array, e1: Exponent, e2: Exponent) -> Array:
@@ -83,28 +84,52 @@ def _hard(
     e2: Exponent,
     e_neg: Exponent,
     lamb: Exponent | None,
+) -> Array:
+    """Returns the loss of hard labels, of which one logarithm serves both classes."""
+    p_m, tail = shifted(x, clip).p_m, hard_tail(x, y, clip)
+    positive = positive_focus(x, gamma_pos).weight * _positive(x, tail, e1, e2)
+    negative, _ = _negative(tail + p_m + p_m * p_m / 2, x, clip, e_neg)
+    weight = negative_focus(x, gamma_neg, clip).weight
+    if lamb is not None:
+        weight = weight * _hill(x, clip, lamb)[0]
+    return jnp.where(y, positive, weight * negative)
+
+
+def _hard_slope(
+    x: Array,
+    y: Array,
+    gamma_neg: Exponent,
+    gamma_pos: Exponent,
+    clip: Exponent,
+    e1: Exponent,
+    e2: Exponent,
+    e_neg: Exponent,
+    lamb: Exponent | None,
     *,
     detach_focus: bool,
-) -> tuple[Array, Array]:
-    """Returns value and slope of hard labels, of which one logarithm serves both sides.
+) -> Array:
+    """Returns the slope of the loss of hard labels.
 
-    The kernel takes one of them, so they are two loops, and each computes the logarithm: a loop of
-    XLA's CPU backend writes one array, and none of the common terms ends in a costly operation,
-    which alone makes XLA keep a result.
+    Value and slope are two loops over (B, L), which share nothing in memory. In that of the slope a
+    logarithm is needed only where a weight has a slope, so mostly for negatives alone.
     """
-    p_m, tail = shifted(x, clip).p_m, hard_tail(x, y, clip)
-    negative, negative_slope = _negative(tail + p_m + p_m * p_m / 2, x, clip, e_neg)
-    loss = jnp.where(y, _positive(x, tail, e1, e2), negative)
-    slope = jnp.where(y, _positive_slope(x, e1, e2), negative_slope)
-    weight, growth = hard_focus(x, y, gamma_neg, gamma_pos, clip)
-    if detach_focus and lamb is None:
-        return weight * loss, weight * slope
+    no_slope = (isinstance(gamma_pos, int) and gamma_pos == 0) or detach_focus
+    focus = positive_focus(x, gamma_pos)
+    positive = focus.weight * _positive_slope(x, e1, e2)
+    if not no_slope:
+        loss = _positive(x, hard_tail(x, jnp.asarray(True), clip), e1, e2)
+        positive = positive + finite_product(focus.slope, loss)
+    entropy = hard_entropy(x, jnp.asarray(False), clip)
+    loss, slope = _negative(entropy, x, clip, e_neg)
+    weight, growth = negative_focus(x, gamma_neg, clip)
     growth = jnp.zeros_like(growth) if detach_focus else growth
     if lamb is not None:  # the factor is a part of the weight
         factor, factor_slope = _hill(x, clip, lamb)
-        growth = jnp.where(y, growth, growth * factor + weight * factor_slope)
-        weight = jnp.where(y, weight, weight * factor)
-    return weight * loss, weight * slope + finite_product(growth, loss)
+        weight, growth = weight * factor, growth * factor + weight * factor_slope
+    negative = weight * slope
+    if not detach_focus or lamb is not None:
+        negative = negative + finite_product(growth, loss)
+    return jnp.where(y, positive, negative)
 
 
 def _soft(
@@ -139,7 +164,9 @@ def _soft(
 @functools.cache
 def _kernel(hard: bool, detach_focus: bool) -> Callable[..., Array]:
     """Returns the kernel, called as (x, y, gamma_neg, gamma_pos, clip, e1, e2, e_neg, lamb)."""
-    both = functools.partial(_hard if hard else _soft, detach_focus=detach_focus)
+    if hard:
+        return with_slope(functools.partial(_hard_slope, detach_focus=detach_focus))(_hard)
+    both = functools.partial(_soft, detach_focus=detach_focus)
     return with_slope(lambda *arguments: both(*arguments)[1])(
         lambda *arguments: both(*arguments)[0]
     )

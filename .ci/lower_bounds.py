@@ -8,6 +8,7 @@ groups = [project["dependencies"], *project["optional-dependencies"].values()]
 for requirement in sorted({requirement for group in groups for requirement in group}):
     if requirement.startswith(f"{project['name']}["):
         continue
-    if requirement.count(">=") != 1 or "," in requirement:
-        raise SystemExit(f"{requirement}: dependencies must be written as NAME>=VERSION")
-    print(requirement.replace(">=", "=="))
+    lowest = requirement.split(",<")[0]
+    if lowest.count(">=") != 1 or "," in lowest:
+        raise SystemExit(f"{requirement}: dependencies must be written as NAME>=VERSION[,<VERSION]")
+    print(lowest.replace(">=", "=="))

@@ -47,6 +47,7 @@ def prior_alone():
         yield
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests of one case or notebook, or else of one file or folder, to one process.
 

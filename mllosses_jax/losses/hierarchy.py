@@ -24,7 +24,7 @@ from mllosses_jax._core.hierarchy import (
     rows,
 )
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair, with_slope
+from mllosses_jax._core.numerics import pair_of_tail, sigmoid_pair, signed_tail, with_slope
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import on_shards, spec_of, whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -281,7 +281,7 @@ def _pulls(x: Array, where: Array | None, affinity: Array) -> tuple[Array, Array
     sum.
     """
     affinity = (affinity + affinity.T) / 2
-    p = _sigmoid(x)
+    p, _ = pair_of_tail(signed_tail(x))
     # Subtracting what all p have in common does not change the form, and avoids cancellation.
     if where is None:
         q = p - jax.lax.stop_gradient(jnp.mean(p, axis=-1, keepdims=True))
@@ -296,8 +296,8 @@ def _pulls(x: Array, where: Array | None, affinity: Array) -> tuple[Array, Array
 
 
 def _roughness_slope(x: Array, where: Array | None, affinity: Array) -> Array:
-    p, not_p = sigmoid_pair(x)
-    return 2 * p * not_p * _pulls(x, where, affinity)[1]
+    tail = signed_tail(x)
+    return (jnp.abs(tail) - tail * tail) * (2 * _pulls(x, where, affinity)[1])
 
 
 @with_slope(_roughness_slope, share=True, over_labels=True)
@@ -354,7 +354,6 @@ def label_graph_penalty(
     inputs = loss_inputs(logits, labels, where)
     pairs = checks.array("affinity", affinity).astype(inputs.x.dtype)
     _square("affinity", pairs, inputs.x)
-    pairs = (pairs + pairs.T) / 2
     losses = _roughness(inputs.x, inputs.where, pairs)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 

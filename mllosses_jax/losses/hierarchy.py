@@ -42,28 +42,32 @@ def _largest_in_matrix(x: Array, positive: Array, counted: Array, ancestors: Arr
     """
     num_labels = len(x)
     above = ancestors | jnp.eye(num_labels, dtype=bool)
-    rank = jnp.cumsum(above, axis=0) - 1
     rounds = jnp.max(jnp.sum(above, axis=0))
-    own = jnp.arange(num_labels, dtype=jnp.int32).reshape(-1, *(1,) * (x.ndim - 1))
+    labels = jnp.arange(num_labels, dtype=jnp.int32)
+    own = labels.reshape(-1, *(1,) * (x.ndim - 1))
 
-    def ancestor(k: Array) -> tuple[Array, Array]:
-        """Returns the k-th ancestor of each label, L if there is none, and what may explain it."""
-        is_kth = above & (rank == k)
-        label = jnp.where(jnp.any(is_kth, axis=0), jnp.argmax(is_kth, axis=0), num_labels)
+    def next_ancestor(last: Array) -> tuple[Array, Array]:
+        """Returns the ancestor of each label after the last, or L, and what may explain it."""
+        later = above & (labels[:, None] > last)
+        label = jnp.argmax(later, axis=0).astype(jnp.int32)
+        label = jnp.where(jnp.any(later, axis=0), label, num_labels)
         return label, counted & (positive | ~rows(positive, label))
 
-    def raise_top(k: Array, top: Array) -> Array:
-        label, explains = ancestor(k)
-        return top.at[label].max(jnp.where(explains, x, -jnp.inf), mode="drop")
+    def raise_top(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        top, last = state
+        label, explains = next_ancestor(last)
+        return top.at[label].max(jnp.where(explains, x, -jnp.inf), mode="drop"), label
 
-    def lower_first(k: Array, first: Array) -> Array:
-        label, explains = ancestor(k)
+    def lower_first(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, last = state
+        label, explains = next_ancestor(last)
         attains = explains & (x == rows(top, label)) & (x > -jnp.inf)
-        return first.at[label].min(jnp.where(attains, own, num_labels), mode="drop")
+        return first.at[label].min(jnp.where(attains, own, num_labels), mode="drop"), label
 
     lowest, none = jnp.full_like(x, -jnp.inf), jnp.full_like(x, num_labels, dtype=jnp.int32)
-    top = jax.lax.fori_loop(0, rounds, raise_top, lowest)
-    first = jax.lax.fori_loop(0, rounds, lower_first, none)
+    start = jnp.full_like(above[0], -1, dtype=jnp.int32)
+    top, _ = jax.lax.fori_loop(0, rounds, raise_top, (lowest, start))
+    first, _ = jax.lax.fori_loop(0, rounds, lower_first, (none, start))
     return jnp.where(first == num_labels, own, first)
 
 

@@ -48,7 +48,7 @@ def _largest_in_matrix(x: Array, positive: Array, counted: Array, ancestors: Arr
 
     def next_ancestor(last: Array) -> tuple[Array, Array]:
         """Returns the ancestor of each label after the last, or L, and what may explain it."""
-        later = above & (labels[:, None] > last)
+        later = above & (labels[:, None] > last[None])
         label = jnp.argmax(later, axis=0).astype(jnp.int32)
         label = jnp.where(jnp.any(later, axis=0), label, num_labels)
         return label, counted & (positive | ~rows(positive, label))

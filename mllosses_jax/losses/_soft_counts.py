@@ -238,10 +238,42 @@ def _soft_counts_jvp(axis: Any, devices: AxisName, primals: Any, tangents: Any) 
 
 
 def _positive_and_wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
-    p, q = pair_of_tail(tail)
     if y.dtype == jnp.bool_:
-        return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p)
+        return _hard_positive_and_wrong(tail, y, alpha, beta)
+    p, q = pair_of_tail(tail)
     return y * p, beta * (y * q) + alpha * ((1 - y) * p)
+
+
+def _both_sides(x: Array, y: Array) -> tuple[Array, Array]:
+    """Returns x of the positives and of the negatives, 0 elsewhere.
+
+    Derivatives of all counts are written with these two, so that gradients of the counts are added
+    up before they meet a (B, L) array.
+    """
+    return jnp.where(y, x, 0), jnp.where(y, 0, x)
+
+
+@jax.custom_jvp
+def _hard_positive_and_wrong(
+    tail: Array, y: Array, alpha: Array, beta: Array
+) -> tuple[Array, Array]:
+    p, q = pair_of_tail(tail)
+    return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p)
+
+
+@functools.partial(_hard_positive_and_wrong.defjvp, symbolic_zeros=True)
+def _hard_positive_and_wrong_jvp(primals: Any, tangents: Any) -> Any:
+    (tail, y, alpha, beta), (d_tail, _, d_alpha, d_beta) = primals, tangents
+    p, q = pair_of_tail(tail)
+    on = off = wrong = jnp.zeros_like(tail)
+    if not isinstance(d_tail, SymbolicZero):
+        on, off = _both_sides(d_tail, y)
+        wrong = beta * on - alpha * off
+    if not isinstance(d_alpha, SymbolicZero):
+        wrong = wrong + d_alpha * jnp.where(y, 0, p)
+    if not isinstance(d_beta, SymbolicZero):
+        wrong = wrong + d_beta * jnp.where(y, q, 0)
+    return _hard_positive_and_wrong(*primals), (-on, wrong)
 
 
 def _true_negative(tail: Array, y: Array) -> Array:
@@ -250,7 +282,19 @@ def _true_negative(tail: Array, y: Array) -> Array:
 
 
 def _confusion(tail: Array, y: Array) -> tuple[Array, Array, Array, Array]:
-    p, q = pair_of_tail(tail)
     if y.dtype == jnp.bool_:
-        return jnp.where(y, p, 0), jnp.where(y, 0, p), jnp.where(y, q, 0), jnp.where(y, 0, q)
+        return _hard_confusion(tail, y)
+    p, q = pair_of_tail(tail)
     return y * p, (1 - y) * p, y * q, (1 - y) * q
+
+
+@jax.custom_jvp
+def _hard_confusion(tail: Array, y: Array) -> tuple[Array, Array, Array, Array]:
+    p, q = pair_of_tail(tail)
+    return jnp.where(y, p, 0), jnp.where(y, 0, p), jnp.where(y, q, 0), jnp.where(y, 0, q)
+
+
+@_hard_confusion.defjvp
+def _hard_confusion_jvp(primals: Any, tangents: Any) -> Any:
+    on, off = _both_sides(tangents[0], primals[1])
+    return _hard_confusion(*primals), (-on, -off, on, off)

@@ -99,8 +99,9 @@ def overlap_loss(
         inputs: the checked labels and mask.
         alpha: the weight α of false positives in the count `wrong`.
         beta: the weight β of false negatives there.
-        of_both: whether the formula uses TN too. Then the gradient has a derivative by hand, which
-            spares a tenth of the time; with fewer counts it would only take longer to compile.
+        of_both: whether the formula uses TN too. Then the gradient for soft labels is written by
+            hand, which spares a tenth of the time; with fewer counts it would only take longer to
+            compile.
         average: what the counts run over: "macro", the batch (all leading axes), for each label;
             "samples", the labels of each sample; "micro", all entries.
         weights: as in the public losses.
@@ -110,7 +111,7 @@ def overlap_loss(
     shares = [jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta)]
 
     def losses(counted: Array, y: Array, axis: tuple[int, ...], devices: AxisName) -> Array:
-        counts = _soft_counts if of_both else _plain_counts
+        counts = _counts_of_soft if of_both and not inputs.hard else _counts
         return formula(SoftCounts(*counts(axis, devices, counted, y, *shares)))
 
     return _reduced(losses, tail, inputs, average, weights, reduction, axis_name)
@@ -196,7 +197,7 @@ def _sums(
     return jax.tree.map(lambda total: all_sum(total, devices), sum_of_terms(terms, arrays, axis))
 
 
-def _plain_counts(
+def _counts(
     axis: tuple[int, ...], devices: AxisName, tail: Array, y: Array, alpha: Array, beta: Array
 ) -> tuple[Array, Array, Array]:
     """Returns TP, α·FP + β·FN and TN."""
@@ -204,32 +205,29 @@ def _plain_counts(
     return tp, wrong, _sums(_true_negative, (tail, y), axis, devices)
 
 
-_soft_counts = jax.custom_jvp(_plain_counts, nondiff_argnums=(0, 1))
+_counts_of_soft = jax.custom_jvp(_counts, nondiff_argnums=(0, 1))
 
 
-@functools.partial(_soft_counts.defjvp, symbolic_zeros=True)
-def _soft_counts_jvp(axis: Any, devices: AxisName, primals: Any, tangents: Any) -> Any:
+@functools.partial(_counts_of_soft.defjvp, symbolic_zeros=True)
+def _counts_of_soft_jvp(axis: Any, devices: AxisName, primals: Any, tangents: Any) -> Any:
     """The gradient takes two slopes per label, which XLA writes before it reads them for all rows.
 
     It would compute them anew for each entry, if their last operation were not a costly one.
     """
     (tail, y, alpha, beta), d_tail = primals, tangents[0]
-    counts = _soft_counts(axis, devices, *primals)
+    counts = _counts_of_soft(axis, devices, *primals)
     changes = tuple(jnp.zeros_like(count) for count in counts)
     if not isinstance(d_tail, SymbolicZero):
-        hard = y.dtype == jnp.bool_
-        dp = -d_tail
-        on = jnp.where(y, dp, 0) if hard else y * dp
-        off = jnp.where(y, 0, dp) if hard else (1 - y) * dp
         one = recomputed(jnp.ones((), tail.dtype))
-        on, off = all_sum(jnp.stack([jnp.sum(on, axis), jnp.sum(off, axis)]), devices) / one
+        sides = jnp.sum(-d_tail * y, axis), jnp.sum(-d_tail * (1 - y), axis)
+        on, off = all_sum(jnp.stack(sides), devices) / one
         changes = on, alpha * off - beta * on, -off
     live = [i for i in (1, 2, 3) if not isinstance(tangents[i], SymbolicZero)]
     if live:
 
         def of_live(*parameters: Array) -> tuple[Array, Array, Array]:
             given = dict(zip(live, parameters, strict=True))
-            return _plain_counts(axis, devices, *(given.get(i, a) for i, a in enumerate(primals)))
+            return _counts(axis, devices, *(given.get(i, a) for i, a in enumerate(primals)))
 
         at, towards = [primals[i] for i in live], [tangents[i] for i in live]
         others = jax.jvp(of_live, at, towards)[1]

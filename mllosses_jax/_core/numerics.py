@@ -191,12 +191,14 @@ def log_quotient(p: Array, q: Array, difference: Array) -> Array:
     if p.dtype != jnp.float32:
         near = jnp.abs(difference) < q / 2
         return jnp.where(near, jnp.log1p(jnp.where(near, difference / q, 0)), jnp.log(p / q))
-    # Bounds that change no value make the last operations cheap; see `exp_unit`.
-    m, exponent = _scaled(jnp.minimum(p / q, _large(p.dtype)))
-    # log(p/q) = 2 artanh((p − q)/(p + q)), and log m is that for p = m, q = 1; see `log_share`.
-    near = exponent == 0
-    s = jnp.minimum(jnp.where(near, difference, m - 1) / jnp.where(near, p + q, m + 1), 1)
-    return 2 * (s + _artanh_rest(s, _UP_TO_0_172)) - exponent * math.log(2)
+    # log(p/q) = 2 artanh((p − q)/(p + q)), with the same of m for p and q that are far apart: one
+    # quotient serves both. The bound changes no value; see `exp_unit`.
+    (m_p, e_p), (m_q, e_q) = _scaled(p), _scaled(q)
+    near = jnp.abs(difference) * 3 < p + q
+    s = jnp.where(near, difference, m_p - m_q) / jnp.where(near, p + q, m_p + m_q)
+    s = jnp.minimum(s, 1)
+    exponent = jnp.where(near, 0, e_p - e_q)
+    return 2 * (s + _artanh_rest(s, _UP_TO_A_THIRD)) - exponent * math.log(2)
 
 
 def _scaled(u: Array) -> tuple[Array, Array]:

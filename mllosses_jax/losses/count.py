@@ -87,8 +87,8 @@ def _distance_of_sigmoid(x: Array, p: Array, log_p: Array, epsilon: Array) -> Ar
 def _distance_of_sigmoid_from_soft(x: Array, y: Array, epsilon: Array) -> tuple[Array, Array]:
     """Returns (P − Q)·log(P/Q) and its slope for soft labels, whose logarithm costs as much again.
 
-    With the sum these are six passes over (B, L) arrays: the tail of the probabilities, the two
-    quotients in the logarithm of P/Q, the value and its sum, and the slope.
+    With the sum these are five passes over (B, L) arrays: the tail of the probabilities, the
+    quotient in the logarithm of P/Q, the value and its sum, and the slope.
     """
     tail = signed_tail(x)
     q, rest = pair_of_tail(tail)

@@ -1,8 +1,10 @@
 """Strict settings for every test: no silent promotion or broadcasting, and eight CPU devices."""
 
+import functools
 import gc
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Most of the suite's time is compilation. Tests of accuracy and memory use `jit_fully`. If
@@ -15,12 +17,18 @@ os.environ.setdefault(
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
+gc.disable()  # until `pytest_collection` ends, because it would look at ever more modules and tests
 jax.config.update("jax_num_cpu_devices", 8)
 # The command caches programs in the user's folder, which the tests must not touch.
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# JAX makes a context of MLIR for each program and keeps both. That takes as long as the lowering of
+# a small program, and memory; one context serves them all.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 TESTS_BETWEEN_LOOKS = 50
 MOST_MEMORY_MAPS = 30_000
@@ -65,14 +73,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = itertools.chain.from_iterable(groups.values())
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
     """Exempts modules and tests, which live as long as the process, from garbage collection.
 
     Traces make many objects, and few of them are garbage that waits for a collection.
     """
+    result = yield
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
+    gc.enable()
+    return result
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -87,3 +99,4 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         with maps.open("rb") as lines:
             if sum(1 for _ in lines) > MOST_MEMORY_MAPS:
                 jax.clear_caches()
+                mlir.make_ir_context.cache_clear()

@@ -10,7 +10,7 @@ from cases import FIRST_OF_EACH
 from contract import make_inputs, written_out
 
 import mllosses_jax as mll
-from mllosses_jax._core.platforms import on_host, sum_of_terms
+from mllosses_jax._core.platforms import largest_of_terms, on_host, sum_of_terms
 
 ELSEWHERE = ("cuda", "tpu")
 ON_A_CPU_ONLY = {"cpu": True, "cuda": False, "tpu": False}
@@ -136,6 +136,26 @@ def test_sums_of_terms_along_long_rows(size):
     program = lowered(lambda x: sum_of_terms(lambda x: x, (x,), (1,)), x)
     split = {platform: "stablehlo.slice" in text for platform, text in program.items()}
     assert split == (ON_A_CPU_ONLY if size > 512 else dict.fromkeys(split, False))
+
+
+@pytest.mark.parametrize("shape", [(3, 1000), (3, 513), (72, 5), (3, 5)])
+def test_the_largest_of_terms_is_that_of_a_plain_reduction(shape):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=shape), jnp.float32).at[1, 2].set(jnp.inf)
+    entries = jnp.asarray(rng.random(shape) < 0.1).at[0].set(False)
+
+    def of_terms(x, axis):
+        terms = lambda x, entries: jnp.where(entries, -x, -jnp.inf)  # noqa: E731
+        return largest_of_terms(terms, (x, entries), (axis,))
+
+    for axis in (0, 1):
+        wanted = np.max(np.where(entries, -x, -np.inf), axis)
+        np.testing.assert_array_equal(jax.jit(of_terms, static_argnums=1)(x, axis), wanted)
+        slopes = jax.grad(lambda x, axis=axis: jnp.sum(of_terms(x, axis)))(x)
+        np.testing.assert_array_equal(slopes, np.zeros(shape, np.float32))
+    programs = lowered(lambda x: of_terms(x, 1), x)
+    split = {platform: "stablehlo.slice" in text for platform, text in programs.items()}
+    assert split == (ON_A_CPU_ONLY if shape[1] > 512 else dict.fromkeys(split, False))
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

@@ -26,11 +26,14 @@ class LossInputs(NamedTuple):
         y: labels (..., L), 0 where masked: bool if their dtype makes them hard, else in the dtype
             of `x`.
         where: bool (..., L), or None if every entry counts.
+        unmasked: the logits as `x`, but with any value where masked: for kernels that read no such
+            entry, in values and in derivatives, and so need no mask beside their sets.
     """
 
     x: Array
     y: Array
     where: Array | None
+    unmasked: Array
 
     @property
     def hard(self) -> bool:
@@ -91,12 +94,12 @@ def loss_inputs(
     y = checks.label_array("labels", labels)
     checks.same_shape("labels", y, name, x)
     where = checks.mask("where", where, x.shape)
-    x = widened(x, compute_dtype(x))
+    x = unmasked = widened(x, compute_dtype(x))
     y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else is_positive(y)
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))
         y = jnp.where(where, y, jnp.zeros_like(y))
-    return LossInputs(x, y, where)
+    return LossInputs(x, y, where, unmasked)
 
 
 def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> LossInputs:

@@ -6,6 +6,7 @@ differs is chosen when it is lowered. Only an eager call may ask for the device 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -126,7 +127,6 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
             each column if the axis is the last one.
         axis: the axes to sum over, not negative.
     """
-    shape = arrays[0].shape
     split, parts = _split(arrays[0], axis)
 
     def added_up(values: Array) -> Array:
@@ -135,44 +135,9 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
     def plain(*arrays: Array) -> T:
         return cast(T, jax.tree.map(added_up, terms(*arrays)))
 
-    def in_one_loop(first: Array, *others: Array) -> Array:
-        added = sum(others, first)
-        if jnp.issubdtype(added.dtype, jnp.floating):
-            # This changes nothing. Without a select XLA would write each of the terms that it adds.
-            added = jnp.where(added < jnp.finfo(added.dtype).min, -jnp.inf, added)
-        return added
-
-    def of_columns(*arrays: Array) -> list[T]:
-        size, width = shape[split], _width(shape[split])
-        of_parts = []
-        for start in range(0, size, width):
-            first = min(start, size - width)
-            part = [
-                lax.slice_in_dim(array, first, first + width, axis=split)
-                if array.shape == shape
-                else array
-                for array in arrays
-            ]
-            of_part = terms(*part)
-            if first < start:  # the others are in the part before
-                column = lax.broadcasted_iota(jnp.int32, (1,) * split + (width,), split)
-                new = column >= start - first
-                of_part = jax.tree.map(lambda v, new=new: jnp.where(new, v, 0), of_part)
-            of_parts.append(of_part)
-        return of_parts
-
-    def of_rows(*arrays: Array) -> list[T]:
-        # Neighbors go to different parts, so a split over devices stays as it is.
-        def part_of(array: Array, part: int) -> Array:
-            if parts == 1 or array.shape != shape:
-                return array
-            rows = lax.reshape(array, (shape[0] // parts, parts, *shape[1:]))
-            return lax.index_in_dim(rows, part, axis=1, keepdims=False)
-
-        return [terms(*(part_of(array, part) for array in arrays)) for part in range(parts)]
-
     def by_parts(*arrays: Array) -> T:
-        sums = jax.tree.map(in_one_loop, *(of_columns if split else of_rows)(*arrays))
+        of_parts = _of_parts(terms, arrays, split, parts, 0)
+        sums = jax.tree.map(lambda *values: _in_one_loop(jnp.add, values), *of_parts)
         leaves, form = jax.tree.flatten(sums)
         if split or parts == 1 or len(leaves) == 1:
             totals = jax.tree.map(added_up, sums)
@@ -198,6 +163,86 @@ def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple
 
     summed.defjvp(rule, symbolic_zeros=True)
     return cast(T, summed(*arrays))
+
+
+def largest_of_terms(
+    terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple[int, ...]
+) -> T:
+    """Returns the largest of terms(*arrays) along some axes, -inf of none, without a derivative.
+
+    As for sums, XLA's CPU backend would write all terms to memory and then read them: the largest
+    of each of two sets in a row took 1.8 times as long.
+
+    Args:
+        terms: an elementwise function of the arrays, as for `sum_of_terms`.
+        arrays: arrays as for `sum_of_terms`.
+        axis: the axes, not negative.
+    """
+    split, parts = _split(arrays[0], axis)
+
+    def largest(values: Array) -> Array:
+        return jnp.max(values, axis=axis, initial=-jnp.inf)
+
+    def plain(*arrays: Array) -> T:
+        return cast(T, jax.tree.map(largest, terms(*arrays)))
+
+    def by_parts(*arrays: Array) -> T:
+        of_parts = _of_parts(terms, arrays, split, parts, -jnp.inf)
+        highest = jax.tree.map(lambda *values: _in_one_loop(jnp.maximum, values), *of_parts)
+        return cast(T, jax.tree.map(largest, highest))
+
+    constants = (lax.stop_gradient(array) for array in arrays)
+    return cast(T, lax.platform_dependent(*constants, cpu=by_parts, default=plain))
+
+
+def _of_parts(
+    terms: Callable[..., T], arrays: tuple[Array, ...], split: int, parts: int, neutral: float
+) -> list[T]:
+    """Returns the terms of each part of the arrays; see `_split`.
+
+    Args:
+        terms: see `sum_of_terms`.
+        arrays: see `sum_of_terms`.
+        split: the axis that is split.
+        parts: the number of parts.
+        neutral: what stands for a column that the part before holds too.
+    """
+    shape = arrays[0].shape
+
+    def part_of_columns(start: int) -> T:
+        size, width = shape[split], _width(shape[split])
+        first = min(start, size - width)
+        part = [
+            lax.slice_in_dim(array, first, first + width, axis=split)
+            if array.shape == shape
+            else array
+            for array in arrays
+        ]
+        of_part = terms(*part)
+        if first == start:
+            return of_part
+        column = lax.broadcasted_iota(jnp.int32, (1,) * split + (width,), split)
+        new = column >= start - first  # the others are in the part before
+        return cast(T, jax.tree.map(lambda values: jnp.where(new, values, neutral), of_part))
+
+    # Neighbors go to different parts, so a split over devices stays as it is.
+    def part_of_rows(array: Array, part: int) -> Array:
+        if parts == 1 or array.shape != shape:
+            return array
+        rows = lax.reshape(array, (shape[0] // parts, parts, *shape[1:]))
+        return lax.index_in_dim(rows, part, axis=1, keepdims=False)
+
+    if split:
+        return [part_of_columns(start) for start in range(0, shape[split], _width(shape[split]))]
+    return [terms(*(part_of_rows(array, part) for array in arrays)) for part in range(parts)]
+
+
+def _in_one_loop(combine: Callable[[Array, Array], Array], values: tuple[Array, ...]) -> Array:
+    result = functools.reduce(combine, values)
+    if jnp.issubdtype(result.dtype, jnp.floating):
+        # This changes nothing. Without a select XLA would write each of the values.
+        result = jnp.where(result < jnp.finfo(result.dtype).min, -jnp.inf, result)
+    return result
 
 
 def rounded_to_bfloat16(x: Array) -> Array:

@@ -7,6 +7,7 @@ sum of the others, which does not round to 0 when it is nearly certain.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from mllosses_jax._core.numerics import with_slope
-from mllosses_jax._core.platforms import sum_of_terms
+from mllosses_jax._core.platforms import largest_of_terms, sum_of_terms
 from mllosses_jax._core.reduction import all_sum
 from mllosses_jax._core.types import AxisName
 
@@ -97,6 +98,19 @@ def below_top(
     return jnp.maximum(top, lowest), below_inf(inside) - jnp.expand_dims(center, axis)
 
 
+def top_of_terms(
+    terms: Callable[..., Array],
+    arrays: tuple[Array, ...],
+    axis: int | tuple[int, ...],
+    axis_name: AxisName,
+) -> Array:
+    """Returns the largest of terms(*arrays) along `axis`, never -inf; see `largest_of_terms`."""
+    top = largest_of_terms(terms, arrays, _not_negative(axis, arrays[0].ndim))
+    if axis_name is not None:
+        top = jax.lax.pmax(top, axis_name)
+    return jnp.maximum(top, jnp.finfo(top.dtype).min)
+
+
 def log_total(terms: Array, axis: int | tuple[int, ...], axis_name: AxisName = None) -> Array:
     """Returns the logarithm of the sum along `axis`, -inf with zero gradient where that is 0."""
     return log_or_none(all_sum(jnp.sum(terms, axis=axis), axis_name))
@@ -125,13 +139,16 @@ def _signed_exp_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 
 def sums_by_sign(terms: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     """Returns the sums of the terms above 0 and of minus those below 0, along `axis`."""
-    axes = tuple(a % terms.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
     # A NaN counts in both.
     return sum_of_terms(
         lambda terms: (jnp.where(terms < 0, 0, terms), jnp.where(terms > 0, 0, -terms)),
         (terms,),
-        axes,
+        _not_negative(axis, terms.ndim),
     )
+
+
+def _not_negative(axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 class SoftmaxTerms(NamedTuple):

@@ -45,7 +45,8 @@ def entries(
     logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, where: ArrayLike | None
 ) -> Entries:
     """Returns checked logits and labels (N, L), weighted per sample (N,) and masked, as rows."""
-    x, _, _ = inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where)
+    x = inputs.x
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(
             f"logits must have two axes, samples and labels: expected (N, L), got {x.shape}"

@@ -196,7 +196,7 @@ def hierarchical_coherence_loss(
     if x.size > 0:
         index = _by_label(find, jax.lax.stop_gradient(x), positive, inputs.counted(), ancestors)
         x = jnp.take_along_axis(x, index, axis=-1, mode="promise_in_bounds")
-    losses = cross_entropy(LossInputs(x, positive, None))
+    losses = cross_entropy(LossInputs(x, positive, None, x))
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled, compiled_loss
-from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import softplus, tempered
+from mllosses_jax._core.masking import LossInputs, loss_inputs
+from mllosses_jax._core.numerics import softplus, tempered, with_slope
 from mllosses_jax._core.reduction import all_sum, masked_mean, reduce_labels, reduce_samples
 from mllosses_jax._core.softmax import (
-    below_top,
+    below_inf,
     log_or_none,
     log_sum_exp,
-    signed_exp,
     sums_by_sign,
+    top_of_terms,
 )
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 
@@ -67,7 +69,7 @@ def lsep_loss(
         0.1698
     """
     inputs = loss_inputs(logits, labels, where)
-    losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), 1, 1, -1)
+    losses = _two_way(inputs, 1, 1, -1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -112,41 +114,94 @@ def zlpr_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     if inputs.hard:
-        positive, negative = inputs.positives(), inputs.negatives()
+        of_positives, of_negatives = _log_sum_exps(inputs, 1, 1, -1)
+        losses = softplus(of_positives.total()) + softplus(of_negatives.total())
     else:
-        positive, negative = inputs.y, jnp.where(inputs.counted(), 1 - inputs.y, 0)
-    losses = softplus(log_sum_exp(-inputs.x, positive, -1))
-    losses = losses + softplus(log_sum_exp(inputs.x, negative, -1))
+        negative = jnp.where(inputs.counted(), 1 - inputs.y, 0)
+        losses = softplus(log_sum_exp(-inputs.x, inputs.y, -1))
+        losses = losses + softplus(log_sum_exp(inputs.x, negative, -1))
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
+def _signed_slope(
+    x: Array, positives: Array, negatives: Array, high: Array, low: Array, t_p: Array, t_n: Array
+) -> Array:
+    terms = _signed_terms(x, positives, negatives, high, low, t_p, t_n)
+    return terms * jnp.where(terms < 0, -1 / t_p, 1 / t_n)
+
+
+@with_slope(_signed_slope, share=True)
+def _signed_terms(
+    x: Array, positives: Array, negatives: Array, high: Array, low: Array, t_p: Array, t_n: Array
+) -> Array:
+    """Returns −exp((−x − high)/T_p) for positives and exp((x − low)/T_n) for negatives, else 0.
+
+    So one array holds the terms of both sums, and later passes need no labels to tell them apart.
+    The last operation is a costly one, so XLA writes the result.
+    """
+    signed = jnp.where(positives, -x, jnp.where(negatives, x, -jnp.inf))
+    below = below_inf(signed) - jnp.where(positives, high, low)
+    exponents = jnp.where(positives, tempered(below, t_p), tempered(below, t_n))
+    return jnp.exp(exponents) / jnp.where(positives, -1.0, 1.0)
+
+
+class _LogSumExp(NamedTuple):
+    """The parts of T·LSE(z/T) = top + T·log Σ exp((z − top)/T).
+
+    Its derivative in T does not cancel.
+    """
+
+    top: Array
+    log_sum: Array  # -inf of nothing
+    temperature: Array
+
+    def total(self) -> Array:
+        return self.top + self.temperature * self.log_sum
+
+
+def _log_sum_exps(
+    inputs: LossInputs,
+    positive_temperature: ArrayLike,
+    negative_temperature: ArrayLike,
+    axis: int | tuple[int, ...],
+    axis_name: AxisName = None,
+) -> tuple[_LogSumExp, _LogSumExp]:
+    """Returns T_p·LSE_P(−x/T_p) and T_n·LSE_N(x/T_n) along `axis`.
+
+    With the gradient these are six passes over (B, L) arrays: the largest of each set, the
+    exponentials of both in one array, the sum of each, and the gradient from the exponentials.
+    """
+    x, positives, negatives = inputs.unmasked, inputs.positives(), inputs.negatives()
+    t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
+    t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
+    high = top_of_terms(
+        lambda x, entries: jnp.where(entries, -x, -jnp.inf), (x, positives), axis, axis_name
+    )
+    low = top_of_terms(
+        lambda x, entries: jnp.where(entries, x, -jnp.inf), (x, negatives), axis, axis_name
+    )
+    centers = (
+        jnp.expand_dims(jnp.minimum(top, jnp.finfo(x.dtype).max), axis) for top in (high, low)
+    )
+    sums = sums_by_sign(_signed_terms(x, positives, negatives, *centers, t_p, t_n), axis)
+    negative, positive = (log_or_none(all_sum(total, axis_name)) for total in sums)
+    return _LogSumExp(high, positive, t_p), _LogSumExp(low, negative, t_n)
+
+
 def _two_way(
-    x: Array,
-    positives: Array,
-    negatives: Array,
+    inputs: LossInputs,
     positive_temperature: ArrayLike,
     negative_temperature: ArrayLike,
     axis: int | tuple[int, ...],
     axis_name: AxisName = None,
 ) -> Array:
-    """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`.
-
-    With the gradient these are eight passes over (B, L) arrays: for each set, the masked logits and
-    their largest; the exponentials of both sets in one array, and the sum of each; then the
-    gradient from the exponentials.
-    """
-    t_p = checks.scalar("positive_temperature", positive_temperature, x.dtype)
-    t_n = checks.scalar("negative_temperature", negative_temperature, x.dtype)
-    # As T·LSE(z/T) = top + T·LSE((z − top)/T), the derivative in T does not cancel.
-    low, below_low = below_top(x, negatives, axis, axis_name)
-    high, below_high = below_top(-x, positives, axis, axis_name)
-    exponents = jnp.where(positives, tempered(below_high, t_p), tempered(below_low, t_n))
-    sums = sums_by_sign(signed_exp(exponents, positives), axis)
-    negative, positive = (log_or_none(all_sum(total, axis_name)) for total in sums)
+    """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
+    p, n = _log_sum_exps(inputs, positive_temperature, negative_temperature, axis, axis_name)
     # Without pairs the derivative in a temperature would be 0 * inf.
-    pairs = (negative > -jnp.inf) & (positive > -jnp.inf)
-    product = t_n * jnp.where(pairs, negative, 0) + t_p * jnp.where(pairs, positive, 0)
-    return jnp.where(pairs, softplus(low + high + product), 0)
+    pairs = (n.log_sum > -jnp.inf) & (p.log_sum > -jnp.inf)
+    product = n.temperature * jnp.where(pairs, n.log_sum, 0)
+    product = product + p.temperature * jnp.where(pairs, p.log_sum, 0)
+    return jnp.where(pairs, softplus(n.top + p.top + product), 0)
 
 
 @compiled_loss(positive_temperature=(_SMALLEST, 1e30), negative_temperature=(_SMALLEST, 1e30))
@@ -193,7 +248,7 @@ def two_way_sample_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     temperatures = (positive_temperature, negative_temperature)
-    losses = _two_way(inputs.x, inputs.positives(), inputs.negatives(), *temperatures, -1)
+    losses = _two_way(inputs, *temperatures, -1)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -243,9 +298,7 @@ def two_way_label_loss(
     inputs = loss_inputs(logits, labels, where)
     temperatures = (positive_temperature, negative_temperature)
     batch = tuple(range(inputs.x.ndim - 1))
-    losses = _two_way(
-        inputs.x, inputs.positives(), inputs.negatives(), *temperatures, batch, axis_name
-    )
+    losses = _two_way(inputs, *temperatures, batch, axis_name)
     return reduce_labels(losses, inputs.where, weights, reduction, axis_name)
 
 
@@ -288,11 +341,11 @@ def two_way_loss(
         0.3079
     """
     inputs = loss_inputs(logits, labels, where)
-    positives, negatives = inputs.positives(), inputs.negatives()
+    positives = inputs.positives()
     temperatures = (positive_temperature, negative_temperature)
     batch = tuple(range(positives.ndim - 1))
-    by_sample = _two_way(inputs.x, positives, negatives, *temperatures, -1)
-    by_label = _two_way(inputs.x, positives, negatives, *temperatures, batch, axis_name)
+    by_sample = _two_way(inputs, *temperatures, -1)
+    by_label = _two_way(inputs, *temperatures, batch, axis_name)
     in_sample = jnp.any(positives, axis=-1)
     in_shard = jnp.any(positives, axis=batch)
     in_label = all_sum(in_shard.astype(jnp.int32), axis_name) > 0

@@ -386,5 +386,7 @@ def entropy_maximization_loss(
         checks.same_shape("pseudo_labels", given, "logits", inputs.x)
         chosen = chosen & inputs.counted() & ~observed
         pseudo = jnp.where(chosen, given.astype(inputs.x.dtype), 0)
-        losses = jnp.where(chosen, b * cross_entropy(LossInputs(inputs.x, pseudo, None)), losses)
+        losses = jnp.where(
+            chosen, b * cross_entropy(LossInputs(inputs.x, pseudo, None, inputs.x)), losses
+        )
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

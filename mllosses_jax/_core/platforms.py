@@ -21,8 +21,9 @@ from mllosses_jax._core.sharding import spec_of
 T = TypeVar("T")
 
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
-# Terms that a CPU adds up before it writes them to memory. A sum of eight rows takes as long as one
-# of four, within 2 %, but each row is compiled anew: asymmetric losses then took 1.4 times as long.
+# Terms that a CPU adds up before it writes them to memory. Each row is compiled anew: with eight
+# instead of four, asymmetric losses took 1.4 times as long to compile. Most losses then took as long
+# to compute, within 5 %; the lightest, such as a masked squared hinge loss, a tenth less.
 _ADDED_ROWS, _ADDED_COLUMNS = 4, 8
 _FEW_ROWS, _FEW_COLUMNS = 64, 512
 _BLOCK = 64  # a loop over a multiple of so many columns has no rest that is not vectorised

@@ -14,11 +14,15 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     " --xla_cpu_parallel_codegen_split_count=1",
 )
+# The processes of pytest-xdist take all cores, and threads of BLAS and OpenMP wait by spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import pytest
 from jax._src.interpreters import mlir
+from threadpoolctl import threadpool_limits
 
+threadpool_limits(1)  # of numpy, which plugins of pytest have imported
 gc.disable()  # until `pytest_collection` ends, because it would look at ever more modules and tests
 jax.config.update("jax_num_cpu_devices", 8)
 # The command caches programs in the user's folder, which the tests must not touch.

@@ -1,5 +1,6 @@
 """Programs suit the platform that they are lowered for, which need not be that of the host."""
 
+import functools
 import re
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import FIRST_OF_EACH
+from compiling import jit_for_memory
 from contract import make_inputs, written_out
 
 import mllosses_jax as mll
@@ -163,3 +165,31 @@ def test_sums_of_terms_keep_what_is_not_finite(value):
     x = jnp.ones((72, 2)).at[5, 1].set(value)
     sums = sum_of_terms(lambda x: x, (x,), (0,))
     np.testing.assert_array_equal(sums, np.array([72, value], np.float32))
+
+
+OTHER_ARGUMENTS = {
+    "adaptive_threshold_loss": {"threshold_logits": jnp.zeros(64)},
+    "label_graph_penalty": {"affinity": jnp.ones((80, 80))},
+}
+CHEAP_GRADIENTS = [
+    "dice_loss",
+    "double_soft_f1_loss",
+    "jaccard_loss",
+    "smoothed_softmax_cross_entropy",
+    "soft_fbeta_loss",
+    "soft_mcc_loss",
+    *OTHER_ARGUMENTS,
+]
+
+
+@pytest.mark.parametrize("name", CHEAP_GRADIENTS)
+def test_small_cheap_gradients_run_on_one_thread(name):
+    # XLA splits loops over threads, if the machine has several, that have more operations than they
+    # read and write bytes. A small one ends before another thread wakes up.
+    x, y = jax.ShapeDtypeStruct((64, 80), jnp.float32), jax.ShapeDtypeStruct((64, 80), bool)
+    step = jax.value_and_grad(
+        functools.partial(getattr(mll, name), **OTHER_ARGUMENTS.get(name, {}))
+    )
+    program = jit_for_memory(step).lower(x, y).compile().as_text()
+    assert 'outer_dimension_partitions":[]' in program
+    assert 'outer_dimension_partitions":["' not in program

@@ -26,3 +26,21 @@ def smoothed(y: Array, s: Array, convention: Convention, counted: Array) -> Arra
     others = jnp.sum(off, axis=-1, keepdims=True, dtype=y.dtype)
     smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
     return jnp.where(others > 0, smoothed, y)
+
+
+def smoothed_values(
+    y: Array, s: Array, convention: Literal["uniform", "others"], size: Array, others: Array
+) -> tuple[Array, Array]:
+    """Returns what `smoothed` makes of hard labels: one value for positives, one for other labels.
+
+    Args:
+        y: the label of all positives of a sample, shape (...).
+        s: the smoothing.
+        convention: one of those that depend on the sample.
+        size: how many labels of a sample count, shape (...).
+        others: how many of them are not positive, shape (...).
+    """
+    if convention == "uniform":
+        off = s / jnp.maximum(size, 1)
+        return y * (1 - s) + off, off
+    return jnp.where(others > 0, y * (1 - s), y), s / jnp.maximum(others, 1)

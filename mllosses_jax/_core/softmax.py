@@ -81,6 +81,21 @@ def _weighted_log_sum_exp_jvp(axis: Any, axis_name: AxisName, primals: Any, tang
     return (value, by_x, by_weight), (d_value, d_by_x, d_by_weight)
 
 
+@jax.custom_jvp
+def only(x: Array, entries: Array) -> Array:
+    """Returns exponents of some entries, and -inf elsewhere.
+
+    The derivative is that of the identity: elsewhere the exponential, and with it the derivative of
+    a sum of exponentials, is 0 anyway, and the gradient need not read which entries these are.
+    """
+    return jnp.where(entries, x, -jnp.inf)
+
+
+@only.defjvp
+def _only_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return only(*primals), tangents[0]
+
+
 def below_top(
     x: Array, entries: Array, axis: int | tuple[int, ...], axis_name: AxisName = None
 ) -> tuple[Array, Array]:
@@ -89,7 +104,7 @@ def below_top(
     The difference is -inf elsewhere. The largest is a constant for derivatives. In the difference,
     infinity is taken for the largest finite number.
     """
-    inside = jnp.where(entries, x, -jnp.inf)
+    inside = only(x, entries)
     top = jnp.max(jax.lax.stop_gradient(inside), axis=axis, initial=-jnp.inf)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)

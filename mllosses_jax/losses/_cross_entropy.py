@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -17,9 +20,19 @@ from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.softmax import softmax_excess, softmax_terms
 
 
+@jax.custom_jvp
 def _hard_slope(x: Array, y: Array) -> Array:
-    p, q = sigmoid_pair(x)
-    return jnp.where(y, -q, p)
+    """Returns −σ(−x) for positives and σ(x) for negatives, which needs no absolute value.
+
+    Neither cancels: where the exponential overflows, the slope is 0.
+    """
+    return jnp.where(y, -1.0, 1.0) / (1 + jnp.exp(jnp.where(y, x, -x)))
+
+
+@_hard_slope.defjvp
+def _hard_slope_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    p, q = sigmoid_pair(primals[0])
+    return _hard_slope(*primals), p * q * tangents[0]
 
 
 @with_slope(_hard_slope)

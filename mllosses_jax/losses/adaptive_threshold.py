@@ -14,7 +14,7 @@ from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import LossInputs, loss_inputs
 from mllosses_jax._core.numerics import softplus, with_slope
 from mllosses_jax._core.reduction import count_entries, masked_mean, masked_sum, reduce_samples
-from mllosses_jax._core.softmax import log_sum_exp, softmax_pair, softmax_terms
+from mllosses_jax._core.softmax import log_sum_exp, only, softmax_pair, softmax_terms
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._asymmetric import asymmetric_kernel
 from mllosses_jax.losses._cross_entropy import softmax_entropy
@@ -95,7 +95,7 @@ def adaptive_threshold_loss(
     # is negative, so nothing cancels. With the gradient these are twelve passes over (B, L) arrays:
     # the number of positives; their masked logits, the five passes of `softmax_entropy`,
     # from which M comes too; the same without its last two for the negatives; and the gradient.
-    among = jnp.where(positives | (size == 0)[..., None], z, -jnp.inf)
+    among = only(z, positives | (size == 0)[..., None])
     competition = softmax_entropy(among, positives, jnp.ones_like(size), size)
     highest = jnp.where(size > 0, _highest(among), 0)
     losses = competition + size * softplus(-highest)

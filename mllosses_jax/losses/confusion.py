@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -144,19 +145,22 @@ def _wrong(tail: Array, y: Array) -> tuple[Array, Array]:
     return y * q, (1 - y) * p
 
 
-def _sides(tail: Array, y: Array) -> tuple[Array, Array]:
+def _sides(tail: Array, y: Array, *, masked: bool) -> tuple[Array, Array]:
     """Returns the terms of the sums of positives and negatives; a masked entry is neither."""
     soft = y.astype(tail.dtype)
-    return soft, jnp.where(tail == 0, 0, 1 - soft)
+    return soft, jnp.where(tail == 0, 0, 1 - soft) if masked else 1 - soft
 
 
-def _balanced_error(total: Total) -> Array:
+def _balanced_error(total: Total, masked: bool) -> Array:
     """Returns the mean of two rates, which are linear in p: their denominators are of labels.
 
     With the gradient these are four passes over (B, L) arrays: the tail, two loops of two sums, and
-    the gradient.
+    the gradient. Without a mask, the second loop reads the labels only.
     """
-    (fn, fp), (positives, negatives) = total(_wrong), total(_sides)
+    (fn, fp), (positives, negatives) = (
+        total(_wrong),
+        total(functools.partial(_sides, masked=masked)),
+    )
     missed, alarms = fn / jnp.maximum(positives, TINY), fp / jnp.maximum(negatives, TINY)
     error: Array = (missed + alarms) / 2
     return error
@@ -211,7 +215,7 @@ def soft_balanced_accuracy_loss(
     """
     inputs = loss_inputs(logits, labels, where)
     return counts_loss(
-        _balanced_error,
+        functools.partial(_balanced_error, masked=inputs.where is not None),
         signed_tail(inputs.x),
         inputs,
         average=average,

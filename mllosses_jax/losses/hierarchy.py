@@ -24,7 +24,7 @@ from mllosses_jax._core.hierarchy import (
     rows,
 )
 from mllosses_jax._core.masking import LossInputs, loss_inputs
-from mllosses_jax._core.numerics import sigmoid_pair, with_slope
+from mllosses_jax._core.numerics import pair_of_tail, sigmoid_pair, signed_tail, with_slope
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.sharding import on_shards, spec_of, whole_rows
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
@@ -42,28 +42,32 @@ def _largest_in_matrix(x: Array, positive: Array, counted: Array, ancestors: Arr
     """
     num_labels = len(x)
     above = ancestors | jnp.eye(num_labels, dtype=bool)
-    rank = jnp.cumsum(above, axis=0) - 1
     rounds = jnp.max(jnp.sum(above, axis=0))
-    own = jnp.arange(num_labels, dtype=jnp.int32).reshape(-1, *(1,) * (x.ndim - 1))
+    labels = jnp.arange(num_labels, dtype=jnp.int32)
+    own = labels.reshape(-1, *(1,) * (x.ndim - 1))
 
-    def ancestor(k: Array) -> tuple[Array, Array]:
-        """Returns the k-th ancestor of each label, L if there is none, and what may explain it."""
-        is_kth = above & (rank == k)
-        label = jnp.where(jnp.any(is_kth, axis=0), jnp.argmax(is_kth, axis=0), num_labels)
+    def next_ancestor(last: Array) -> tuple[Array, Array]:
+        """Returns the ancestor of each label after the last, or L, and what may explain it."""
+        later = above & (labels[:, None] > last[None])
+        label = jnp.argmax(later, axis=0).astype(jnp.int32)
+        label = jnp.where(jnp.any(later, axis=0), label, num_labels)
         return label, counted & (positive | ~rows(positive, label))
 
-    def raise_top(k: Array, top: Array) -> Array:
-        label, explains = ancestor(k)
-        return top.at[label].max(jnp.where(explains, x, -jnp.inf), mode="drop")
+    def raise_top(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        top, last = state
+        label, explains = next_ancestor(last)
+        return top.at[label].max(jnp.where(explains, x, -jnp.inf), mode="drop"), label
 
-    def lower_first(k: Array, first: Array) -> Array:
-        label, explains = ancestor(k)
+    def lower_first(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, last = state
+        label, explains = next_ancestor(last)
         attains = explains & (x == rows(top, label)) & (x > -jnp.inf)
-        return first.at[label].min(jnp.where(attains, own, num_labels), mode="drop")
+        return first.at[label].min(jnp.where(attains, own, num_labels), mode="drop"), label
 
     lowest, none = jnp.full_like(x, -jnp.inf), jnp.full_like(x, num_labels, dtype=jnp.int32)
-    top = jax.lax.fori_loop(0, rounds, raise_top, lowest)
-    first = jax.lax.fori_loop(0, rounds, lower_first, none)
+    start = jnp.full_like(above[0], -1, dtype=jnp.int32)
+    top, _ = jax.lax.fori_loop(0, rounds, raise_top, (lowest, start))
+    first, _ = jax.lax.fori_loop(0, rounds, lower_first, (none, start))
     return jnp.where(first == num_labels, own, first)
 
 
@@ -281,7 +285,7 @@ def _pulls(x: Array, where: Array | None, affinity: Array) -> tuple[Array, Array
     sum.
     """
     affinity = (affinity + affinity.T) / 2
-    p = _sigmoid(x)
+    p, _ = pair_of_tail(signed_tail(x))
     # Subtracting what all p have in common does not change the form, and avoids cancellation.
     if where is None:
         q = p - jax.lax.stop_gradient(jnp.mean(p, axis=-1, keepdims=True))
@@ -296,8 +300,8 @@ def _pulls(x: Array, where: Array | None, affinity: Array) -> tuple[Array, Array
 
 
 def _roughness_slope(x: Array, where: Array | None, affinity: Array) -> Array:
-    p, not_p = sigmoid_pair(x)
-    return 2 * p * not_p * _pulls(x, where, affinity)[1]
+    tail = signed_tail(x)
+    return (jnp.abs(tail) - tail * tail) * (2 * _pulls(x, where, affinity)[1])
 
 
 @with_slope(_roughness_slope, share=True, over_labels=True)
@@ -354,7 +358,6 @@ def label_graph_penalty(
     inputs = loss_inputs(logits, labels, where)
     pairs = checks.array("affinity", affinity).astype(inputs.x.dtype)
     _square("affinity", pairs, inputs.x)
-    pairs = (pairs + pairs.T) / 2
     losses = _roughness(inputs.x, inputs.where, pairs)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)
 

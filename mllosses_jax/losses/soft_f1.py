@@ -218,6 +218,7 @@ def double_soft_f1_loss(
         lambda counts: _double_soft_f1(counts, constant),
         signed_tail(inputs.x),
         inputs,
+        of_both=True,
         average=average,
         weights=weights,
         reduction=reduction,

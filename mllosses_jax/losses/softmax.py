@@ -21,7 +21,7 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.reduction import count_entries, reduce_samples, safe_divide
-from mllosses_jax._core.smoothing import smoothed
+from mllosses_jax._core.smoothing import smoothed, smoothed_values
 from mllosses_jax._core.softmax import (
     below_inf,
     below_top,
@@ -43,6 +43,12 @@ __all__ = [
 
 _INF = float("inf")
 _SMALLEST = 1e-30  # the smallest temperature
+
+
+def _two_values(positives: Array, on: Array, off: Array) -> Array:
+    """Returns an array (..., L) of one value for the positives of a sample and one for the rest."""
+    on, off = jnp.broadcast_arrays(on, off)
+    return jnp.where(positives, on[..., None], off[..., None])
 
 
 def _focus(x: Array, positive: Array, on: Exponent, off: Exponent) -> Array:
@@ -247,8 +253,13 @@ def smoothed_softmax_cross_entropy(
     checks.one_of("convention", convention, ("others", "uniform"))
     inputs = loss_inputs_or_ids(logits, labels, where)
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    y, total = inputs.distribution(), inputs.label_sum()
-    target = smoothed(y, smoothing, convention, inputs.counted())
+    total = inputs.label_sum()
+    if inputs.hard:
+        size = count_entries(inputs.x, inputs.where, None, axis=-1).astype(total.dtype)
+        values = smoothed_values(inputs.per_label(), smoothing, convention, size, size - total)
+        target = _two_values(inputs.y, *values)
+    else:
+        target = smoothed(inputs.distribution(), smoothing, convention, inputs.counted())
     if inputs.where is not None:
         target = jnp.where(inputs.where, target, 0)
     empty = total == 0
@@ -372,8 +383,11 @@ def single_label_asymmetric_loss(
         for name, gamma in (("gamma_pos", gamma_pos), ("gamma_neg", gamma_neg))
     )
     smoothing = checks.scalar("label_smoothing", label_smoothing, inputs.x.dtype)
-    positive, counted = inputs.positives(), inputs.counted()
-    target = smoothed(positive.astype(inputs.x.dtype), smoothing, "uniform", counted)
-    target = jnp.where(counted & jnp.any(positive, axis=-1, keepdims=True), target, 0)
+    positive = inputs.positives()
+    size = count_entries(inputs.x, inputs.where, None, axis=-1).astype(inputs.x.dtype)
+    some = jnp.any(positive, axis=-1).astype(inputs.x.dtype)
+    target = _two_values(positive, *smoothed_values(some, smoothing * some, "uniform", size, size))
+    if inputs.where is not None:
+        target = jnp.where(inputs.where, target, 0)
     losses = _faded_entropy(inside(inputs.x, inputs.where), target, positive, on, off)
     return reduce_samples(losses, inputs.where, weights, reduction, axis_name)

@@ -182,12 +182,10 @@ def test_an_exported_head_takes_any_batch(name):
 # Arrays (B, L) besides inputs and gradient: the loss, which is written out before it is summed;
 # what the kernel for soft asymmetric labels shares between value and slope, because it is cheaper;
 # and, at one byte each, which entries may be selected. The coherence loss gathers logits by an
-# index, kept in two layouts, and scatters their gradient. With the equalization loss of soft
-# labels, sums of eight rows stand beside the losses.
+# index, kept in two layouts, and scatters their gradient.
 SELECTING = ("large_loss_rejection", "large_loss_correction", "class_aware_selective_loss")
 TEMPORARIES = {
     ("asymmetric_loss", np.float32): 3,
-    ("equalization_loss", np.float32): 1.125,
     ("hierarchical_coherence_loss", bool): 6,
     ("hierarchical_coherence_loss", np.float32): 6,
 }

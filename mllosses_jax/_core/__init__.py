@@ -7,7 +7,7 @@
 - `masking`: replaces what `where` masks before a formula sees it; `widening`: the conversion of
   bfloat16 to float32, whose transpose a platform can choose.
 - `numerics`: the accurate primitives and the one value-and-slope mechanism; `softmax`: softmax and
-  log-sum-exp, built from them.
+  log-sum-exp, built from them; `polynomials`: those that take the place of functions.
 - `reduction`: the only place where losses are weighted, summed and averaged.
 - `frequencies`: what losses and weights compute from how often labels are positive.
 - `smoothing`: the conventions of label smoothing.

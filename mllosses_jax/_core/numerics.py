@@ -18,7 +18,8 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
-from numpy.polynomial import Chebyshev, Polynomial
+
+from mllosses_jax._core.polynomials import near_best, polynomial
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,25 +96,6 @@ def pair_of_tail(tail: Array) -> tuple[Array, Array]:
     return (tail > 0).astype(tail.dtype) - tail, (tail < 0).astype(tail.dtype) + tail
 
 
-def near_best(
-    function: Callable[[Any], Any], low: float, high: float, terms: int
-) -> tuple[float, ...]:
-    """Returns the coefficients of a polynomial for a function of float64 arrays on [low, high].
-
-    A polynomial through Chebyshev points has nearly the smallest error, so it needs few terms.
-    """
-    fit = Chebyshev.interpolate(function, terms - 1, domain=[low, high])
-    return tuple(fit.convert(kind=Polynomial).coef.tolist())
-
-
-def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """Returns Σ_n coefficients[n]·xⁿ."""
-    result = jnp.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = result * x + coefficient
-    return result
-
-
 def _artanh_terms(largest: float, terms: int) -> tuple[float, ...]:
     """Returns a polynomial in z = s² for (artanh(s) − s)/s³ = 1/3 + z/5 + …, |s| <= largest."""
     return near_best(lambda z: sum(z**k / (2 * k + 3) for k in range(50)), 0, largest**2, terms)
@@ -160,12 +142,18 @@ def log_share(u: Array, rest: Array) -> Array:
         near = rest < 0.5
         log_near = log1p_unit(-jnp.minimum(rest, 0.5))
         return jnp.where(near, log_near, jnp.log(jnp.where(near, jnp.ones_like(u), u)))
+    # The logarithm of 1 is -0, because a loss is minus it.
+    return jnp.where(u > 0, positive_log_share(u, rest), u - jnp.inf)
+
+
+def positive_log_share(u: Array, rest: Array) -> Array:
+    """Returns what `log_share` does, for u > 0 and without a rule for derivatives."""
+    if u.dtype != jnp.float32:
+        return log_share(u, rest)
     m, exponent = _scaled(u)
     # With s = (m − 1)/(m + 1), log m = 2 artanh(s), where |s| < 0.172.
     s = jnp.where(exponent == 0, -rest, m - 1) * (1 / (1 + m))
-    log_m = 2 * (s + _artanh_rest(s, _UP_TO_0_172))
-    # The logarithm of 1 is -0, because a loss is minus it.
-    return jnp.where(u > 0, log_m - exponent * math.log(2), u - jnp.inf)
+    return 2 * (s + _artanh_rest(s, _UP_TO_0_172)) - exponent * math.log(2)
 
 
 @jax.custom_jvp
@@ -285,7 +273,12 @@ def finite_product(weight: Array, value: Array) -> Array:
 
     The derivative in such a weight is large, but its product in a chain rule stays finite.
     """
-    return weight * jnp.where(weight == 0, jnp.minimum(value, _large(value.dtype)), value)
+    return weight * jnp.where(weight == 0, bounded(value), value)
+
+
+def bounded(value: Array) -> Array:
+    """Returns a value, bounded so that its product with 0 is 0."""
+    return jnp.minimum(value, _large(value.dtype))
 
 
 @jax.custom_jvp

@@ -21,7 +21,10 @@ from mllosses_jax._core.sharding import spec_of
 T = TypeVar("T")
 
 _SHORT = 1024  # along a longer axis, a product with ones would lose digits
-_ADDED = 8  # terms that a CPU adds up before it writes them to memory
+# Terms that a CPU adds up before it writes them to memory. Each row is compiled anew: with eight
+# instead of four, asymmetric losses compiled 1.4 times as long. Most losses then took as long to
+# compute, within 5 %; the lightest, such as a masked squared hinge loss, a tenth less.
+_ADDED_ROWS, _ADDED_COLUMNS = 4, 8
 _FEW_ROWS, _FEW_COLUMNS = 64, 512
 _BLOCK = 64  # a loop over a multiple of so many columns has no rest that is not vectorised
 _PARTS = 8  # sorts that a CPU may run at the same time; each one takes 15 ms to compile
@@ -97,7 +100,7 @@ def _split(x: Array, axis: tuple[int, ...]) -> tuple[int, int]:
         return isinstance(size, int) and size > few and spec_of(x)[axis] is None
 
     if 0 in axis:
-        return 0, math.gcd(x.shape[0], _ADDED) if long(0, _FEW_ROWS) else 1
+        return 0, math.gcd(x.shape[0], _ADDED_ROWS) if long(0, _FEW_ROWS) else 1
     last = x.ndim - 1
     if axis != (last,) or not long(last, _FEW_COLUMNS):
         return 0, 1
@@ -106,7 +109,7 @@ def _split(x: Array, axis: tuple[int, ...]) -> tuple[int, int]:
 
 def _width(size: int) -> int:
     """Returns how many columns a part has, of which a CPU adds up the terms."""
-    return _BLOCK * math.ceil(size / (_ADDED * _BLOCK))
+    return _BLOCK * math.ceil(size / (_ADDED_COLUMNS * _BLOCK))
 
 
 def sum_of_terms(terms: Callable[..., T], arrays: tuple[Array, ...], axis: tuple[int, ...]) -> T:

@@ -17,6 +17,7 @@ from mllosses_jax._core.numerics import (
     log_share_tail,
     log_sigmoid_pair,
     log_sigmoid_tail,
+    positive_log_share,
     power,
     sigmoid_pair,
     with_slope,
@@ -67,8 +68,12 @@ def shifted_change(x: Array, clip: Exponent) -> Array:
 def _share(x: Array, clip: Array) -> Array:
     """Returns q / (q + clip), and 1 where both are 0."""
     q = sigmoid_pair(x)[1]
-    some = q + clip > 0
-    return jnp.where(some, q / jnp.where(some, q + clip, 1), 1)
+    return jnp.where(_survives(q + clip), q / (q + clip), 1)
+
+
+def _survives(u: Array) -> Array:
+    """Returns where a likelihood does not underflow. Without a clip it may, being exp(-|x|)."""
+    return u > jnp.finfo(u.dtype).tiny
 
 
 @_share.defjvp
@@ -102,7 +107,7 @@ class Likelihood(NamedTuple):
     slope: Array
 
 
-def _likelihood(x: Array, y: Array, clip: Exponent) -> Likelihood:
+def likelihood(x: Array, y: Array, clip: Exponent) -> Likelihood:
     p, q = sigmoid_pair(x)
     p_m, rest, _, slope = shifted(x, clip)
     return Likelihood(jnp.where(y, p, rest), jnp.where(y, q, p_m), jnp.where(y, -q, slope))
@@ -116,27 +121,26 @@ def _by_clip(x: Array, y: Array, clip: Array) -> Array:
 @jax.custom_jvp
 def _hard_entropy(x: Array, y: Array, clip: Array) -> Array:
     """Returns −log u."""
-    u, rest, _ = _likelihood(x, y, clip)
-    # Only without a clip u underflows, which then is exp(-|x|).
-    return jnp.where(u > jnp.finfo(u.dtype).tiny, -log_share(u, rest), jnp.abs(x))
+    u, rest, _ = likelihood(x, y, clip)
+    return jnp.where(_survives(u), -positive_log_share(u, rest), jnp.abs(x))
 
 
 @_hard_entropy.defjvp
 def _hard_entropy_jvp(primals: Any, tangents: Any) -> Any:
-    by_x, by_clip = _likelihood(*primals).slope, _by_clip(*primals)
+    by_x, by_clip = likelihood(*primals).slope, _by_clip(*primals)
     return _hard_entropy(*primals), by_x * tangents[0] + by_clip * tangents[2]
 
 
 @jax.custom_jvp
 def _hard_tail(x: Array, y: Array, clip: Array) -> Array:
-    u, rest, _ = _likelihood(x, y, clip)
+    u, rest, _ = likelihood(x, y, clip)
     far = jnp.abs(x) - rest - rest * rest / 2
-    return jnp.where(u > jnp.finfo(u.dtype).tiny, log_share_tail(u, rest), far)
+    return jnp.where(_survives(u), log_share_tail(u, rest), far)
 
 
 @_hard_tail.defjvp
 def _hard_tail_jvp(primals: Any, tangents: Any) -> Any:
-    _, rest, by_x = _likelihood(*primals)
+    _, rest, by_x = likelihood(*primals)
     change = by_x * tangents[0] + _by_clip(*primals) * tangents[2]
     return _hard_tail(*primals), rest * rest * change
 
@@ -149,6 +153,26 @@ def hard_entropy(x: Array, y: Array, clip: Exponent) -> Array:
     return _hard_entropy(x, y, jnp.asarray(clip, x.dtype))
 
 
+def negative_entropy(x: Array, clip: Exponent) -> Array:
+    """Returns −log(1 − p_m), with fewer operations beside its slope than `hard_entropy` has."""
+    if isinstance(clip, int) and clip == 0:
+        return -log_sigmoid_pair(x)[1]
+    return _negative_entropy(x, jnp.asarray(clip, x.dtype))
+
+
+@jax.custom_jvp
+def _negative_entropy(x: Array, clip: Array) -> Array:
+    p_m, _, above, _ = shifted(x, clip)
+    u = sigmoid_pair(x)[1] + clip
+    return jnp.where(above, jnp.where(_survives(u), -positive_log_share(u, p_m), x), 0)
+
+
+@_negative_entropy.defjvp
+def _negative_entropy_jvp(primals: Any, tangents: Any) -> Any:
+    by_x, by_clip = shifted(*primals).slope, _by_clip(primals[0], jnp.asarray(False), primals[1])
+    return _negative_entropy(*primals), by_x * tangents[0] + by_clip * tangents[1]
+
+
 def hard_tail(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns −log u − r − r²/2 for r = 1 − u, with u as in `hard_entropy`."""
     if isinstance(clip, int) and clip == 0:
@@ -159,7 +183,7 @@ def hard_tail(x: Array, y: Array, clip: Exponent) -> Array:
 def asymmetric_entropy_slope(x: Array, y: Array, clip: Exponent) -> Array:
     """Returns the derivative of `asymmetric_entropy` with respect to x."""
     if y.dtype != x.dtype:
-        return _likelihood(x, y, clip).slope
+        return likelihood(x, y, clip).slope
     return (1 - y) * shifted(x, clip).slope - y * sigmoid_pair(x)[1]
 
 
@@ -191,25 +215,45 @@ def positive_focus(x: Array, gamma: Exponent) -> HardFocus:
     return HardFocus(weight, -gamma * (p * weight))
 
 
-def negative_focus(x: Array, gamma: Exponent, clip: Exponent) -> HardFocus:
-    """Returns the focusing weight p_m^γ₋ of negatives and its slope."""
+def negative_weight(x: Array, gamma: Exponent, clip: Exponent) -> Array:
+    """Returns the focusing weight p_m^γ₋ of negatives."""
     p_m, rest, above, _ = shifted(x, clip)
     log_p_m = log_share(jnp.where(above, p_m, 1), jnp.where(above, rest, 0))
-    log_p_m = jnp.where(above, log_p_m, -jnp.inf)
-    weight = power(p_m, log_p_m, gamma)
+    return power(p_m, jnp.where(above, log_p_m, -jnp.inf), gamma)
+
+
+class NegativeFocus(NamedTuple):
+    """The focusing weight of negatives, whose slope has a factor in common with it.
+
+    Attributes:
+        common: the factor.
+        weight: the weight divided by the factor.
+        slope: the derivative of the weight with respect to the logit, divided by the factor.
+    """
+
+    common: Array
+    weight: Array
+    slope: Array
+
+
+def negative_focus(x: Array, gamma: Exponent, clip: Exponent) -> NegativeFocus:
+    """Returns the focusing weight p_m^γ₋ of negatives and its slope."""
+    p_m, _, above, _ = shifted(x, clip)
     if isinstance(gamma, int) and gamma > 0:  # no division
-        return HardFocus(weight, gamma * (power(p_m, log_p_m, gamma - 1) * shifted_change(x, clip)))
+        return NegativeFocus(p_m ** (gamma - 1), p_m, gamma * shifted_change(x, clip))
     p, q = sigmoid_pair(x)
     sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
     growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-    return HardFocus(weight, gamma * (weight * growth))
+    return NegativeFocus(negative_weight(x, gamma, clip), jnp.ones_like(x), gamma * growth)
 
 
 def hard_focus(
     x: Array, y: Array, gamma_neg: Exponent, gamma_pos: Exponent, clip: Exponent
 ) -> HardFocus:
     """Returns the focusing weight of hard labels and its slope."""
-    positive, negative = positive_focus(x, gamma_pos), negative_focus(x, gamma_neg, clip)
+    positive = positive_focus(x, gamma_pos)
+    common, weight, slope = negative_focus(x, gamma_neg, clip)
+    negative = common * weight, common * slope
     return HardFocus(*(jnp.where(y, *pair) for pair in zip(positive, negative, strict=True)))
 
 

@@ -9,14 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mllosses_jax._core.numerics import (
-    TINY,
-    log_sigmoid_pair,
-    near_best,
-    polynomial,
-    power,
-    sigmoid_pair,
-)
+from mllosses_jax._core.numerics import TINY, log_sigmoid_pair, power, sigmoid_pair
+from mllosses_jax._core.polynomials import near_best, polynomial
 from mllosses_jax._core.types import Exponent
 
 

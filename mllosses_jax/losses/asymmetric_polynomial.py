@@ -16,6 +16,7 @@ from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import (
+    bounded,
     finite_product,
     log_sigmoid_tail,
     sigmoid_pair,
@@ -26,7 +27,10 @@ from mllosses_jax._core.types import AxisName, Exponent, LossValue, Reduction
 from mllosses_jax.losses._asymmetric import (
     hard_entropy,
     hard_tail,
+    likelihood,
+    negative_entropy,
     negative_focus,
+    negative_weight,
     positive_focus,
     shifted,
     shifted_change,
@@ -51,7 +55,7 @@ def _positive_curvature(x: Array, e1: Exponent, e2: Exponent) -> Array:
 @with_slope(_positive_curvature)
 def _positive_slope(x: Array, e1: Exponent, e2: Exponent) -> Array:
     p, q = sigmoid_pair(x)
-    return -q * (q * q + _times(1 - e1, p) + _times(1 - e2, p * q))
+    return q * (_times(e1 - 1, p) + q * (_times(e2 - 1, p) - q))
 
 
 def _positive(x: Array, tail: Array, e1: Exponent, e2: Exponent) -> Array:
@@ -66,12 +70,12 @@ def _negative(entropy: Array, x: Array, clip: Exponent, e_neg: Exponent) -> tupl
     return entropy - _times(e_neg, rest), slope + _times(e_neg, shifted_change(x, clip))
 
 
-def _hill(x: Array, clip: Exponent, lamb: Exponent) -> tuple[Array, Array]:
-    """Returns the Hill factor (λ − p)·p²·(λ − (1 − p_m)) of negatives and its slope."""
+def _hill(x: Array, clip: Exponent, lamb: Exponent) -> tuple[Array, Array, Array]:
+    """Returns p², and the Hill factor (λ − p)·p²·(λ − (1 − p_m)) and its slope divided by p²."""
     p, q = sigmoid_pair(x)
-    square, base, rise = p * p, (lamb - 1) + q, (lamb - 1) + shifted(x, clip).p_m
+    base, rise = (lamb - 1) + q, (lamb - 1) + shifted(x, clip).p_m
     slope = q * ((2 * lamb - 3) + 3 * q) * rise + base * shifted_change(x, clip)
-    return square * (base * rise), square * slope
+    return p * p, base * rise, slope
 
 
 def _hard(
@@ -86,13 +90,16 @@ def _hard(
     lamb: Exponent | None,
 ) -> Array:
     """Returns the loss of hard labels, of which one logarithm serves both classes."""
-    p_m, tail = shifted(x, clip).p_m, hard_tail(x, y, clip)
-    positive = positive_focus(x, gamma_pos).weight * _positive(x, tail, e1, e2)
-    negative, _ = _negative(tail + p_m + p_m * p_m / 2, x, clip, e_neg)
-    weight = negative_focus(x, gamma_neg, clip).weight
+    # With r = 1 − u, −log u is the tail and r + r²/2, for positives and for negatives.
+    tail, r = hard_tail(x, y, clip), likelihood(x, y, clip).rest
+    half = r * r / 2
+    positive = tail + _times(1 - e1, r) + _times(1 - e2, half)
+    negative = tail + r + half - _times(e_neg, shifted(x, clip).rest)
+    weight = negative_weight(x, gamma_neg, clip)
     if lamb is not None:
-        weight = weight * _hill(x, clip, lamb)[0]
-    return jnp.where(y, positive, weight * negative)
+        square, factor, _ = _hill(x, clip, lamb)
+        weight = weight * (square * factor)
+    return jnp.where(y, positive_focus(x, gamma_pos).weight * positive, weight * negative)
 
 
 def _hard_slope(
@@ -119,17 +126,17 @@ def _hard_slope(
     if not no_slope:
         loss = _positive(x, hard_tail(x, jnp.asarray(True), clip), e1, e2)
         positive = positive + finite_product(focus.slope, loss)
-    entropy = hard_entropy(x, jnp.asarray(False), clip)
-    loss, slope = _negative(entropy, x, clip, e_neg)
-    weight, growth = negative_focus(x, gamma_neg, clip)
+    loss, slope = _negative(negative_entropy(x, clip), x, clip, e_neg)
+    common, weight, growth = negative_focus(x, gamma_neg, clip)
     growth = jnp.zeros_like(growth) if detach_focus else growth
     if lamb is not None:  # the factor is a part of the weight
-        factor, factor_slope = _hill(x, clip, lamb)
+        square, factor, factor_slope = _hill(x, clip, lamb)
+        common = common * square
         weight, growth = weight * factor, growth * factor + weight * factor_slope
     negative = weight * slope
-    if not detach_focus or lamb is not None:
-        negative = negative + finite_product(growth, loss)
-    return jnp.where(y, positive, negative)
+    if not detach_focus or lamb is not None:  # where the loss is very large, nothing grows
+        negative = negative + growth * bounded(loss)
+    return jnp.where(y, positive, common * negative)
 
 
 def _soft(
@@ -149,7 +156,8 @@ def _soft(
     entropy = hard_entropy(x, jnp.asarray(False), clip)
     negative, negative_slope = _negative(entropy, x, clip, e_neg)
     if lamb is not None:
-        factor, factor_slope = _hill(x, clip, lamb)
+        square, factor, factor_slope = _hill(x, clip, lamb)
+        factor, factor_slope = square * factor, square * factor_slope
         negative_slope = factor * negative_slope + finite_product(factor_slope, negative)
         negative = factor * negative
     positive = _positive(x, log_sigmoid_tail(x), e1, e2)

@@ -13,14 +13,8 @@ from numpy.polynomial import Polynomial
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import (
-    log_sigmoid_pair,
-    near_best,
-    polynomial,
-    sigmoid_pair,
-    tempered,
-    with_slope,
-)
+from mllosses_jax._core.numerics import log_sigmoid_pair, sigmoid_pair, tempered, with_slope
+from mllosses_jax._core.polynomials import near_best, polynomial
 from mllosses_jax._core.reduction import reduce_samples
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 

@@ -20,7 +20,7 @@ from mllosses_jax._core.numerics import (
 )
 from mllosses_jax._core.reduction import reduce_elements
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
-from mllosses_jax.losses._cross_entropy import cross_entropy
+from mllosses_jax.losses._cross_entropy import cross_entropy, soft_cross_entropy
 
 __all__ = [
     "equalization_loss",
@@ -202,11 +202,11 @@ def equalization_loss(
     inputs = loss_inputs(logits, labels, where)
     frequencies = checks.element_parameter("label_frequencies", label_frequencies, inputs.x)
     rare = frequencies < checks.element_parameter("threshold", threshold, inputs.x)
-    losses = cross_entropy(inputs)
     if inputs.hard:
-        losses = jnp.where(rare & ~inputs.y, 0, losses)
+        losses = jnp.where(rare & ~inputs.y, 0, cross_entropy(inputs))
     else:
-        losses = finite_product(jnp.where(rare, inputs.y, 1), losses)
+        weight = jnp.where(rare, inputs.y, 1)
+        losses = soft_cross_entropy(inputs.x, weight * inputs.y, weight * (1 - inputs.y))
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
 

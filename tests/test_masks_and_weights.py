@@ -1,5 +1,7 @@
 """Gradients where masks, weights and soft labels interact."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,3 +60,23 @@ def test_graph_penalty_of_nearly_equal_predictions():
     expected = [np.sum(affinity * (row[:, None] - row) ** 2) / 2 for row in p]
     value = mll.label_graph_penalty(x, x > 0, affinity=affinity, reduction="none")
     np.testing.assert_allclose(value, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["lsep_loss", "zlpr_loss", "two_way_sample_loss", "two_way_label_loss", "two_way_loss"]
+)
+def test_tangents_under_a_mask_do_not_count(name):
+    rng = np.random.default_rng(0)
+    x, y = jnp.asarray(rng.normal(size=(4, 6)), jnp.float32), jnp.asarray(rng.random((4, 6)) < 0.5)
+    where = jnp.asarray(rng.random((4, 6)) < 0.7)
+
+    @jax.jit
+    def changes(tangent):
+        loss = functools.partial(getattr(mll, name), labels=y, where=where)
+        return tuple(jax.jvp(f, (x,), (tangent,))[1] for f in (loss, jax.grad(loss)))
+
+    wanted = changes(where.astype(x.dtype))
+    for masked in (jnp.nan, jnp.inf):
+        found = changes(jnp.where(where, 1, jnp.asarray(masked, x.dtype)))
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])

@@ -6,7 +6,7 @@ suffice, because the gradient of a masked NaN is 0 * NaN.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ class LossInputs(NamedTuple):
             of `x`.
         where: bool (..., L), or None if every entry counts.
         unmasked: the logits as `x`, but with any value where masked: for kernels that read no such
-            entry, in values and in derivatives, and so need no mask beside their sets.
+            entry, and so need no mask beside their sets. Its derivative is masked.
     """
 
     x: Array
@@ -99,7 +99,20 @@ def loss_inputs(
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))
         y = jnp.where(where, y, jnp.zeros_like(y))
+        unmasked = _with_masked_derivative(unmasked, where)
     return LossInputs(x, y, where, unmasked)
+
+
+@jax.custom_jvp
+def _with_masked_derivative(x: Array, where: Array) -> Array:
+    """Returns x. A tangent may be NaN where masked, and a derivative of 0 would not remove it."""
+    return x
+
+
+@_with_masked_derivative.defjvp
+def _with_masked_derivative_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    dx = jnp.where(primals[1], tangents[0], jnp.zeros_like(tangents[0]))
+    return _with_masked_derivative(*primals), dx
 
 
 def loss_inputs_or_ids(logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None) -> LossInputs:

@@ -80,6 +80,15 @@ def test_generalized_cross_entropy_has_a_slope_in_q_at_zero():
     np.testing.assert_allclose(slope, -(np.log1p(np.exp(-1.5)) ** 2) / 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", [mll.asymmetric_loss, mll.robust_asymmetric_loss])
+@pytest.mark.parametrize("gamma", [1e34, 3e38])
+def test_a_negative_of_no_weight_has_no_slope(loss, gamma):
+    # p_m is far below 1, and so p_m to a huge power is 0, however fast it grows.
+    logits, labels = jnp.array([[1e-6, 0.1, 0.02, -2.9]]), jnp.zeros((1, 4), bool)
+    slope = jax.grad(lambda x, gamma: loss(x, labels, gamma_neg=gamma))
+    np.testing.assert_array_equal(jit(slope)(logits, jnp.float32(gamma)), np.zeros((1, 4)))
+
+
 @pytest.mark.parametrize("loss", [mll.hinge_loss, mll.squared_hinge_loss])
 @pytest.mark.parametrize("dtype", [bool, np.float32])
 def test_slope_at_the_kink_is_zero(loss, dtype):

@@ -244,7 +244,8 @@ def negative_focus(x: Array, gamma: Exponent, clip: Exponent) -> NegativeFocus:
     p, q = sigmoid_pair(x)
     sound = p_m > TINY  # otherwise p_m is p = exp(x), or clipped to 0
     growth = jnp.where(sound, p * q / jnp.where(sound, p_m, 1), above.astype(x.dtype))
-    return NegativeFocus(negative_weight(x, gamma, clip), jnp.ones_like(x), gamma * growth)
+    weight = negative_weight(x, gamma, clip)
+    return NegativeFocus(jnp.ones_like(x), weight, gamma * (weight * growth))
 
 
 def hard_focus(

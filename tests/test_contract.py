@@ -260,6 +260,19 @@ def test_nothing_counts_gives_zero(case):
 
 
 @each_loss
+def test_a_nan_that_counts_is_seen(case):
+    # A loss that hid it would look fine while the model is lost.
+    logits, _, mask = make_inputs(case)
+    # Some losses are 0 in a sample or a label of one kind, whatever the logits are.
+    labels, everything = np.indices(mask.shape).sum(0) % 2 == 0, np.ones_like(mask)
+    loss = jit(written_out(case, "sum"))
+    for cell in ((0, 0), (0, 1)):
+        lost = np.copy(logits)
+        lost[cell] = np.nan
+        assert np.isnan(loss(lost, labels, everything))
+
+
+@each_loss
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_logits(case, dtype):
     logits, labels, mask = make_inputs(case)

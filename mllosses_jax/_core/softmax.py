@@ -154,12 +154,13 @@ def _signed_exp_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 
 def sums_by_sign(terms: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     """Returns the sums of the terms above 0 and of minus those below 0, along `axis`."""
-    # A NaN counts in both.
-    return sum_of_terms(
-        lambda terms: (jnp.where(terms < 0, 0, terms), jnp.where(terms > 0, 0, -terms)),
+    # A NaN counts in both. Negating the sums instead of the terms keeps the gradient cheap.
+    above, below = sum_of_terms(
+        lambda terms: (jnp.where(terms < 0, 0, terms), jnp.where(terms > 0, 0, terms)),
         (terms,),
         _not_negative(axis, terms.ndim),
     )
+    return above, -below
 
 
 def _not_negative(axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ def shifted(x: Array, clip: Exponent) -> Shifted:
     slope = p * _share(x, jnp.asarray(clip, x.dtype))
     return Shifted(
         jnp.where(above, p - clip, 0),
-        jnp.where(above, q + clip, 1),
+        jnp.where(p <= clip, 1, q + clip),  # NaN of NaN, so that a loss of it is not 0
         above,
         jnp.where(above, slope, 0),
     )

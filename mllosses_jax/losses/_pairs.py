@@ -92,6 +92,11 @@ def _times(length: Array, count: Array) -> Array:
     return jnp.where(count == 0, 0, length * count)
 
 
+def _lost(row: SortedPairs, terms: Array) -> Array:
+    """Returns terms, NaN where a positive is: it comes last, and no negative after it counts."""
+    return jnp.where(row.positives & jnp.isnan(row.z), row.z, terms)
+
+
 def _rank_weights(z: Array) -> Array:
     """Returns L(r)/max(r, 1) for the ranks r below n, L(r) = 1 + 1/2 + ... + 1/r."""
     ranks = lax.iota(z.dtype, z.shape[-1])
@@ -115,8 +120,8 @@ def hinge_sum(z: Array, positives: Array, negatives: Array, by_rank: bool) -> Ar
         by_rank: whether w_i is L(r)/r, with r the number of negatives above z_i and
             L(r) = 1 + 1/2 + ... + 1/r, held constant in the gradient; otherwise w_i is 1.
     """
-    _, gaps, before, after, _ = _gaps(z, positives, negatives, by_rank)
-    return jnp.sum(_times(gaps, before * after), axis=-1)
+    row, gaps, before, after, _ = _gaps(z, positives, negatives, by_rank)
+    return jnp.sum(_lost(row, _times(gaps, before * after)), axis=-1)
 
 
 def _distances(gaps: _Gaps) -> tuple[Array, Array]:
@@ -146,4 +151,4 @@ def squared_hinge_sum(z: Array, positives: Array, negatives: Array) -> Array:
     length, distances = gaps.gaps, _distances(gaps)[0]
     growth = 2 * _times(distances, gaps.after) + _times(length, gaps.before * gaps.after)
     growth = jnp.where(length == 0, 0, growth)  # an infinite growth would give 0 * inf below
-    return jnp.sum(_times(length, growth), axis=-1)
+    return jnp.sum(_lost(gaps.row, _times(length, growth)), axis=-1)

@@ -29,7 +29,7 @@ def _focused(loss: Array, gamma: Array | int) -> Array:
 
     The derivative in a logit is finite: that of the loss falls as fast as the loss, down to 0.
     """
-    wrong = loss > TINY
+    wrong = ~(loss <= TINY)  # holds for NaN
     base = jnp.where(wrong, loss, 1)
     return jnp.where(wrong, power(base, jnp.log(base), gamma), 0)
 

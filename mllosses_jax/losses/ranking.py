@@ -198,7 +198,7 @@ def _two_way(
     """Returns softplus(T_n·LSE_N(x/T_n) + T_p·LSE_P(−x/T_p)) along `axis`."""
     p, n = _log_sum_exps(inputs, positive_temperature, negative_temperature, axis, axis_name)
     # Without pairs the derivative in a temperature would be 0 * inf.
-    pairs = (n.log_sum > -jnp.inf) & (p.log_sum > -jnp.inf)
+    pairs = (n.log_sum != -jnp.inf) & (p.log_sum != -jnp.inf)  # holds for NaN too
     product = n.temperature * jnp.where(pairs, n.log_sum, 0)
     product = product + p.temperature * jnp.where(pairs, p.log_sum, 0)
     return jnp.where(pairs, softplus(n.top + p.top + product), 0)

@@ -57,7 +57,7 @@ def _cut_off(x: Array, k: Array, temperature: Array) -> Array:
     top = jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
     zero = (top > largest).astype(low.dtype)  # varies over devices as x does
     _, key = lax.fori_loop(0, jnp.iinfo(low.dtype).bits, halve, (low + zero, high + zero))
-    return scores_of_keys(key, x.dtype)
+    return jnp.where(jnp.isnan(top), top, scores_of_keys(key, x.dtype))
 
 
 @_cut_off.defjvp

@@ -18,27 +18,25 @@ def smoothed(y: Array, s: Array, convention: Convention, counted: Array) -> Arra
         return y * (1 - s) + s / 2
     if convention == "full":
         return y * (1 - s) + (1 - y) * s
-    if convention == "uniform":
-        return y * (1 - s) + s / size
     if convention == "classy_vision":
         return (y + s / size) / (1 + s)
     off = counted & (y <= 0)
     others = jnp.sum(off, axis=-1, keepdims=True, dtype=y.dtype)
-    smoothed = jnp.where(off, s / jnp.maximum(others, 1), y * (1 - s))
-    return jnp.where(others > 0, smoothed, y)
+    on, rest = smoothed_values(y, s, convention, size, others)
+    return on if convention == "uniform" else jnp.where(off, rest, on)
 
 
 def smoothed_values(
     y: Array, s: Array, convention: Literal["uniform", "others"], size: Array, others: Array
 ) -> tuple[Array, Array]:
-    """Returns what `smoothed` makes of hard labels: one value for positives, one for other labels.
+    """Returns the smoothed label of positives and that of other labels.
 
     Args:
-        y: the label of all positives of a sample, shape (...).
+        y: the label of positives: one per sample if labels are hard, else one per entry.
         s: the smoothing.
         convention: one of those that depend on the sample.
-        size: how many labels of a sample count, shape (...).
-        others: how many of them are not positive, shape (...).
+        size: how many labels of a sample count, of a shape that broadcasts against y.
+        others: how many of them are not positive, in the shape of the size.
     """
     if convention == "uniform":
         off = s / jnp.maximum(size, 1)

@@ -14,13 +14,7 @@ from numpy.polynomial import Polynomial
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import (
-    exp_unit,
-    recomputed,
-    sigmoid_pair,
-    tempered,
-    with_slope,
-)
+from mllosses_jax._core.numerics import exp_unit, sigmoid_pair, tempered, with_slope
 from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.polynomials import near_best, polynomial
 from mllosses_jax._core.reduction import reduce_samples
@@ -33,12 +27,8 @@ _SMALLEST = 1e-30  # the smallest temperature
 
 @jax.custom_jvp
 def _difference(x: Array, teacher: Array) -> Array:
-    """Returns σ(x) − σ(teacher) with one quotient, from exponentials that cannot overflow.
-
-    It is computed anew from the teacher's logits, because what the value has in common with it
-    would be kept in memory.
-    """
-    a, b = exp_unit(-jnp.abs(x)), exp_unit(-jnp.abs(recomputed(teacher)))
+    """Returns σ(x) − σ(teacher) with one quotient, from exponentials that cannot overflow."""
+    a, b = exp_unit(-jnp.abs(x)), exp_unit(-jnp.abs(teacher))
     one_side = (x >= 0) == (teacher >= 0)
     size = jnp.where(one_side, b - a, 1 - a * b) / ((1 + a) * (1 + b))
     return jnp.where(x >= 0, size, -size)
@@ -59,9 +49,9 @@ def _divergence_of_both(x: Array, teacher: Array) -> Array:
         log((1 + a)/(1 + b)) + max(x, 0) − w·d = 2·artanh(s) + max(x, 0) − w·d,
         w = b/(1 + b),  s = (a − b)/(2·(1 + b) + a − b), at most 1/3.
 
-    Near d = 0 the terms nearly cancel. There b·(eᵈ − 1) replaces a − b, which takes the place of
-    max(x, 0), too. With z = w·(eᵈ − 1), 2·s is z − s·z, so w·(eᵈ − 1 − d) − s·z remains of the
-    terms that are not small.
+    Near d = 0 the terms nearly cancel. There z = w·(eᵈ − 1) has s = z/(2 + z), the loss is
+    2·artanh(s) − w·d, and 2·s is z − s·z. So the loss is the sum of w·(eᵈ − 1 − d) − s·z and of
+    2·(artanh(s) − s), where eᵈ − 1 − d comes from a series.
     """
     turned = jnp.where(teacher > 0, -x, x)
     d = turned + jnp.abs(teacher)

@@ -12,7 +12,7 @@ from compiling import jit_for_memory
 from contract import make_inputs, written_out
 
 import mllosses_jax as mll
-from mllosses_jax._core.platforms import largest_of_terms, on_host, sum_of_terms
+from mllosses_jax._core.platforms import beside_bytes, largest_of_terms, on_host, sum_of_terms
 
 ELSEWHERE = ("cuda", "tpu")
 ON_A_CPU_ONLY = {"cpu": True, "cuda": False, "tpu": False}
@@ -165,6 +165,36 @@ def test_sums_of_terms_keep_what_is_not_finite(value):
     x = jnp.ones((72, 2)).at[5, 1].set(value)
     sums = sum_of_terms(lambda x: x, (x,), (0,))
     np.testing.assert_array_equal(sums, np.array([72, value], np.float32))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 1), (0,), ()])
+@pytest.mark.parametrize("value", [np.nan, -0.0, np.inf, 0.5, True])
+def test_values_beside_bytes_stay_as_they_are(shape, value):
+    values = np.full(shape, value, bool if value is True else np.float32)
+    beside = jax.jit(beside_bytes)(values)
+    assert (beside.dtype, beside.shape) == (values.dtype, values.shape)
+    assert np.asarray(beside).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "masked", "alone"),
+    [
+        (jnp.float32, jnp.float32, False, True),
+        (jnp.float32, jnp.int32, False, True),
+        (jnp.float32, bool, False, False),
+        (jnp.bfloat16, jnp.float32, False, False),
+        (jnp.float32, jnp.float32, True, False),
+    ],
+)
+def test_four_byte_arrays_alone_are_read_beside_bytes_on_a_cpu(logits, labels, masked, alone):
+    x, y = jnp.zeros((3, 5), logits), jnp.zeros((3, 5), labels)
+    where = jnp.ones((3, 5), bool) if masked else None
+    programs = lowered(jax.grad(lambda x, y: mll.sigmoid_focal_loss(x, y, where=where)), x, y)
+    beside = {
+        platform: any("barrier" in line and "5xui8" in line for line in text.splitlines())
+        for platform, text in programs.items()
+    }
+    assert beside == (ON_A_CPU_ONLY if alone else dict.fromkeys(beside, False))
 
 
 OTHER_ARGUMENTS = {

@@ -1,5 +1,6 @@
 """Estimates of unknown labels, against loops, and properties of the losses that use them."""
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -186,6 +187,27 @@ def test_divergence_of_nearby_logits_does_not_cancel():
     assert error.max() < 2e-5
     assert np.all(np.asarray(ours) >= 0)
     assert np.all(np.asarray(same) == 0)
+
+
+def test_divergence_of_infinite_quotients():
+    ends = np.float32([-1e15, 0, 1e15])
+    x, teacher = (z.reshape(-1, 1) for z in np.meshgrid(ends, ends))
+    call = functools.partial(mll.multilabel_distillation_loss, labels=x > 0, temperature=1e-30)
+    found = call(x, teacher_logits=teacher, reduction="none")
+    wanted = np.where(x == teacher, 0, np.where(x == 0, np.log(2), np.inf))[:, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    slope = jax.grad(lambda x: call(x, teacher_logits=teacher, reduction="sum") * 1e-30)(x)
+    np.testing.assert_allclose(slope, (np.sign(x) - np.sign(teacher)) / 2, rtol=1e-6)
+
+
+def test_distillation_writes_neither_exponentials_nor_divergences():
+    x = jax.ShapeDtypeStruct((512, 1000), jnp.float32)
+
+    def loss(x, teacher):
+        return mll.multilabel_distillation_loss(x, x > 0, teacher_logits=teacher)
+
+    analysis = jax.jit(jax.value_and_grad(loss)).lower(x, x).compile().memory_analysis()
+    assert analysis.temp_size_in_bytes < 0.3 * 4 * x.size
 
 
 def test_teacher_gets_no_gradient_and_labels_do_nothing():

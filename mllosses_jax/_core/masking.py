@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
-from mllosses_jax._core.platforms import sum_of_terms
+from mllosses_jax._core.platforms import beside_bytes, sum_of_terms
 from mllosses_jax._core.widening import widened
 
 
@@ -79,7 +79,12 @@ class LossInputs(NamedTuple):
 
 
 def loss_inputs(
-    logits: ArrayLike, labels: ArrayLike, where: ArrayLike | None, *, name: str = "logits"
+    logits: ArrayLike,
+    labels: ArrayLike,
+    where: ArrayLike | None,
+    *,
+    name: str = "logits",
+    arithmetic: bool = False,
 ) -> LossInputs:
     """Checks the three arrays of a loss, converts their dtypes and replaces masked entries.
 
@@ -89,13 +94,18 @@ def loss_inputs(
             `labels > 0`, so an integer -1 is never a positive.
         where: bool array of the same rank with every axis equal or 1, or None.
         name: the caller's name for its first argument.
+        arithmetic: whether the loss is bound by its arithmetic rather than by memory, as one with
+            an exp and a logarithm per entry is; see `beside_bytes`.
     """
     x = checks.float_array(name, logits)
     y = checks.label_array("labels", labels)
     checks.same_shape("labels", y, name, x)
     where = checks.mask("where", where, x.shape)
+    no_bytes = where is None and x.dtype.itemsize > 2 and y.dtype.itemsize > 2
     x = unmasked = widened(x, compute_dtype(x))
     y = y.astype(x.dtype) if jnp.issubdtype(y.dtype, jnp.floating) else is_positive(y)
+    if arithmetic and no_bytes:
+        y = beside_bytes(y)
     if where is not None:
         x = jnp.where(where, x, jnp.zeros_like(x))
         y = jnp.where(where, y, jnp.zeros_like(y))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
@@ -263,6 +264,28 @@ def rounded_to_bfloat16(x: Array) -> Array:
         return x.astype(jnp.bfloat16)
 
     return lax.platform_dependent(x, cpu=by_integers, default=convert)  # type: ignore[no-any-return]
+
+
+def beside_bytes(values: Array) -> Array:
+    """Returns values, read beside a row of bytes by XLA's CPU backend.
+
+    It takes as many float32 numbers at once as fit in 256 bits, unless it reads a byte with each of
+    them: then it takes 16, even where vectors have 512 bits. With float32 labels, the focal loss
+    took .6 of the time by this, the generalized robust loss .55; with vectors of 256 bits .99 and
+    .75. Losses bound by memory, such as the hinge loss, took 1.05 to 1.4 times as long instead.
+    """
+    if values.ndim == 0 or not isinstance(values.shape[-1], int):
+        return values
+    # XLA does not see what is behind the barrier. Bytes that are equal would be made one number.
+    ones_and_twos = np.arange(values.shape[-1]) % 2 + 1
+
+    def masked(values: Array) -> Array:
+        row = lax.optimization_barrier(jnp.asarray(ones_and_twos, jnp.uint8))
+        return jnp.where(row > 0, values, jnp.zeros_like(values))
+
+    return lax.platform_dependent(  # type: ignore[no-any-return]
+        values, cpu=masked, default=lambda values: values
+    )
 
 
 def largest_integers(values: Array, k: int) -> Array:

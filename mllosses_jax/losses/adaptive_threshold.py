@@ -153,7 +153,7 @@ def none_class_ranking_loss(
         >>> print(f"{none_class_ranking_loss(logits, labels, threshold_logits=t):.4f}")
         1.8345
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     z = _margins(inputs, threshold_logits)
     positives = inputs.positives()
     m = shift if isinstance(shift, int) else checks.scalar("shift", shift, z.dtype)

@@ -188,7 +188,7 @@ def strictly_proper_asymmetric_loss(
         >>> print(f"{mll.calibration.inverse_link(loss, logits)[0, 0]:.4f}")  # not σ(2) = 0.8808
         0.8274
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     k_p, b_p, zeta_p, k_n, b_n, zeta_n = (
         checks.element_parameter(name, value, x)

@@ -237,7 +237,7 @@ def asymmetric_polynomial_loss(
         >>> print(asymmetric_polynomial_loss(logits, labels, reduction="none").round(4))
         [[0.0255 0.0006 0.    ]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     losses = _kernel(inputs.hard, detach_focus)(
         x,
@@ -314,7 +314,7 @@ def robust_asymmetric_loss(
         >>> print(robust_asymmetric_loss(logits, labels, reduction="none").round(4))
         [[0.0255 0.1193 0.    ]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     losses = _kernel(inputs.hard, detach_focus)(
         x,

@@ -69,7 +69,7 @@ def sigmoid_binary_cross_entropy(
         >>> print(f"{sigmoid_binary_cross_entropy(logits, labels):.4f}")
         0.2201
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     w = checks.element_parameter("pos_weight", 1 if pos_weight is None else pos_weight, inputs.x)
     if inputs.hard and isinstance(label_smoothing, int) and label_smoothing == 0:
         losses = hard_cross_entropy(inputs.x, inputs.y)
@@ -122,7 +122,7 @@ def balanced_binary_cross_entropy(
         >>> print(f"{balanced_binary_cross_entropy(logits, labels, alpha=0.75):.4f}")
         0.0868
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     a = checks.element_parameter("alpha", alpha, inputs.x)
     if inputs.hard:
         losses = jnp.where(inputs.y, a, 1 - a) * hard_cross_entropy(inputs.x, inputs.y)
@@ -171,7 +171,7 @@ def multilabel_soft_margin_loss(
         >>> print(multilabel_soft_margin_loss(logits, labels, reduction="none").round(4))
         [0.2201]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     losses = cross_entropy(inputs)
     if label_weights is not None:
         losses = checks.element_parameter("label_weights", label_weights, inputs.x) * losses
@@ -222,7 +222,7 @@ def ova_n_loss(
         >>> print(f"{ova_n_loss(logits, labels):.4f}")
         2.1333
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     q = inputs.distribution()
     takes_part = inputs.counted() & jnp.any(q != 0, axis=-1, keepdims=True)
     entropy = cross_entropy(inputs._replace(y=q))

@@ -122,7 +122,7 @@ def distribution_balanced_loss(
         >>> print([f"{loss:.4f}" for loss in losses[0]])
         ['0.0040', '0.0015']
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x, y = inputs.x, inputs.y
 
     def parameter(name: str, value: ArrayLike) -> Array:

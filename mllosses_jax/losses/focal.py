@@ -89,7 +89,7 @@ def sigmoid_focal_loss(
         >>> print(sigmoid_focal_loss(logits, labels, gamma=2.0, reduction="none").round(4))
         [[0.0018 0.0227]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x, y = inputs.x, inputs.y
     exponent = checks.exponent("gamma", gamma, x)
     losses = hard_focal(x, y, exponent) if inputs.hard else _soft_focal(x, y, exponent)
@@ -177,7 +177,7 @@ def quality_focal_loss(
         >>> print(quality_focal_loss(logits, labels, reduction="none").round(4))
         [[0.0238 0.    ]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     kernel = hard_focal if inputs.hard else _soft_quality_focal
     losses = kernel(inputs.x, inputs.y, checks.exponent("beta", beta, inputs.x))
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

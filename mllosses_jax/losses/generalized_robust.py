@@ -167,7 +167,7 @@ def generalized_robust_loss(
         >>> print(generalized_robust_loss(logits, labels, reduction="none").round(4))
         [[0.6931 0.4605]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x, observed = inputs.x, inputs.positives()
 
     def parameter(name: str, value: ArrayLike) -> Array:

@@ -84,7 +84,7 @@ def ldam_loss(
         >>> print([f"{loss:.4f}" for loss in losses[0]])
         ['0.3133', '0.1269']
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     counts = jnp.maximum(checks.element_parameter("label_counts", label_counts, x), 1)
     rarity = jnp.min(counts, initial=_INF) / counts
@@ -143,7 +143,7 @@ def logit_adjusted_binary_cross_entropy(
         >>> print([f"{loss:.4f}" for loss in losses[0]])
         ['2.3026', '0.2231']
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     shift = log_odds(checks.element_parameter("prior", prior, inputs.x))
     shift = checks.element_parameter("tau", tau, inputs.x) * shift
     losses = cross_entropy(inputs._replace(x=inputs.x + shift))
@@ -199,7 +199,7 @@ def equalization_loss(
         >>> print([f"{loss:.4f}" for loss in losses[0]])
         ['0.1269', '0.0000', '0.3133']
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     frequencies = checks.element_parameter("label_frequencies", label_frequencies, inputs.x)
     rare = frequencies < checks.element_parameter("threshold", threshold, inputs.x)
     if inputs.hard:
@@ -277,7 +277,7 @@ def unbiased_binary_cross_entropy(
         >>> print([f"{loss:.4f}" for loss in losses[0]])
         ['-1.8731', '0.3133']
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     rho = checks.element_parameter("propensity", propensity, inputs.x)
     y = inputs.soft_y
     losses = _unbiased_cross_entropy(inputs.x, y / rho, (rho - y) / rho)

@@ -112,7 +112,7 @@ def bp_mll_loss(
         >>> print(f"{bp_mll_loss(logits, labels):.4f}")
         0.4620
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x, positives, negatives = inputs.x, inputs.positives(), inputs.negatives()
     in_positives = _size(positives)
     in_negatives = count_entries(x, inputs.where, None, axis=-1) - in_positives

@@ -79,7 +79,7 @@ def partial_binary_cross_entropy(
         >>> print(f"{partial_binary_cross_entropy(logits, labels, where=known):.4f}")
         0.2047
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     dtype, counted = inputs.x.dtype, inputs.counted()
     size = max(inputs.x.shape[-1], 1)
     number = jnp.maximum(jnp.sum(counted, axis=-1), 1)  # a power of 0 may be infinite

@@ -143,7 +143,7 @@ def poly1_binary_cross_entropy(
         >>> print(poly1_binary_cross_entropy(logits, labels, reduction="none").round(4))
         [[0.2461 0.5822]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     losses = _poly1_losses(inputs, 0, None, epsilon)
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
 
@@ -195,6 +195,6 @@ def poly1_focal_loss(
         >>> print(poly1_focal_loss(logits, labels, reduction="none").round(4))
         [[0.0035 0.0421]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     losses = _poly1_losses(inputs, checks.exponent("gamma", gamma, inputs.x), alpha, epsilon)
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -114,7 +114,7 @@ def generalized_binary_cross_entropy(
         >>> print(f"{generalized_binary_cross_entropy(logits, labels):.4f}")
         0.2014
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     kernel = _hard_generalized if inputs.hard else _soft_generalized
     losses = kernel(inputs.x, inputs.y, checks.exponent("q", q, inputs.x))
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)
@@ -224,7 +224,7 @@ def hill_loss(
         >>> print(f"{hill_loss(logits, labels):.4f}")
         0.0558
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     losses = (_hard_hill if inputs.hard else _soft_hill)(
         x,
@@ -310,7 +310,7 @@ def splc_loss(
         >>> print(splc_loss(logits, labels, reduction="none").round(4))
         [[0.0227 0.0018 0.0227]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     x = inputs.x
     losses = _splc(
         x,

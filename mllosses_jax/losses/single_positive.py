@@ -86,7 +86,7 @@ def assume_negative_loss(
         >>> print(f"{assume_negative_loss(logits, labels, label_smoothing=0.1):.4f}")
         0.3701
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     if not (isinstance(label_smoothing, int) and label_smoothing == 0):
         s = checks.element_parameter("label_smoothing", label_smoothing, inputs.x)
         inputs = inputs._replace(y=smoothed(inputs.soft_y, s, "full", inputs.counted()))
@@ -135,7 +135,7 @@ def weak_assume_negative_loss(
         >>> print(weak_assume_negative_loss(logits, labels, reduction="none").round(4))
         [[0.1269 0.1566 0.1566]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     if gamma is None:
         others = jnp.sum(inputs.counted(), axis=-1, keepdims=True) - 1
         g = 1 / jnp.maximum(others, 1).astype(inputs.x.dtype)
@@ -218,7 +218,7 @@ def expected_positive_regularized_loss(
         >>> print(f"{loss:.4f}")
         0.5966
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     k = checks.scalar("expected_positives", expected_positives, inputs.x.dtype)
     positive = inputs.positives()
     losses = jnp.where(positive, hard_cross_entropy(inputs.x, positive), 0)
@@ -285,7 +285,7 @@ def role_loss(
         >>> print(f"{loss:.4f}")
         1.2897
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     given = checks.float_array("estimated_logits", estimated_logits)
     checks.same_shape("estimated_logits", given, "logits", inputs.x)
     estimated = widened(given, inputs.x.dtype)
@@ -373,7 +373,7 @@ def entropy_maximization_loss(
         >>> print(entropy_maximization_loss(logits, labels, reduction="none").round(4))
         [[ 0.6931 -0.0693]]
     """
-    inputs = loss_inputs(logits, labels, where)
+    inputs = loss_inputs(logits, labels, where, arithmetic=True)
     a = checks.element_parameter("alpha", alpha, inputs.x)
     b = checks.element_parameter("beta", beta, inputs.x)
     observed = inputs.positives()

@@ -239,11 +239,15 @@ def _hard_probability_slope(p: Array, y: Array, least: float) -> Array:
     return jnp.where(is_probability(p), slope, 0)
 
 
-@with_slope(_hard_probability_slope, share=True)  # they share nothing that XLA would keep
+@with_slope(_hard_probability_slope, share=True)  # XLA keeps none of the cheap things they share
 def _hard_probability_entropy(p: Array, y: Array, least: float) -> Array:
-    p = jnp.where(is_probability(p), p, jnp.nan)
-    u, rest = jnp.where(y, p, 1 - p), jnp.where(y, 1 - p, p)
-    return -jnp.maximum(log_share(u, rest), _LOWEST_LOG)
+    """Returns −log u for the probability u of the label.
+
+    Beside so few operations XLA's logarithm is the fastest. It needs what 1 − p lost by rounding.
+    """
+    u = jnp.where(y, p, 1 - p)
+    lost = jnp.where(y, 1 - p, p) - (1 - u)
+    return jnp.where(u <= 1, jnp.minimum(lost - jnp.log(u), -_LOWEST_LOG), jnp.nan)
 
 
 def _soft_probability_slope(p: Array, y: Array, least: float) -> Array:
@@ -304,8 +308,10 @@ def binary_cross_entropy(
         [[  0.1054 100.    ]]
     """
     inputs = loss_inputs(probabilities, labels, where, name="probabilities")
-    p = inputs.x
     least = max(_SMALLEST, float(jnp.finfo(jnp.result_type(probabilities)).tiny))
-    kernel = _hard_probability_entropy if inputs.hard else _soft_probability_entropy
-    losses = kernel(p, inputs.y, least)
+    if inputs.hard:
+        losses = _hard_probability_entropy(inputs.x, inputs.y, least)
+    else:
+        p = probabilities_of(inputs.x, "probabilities")
+        losses = _soft_probability_entropy(p, inputs.y, least)
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -204,6 +204,7 @@ OTHER_ARGUMENTS = {
 CHEAP_GRADIENTS = [
     "dice_loss",
     "double_soft_f1_loss",
+    "focal_tversky_loss",
     "jaccard_loss",
     "smoothed_softmax_cross_entropy",
     "soft_fbeta_loss",

@@ -49,4 +49,5 @@ def probabilities_of(scores: Array, inputs: ScoreKind) -> Array:
 
 def is_probability(scores: Array) -> Array:
     """Returns which scores lie in [0, 1]."""
-    return lax.clamp(0.0, scores, 1.0) == scores
+    zero, one = jnp.zeros((), scores.dtype), jnp.ones((), scores.dtype)
+    return lax.clamp(zero, scores, one) == scores

@@ -255,8 +255,9 @@ def _both_sides(x: Array, y: Array) -> tuple[Array, Array]:
 def _hard_positive_and_wrong(
     tail: Array, y: Array, alpha: Array, beta: Array
 ) -> tuple[Array, Array]:
-    p, q = pair_of_tail(tail)
-    return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p)
+    p, _ = pair_of_tail(tail)
+    error, _ = pair_of_tail(jnp.where(y, -tail, tail))  # q for positives, p for negatives
+    return jnp.where(y, p, 0), jnp.where(y, beta, alpha) * error
 
 
 @functools.partial(_hard_positive_and_wrong.defjvp, symbolic_zeros=True)

@@ -40,21 +40,27 @@ def interleaved(
 
     Args:
         calls: functions without arguments, by name; each call waits for the JAX arrays it returns.
-        rounds: how often each call is timed.
-        seconds: after this time no further round starts once three are done, and after ten times
-            this time none at all.
+        rounds: how often each call is timed, at most.
+        seconds: after this time, but not before three rounds are done, only those calls go on that
+            have not yet had an equal share of it: a slow call leaves few rounds to the others. No
+            further round starts after ten times these seconds.
     """
     for call in calls.values():
         jax.block_until_ready(call())
     times: dict[str, list[float]] = {name: [] for name in calls}
+    share = seconds / len(calls)
+    spent = dict.fromkeys(calls, 0.0)
     order = random.Random(0)
-    first = time.perf_counter()
     for done in range(rounds):
-        enough = seconds if done >= FEWEST_ROUNDS else 10 * seconds
-        if done and time.perf_counter() - first > enough:
+        total = sum(spent.values())
+        everyone = done < FEWEST_ROUNDS or total < seconds
+        left = [name for name in calls if everyone or spent[name] < share]
+        if not left or (done and total > 10 * seconds):
             break
-        for name, call in order.sample(list(calls.items()), len(calls)):
+        for name in order.sample(left, len(left)):
             start = time.perf_counter()
-            jax.block_until_ready(call())
-            times[name].append(1e3 * (time.perf_counter() - start))
+            jax.block_until_ready(calls[name]())
+            duration = time.perf_counter() - start
+            spent[name] += duration
+            times[name].append(1e3 * duration)
     return {name: min(values) for name, values in times.items()}

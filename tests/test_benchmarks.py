@@ -1,5 +1,6 @@
 """The harness of the benchmarks runs; its figures are for people, not for tests."""
 
+import functools
 import importlib.util
 import json
 import sys
@@ -77,6 +78,33 @@ def test_quick_losses(monkeypatch):
     assert "miss their goal" in losses.report(rows)
     with pytest.raises(KeyError, match="no_loss"):
         losses.run(quick=True, losses=["no_loss"])
+
+
+def test_a_slow_call_leaves_rounds_to_a_fast_one(monkeypatch):
+    timing = pytest.importorskip("benchmarks.timing")
+    now, made = 0.0, []
+
+    def call(name, duration):
+        nonlocal now
+        now += duration
+        made.append(name)
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    durations = {"fast": 1 / 64, "slow": 1.0}
+    calls = {name: functools.partial(call, name, d) for name, d in durations.items()}
+    assert timing.interleaved(calls, 1000, 2.0) == {"fast": 15.625, "slow": 1000.0}
+    # One call of each is not timed. The fast one has half of the two seconds, the slow one three
+    # rounds; fifty rounds at most in the second case.
+    assert (made.count("fast"), made.count("slow")) == (1 + 64, 1 + 3)
+    made.clear()
+    timing.interleaved(calls, 50, 2.0)
+    assert (made.count("fast"), made.count("slow")) == (1 + 50, 1 + 3)
+    made.clear()
+    timing.interleaved(calls, 50)
+    assert (made.count("fast"), made.count("slow")) == (1 + 50, 1 + 50)
+    made.clear()
+    timing.interleaved({"fast": calls["fast"], "endless": functools.partial(call, "e", 60)}, 9, 2.0)
+    assert made.count("e") == 1 + 1
 
 
 def test_misses_of_goals():

@@ -30,7 +30,7 @@ import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
-from mllosses_jax._core.numerics import log1p_unit, tempered, unwritten
+from mllosses_jax._core.numerics import log1p_unit, tempered
 from mllosses_jax._core.ordering import in_place
 from mllosses_jax.losses._pairs import sorted_pairs
 
@@ -55,7 +55,7 @@ class Function(NamedTuple):
 
 
 def _share(u: Array) -> Array:
-    return u * unwritten(1 / (1 + u))
+    return u * jnp.minimum(1 / (1 + u), 1)  # the bound makes XLA recompute it, as `unwritten` does
 
 
 def _share_slope(u: Array) -> Array:

@@ -37,9 +37,9 @@ def test_losses_add_up_as_the_platform_does(case):
         assert ("dot_general" in programs[platform]) == (case.name in OF_PRODUCTS)
 
 
-def in_parts(program):
-    """Returns whether 72 rows are split into eighteen times four, which are added up first."""
-    return "tensor<18x4x" in program
+def in_parts(program, rows=4):
+    """Returns whether 72 rows are split into so many at a time, which are added up first."""
+    return f"tensor<{72 // rows}x{rows}x" in program
 
 
 def test_an_exported_loss_runs_on_either_platform():
@@ -89,8 +89,21 @@ def test_an_array_is_on_the_host_if_the_default_device_is():
 def test_terms_are_added_up_before_they_are_written_on_a_cpu_only():
     logits = jnp.zeros((72, 5))
     programs = lowered(jax.value_and_grad(mll.soft_f1_loss), logits, logits > 0)
-    in_rows = {platform: in_parts(text) for platform, text in programs.items()}
+    in_rows = {platform: in_parts(text, 8) for platform, text in programs.items()}
     assert in_rows == ON_A_CPU_ONLY
+
+
+@pytest.mark.parametrize(
+    ("loss", "sums"), [(mll.soft_balanced_accuracy_loss, 4), (mll.double_soft_f1_loss, 3)]
+)
+@pytest.mark.parametrize(("dtype", "rows"), [(bool, 8), (np.float32, 16)])
+def test_soft_counts_are_written_together_for_many_rows(loss, sums, dtype, rows):
+    # Written for four rows each, they took half as long again.
+    program = lowered(jax.value_and_grad(loss), jnp.zeros((80, 5)), jnp.zeros((80, 5), dtype))
+    written = {
+        platform: f"tensor<{80 // rows}x{sums}x5x" in text for platform, text in program.items()
+    }
+    assert written == ON_A_CPU_ONLY
 
 
 @pytest.mark.parametrize("axis", [(0,), (1,), (0, 1), (0, 1, 2)])
@@ -123,10 +136,11 @@ def test_sums_of_terms_are_plain_sums_of_every_order(rows, axis):
 def test_several_sums_of_terms_are_those_of_each():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(72, 2, 3)), jnp.float32)
     for axis in ((0,), (2,), (0, 2)):
-        sums = sum_of_terms(lambda x: (x, x**2, jnp.exp(x)), (x,), axis)
-        for got, terms in zip(sums, (x, x**2, jnp.exp(x)), strict=True):
-            truth = np.sum(np.asarray(terms, np.float64), axis)
-            np.testing.assert_allclose(got, truth, rtol=1e-5, atol=1e-5)
+        for light in (False, True):
+            sums = sum_of_terms(lambda x: (x, x**2, jnp.exp(x)), (x,), axis, light=light)
+            for got, terms in zip(sums, (x, x**2, jnp.exp(x)), strict=True):
+                truth = np.sum(np.asarray(terms, np.float64), axis)
+                np.testing.assert_allclose(got, truth, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1000, 1003, 513, 512])

@@ -114,7 +114,8 @@ def overlap_loss(
     def losses(counted: Array, y: Array, axis: tuple[int, ...], devices: AxisName) -> Array:
         arrays = (counted, y, *shares)
         if not of_both:
-            tp, wrong = _sums(_positive_and_wrong, arrays, axis, devices)
+            # With hard labels, more rows gain nothing for two sums.
+            tp, wrong = _sums(_positive_and_wrong, arrays, axis, devices, light=not inputs.hard)
             return formula(SoftCounts(tp, wrong, jnp.zeros_like(tp)))
         counts = _counts if inputs.hard else _counts_of_soft
         return formula(SoftCounts(*counts(axis, devices, *arrays)))
@@ -197,9 +198,14 @@ def _reduced(
 
 
 def _sums(
-    terms: Callable[..., Any], arrays: tuple[Array, ...], axis: tuple[int, ...], devices: AxisName
+    terms: Callable[..., Any],
+    arrays: tuple[Array, ...],
+    axis: tuple[int, ...],
+    devices: AxisName,
+    *,
+    light: bool = True,
 ) -> Any:
-    sums = sum_of_terms(terms, arrays, axis, light=True)
+    sums = sum_of_terms(terms, arrays, axis, light=light)
     return jax.tree.map(lambda total: all_sum(total, devices), sums)
 
 

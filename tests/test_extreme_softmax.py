@@ -153,6 +153,12 @@ def test_cross_entropy_of_infinite_logits(dtype):
         np.testing.assert_allclose(slope, [[0.5, 0, 0.5] - np.float32(labels_of_row)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.5, 1e-30])
+def test_a_share_of_a_label_of_no_probability_costs_infinitely_much(share):
+    x, labels = jnp.array([[0.0, -np.inf]]), jnp.array([[1 - share, share]], jnp.float32)
+    assert softmax_cross_entropy(x, labels) == np.inf
+
+
 def test_an_exponential_that_is_never_1_costs_digits_only(monkeypatch):
     # XLA promises no exact exp(0), and some device's may be the number below 1.
     x = jnp.array([[3.0, 1.0, -2.0], [2.0, 2.0, 2.0], [12.0, 0.0, 1.0]])

@@ -83,13 +83,8 @@ def _self_information(q: Array) -> Array:
 
 
 def _products(labels: Array, values: Array) -> Array:
-    """Returns labels·values for values ≥ 0, where an infinite value counts as the largest number.
-
-    `finite_product` has a select instead of this bound. It took 2 % of the time of the loss.
-    """
-    if labels.dtype == jnp.bool_:
-        return jnp.where(labels, values, 0)
-    return labels * jnp.minimum(values, jnp.finfo(values.dtype).max)
+    hard = labels.dtype == jnp.bool_
+    return jnp.where(labels, values, 0) if hard else finite_product(labels, values)
 
 
 def _products_and_information(labels: Array, values: Array) -> Array:
@@ -122,6 +117,4 @@ def softmax_entropy(x: Array, labels: Array, scale: Array, total: Array) -> Arra
     """
     terms = softmax_terms(x)
     products = sum_of_terms(_products, (labels, -terms.shifted), (x.ndim - 1,))
-    # The bound in the products hides that a label has probability 0.
-    products = jnp.where(products >= jnp.finfo(x.dtype).max, jnp.inf, products)
     return scale * products + total * jnp.log1p(terms.rest)

@@ -142,6 +142,40 @@ def test_slope_of_cross_entropies_does_not_cancel(loss, dtype):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+def test_cross_entropy_of_infinite_logits(dtype):
+    x = jnp.array([[0.0, -np.inf, 0.0]])
+    labels = jnp.array([[1, 0, 0], [0, 1, 0]], dtype)
+    for labels_of_row, wanted in zip(labels, (np.log(2), np.inf), strict=True):
+        loss = functools.partial(softmax_cross_entropy, labels=labels_of_row[None])
+        value, slope = jax.value_and_grad(lambda x, loss=loss: loss(x))(x)
+        np.testing.assert_allclose(value, wanted, rtol=1e-6)
+        np.testing.assert_allclose(slope, [[0.5, 0, 0.5] - np.float32(labels_of_row)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.5, 1e-30])
+def test_a_share_of_a_label_of_no_probability_costs_infinitely_much(share):
+    x, labels = jnp.array([[0.0, -np.inf]]), jnp.array([[1 - share, share]], jnp.float32)
+    assert softmax_cross_entropy(x, labels) == np.inf
+
+
+def test_an_exponential_that_is_never_1_costs_digits_only(monkeypatch):
+    # XLA promises no exact exp(0), and some device's may be the number below 1.
+    x = jnp.array([[3.0, 1.0, -2.0], [2.0, 2.0, 2.0], [12.0, 0.0, 1.0]])
+    labels = jnp.array([[1, 0, 0], [0, 1, 1], [1, 0, 0]], bool)
+    loss = functools.partial(softmax_cross_entropy, labels=labels, reduction="none")
+    wanted = loss(x), jax.jacobian(loss)(x)
+    exp = jnp.exp
+    monkeypatch.setattr(jnp, "exp", lambda x: (1 - 2.0**-24) * exp(x))
+    jax.clear_caches()
+    found = loss(x), jax.jacobian(loss)(x)
+    monkeypatch.undo()
+    jax.clear_caches()
+    assert not np.array_equal(found[0], wanted[0])  # it was used
+    for got, truth in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, truth, atol=1e-6)
+
+
 def exact_decoupled(row, positive):
     """Computes value, gradient and Hessian of the decoupled loss to 60 digits."""
     with mpmath.workdps(60):

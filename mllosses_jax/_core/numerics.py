@@ -44,13 +44,19 @@ def _primitive(rule: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[
     return decorate
 
 
-def exp_unit(x: Array) -> Array:
-    """Returns exp(x) for x <= 0.
+def unwritten(x: Array) -> Array:
+    """Returns x by a cheap operation: XLA writes a costly result with several users to memory.
 
-    The bound changes no value. It makes the last operation cheap: XLA writes a costly result with
-    several users to memory, but recomputes a cheap one.
+    XLA does not see that the number behind the barrier is −0. The compiler of its loops does and
+    drops the addition. With a bound instead, losses of hard labels took up to 7 % more time.
     """
-    return jnp.minimum(jnp.exp(x), 1)
+    nothing: Array = jax.lax.optimization_barrier(jnp.full((), -0.0, x.dtype))
+    return x + nothing
+
+
+def exp_unit(x: Array) -> Array:
+    """Returns exp(x) for x <= 0."""
+    return unwritten(jnp.exp(x))
 
 
 def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
@@ -64,7 +70,7 @@ def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:
 def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Returns (sigmoid(x), sigmoid(-x)), each to full relative accuracy."""
     e = exp_unit(-jnp.abs(x))
-    larger = jnp.minimum(1 / (1 + e), 1)
+    larger = unwritten(1 / (1 + e))
     smaller = e * larger
     return jnp.where(x >= 0, larger, smaller), jnp.where(x >= 0, smaller, larger)
 
@@ -180,11 +186,10 @@ def log_quotient(p: Array, q: Array, difference: Array) -> Array:
         near = jnp.abs(difference) < q / 2
         return jnp.where(near, jnp.log1p(jnp.where(near, difference / q, 0)), jnp.log(p / q))
     # log(p/q) = 2 artanh((p − q)/(p + q)), with the same of m for p and q that are far apart: one
-    # quotient serves both. The bound changes no value; see `exp_unit`.
+    # quotient serves both.
     (m_p, e_p), (m_q, e_q) = _scaled(p), _scaled(q)
     near = jnp.abs(difference) * 3 < p + q
-    s = jnp.where(near, difference, m_p - m_q) / jnp.where(near, p + q, m_p + m_q)
-    s = jnp.minimum(s, 1)
+    s = unwritten(jnp.where(near, difference, m_p - m_q) / jnp.where(near, p + q, m_p + m_q))
     exponent = jnp.where(near, 0, e_p - e_q)
     return 2 * (s + _artanh_rest(s, _UP_TO_A_THIRD)) - exponent * math.log(2)
 

@@ -55,7 +55,7 @@ class Function(NamedTuple):
 
 
 def _share(u: Array) -> Array:
-    return u * jnp.minimum(1 / (1 + u), 1)  # the bound makes XLA recompute it, as in `exp_unit`
+    return u * jnp.minimum(1 / (1 + u), 1)  # the bound makes XLA recompute it, as `unwritten` does
 
 
 def _share_slope(u: Array) -> Array:

@@ -33,7 +33,7 @@ class SoftCounts(NamedTuple):
 
     tp: Array  # Σ p·y
     wrong: Array  # α·FP + β·FN with FP = Σ p·(1 − y) and FN = Σ (1 − p)·y
-    tn: Array  # Σ (1 − p)·(1 − y)
+    tn: Array  # Σ (1 − p)·(1 − y), or 0 if the formula does not use it
 
 
 class Confusion(NamedTuple):
@@ -89,9 +89,10 @@ def overlap_loss(
 ) -> LossValue:
     """Returns the reduced loss of soft counts, which run over what `average` says.
 
-    Only the counts that the formula uses are computed. The signed tail of the probabilities is
-    written once, and read for the first two counts in one loop, for TN, and for the gradient. The
-    wrong shares of positives and negatives are one count, since all formulas add them up.
+    Only the counts that the formula uses are computed. With the gradient these are two passes over
+    (B, L) arrays and one more for each count: the signed tail of the probabilities is written once,
+    and read for the counts and for the gradient. The wrong shares of positives and negatives are
+    one count, since all formulas add them up.
 
     Args:
         formula: the unreduced loss as an elementwise function of the counts.
@@ -111,8 +112,13 @@ def overlap_loss(
     shares = [jnp.asarray(parameter, tail.dtype) for parameter in (alpha, beta)]
 
     def losses(counted: Array, y: Array, axis: tuple[int, ...], devices: AxisName) -> Array:
-        counts = _counts_of_soft if of_both and not inputs.hard else _counts
-        return formula(SoftCounts(*counts(axis, devices, counted, y, *shares)))
+        arrays = (counted, y, *shares)
+        if not of_both:
+            # With hard labels, more rows gain nothing for two sums.
+            tp, wrong = _sums(_positive_and_wrong, arrays, axis, devices, light=not inputs.hard)
+            return formula(SoftCounts(tp, wrong, jnp.zeros_like(tp)))
+        counts = _counts if inputs.hard else _counts_of_soft
+        return formula(SoftCounts(*counts(axis, devices, *arrays)))
 
     return _reduced(losses, tail, inputs, average, weights, reduction, axis_name)
 
@@ -127,7 +133,7 @@ def confusion_loss(
     reduction: Reduction,
     axis_name: AxisName,
 ) -> LossValue:
-    """Returns the reduced loss of all four soft counts, which are summed in one loop.
+    """Returns the reduced loss of all four soft counts, which are summed together.
 
     The arguments are those of `overlap_loss`.
     """
@@ -192,17 +198,23 @@ def _reduced(
 
 
 def _sums(
-    terms: Callable[..., Any], arrays: tuple[Array, ...], axis: tuple[int, ...], devices: AxisName
+    terms: Callable[..., Any],
+    arrays: tuple[Array, ...],
+    axis: tuple[int, ...],
+    devices: AxisName,
+    *,
+    light: bool = True,
 ) -> Any:
-    return jax.tree.map(lambda total: all_sum(total, devices), sum_of_terms(terms, arrays, axis))
+    sums = sum_of_terms(terms, arrays, axis, light=light)
+    return jax.tree.map(lambda total: all_sum(total, devices), sums)
 
 
 def _counts(
     axis: tuple[int, ...], devices: AxisName, tail: Array, y: Array, alpha: Array, beta: Array
 ) -> tuple[Array, Array, Array]:
     """Returns TP, α·FP + β·FN and TN."""
-    tp, wrong = _sums(_positive_and_wrong, (tail, y, alpha, beta), axis, devices)
-    return tp, wrong, _sums(_true_negative, (tail, y), axis, devices)
+    counts: tuple[Array, Array, Array] = _sums(_terms, (tail, y, alpha, beta), axis, devices)
+    return counts
 
 
 _counts_of_soft = jax.custom_jvp(_counts, nondiff_argnums=(0, 1))
@@ -236,10 +248,15 @@ def _counts_of_soft_jvp(axis: Any, devices: AxisName, primals: Any, tangents: An
 
 
 def _positive_and_wrong(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
+    return _terms(tail, y, alpha, beta)[:2]
+
+
+def _terms(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array, Array]:
+    """Returns the terms of TP, α·FP + β·FN and TN."""
     if y.dtype == jnp.bool_:
-        return _hard_positive_and_wrong(tail, y, alpha, beta)
+        return _hard_terms(tail, y, alpha, beta)
     p, q = pair_of_tail(tail)
-    return y * p, beta * (y * q) + alpha * ((1 - y) * p)
+    return y * p, beta * (y * q) + alpha * ((1 - y) * p), (1 - y) * q
 
 
 def _both_sides(x: Array, y: Array) -> tuple[Array, Array]:
@@ -252,16 +269,13 @@ def _both_sides(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 @jax.custom_jvp
-def _hard_positive_and_wrong(
-    tail: Array, y: Array, alpha: Array, beta: Array
-) -> tuple[Array, Array]:
-    p, _ = pair_of_tail(tail)
-    error, _ = pair_of_tail(jnp.where(y, -tail, tail))  # q for positives, p for negatives
-    return jnp.where(y, p, 0), jnp.where(y, beta, alpha) * error
+def _hard_terms(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array, Array]:
+    p, q = pair_of_tail(tail)
+    return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p), jnp.where(y, 0, q)
 
 
-@functools.partial(_hard_positive_and_wrong.defjvp, symbolic_zeros=True)
-def _hard_positive_and_wrong_jvp(primals: Any, tangents: Any) -> Any:
+@functools.partial(_hard_terms.defjvp, symbolic_zeros=True)
+def _hard_terms_jvp(primals: Any, tangents: Any) -> Any:
     (tail, y, alpha, beta), (d_tail, _, d_alpha, d_beta) = primals, tangents
     p, q = pair_of_tail(tail)
     on = off = wrong = jnp.zeros_like(tail)
@@ -272,12 +286,7 @@ def _hard_positive_and_wrong_jvp(primals: Any, tangents: Any) -> Any:
         wrong = wrong + d_alpha * jnp.where(y, 0, p)
     if not isinstance(d_beta, SymbolicZero):
         wrong = wrong + d_beta * jnp.where(y, q, 0)
-    return _hard_positive_and_wrong(*primals), (-on, wrong)
-
-
-def _true_negative(tail: Array, y: Array) -> Array:
-    _, q = pair_of_tail(tail)
-    return jnp.where(y, 0, q) if y.dtype == jnp.bool_ else (1 - y) * q
+    return _hard_terms(*primals), (-on, wrong, off)
 
 
 def _confusion(tail: Array, y: Array) -> tuple[Array, Array, Array, Array]:

@@ -137,30 +137,22 @@ def soft_mcc_loss(
     )
 
 
-def _wrong(tail: Array, y: Array) -> tuple[Array, Array]:
-    """Returns the terms of FN and FP."""
+def _errors_and_sides(tail: Array, y: Array, *, masked: bool) -> tuple[Array, Array, Array, Array]:
+    """Returns the terms of FN, FP, positives and negatives; a masked entry is neither."""
     p, q = pair_of_tail(tail)
-    if y.dtype == jnp.bool_:
-        return jnp.where(y, q, 0), jnp.where(y, 0, p)
-    return y * q, (1 - y) * p
-
-
-def _sides(tail: Array, y: Array, *, masked: bool) -> tuple[Array, Array]:
-    """Returns the terms of the sums of positives and negatives; a masked entry is neither."""
     soft = y.astype(tail.dtype)
-    return soft, jnp.where(tail == 0, 0, 1 - soft) if masked else 1 - soft
+    hard = y.dtype == jnp.bool_
+    fn, fp = (jnp.where(y, q, 0), jnp.where(y, 0, p)) if hard else (y * q, (1 - y) * p)
+    return fn, fp, soft, jnp.where(tail == 0, 0, 1 - soft) if masked else 1 - soft
 
 
 def _balanced_error(total: Total, masked: bool) -> Array:
     """Returns the mean of two rates, which are linear in p: their denominators are of labels.
 
-    With the gradient these are four passes over (B, L) arrays: the tail, two loops of two sums, and
-    the gradient. Without a mask, the second loop reads the labels only.
+    With the gradient these are six passes over (B, L) arrays: the tail, four sums, of which those
+    of the labels read nothing else without a mask, and the gradient.
     """
-    (fn, fp), (positives, negatives) = (
-        total(_wrong),
-        total(functools.partial(_sides, masked=masked)),
-    )
+    fn, fp, positives, negatives = total(functools.partial(_errors_and_sides, masked=masked))
     missed, alarms = fn / jnp.maximum(positives, TINY), fp / jnp.maximum(negatives, TINY)
     error: Array = (missed + alarms) / 2
     return error

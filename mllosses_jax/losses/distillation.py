@@ -14,7 +14,7 @@ from numpy.polynomial import Polynomial
 from mllosses_jax._core import checks
 from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
-from mllosses_jax._core.numerics import exp_unit, sigmoid_pair, tempered, with_slope
+from mllosses_jax._core.numerics import exp_unit, sigmoid_pair, tempered, unwritten, with_slope
 from mllosses_jax._core.platforms import sum_of_terms
 from mllosses_jax._core.polynomials import near_best, polynomial
 from mllosses_jax._core.reduction import reduce_samples
@@ -61,8 +61,7 @@ def _divergence_of_both(x: Array, teacher: Array) -> Array:
     bend = d * d * polynomial(d, _EXPONENTIAL if single else _SERIES_OF_EXPONENTIAL)
     change = jnp.where(near, b * (d + bend), a - b)
     whole = 2 * (1 + b) + change
-    # One quotient serves both. The bound changes no value; see `exp_unit`.
-    inverse = jnp.minimum(1 / ((1 + b) * whole), 1)
+    inverse = unwritten(1 / ((1 + b) * whole))  # one quotient serves both
     s = change * ((1 + b) * inverse)
     rest = s**3 * polynomial(s * s, _ARTANH if single else _SERIES_OF_ARTANH)
     # Dividing by the temperature may make logits infinite.

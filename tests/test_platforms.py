@@ -220,6 +220,8 @@ CHEAP_GRADIENTS = [
     "smoothed_softmax_cross_entropy",
     "soft_fbeta_loss",
     "soft_mcc_loss",
+    "two_way_label_loss",
+    "two_way_sample_loss",
     *OTHER_ARGUMENTS,
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from mllosses_jax._core import checks
@@ -44,4 +44,10 @@ def probabilities_of(scores: Array, inputs: ScoreKind) -> Array:
     check_inputs(inputs)
     if inputs == "logits":
         return sigmoid_pair(scores)[0]
-    return jnp.where((scores >= 0) & (scores <= 1), scores, jnp.nan)
+    return jnp.where(is_probability(scores), scores, jnp.nan)
+
+
+def is_probability(scores: Array) -> Array:
+    """Returns which scores lie in [0, 1]."""
+    zero, one = jnp.zeros((), scores.dtype), jnp.ones((), scores.dtype)
+    return lax.clamp(zero, scores, one) == scores

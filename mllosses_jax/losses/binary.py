@@ -11,7 +11,7 @@ from mllosses_jax._core.compile import compiled_loss
 from mllosses_jax._core.masking import loss_inputs
 from mllosses_jax._core.numerics import log_share, with_slope
 from mllosses_jax._core.platforms import total_over_labels
-from mllosses_jax._core.probabilities import probabilities_of
+from mllosses_jax._core.probabilities import is_probability, probabilities_of
 from mllosses_jax._core.reduction import reduce_elements, reduce_samples, safe_divide
 from mllosses_jax._core.types import AxisName, LossValue, Reduction
 from mllosses_jax.losses._cross_entropy import cross_entropy, hard_cross_entropy, soft_cross_entropy
@@ -235,13 +235,19 @@ _SMALLEST = 1e-12  # PyTorch's floor for the denominator of the slope
 
 
 def _hard_probability_slope(p: Array, y: Array, least: float) -> Array:
-    return jnp.where(y, -1, 1) / jnp.maximum(jnp.where(y, p, 1 - p), least)
+    slope = jnp.where(y, -1.0, 1.0) / jnp.maximum(jnp.where(y, p, 1 - p), least)
+    return jnp.where(is_probability(p), slope, 0)
 
 
-@with_slope(_hard_probability_slope)
+@with_slope(_hard_probability_slope, share=True)  # XLA keeps none of the cheap things they share
 def _hard_probability_entropy(p: Array, y: Array, least: float) -> Array:
-    u, rest = jnp.where(y, p, 1 - p), jnp.where(y, 1 - p, p)
-    return -jnp.maximum(log_share(u, rest), _LOWEST_LOG)
+    """Returns −log u for the probability u of the label.
+
+    Beside so few operations XLA's logarithm is the fastest. It needs what 1 − p lost by rounding.
+    """
+    u = jnp.where(y, p, 1 - p)
+    lost = jnp.where(y, 1 - p, p) - (1 - u)
+    return jnp.where(u <= 1, jnp.minimum(lost - jnp.log(u), -_LOWEST_LOG), jnp.nan)
 
 
 def _soft_probability_slope(p: Array, y: Array, least: float) -> Array:
@@ -302,8 +308,10 @@ def binary_cross_entropy(
         [[  0.1054 100.    ]]
     """
     inputs = loss_inputs(probabilities, labels, where, name="probabilities")
-    p = probabilities_of(inputs.x, "probabilities")
     least = max(_SMALLEST, float(jnp.finfo(jnp.result_type(probabilities)).tiny))
-    kernel = _hard_probability_entropy if inputs.hard else _soft_probability_entropy
-    losses = kernel(p, inputs.y, least)
+    if inputs.hard:
+        losses = _hard_probability_entropy(inputs.x, inputs.y, least)
+    else:
+        p = probabilities_of(inputs.x, "probabilities")
+        losses = _soft_probability_entropy(p, inputs.y, least)
     return reduce_elements(losses, inputs.where, weights, reduction, axis_name)

@@ -124,7 +124,13 @@ def zlpr_loss(
 
 
 def _signed_slope(
-    x: Array, positives: Array, negatives: Array, high: Array, low: Array, t_p: Array, t_n: Array
+    x: Array,
+    positives: Array,
+    negatives: Array | None,
+    high: Array,
+    low: Array,
+    t_p: Array,
+    t_n: Array,
 ) -> Array:
     terms = _signed_terms(x, positives, negatives, high, low, t_p, t_n)
     return terms * jnp.where(terms < 0, -1 / t_p, 1 / t_n)
@@ -132,14 +138,22 @@ def _signed_slope(
 
 @with_slope(_signed_slope, share=True)
 def _signed_terms(
-    x: Array, positives: Array, negatives: Array, high: Array, low: Array, t_p: Array, t_n: Array
+    x: Array,
+    positives: Array,
+    negatives: Array | None,
+    high: Array,
+    low: Array,
+    t_p: Array,
+    t_n: Array,
 ) -> Array:
     """Returns −exp((−x − high)/T_p) for positives and exp((x − low)/T_n) for negatives, else 0.
 
     So one array holds the terms of both sums, and later passes need no labels to tell them apart.
-    The last operation is a costly one, so XLA writes the result.
+    The last operation is a costly one, so XLA writes the result. If all entries but the positives
+    are negatives, these are None, which saves an operation.
     """
-    signed = jnp.where(positives, -x, jnp.where(negatives, x, -jnp.inf))
+    others = x if negatives is None else jnp.where(negatives, x, -jnp.inf)
+    signed = jnp.where(positives, -x, others)
     below = below_inf(signed) - jnp.where(positives, high, low)
     exponents = jnp.where(positives, tempered(below, t_p), tempered(below, t_n))
     return jnp.exp(exponents) / jnp.where(positives, -1.0, 1.0)
@@ -183,7 +197,8 @@ def _log_sum_exps(
     centers = (
         jnp.expand_dims(jnp.minimum(top, jnp.finfo(x.dtype).max), axis) for top in (high, low)
     )
-    sums = sums_by_sign(_signed_terms(x, positives, negatives, *centers, t_p, t_n), axis)
+    others = None if inputs.hard and inputs.where is None else negatives
+    sums = sums_by_sign(_signed_terms(x, positives, others, *centers, t_p, t_n), axis)
     negative, positive = (log_or_none(all_sum(total, axis_name)) for total in sums)
     return _LogSumExp(high, positive, t_p), _LogSumExp(low, negative, t_n)
 

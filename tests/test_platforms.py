@@ -216,10 +216,12 @@ OTHER_ARGUMENTS = {
 CHEAP_GRADIENTS = [
     "dice_loss",
     "double_soft_f1_loss",
+    "focal_tversky_loss",
     "jaccard_loss",
     "smoothed_softmax_cross_entropy",
     "soft_fbeta_loss",
     "soft_mcc_loss",
+    "tversky_loss",
     "two_way_label_loss",
     "two_way_sample_loss",
     *OTHER_ARGUMENTS,

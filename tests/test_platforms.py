@@ -96,13 +96,11 @@ def test_terms_are_added_up_before_they_are_written_on_a_cpu_only():
 @pytest.mark.parametrize(
     ("loss", "sums"), [(mll.soft_balanced_accuracy_loss, 4), (mll.double_soft_f1_loss, 3)]
 )
-@pytest.mark.parametrize(("dtype", "rows"), [(bool, 8), (np.float32, 16)])
-def test_soft_counts_are_written_together_for_many_rows(loss, sums, dtype, rows):
-    # Written for four rows each, they took half as long again.
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+def test_soft_counts_are_written_together_for_eight_rows(loss, sums, dtype):
+    # Written for four rows each, they took a quarter longer.
     program = lowered(jax.value_and_grad(loss), jnp.zeros((80, 5)), jnp.zeros((80, 5), dtype))
-    written = {
-        platform: f"tensor<{80 // rows}x{sums}x5x" in text for platform, text in program.items()
-    }
+    written = {platform: f"tensor<10x{sums}x5x" in text for platform, text in program.items()}
     assert written == ON_A_CPU_ONLY
 
 
@@ -218,10 +216,12 @@ OTHER_ARGUMENTS = {
 CHEAP_GRADIENTS = [
     "dice_loss",
     "double_soft_f1_loss",
+    "focal_tversky_loss",
     "jaccard_loss",
     "smoothed_softmax_cross_entropy",
     "soft_fbeta_loss",
     "soft_mcc_loss",
+    "tversky_loss",
     "two_way_label_loss",
     "two_way_sample_loss",
     *OTHER_ARGUMENTS,

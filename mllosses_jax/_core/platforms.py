@@ -26,11 +26,10 @@ _SHORT = 1024  # along a longer axis, a product with ones would lose digits
 # instead of four, asymmetric losses compiled 1.4 times as long. Most losses then took as long to
 # compute, within 6 %; the lightest, such as the equalization loss, up to an eighth less.
 _ADDED_ROWS, _ADDED_COLUMNS = 4, 8
-# Terms of few operations compile fast enough to add up more rows. The loop writes less then: two to
-# four sums of products took two thirds of the time, and 30 to 90 ms more to compile. With a bool
-# array, sixteen rows took 6 % less time than eight, but two losses compiled 1.6 times as long as
-# plain ones. More columns gained nothing.
-_ADDED_LIGHT_ROWS, _ADDED_LIGHT_ROWS_WITH_BOOL = 16, 8
+# Terms of few operations compile fast enough to add up more rows, of which the loop writes the sums
+# only: losses of three or four sums took .75 to 1 of the time with eight instead of four. Sixteen
+# gained nothing, and compiled 1.3 times as long. Neither did more columns.
+_ADDED_LIGHT_ROWS = 8
 _FEW_ROWS, _FEW_COLUMNS = 64, 512
 _BLOCK = 64  # a loop over a multiple of so many columns has no rest that is not vectorised
 _PARTS = 8  # sorts that a CPU may run at the same time; each one takes 15 ms to compile
@@ -143,11 +142,7 @@ def sum_of_terms(
         axis: the axes to sum over, not negative.
         light: whether the terms take so few operations that memory determines the time.
     """
-    rows = _ADDED_ROWS
-    if light:
-        with_bool = any(array.dtype == jnp.bool_ for array in arrays)
-        rows = _ADDED_LIGHT_ROWS_WITH_BOOL if with_bool else _ADDED_LIGHT_ROWS
-    split, parts = _split(arrays[0], axis, rows)
+    split, parts = _split(arrays[0], axis, _ADDED_LIGHT_ROWS if light else _ADDED_ROWS)
 
     def added_up(values: Array) -> Array:
         return jnp.sum(values, axis=axis, dtype=values.dtype)

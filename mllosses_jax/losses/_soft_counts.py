@@ -271,7 +271,8 @@ def _both_sides(x: Array, y: Array) -> tuple[Array, Array]:
 @jax.custom_jvp
 def _hard_terms(tail: Array, y: Array, alpha: Array, beta: Array) -> tuple[Array, Array, Array]:
     p, q = pair_of_tail(tail)
-    return jnp.where(y, p, 0), jnp.where(y, beta * q, alpha * p), jnp.where(y, 0, q)
+    error, _ = pair_of_tail(jnp.where(y, -tail, tail))  # q of positives, p of negatives
+    return jnp.where(y, p, 0), jnp.where(y, beta, alpha) * error, jnp.where(y, 0, q)
 
 
 @functools.partial(_hard_terms.defjvp, symbolic_zeros=True)

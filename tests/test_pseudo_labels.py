@@ -200,6 +200,19 @@ def test_divergence_of_infinite_quotients():
     np.testing.assert_allclose(slope, (np.sign(x) - np.sign(teacher)) / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 100.0, 1e6, 1e10])
+def test_gradient_of_distillation_keeps_its_digits_near_the_teacher(temperature):
+    x = np.array([0.5, -0.5, 3.0, -0.25, 1e-3], np.float32)
+    teacher = np.array([0.501, -0.3, 2.9, 0.125, -1e-3], np.float32)
+    a, b = (np.asarray(z / np.float32(temperature), float) for z in (x, teacher))
+    difference = np.sinh((a - b) / 2) / (2 * np.cosh(a / 2) * np.cosh(b / 2))
+    loss = functools.partial(
+        mll.multilabel_distillation_loss, teacher_logits=teacher, temperature=temperature
+    )
+    slope = jax.grad(loss)(x, x > 0)
+    np.testing.assert_allclose(slope, difference / temperature, rtol=2e-6)
+
+
 def test_distillation_writes_neither_exponentials_nor_divergences():
     x = jax.ShapeDtypeStruct((512, 1000), jnp.float32)
 

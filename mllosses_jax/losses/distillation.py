@@ -27,10 +27,20 @@ _SMALLEST = 1e-30  # the smallest temperature
 
 @jax.custom_jvp
 def _difference(x: Array, teacher: Array) -> Array:
-    """Returns σ(x) − σ(teacher) with one quotient, from exponentials that cannot overflow."""
+    """Returns σ(x) − σ(teacher) with one quotient, from exponentials that cannot overflow.
+
+    Their difference would lose its digits where x is near the teacher, as at a high temperature.
+    There it comes from a series.
+    """
     a, b = exp_unit(-jnp.abs(x)), exp_unit(-jnp.abs(teacher))
     one_side = (x >= 0) == (teacher >= 0)
-    size = jnp.where(one_side, b - a, 1 - a * b) / ((1 + a) * (1 + b))
+    d = jnp.where(one_side, jnp.abs(teacher), -jnp.abs(teacher)) - jnp.abs(x)
+    single = x.dtype == jnp.float32
+    bend = d * d * polynomial(d, _EXPONENTIAL if single else _SERIES_OF_EXPONENTIAL)
+    near = jnp.abs(d) < 0.5
+    change = jnp.where(near, -(d + bend), 1 - jnp.where(one_side, 0, a * b))
+    size = jnp.where(one_side & ~near, b - a, jnp.where(one_side, b, 1) * change)
+    size = size / ((1 + a) * (1 + b))
     return jnp.where(x >= 0, size, -size)
 
 

@@ -55,8 +55,12 @@ def unwritten(x: Array) -> Array:
 
 
 def exp_unit(x: Array) -> Array:
-    """Returns exp(x) for x <= 0."""
-    return unwritten(jnp.exp(x))
+    """Returns exp(x) for x <= 0.
+
+    The bound changes no value, but makes XLA recompute the result. `unwritten` would take 3 % less
+    time, but with it the last chunk of a large head was written.
+    """
+    return jnp.minimum(jnp.exp(x), 1)
 
 
 def _sigmoid_pair_jvp(primals: Any, tangents: Any) -> Any:

@@ -25,6 +25,12 @@ __all__ = ["multilabel_distillation_loss"]
 _SMALLEST = 1e-30  # the smallest temperature
 
 
+def _exponential_rest(d: Array) -> Array:
+    """Returns eᵈ − 1 − d for |d| < 1/2."""
+    single = d.dtype == jnp.float32
+    return d * d * polynomial(d, _EXPONENTIAL if single else _SERIES_OF_EXPONENTIAL)
+
+
 @jax.custom_jvp
 def _difference(x: Array, teacher: Array) -> Array:
     """Returns σ(x) − σ(teacher) with one quotient, from exponentials that cannot overflow.
@@ -35,8 +41,7 @@ def _difference(x: Array, teacher: Array) -> Array:
     a, b = exp_unit(-jnp.abs(x)), exp_unit(-jnp.abs(teacher))
     one_side = (x >= 0) == (teacher >= 0)
     d = jnp.where(one_side, jnp.abs(teacher), -jnp.abs(teacher)) - jnp.abs(x)
-    single = x.dtype == jnp.float32
-    bend = d * d * polynomial(d, _EXPONENTIAL if single else _SERIES_OF_EXPONENTIAL)
+    bend = _exponential_rest(d)
     near = jnp.abs(d) < 0.5
     change = jnp.where(near, -(d + bend), 1 - jnp.where(one_side, 0, a * b))
     size = jnp.where(one_side & ~near, b - a, jnp.where(one_side, b, 1) * change)
@@ -67,8 +72,8 @@ def _divergence_of_both(x: Array, teacher: Array) -> Array:
     d = turned + jnp.abs(teacher)
     a, b = exp_unit(-jnp.abs(x)), exp_unit(-jnp.abs(teacher))
     near = jnp.abs(d) < 0.5
+    bend = _exponential_rest(d)
     single = x.dtype == jnp.float32
-    bend = d * d * polynomial(d, _EXPONENTIAL if single else _SERIES_OF_EXPONENTIAL)
     change = jnp.where(near, b * (d + bend), a - b)
     whole = 2 * (1 + b) + change
     inverse = unwritten(1 / ((1 + b) * whole))  # one quotient serves both
